@@ -1,0 +1,64 @@
+# One target a folder. Flags live on one INTERFACE target, so that a folder's CMakeLists is a list of files.
+add_library(breakeven_flags INTERFACE)
+target_compile_features(breakeven_flags INTERFACE cxx_std_20)
+target_include_directories(breakeven_flags INTERFACE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_BINARY_DIR}/generated")
+# -Wno-restrict: GCC 12 sees overlaps in its own std::string (GCC bug 105651).
+# -ffp-contract=off: the reference and the kernels must not differ by a compiler's silent fused multiply-add.
+set(cxx_only "$<$<COMPILE_LANGUAGE:CXX>:")
+target_compile_options(breakeven_flags INTERFACE
+  "${cxx_only}-Wall;-Wextra;-Wconversion;-Wsign-conversion;-Wshadow;-Wnon-virtual-dtor;-Wold-style-cast;-Wno-restrict;-ffp-contract=off>")
+target_link_libraries(breakeven_flags INTERFACE Threads::Threads fmt::fmt)
+if(BREAKEVEN_WERROR)
+  target_compile_options(breakeven_flags INTERFACE "${cxx_only}-Werror>")
+endif()
+if(BREAKEVEN_SANITIZE)
+  target_compile_options(breakeven_flags INTERFACE
+    "${cxx_only}-fsanitize=${BREAKEVEN_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
+  target_link_options(breakeven_flags INTERFACE "-fsanitize=${BREAKEVEN_SANITIZE}")
+endif()
+if(BREAKEVEN_COVERAGE)
+  target_compile_options(breakeven_flags INTERFACE "${cxx_only}--coverage>")
+  target_link_options(breakeven_flags INTERFACE --coverage)
+endif()
+
+# breakeven_library(NAME SOURCES a.cc ... DEPS target ...): one folder's library.
+function(breakeven_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_link_libraries(${name} PUBLIC breakeven_flags ${arg_DEPS})
+endfunction()
+
+# breakeven_test(NAME SOURCES a.cc ... DEPS target ... [LABELS slow] [TIMEOUT s]): one GoogleTest program, one ctest entry.
+# A program whose tests skipped prints "SKIPPED"; ctest then counts it as skipped only when every test in it did.
+function(breakeven_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE breakeven_flags breakeven_testing ${arg_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_options(${name} PRIVATE -Wno-sign-conversion -Wno-conversion)
+  target_compile_definitions(${name} PRIVATE BREAKEVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# breakeven_bench(NAME SOURCES ... DEPS ...): one benchmark program under build/<preset>/bench.
+function(breakeven_bench name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE breakeven_flags ${arg_DEPS} benchmark::benchmark)
+  target_compile_definitions(${name} PRIVATE BREAKEVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+endfunction()
+
+# breakeven_fuzzer(NAME SOURCES ... DEPS ...): one libFuzzer program.
+function(breakeven_fuzzer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE breakeven_flags ${arg_DEPS})
+  target_compile_options(${name} PRIVATE -Wno-conversion -Wno-sign-conversion)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endfunction()

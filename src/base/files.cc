@@ -1,0 +1,145 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace breakeven {
+namespace {
+
+std::string reason(int error_number) {
+  return std::generic_category().message(error_number);
+}
+
+// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Result<void> write_all(int fd, std::string_view content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)),
+                  "free some space or choose another place");
+    }
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::open(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) {
+    if (errno == ENOENT || errno == ENOTDIR) {
+      return fail("file/missing", fmt::format("there is no file {}", path));
+    }
+    return fail("file/unreadable", fmt::format("cannot read {}: {}", path, reason(errno)));
+  }
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) {
+    return fail("file/unreadable", fmt::format("cannot read {}: {}", path, reason(errno)));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return fail("file/not-a-file", fmt::format("{} is not a regular file", path));
+  }
+  MappedFile mapped;
+  mapped.path_ = path;
+  mapped.size_ = static_cast<std::size_t>(status.st_size);
+  if (mapped.size_ > 0) {
+    void* data = ::mmap(nullptr, mapped.size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (data == MAP_FAILED) {
+      mapped.size_ = 0;
+      return fail("file/unreadable", fmt::format("cannot map {}: {}", path, reason(errno)));
+    }
+    mapped.data_ = static_cast<const std::byte*>(data);
+  }
+  return mapped;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      path_(std::move(other.path_)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Result<std::string> read_file(const std::string& path) {
+  BREAKEVEN_TRY(const MappedFile file, MappedFile::open(path));
+  return std::string(file.text());
+}
+
+Result<void> write_file_atomic(const std::string& path, std::string_view content) {
+  std::string temporary = path + ".XXXXXX";
+  const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (file.get() < 0) {
+    return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)),
+                "choose a folder that exists and that you may write to");
+  }
+  // mkostemp makes 0600 files; a result is for others to read as well.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(file.get(), 0666 & ~mask);
+  auto written = write_all(file.get(), content, path);
+  if (written && ::fsync(file.get()) != 0) {
+    written = fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)));
+  }
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    written = fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)));
+  }
+  if (!written) ::unlink(temporary.c_str());
+  return written;
+}
+
+Result<std::string> cache_folder() {
+  std::filesystem::path folder;
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && xdg[0] == '/') {
+    folder = xdg;
+  } else if (const char* home = std::getenv("HOME"); home != nullptr && home[0] != '\0') {
+    folder = std::filesystem::path(home) / ".cache";
+  } else {
+    return fail("file/unwritable", "there is no cache folder: HOME is not set",
+                "set XDG_CACHE_HOME to a folder that you may write to");
+  }
+  folder /= "breakeven";
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    return fail("file/unwritable",
+                fmt::format("cannot make {}: {}", folder.string(), error.message()),
+                "set XDG_CACHE_HOME to a folder that you may write to");
+  }
+  return folder.string();
+}
+
+}  // namespace breakeven

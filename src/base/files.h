@@ -1,0 +1,48 @@
+// Files: memory-mapped reading, whole-file reading, and writing that never leaves half a file
+// behind.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace breakeven {
+
+// A read-only mapping of a whole file; unmapped on destruction. Movable, not copyable.
+class MappedFile {
+ public:
+  // Errors: file/missing, file/not-a-file, file/unreadable. An empty file gives an empty span.
+  static Result<MappedFile> open(const std::string& path);
+
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  MappedFile() = default;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::string path_;
+};
+
+// The whole file as bytes. Errors as MappedFile::open.
+Result<std::string> read_file(const std::string& path);
+
+// Writes a temporary file beside `path`, syncs it and renames it into place, so that a reader sees
+// the old or the new content and a full disk loses nothing. Errors: file/unwritable.
+Result<void> write_file_atomic(const std::string& path, std::string_view content);
+
+// $XDG_CACHE_HOME/breakeven or ~/.cache/breakeven; made if it is missing. Errors: file/unwritable.
+Result<std::string> cache_folder();
+
+}  // namespace breakeven

@@ -1,0 +1,100 @@
+// What the measuring side knows of an engine: texts in host memory go in, labels in host memory
+// come out, and every stage on the way has a time. The native engine and every other runtime are
+// Classifiers; nothing in measure/, study/ or report/ knows more about them than this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace breakeven {
+
+// How texts of different lengths share a batch.
+enum class Padding : std::uint8_t {
+  none,        // packed one behind the other: no padding exists
+  longest,     // every text padded to the longest of its batch, and really computed
+  max_length,  // every text padded to the maximum length, and really computed
+};
+std::string_view to_string(Padding padding);
+Result<Padding> parse_padding(std::string_view text);  // errors: padding/unknown
+
+// What a classifier's score means. Hugging Face's problem_type, with "auto" resolved.
+enum class ProblemType : std::uint8_t {
+  single_label,  // softmax over the labels; label = argmax, score = its probability
+  multi_label,   // sigmoid of each label; label = the highest one, score = its probability
+  regression,    // the value itself
+};
+
+struct ClassifierInfo {
+  std::string runtime;          // native, pytorch, onnxruntime ...
+  std::string device;           // cpu, cuda:0
+  std::string precision;        // fp32, bf16, fp16, int8
+  std::string instruction_set;  // what ran: "avx512_core_amx"
+  std::string model_name;
+  std::string tokenizer;  // who tokenised: "breakeven", "tokenizers 0.22.2"
+  unsigned threads = 1;
+  std::size_t max_length = 512;
+  Padding padding = Padding::none;
+  ProblemType problem = ProblemType::single_label;
+  std::vector<std::string> labels;   // by index
+  std::size_t weight_bytes = 0;      // packed weights
+  std::size_t activation_bytes = 0;  // arenas of all lanes
+};
+
+// Seconds spent in each stage of one batch. In serial mode they add up to the batch's total.
+struct StageSeconds {
+  double tokenize = 0;
+  double pack = 0;    // choose groups, copy ids
+  double upload = 0;  // host -> device; 0 on the CPU
+  double compute = 0;
+  double download = 0;  // device -> host; 0 on the CPU
+  double decode = 0;    // logits -> label and score
+  double sum() const { return tokenize + pack + upload + compute + download + decode; }
+};
+
+// The answer to one batch of B texts. Buffers are reused from batch to batch.
+struct BatchResult {
+  std::vector<float> logits;          // [B, C]
+  std::vector<std::uint32_t> labels;  // [B] index of the winning label (0 for regression)
+  std::vector<float> scores;          // [B]
+  std::vector<std::uint32_t> tokens;  // [B] real tokens of each text, [CLS] and [SEP] included
+  std::size_t computed_tokens = 0;    // rows really computed, padding included
+  StageSeconds stages;
+};
+
+// What came of classifying many texts with several batches in flight.
+struct StreamResult {
+  std::vector<float> logits;          // [n, C] in the order of the texts
+  std::vector<std::uint32_t> labels;  // [n]
+  std::vector<float> scores;          // [n]
+  std::vector<std::uint32_t> tokens;  // [n]
+  std::size_t computed_tokens = 0;
+  unsigned batches_in_flight = 0;  // at most
+  StageSeconds busy;               // summed over all workers; may exceed the wall time
+};
+
+class Classifier {
+ public:
+  Classifier() = default;
+  Classifier(const Classifier&) = delete;
+  Classifier& operator=(const Classifier&) = delete;
+  virtual ~Classifier() = default;
+
+  virtual ClassifierInfo info() const = 0;
+
+  // One batch, alone on the machine, all threads on it: text in host memory -> label in host
+  // memory. texts.size() may be anything from 1 to the batch size that the classifier was made for.
+  virtual Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) = 0;
+
+  // All texts, cut into batches of `batch` in their order, pipelined over the classifier's workers.
+  virtual Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+                                  StreamResult& out) = 0;
+};
+
+}  // namespace breakeven

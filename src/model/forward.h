@@ -1,0 +1,20 @@
+// The one forward pass of the program. Reads like the paper; knows no device.
+#pragma once
+
+#include "model/plan.h"
+#include "ops/ops.h"
+
+namespace breakeven::model {
+
+// Runs the group that was uploaded to `lane`: afterwards backend.wait(lane) gives its logits [B,
+// C]. The last layer is computed for row 0 of each sequence only: nothing else reaches the head, so
+// this is exact.
+void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan);
+
+// For tests: calls after_layer(layer, Act) once the embeddings (layer 0) and each layer (1..L) are
+// done. In the last layer only x_cls exists.
+using AfterLayer = std::function<void(std::size_t layer, ops::Act act)>;
+void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan,
+             const AfterLayer& after_layer);
+
+}  // namespace breakeven::model

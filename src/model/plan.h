@@ -1,0 +1,41 @@
+// EncoderPlan: everything that distinguishes one classifier from another, as data read from
+// config.json. BERT and DistilBERT differ only here; the forward pass branches on nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "ops/ops.h"
+
+namespace breakeven::model {
+
+enum class Architecture : std::uint8_t { distilbert, bert };
+enum class ProblemType : std::uint8_t { single_label, multi_label, regression };
+
+struct EncoderPlan {
+  Architecture architecture = Architecture::distilbert;
+  std::size_t hidden = 0;        // H
+  std::size_t heads = 0;         // N; divides H
+  std::size_t intermediate = 0;  // F
+  std::size_t vocabulary = 0;    // V
+  std::size_t positions = 0;     // P: the longest sequence
+  std::size_t token_types = 0;   // 0 for DistilBERT
+  std::size_t layers = 0;        // L
+  float norm_eps = 1e-12F;
+  ops::Activation activation = ops::Activation::gelu_erf;   // FFN
+  ops::Activation head_activation = ops::Activation::relu;  // relu: DistilBERT, tanh: BERT's pooler
+  ProblemType problem = ProblemType::single_label;
+  std::vector<std::string> labels;  // id2label by index; C = labels.size()
+  std::int32_t pad_id = 0;
+};
+
+// Reads config.json's text. `where` names the file in errors. Every refusal names the field, its
+// value, and what can run the model instead. Errors: config/json, config/architecture,
+// config/field, config/unsupported.
+Result<EncoderPlan> parse_plan(std::string_view json, const std::string& where);
+
+}  // namespace breakeven::model

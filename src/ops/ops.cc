@@ -1,0 +1,29 @@
+#include "ops/ops.h"
+
+#include <fmt/format.h>
+
+namespace breakeven::ops {
+
+std::string_view to_string(Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return "fp32";
+    case Precision::bf16:
+      return "bf16";
+    case Precision::fp16:
+      return "fp16";
+    case Precision::int8:
+      return "int8";
+  }
+  return "unknown";
+}
+
+Result<Precision> parse_precision(std::string_view text) {
+  for (const Precision p : {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8}) {
+    if (text == to_string(p)) return p;
+  }
+  return fail("precision/unknown", fmt::format("'{}' is not a precision", text),
+              "choose from fp32, bf16, fp16, int8");
+}
+
+}  // namespace breakeven::ops

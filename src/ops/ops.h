@@ -1,0 +1,193 @@
+// The op contract: what a device must be able to do so that the one forward pass (model/forward.cc)
+// runs on it.
+//
+// Ops are *blocks*, coarse enough that a backend may fuse GEMM + bias + residual + LayerNorm + row
+// scale behind one call. The forward pass never sees a matrix, a transpose or a softmax, and never
+// touches activations: it names them (Act), and layout, number format, scales and the residual copy
+// are the backend's.
+//
+// Three implementations: ops/reference (plain fp32 loops, the judge), ops/cpu, ops/cuda.
+// This header is reachable from .cu files: C++20 only, no CUDA header, no build flag.
+//
+// Letters: B sequences in a group, T packed rows (all sequences one behind the other), H hidden, N
+// heads, D = H/N head size, F intermediate, V vocabulary, P positions, L layers, C labels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace breakeven::ops {
+
+enum class Precision : std::uint8_t { fp32, bf16, fp16, int8 };
+std::string_view to_string(Precision precision);
+Result<Precision> parse_precision(std::string_view text);  // errors: precision/unknown
+
+enum class Activation : std::uint8_t { gelu_erf, gelu_tanh, relu, tanh };
+
+// A weight matrix with its bias, as the model file has it.
+struct LinearWeights {
+  std::span<const float> weight;  // [out, in], row-major
+  std::span<const float> bias;    // [out]
+  std::size_t out = 0;
+  std::size_t in = 0;
+};
+
+// LayerNorm over the last axis: (x - mean) / sqrt(variance + eps) * gamma + beta; variance is the
+// biased one.
+struct NormWeights {
+  std::span<const float> gamma;  // [H]
+  std::span<const float> beta;   // [H]
+  float eps = 1e-12F;
+};
+
+struct EmbeddingWeights {
+  std::span<const float> word;      // [V, H]
+  std::span<const float> position;  // [P, H]
+  std::span<const float>
+      token_type;  // [token types, H]; empty when the model has none (DistilBERT)
+  NormWeights norm;
+};
+
+struct LayerWeights {
+  LinearWeights query, key, value;  // [H, H]; the 1/sqrt(D) is *not* folded in
+  LinearWeights project;            // [H, H] attention output
+  NormWeights attention_norm;
+  LinearWeights up;    // [F, H]
+  LinearWeights down;  // [H, F]
+  NormWeights ffn_norm;
+};
+
+struct HeadWeights {
+  LinearWeights dense;                       // [H, H]: DistilBERT's pre_classifier, BERT's pooler
+  Activation activation = Activation::relu;  // relu for DistilBERT, tanh for BERT
+  LinearWeights classifier;                  // [C, H]
+};
+
+// Everything of one model, as views into memory that the caller keeps alive until pack() has
+// returned.
+struct EncoderWeights {
+  std::size_t hidden = 0;                        // H
+  std::size_t heads = 0;                         // N
+  std::size_t intermediate = 0;                  // F
+  std::size_t vocabulary = 0;                    // V
+  std::size_t positions = 0;                     // P
+  std::size_t labels = 0;                        // C
+  Activation activation = Activation::gelu_erf;  // of the FFN
+  EmbeddingWeights embedding;
+  std::vector<LayerWeights> layers;
+  HeadWeights head;
+};
+
+// One group of sequences, packed: rows cu_seqlens[b] .. cu_seqlens[b+1] belong to sequence b. Under
+// the padding policies longest and max_length a sequence also has rows of pad tokens at its end;
+// they are computed like any other, and only the first valid_len[b] rows of a sequence may be
+// attended to.
+struct Batch {
+  std::span<const std::int32_t> ids;          // [T], 0 <= id < V
+  std::span<const std::int32_t> token_types;  // [T], or empty: all 0
+  std::span<const std::int32_t> cu_seqlens;   // [B + 1], cu_seqlens[0] = 0, cu_seqlens[B] = T
+  std::span<const std::int32_t> valid_len;    // [B], 1 <= valid_len[b] <= rows of b
+  std::size_t sequences() const { return valid_len.size(); }
+  std::size_t rows() const { return ids.size(); }
+};
+
+// Names of the activations that a lane holds.
+enum class Act : std::uint8_t {
+  x,        // [T, H] the residual stream
+  ctx,      // [T, H] attention output before its projection
+  x_cls,    // [B, H] row 0 of each sequence
+  ctx_cls,  // [B, H]
+};
+
+// A model's weights in the backend's own layout. Immutable, shared by all lanes and threads.
+class PackedModel {
+ public:
+  PackedModel() = default;
+  PackedModel(const PackedModel&) = delete;
+  PackedModel& operator=(const PackedModel&) = delete;
+  virtual ~PackedModel() = default;
+  virtual std::size_t weight_bytes() const = 0;
+};
+
+// What a lane must be able to take at once. An arena of that size is made with the lane; nothing is
+// allocated later.
+struct LaneLimits {
+  std::size_t rows = 0;       // T at most
+  std::size_t sequences = 0;  // B at most
+  unsigned threads = 1;       // CPU: workers of the lane's team
+};
+
+// A place where one group is computed at a time: arena plus thread team (CPU) or stream, arena,
+// graphs (CUDA). One thread drives a lane at a time; different lanes run side by side.
+class Lane {
+ public:
+  Lane() = default;
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  virtual ~Lane() = default;
+  virtual std::size_t activation_bytes() const = 0;
+};
+
+struct BackendInfo {
+  std::string name;  // "reference", "cpu", "cuda"
+  std::string
+      instruction_set;  // what really runs, for example "avx512_core_amx"; "" when not applicable
+  Precision precision = Precision::fp32;
+};
+
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+
+  virtual BackendInfo info() const = 0;
+
+  // Lays the weights out for this backend and precision, once; quantising happens here.
+  // Errors: ops/unsupported (a shape or activation that this backend cannot run), ops/memory.
+  virtual Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) = 0;
+
+  // Bytes that make_lane would take for the same limits: told before they are taken.
+  virtual std::size_t lane_bytes(const PackedModel& model, const LaneLimits& limits) const = 0;
+  // Errors: ops/memory.
+  virtual Result<std::unique_ptr<Lane>> make_lane(std::shared_ptr<const PackedModel> model,
+                                                  const LaneLimits& limits) = 0;
+
+  // One pass of one group is upload, run(body that calls the ops below), wait.
+  // upload: the batch becomes the lane's; its spans need to live only until upload returns.
+  virtual void upload(Lane& lane, const Batch& batch) = 0;
+  // run: the CPU calls body; CUDA captures it once a bucket and replays the graph afterwards.
+  virtual void run(Lane& lane, const std::function<void()>& body) = 0;
+  // wait: blocks until the logits [B, C] can be read on the host; valid until the lane's next
+  // upload.
+  virtual std::span<const float> wait(Lane& lane) = 0;
+
+  // x[t] = LN(word[ids[t]] + position[t - first row of its sequence] + token_type[...])
+  virtual void embed_ln(Lane& lane) = 0;
+  // ctx[t, head] = softmax(q k^T / sqrt(D)) v over the valid rows of t's sequence; q, k, v =
+  // linear(x)
+  virtual void attention(Lane& lane, std::size_t layer) = 0;
+  // The same for row 0 of each sequence only: x_cls = those rows of x, ctx_cls = their attention
+  // output.
+  virtual void cls_attention(Lane& lane, std::size_t layer) = 0;
+  // x = LN(project(ctx) + x), for (ctx, x) or (ctx_cls, x_cls): `x` names which.
+  virtual void project_ln(Lane& lane, std::size_t layer, Act x) = 0;
+  // x = LN(down(activation(up(x))) + x), for x or x_cls.
+  virtual void ffn_ln(Lane& lane, std::size_t layer, Act x) = 0;
+  // logits[B, C] = classifier(activation(dense(x_cls)))
+  virtual void head(Lane& lane) = 0;
+
+  // For tests: copies an activation into out as fp32, [rows, H] row-major. Not for a timed path.
+  virtual void tap(Lane& lane, Act act, std::span<float> out) = 0;
+};
+
+}  // namespace breakeven::ops

@@ -1,0 +1,117 @@
+// Tests of base/: units, files, limits, CPU counting, the thread team.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/cpus.h"
+#include "base/files.h"
+#include "base/limits.h"
+#include "base/thread_team.h"
+#include "base/units.h"
+#include "testing/paths.h"
+
+namespace breakeven {
+namespace {
+
+TEST(Units, ThreeDigitsNeverPrintsZeroForSomething) {
+  EXPECT_EQ(three_digits(0), "0");
+  EXPECT_EQ(three_digits(1.2345), "1.23");
+  EXPECT_EQ(three_digits(9.999), "10.0");
+  EXPECT_EQ(three_digits(99.96), "100");
+  EXPECT_EQ(three_digits(999.6), "1,000");
+  EXPECT_EQ(three_digits(1234567), "1,230,000");
+  EXPECT_EQ(three_digits(0.00123), "0.00123");
+  EXPECT_EQ(three_digits(0.0000012), "1.20e-06");
+  EXPECT_EQ(three_digits(-12.34), "-12.3");
+  EXPECT_EQ(three_digits(std::nan("")), "-");
+}
+
+TEST(Units, DurationsNeedANumberAndAKnownUnit) {
+  EXPECT_DOUBLE_EQ(*parse_duration("3m"), 180);
+  EXPECT_DOUBLE_EQ(*parse_duration("250ms"), 0.25);
+  EXPECT_DOUBLE_EQ(*parse_duration("10"), 10);
+  for (const char* wrong : {"", "m", "-3s", "0", "3x", "nan", "inf", "3 m"}) {
+    const auto parsed = parse_duration(wrong);
+    ASSERT_FALSE(parsed.has_value()) << wrong;
+    EXPECT_EQ(parsed.error().code, "units/duration");
+  }
+}
+
+TEST(Files, WritingIsAllOrNothing) {
+  const testing::TempDir folder;
+  const std::string path = (folder / "a").string();
+  ASSERT_TRUE(write_file_atomic(path, "first"));
+  ASSERT_TRUE(write_file_atomic(path, "second"));
+  EXPECT_EQ(*read_file(path), "second");
+  EXPECT_EQ(write_file_atomic((folder / "no/where").string(), "x").error().code, "file/unwritable");
+  // Nothing temporary is left behind.
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(Files, EveryReadErrorHasItsName) {
+  const testing::TempDir folder;
+  EXPECT_EQ(read_file((folder / "none").string()).error().code, "file/missing");
+  EXPECT_EQ(read_file(folder.path().string()).error().code, "file/not-a-file");
+  std::ofstream(folder / "empty");
+  EXPECT_EQ(*read_file((folder / "empty").string()), "");
+}
+
+TEST(Files, AFullDiskIsAnErrorAndLosesNothing) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "SKIPPED: no /dev/full";
+  // A write to /dev/full fails with ENOSPC; the atomic writer goes through a temporary file, so its
+  // folder is what has to be full: a folder that does not take files stands for that here.
+  EXPECT_EQ(write_file_atomic("/proc/breakeven", "x").error().code, "file/unwritable");
+}
+
+TEST(Limits, ComeFromTheTable) {
+  EXPECT_DOUBLE_EQ(limit("model/bf16/flips_share"), 0.003);
+  EXPECT_DEATH(limit("no/such"), "no row no/such");
+}
+
+void write(const std::filesystem::path& path, const std::string& text) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path) << text;
+}
+
+TEST(Cpus, QuotaOfEveryLevelCounts) {
+  const testing::TempDir root;
+  write(root / "proc/self/cgroup", "0::/a/b\n");
+  write(root / "sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+  write(root / "sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+  UsableCpus cpus = usable_cpus(root.path().string());
+  EXPECT_DOUBLE_EQ(cpus.quota, 1.5);
+  cpus.ids = {0, 1, 2, 3};
+  EXPECT_EQ(cpus.threads(), 2U);
+  cpus.quota = 0;
+  EXPECT_EQ(cpus.threads(), 4U);
+}
+
+TEST(Cpus, CgroupV1IsRead) {
+  const testing::TempDir root;
+  write(root / "proc/self/cgroup", "5:memory:/m\n4:cpu,cpuacct:/c\n");
+  write(root / "sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_quota_us", "50000\n");
+  write(root / "sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_period_us", "100000\n");
+  const UsableCpus cpus = usable_cpus(root.path().string());
+  EXPECT_DOUBLE_EQ(cpus.quota, 0.5);
+  EXPECT_EQ(cpus.threads(), 1U);
+}
+
+TEST(ThreadTeam, EveryMemberRunsOncePerRun) {
+  for (const unsigned size : {1U, 2U, 5U}) {
+    std::atomic<unsigned> started{0};
+    std::vector<int> counts(size, 0);
+    {
+      ThreadTeam team(size, [&](unsigned) { ++started; });
+      for (int run = 0; run < 200; ++run) team.run([&](unsigned member) { ++counts[member]; });
+    }
+    EXPECT_THAT(counts, ::testing::Each(200));
+    EXPECT_EQ(started, size - 1);
+  }
+}
+
+}  // namespace
+}  // namespace breakeven
