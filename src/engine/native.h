@@ -1,0 +1,62 @@
+// The native Classifier: tokenizer, packer, lanes, one forward pass on the chosen device.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "classifier/classifier.h"
+#include "model/checkpoint.h"
+#include "ops/ops.h"
+#include "text/tokenizer.h"
+
+namespace breakeven::engine {
+
+// A model as loaded: fp32 weights and its tokenizer. Shared by every cell that runs it.
+struct LoadedModel {
+  std::string
+      name;  // "distilbert-base-uncased-finetuned-sst-2-english", "builtin (6 x 768)", a folder
+  std::string folder;  // where its files lie
+  std::string
+      note;  // what a reader must know ("the real model is not in the cache: ..."); may be empty
+  model::Checkpoint checkpoint;
+  text::Tokenizer tokenizer;
+};
+
+struct ModelChoice {
+  // "" = the default model if the Hugging Face cache has it, else the built-in one; "builtin",
+  // "builtin-narrow"; a folder; or a name in the cache.
+  std::string model;
+};
+// Errors: those of hub/, model/ and text/; model/vocabulary when the tokenizer does not fit the
+// embedding.
+Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice);
+
+struct NativeOptions {
+  std::string device = "cpu";
+  ops::Precision precision = ops::Precision::fp32;
+  unsigned threads = 1;
+  std::size_t max_length = 512;
+  std::size_t max_batch = 1;
+  Padding padding = Padding::none;
+  std::string instruction_set;  // force one ("avx2", "avx512_core" ...); "" = the best here
+  bool reference = false;       // the plain fp32 loops, the judge of all others
+};
+
+// Bytes that make_native would take beyond the loaded model; told before they are taken.
+struct MemoryNeed {
+  std::size_t weight_bytes = 0, activation_bytes = 0;
+};
+
+// Errors: engine/device, engine/max-length (over the model's positions), engine/batch,
+// engine/memory, ops/unsupported.
+Result<std::unique_ptr<Classifier>> make_native(std::shared_ptr<const LoadedModel> model,
+                                                const NativeOptions& options);
+
+// Precisions that the device can really run fast (no emulation), in the order fp32, bf16, fp16,
+// int8.
+std::vector<ops::Precision> native_precisions(const std::string& device);
+
+}  // namespace breakeven::engine
