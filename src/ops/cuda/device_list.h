@@ -1,0 +1,52 @@
+// Which GPUs this process may use, and what a --device flag means on this machine.
+//
+// The list comes from the NVIDIA driver, loaded at run time (libcuda.so.1), so that the same binary
+// starts on machines without one and the driver's own rules for CUDA_VISIBLE_DEVICES apply: an
+// empty value hides every GPU, the first invalid entry ends the list, indices count what is
+// visible. Not the engine, and not NVML: no CUDA header is needed to build this.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace breakeven::ops {
+
+// Whether this build contains a CUDA backend. Set to true by the change that adds one.
+inline constexpr bool kCudaEngineBuilt = false;
+
+struct Gpu {
+  int index = 0;                 // as in "cuda:1": counts the visible GPUs from 0
+  std::string name;              // "NVIDIA H100 80GB HBM3"
+  std::string uuid;              // "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"; "" if not told
+  std::size_t memory_bytes = 0;  // of the device, used or not
+  int major = 0;                 // compute capability, 9.0 for an H100
+  int minor = 0;
+};
+
+struct GpuList {
+  std::vector<Gpu> gpus;
+  std::string note;        // why the list is empty, in plain words; "" when it is not
+  int driver_version = 0;  // newest CUDA that the driver supports, 12040 = 12.4; 0 without a driver
+};
+
+// Asks the driver; never fails, because a machine without a GPU is no error. The driver reads
+// CUDA_VISIBLE_DEVICES once a process, at the first call. `library` is another file in tests only.
+GpuList list_gpus(const char* library = "libcuda.so.1");
+
+struct DeviceSelection {
+  std::vector<std::string> devices;  // "cpu", "cuda:0" ...; at least one, none twice
+  std::string note;                  // what "auto" and "all" had to leave out, and why; may be ""
+};
+
+// What --device asks for: "auto" (one device: the first GPU if one can be used, else the CPU),
+// "all" (the CPU, then every GPU), or a list of "cpu", "cuda" (= cuda:0) and "cuda:i". Without a
+// usable GPU "auto" and "all" give the CPU and a note; a GPU that is named is an error.
+// Errors: device/unknown, device/twice, device/no-gpu, device/no-engine, device/no-such-gpu.
+Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& list,
+                                       bool cuda_engine = kCudaEngineBuilt);
+
+}  // namespace breakeven::ops
