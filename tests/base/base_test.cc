@@ -10,6 +10,7 @@
 #include "base/cpus.h"
 #include "base/files.h"
 #include "base/limits.h"
+#include "base/memory.h"
 #include "base/thread_team.h"
 #include "base/units.h"
 #include "testing/paths.h"
@@ -98,6 +99,19 @@ TEST(Cpus, CgroupV1IsRead) {
   const UsableCpus cpus = usable_cpus(root.path().string());
   EXPECT_DOUBLE_EQ(cpus.quota, 0.5);
   EXPECT_EQ(cpus.threads(), 1U);
+}
+
+TEST(Memory, TheTightestLimitCounts) {
+  const testing::TempDir root;
+  write(root / "proc/meminfo", "MemTotal:  2000 kB\nMemAvailable:  1000 kB\n");
+  EXPECT_EQ(available_memory_bytes(root.path().string()), 1000U * 1024);
+  write(root / "proc/self/cgroup", "0::/a/b\n");
+  write(root / "sys/fs/cgroup/a/memory.max", "5000\n");
+  write(root / "sys/fs/cgroup/a/memory.current", "2000\n");
+  write(root / "sys/fs/cgroup/a/b/memory.max", "max\n");
+  EXPECT_EQ(available_memory_bytes(root.path().string()), 3000U);
+  write(root / "sys/fs/cgroup/a/memory.current", "9000\n");
+  EXPECT_EQ(available_memory_bytes(root.path().string()), 0U);
 }
 
 TEST(ThreadTeam, EveryMemberRunsOncePerRun) {

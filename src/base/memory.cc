@@ -1,0 +1,71 @@
+#include "base/memory.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+namespace breakeven {
+namespace {
+
+constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
+
+std::size_t kernel_available(const std::filesystem::path& root) {
+  std::ifstream meminfo(root / "proc/meminfo");
+  for (std::string line; std::getline(meminfo, line);) {
+    std::istringstream fields(line);
+    std::string name;
+    std::size_t kilobytes = 0;
+    if (fields >> name >> kilobytes && name == "MemAvailable:") return kilobytes * 1024;
+  }
+  return kNoLimit;
+}
+
+// A number in a cgroup file; "max" and a missing file set no limit.
+std::size_t number_in(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  std::size_t value = 0;
+  return in >> value ? value : kNoLimit;
+}
+
+// What is left in one cgroup folder.
+std::size_t folder_left(const std::filesystem::path& folder) {
+  std::size_t limit = number_in(folder / "memory.max");
+  std::size_t used = number_in(folder / "memory.current");
+  if (limit == kNoLimit) {
+    limit = number_in(folder / "memory.limit_in_bytes");
+    used = number_in(folder / "memory.usage_in_bytes");
+  }
+  if (limit == kNoLimit || used == kNoLimit) return kNoLimit;
+  return limit > used ? limit - used : 0;
+}
+
+}  // namespace
+
+std::size_t available_memory_bytes(const std::string& root) {
+  const std::filesystem::path base(root);
+  std::size_t available = kernel_available(base);
+  std::ifstream cgroups(base / "proc/self/cgroup");
+  for (std::string line; std::getline(cgroups, line);) {
+    std::istringstream fields(line);
+    std::string hierarchy;
+    std::string controllers;
+    std::string path;
+    std::getline(fields, hierarchy, ':');
+    std::getline(fields, controllers, ':');
+    std::getline(fields, path);
+    if (!controllers.empty() && controllers != "memory") continue;
+    const std::filesystem::path mount = base / "sys/fs/cgroup" / controllers;
+    std::filesystem::path below = std::filesystem::path(path).relative_path();
+    while (true) {
+      available = std::min(available, folder_left(mount / below));
+      if (below.empty()) break;
+      below = below.parent_path();
+    }
+  }
+  return available;
+}
+
+}  // namespace breakeven

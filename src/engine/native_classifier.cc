@@ -1,0 +1,300 @@
+#include "engine/native_classifier.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/check.h"
+#include "engine/decode.h"
+#include "model/forward.h"
+
+namespace breakeven::engine {
+namespace {
+
+// Seconds since the last call, from the one clock of the project (CLOCK_MONOTONIC).
+class Lap {
+ public:
+  double seconds() {
+    const auto now = std::chrono::steady_clock::now();
+    const double passed = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    return passed;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+// A group this large reads every layer's weights (14 MB in bf16) rarely enough to be bound by
+// compute; a larger one only needs a larger arena. Measured in docs/decisions/0004-cpu-lanes.md.
+constexpr std::size_t kGroupRows = 2048;
+// Below this many rows a thread, all threads work on one group: splitting the sequences would leave
+// cores idle.
+constexpr std::size_t kSideBySideRows = 256;
+
+ProblemType problem_of(model::ProblemType problem) {
+  switch (problem) {
+    case model::ProblemType::single_label:
+      return ProblemType::single_label;
+    case model::ProblemType::multi_label:
+      return ProblemType::multi_label;
+    case model::ProblemType::regression:
+      return ProblemType::regression;
+  }
+  return ProblemType::single_label;
+}
+
+}  // namespace
+
+void BatchWork::tokenize(const text::Tokenizer& tokenizer, std::span<const std::string_view> texts,
+                         std::size_t max_length) {
+  const text::EncodeOptions options{.max_length = max_length,
+                                    .truncation_side = tokenizer.info().truncation_side};
+  ids_.clear();
+  start_.clear();
+  tokens_.clear();
+  for (const std::string_view text : texts) {
+    const std::size_t start = ids_.size();
+    tokenizer.encode(text, options, *scratch_, ids_);
+    start_.push_back(start);
+    tokens_.push_back(static_cast<std::uint32_t>(ids_.size() - start));
+  }
+}
+
+void BatchWork::pack(Padding padding, std::size_t max_length, std::size_t row_budget,
+                     std::size_t wanted_groups) {
+  rows_ = tokens_;
+  if (padding == Padding::longest) {
+    std::ranges::fill(rows_, *std::ranges::max_element(tokens_));
+  } else if (padding == Padding::max_length) {
+    std::ranges::fill(rows_, static_cast<std::uint32_t>(max_length));
+  }
+  computed_tokens_ = 0;
+  for (const std::uint32_t rows : rows_) computed_tokens_ += rows;
+  planner_.plan(rows_, row_budget, wanted_groups, groups_);
+}
+
+NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions& options,
+                                   std::unique_ptr<ops::Backend> backend,
+                                   std::shared_ptr<const ops::PackedModel> packed)
+    : model_name_(model.name),
+      plan_(model.checkpoint.plan),
+      tokenizer_(model.tokenizer),
+      options_(options),
+      problem_(problem_of(plan_.problem)),
+      backend_(std::move(backend)),
+      packed_(std::move(packed)),
+      serial_work_(*tokenizer_) {}
+
+ClassifierInfo NativeClassifier::info() const {
+  ClassifierInfo info;
+  info.runtime = "native";
+  info.device = options_.device;
+  info.precision = ops::to_string(options_.precision);
+  info.instruction_set = backend_->info().instruction_set;
+  info.model_name = model_name_;
+  info.tokenizer = "breakeven";
+  info.threads = options_.threads;
+  info.max_length = options_.max_length;
+  info.padding = options_.padding;
+  info.problem = problem_;
+  info.labels = plan_.labels;
+  info.weight_bytes = packed_->weight_bytes();
+  for (const auto* workers : {&team_, &side_}) {
+    for (const Worker& worker : *workers) info.activation_bytes += worker.lane->activation_bytes();
+  }
+  return info;
+}
+
+std::size_t NativeClassifier::side_rows() const {
+  return std::max(options_.max_length,
+                  std::min(kGroupRows, options_.max_batch * options_.max_length));
+}
+
+std::size_t NativeClassifier::team_rows() const {
+  const std::size_t wanted = std::max(kGroupRows, options_.threads * kSideBySideRows);
+  return std::max(options_.max_length, std::min(wanted, options_.max_batch * options_.max_length));
+}
+
+bool NativeClassifier::side_by_side(const BatchWork& work) const {
+  const std::size_t threads = options_.threads;
+  if (threads == 1) return true;  // the lane that streams use, too
+  const std::size_t rows = options_.padding == Padding::max_length
+                               ? work.tokens().size() * options_.max_length
+                               : work.real_tokens();
+  return work.tokens().size() >= 2 * threads && rows >= threads * kSideBySideRows;
+}
+
+Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::size_t count,
+                                            unsigned threads, std::size_t rows,
+                                            std::size_t sequences) {
+  std::vector<Worker> made(count);
+  for (Worker& worker : made) {
+    BREAKEVEN_TRY(
+        worker.lane,
+        backend_->make_lane(packed_, {.rows = rows, .sequences = sequences, .threads = threads}));
+    worker.ids.reserve(rows);
+    worker.cu_seqlens.reserve(sequences + 1);
+    worker.valid_len.reserve(sequences);
+  }
+  workers = std::move(made);
+  return {};
+}
+
+Result<void> NativeClassifier::make_team_worker() {
+  if (!team_.empty()) return {};
+  return make_workers(team_, 1, options_.threads, team_rows(),
+                      std::min(options_.max_batch, team_rows()));
+}
+
+Result<void> NativeClassifier::make_side_workers() {
+  if (!side_.empty()) return {};
+  BREAKEVEN_TRY_VOID(make_workers(side_, options_.threads, 1, side_rows(),
+                                  std::min(options_.max_batch, side_rows())));
+  drivers_ = std::make_unique<ThreadTeam>(options_.threads);
+  for (unsigned i = 0; i < options_.threads; ++i) stream_work_.emplace_back(*tokenizer_);
+  return {};
+}
+
+void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::size_t group,
+                                 std::span<float> logits, StageSeconds& stages) {
+  Lap lap;
+  worker.ids.clear();
+  worker.cu_seqlens.assign(1, 0);
+  worker.valid_len.clear();
+  const std::span<const std::uint32_t> members = work.groups().members(group);
+  for (const std::uint32_t text : members) {
+    const auto ids = work.text_ids(text);
+    worker.ids.insert(worker.ids.end(), ids.begin(), ids.end());
+    worker.ids.insert(worker.ids.end(), work.rows(text) - ids.size(), plan_.pad_id);
+    worker.cu_seqlens.push_back(static_cast<std::int32_t>(worker.ids.size()));
+    worker.valid_len.push_back(static_cast<std::int32_t>(ids.size()));
+  }
+  stages.pack += lap.seconds();
+  backend_->upload(*worker.lane, {.ids = worker.ids,
+                                  .token_types = {},
+                                  .cu_seqlens = worker.cu_seqlens,
+                                  .valid_len = worker.valid_len});
+  stages.upload += lap.seconds();
+  model::forward(*backend_, *worker.lane, plan_);
+  const std::span<const float> result = backend_->wait(*worker.lane);
+  stages.compute += lap.seconds();
+  const std::size_t labels = plan_.labels.size();
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    std::ranges::copy(result.subspan(i * labels, labels),
+                      logits.begin() + static_cast<std::ptrdiff_t>(members[i] * labels));
+  }
+  stages.download += lap.seconds();
+}
+
+void NativeClassifier::run_groups_side_by_side(const BatchWork& work, std::span<float> logits,
+                                               StageSeconds& stages) {
+  Lap lap;
+  std::atomic<std::size_t> next{0};
+  drivers_->run([&](unsigned member) {
+    StageSeconds
+        ignored;  // stages of parallel groups overlap; the batch's compute time is their wall time
+    for (std::size_t group = next++; group < work.groups().count(); group = next++) {
+      run_group(side_[member], work, group, logits, ignored);
+    }
+  });
+  stages.compute += lap.seconds();
+}
+
+Result<void> NativeClassifier::run_batch(std::span<const std::string_view> texts,
+                                         BatchResult& out) {
+  BREAKEVEN_CHECK(!texts.empty() && texts.size() <= options_.max_batch, "texts={} max_batch={}",
+                  texts.size(), options_.max_batch);
+  const std::size_t labels = plan_.labels.size();
+  out.logits.resize(texts.size() * labels);
+  out.labels.resize(texts.size());
+  out.scores.resize(texts.size());
+  out.stages = {};
+  Lap lap;
+  BatchWork& work = serial_work_;
+  work.tokenize(*tokenizer_, texts, options_.max_length);
+  out.tokens.assign(work.tokens().begin(), work.tokens().end());
+  out.stages.tokenize = lap.seconds();
+  const bool grouped = side_by_side(work);
+  work.pack(options_.padding, options_.max_length, grouped ? side_rows() : team_rows(),
+            grouped ? options_.threads : 1);
+  out.computed_tokens = work.computed_tokens();
+  out.stages.pack = lap.seconds();
+  if (grouped) {
+    BREAKEVEN_TRY_VOID(make_side_workers());
+    run_groups_side_by_side(work, out.logits, out.stages);
+  } else {
+    BREAKEVEN_TRY_VOID(make_team_worker());
+    for (std::size_t group = 0; group < work.groups().count(); ++group) {
+      run_group(team_.front(), work, group, out.logits, out.stages);
+    }
+  }
+  lap.seconds();
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const Decoded decoded = decode(std::span(out.logits).subspan(i * labels, labels), problem_);
+    out.labels[i] = decoded.label;
+    out.scores[i] = decoded.score;
+  }
+  out.stages.decode = lap.seconds();
+  return {};
+}
+
+void NativeClassifier::stream_worker(Worker& worker, BatchWork& work,
+                                     std::span<const std::string_view> texts, std::size_t batch,
+                                     StreamResult& out, std::atomic<std::size_t>& next,
+                                     std::atomic<std::size_t>& computed) {
+  const std::size_t labels = plan_.labels.size();
+  StageSeconds& busy = worker.busy;
+  busy = {};
+  for (std::size_t first = next.fetch_add(batch); first < texts.size();
+       first = next.fetch_add(batch)) {
+    const std::size_t count = std::min(batch, texts.size() - first);
+    Lap lap;
+    work.tokenize(*tokenizer_, texts.subspan(first, count), options_.max_length);
+    busy.tokenize += lap.seconds();
+    work.pack(options_.padding, options_.max_length, side_rows(), 1);
+    busy.pack += lap.seconds();
+    computed += work.computed_tokens();
+    const std::span<float> logits = std::span(out.logits).subspan(first * labels, count * labels);
+    for (std::size_t group = 0; group < work.groups().count(); ++group) {
+      run_group(worker, work, group, logits, busy);
+    }
+    lap.seconds();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Decoded decoded = decode(logits.subspan(i * labels, labels), problem_);
+      out.labels[first + i] = decoded.label;
+      out.scores[first + i] = decoded.score;
+      out.tokens[first + i] = work.tokens()[i];
+    }
+    busy.decode += lap.seconds();
+  }
+}
+
+Result<void> NativeClassifier::run_stream(std::span<const std::string_view> texts,
+                                          std::size_t batch, StreamResult& out) {
+  BREAKEVEN_CHECK(batch >= 1 && batch <= options_.max_batch, "batch={} max_batch={}", batch,
+                  options_.max_batch);
+  BREAKEVEN_TRY_VOID(make_side_workers());
+  out.logits.resize(texts.size() * plan_.labels.size());
+  out.labels.resize(texts.size());
+  out.scores.resize(texts.size());
+  out.tokens.resize(texts.size());
+  out.batches_in_flight = static_cast<unsigned>(side_.size());
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> computed{0};
+  drivers_->run([&](unsigned member) {
+    stream_worker(side_[member], stream_work_[member], texts, batch, out, next, computed);
+  });
+  out.computed_tokens = computed;
+  out.busy = {};
+  for (const Worker& worker : side_) {
+    out.busy.tokenize += worker.busy.tokenize;
+    out.busy.pack += worker.busy.pack;
+    out.busy.upload += worker.busy.upload;
+    out.busy.compute += worker.busy.compute;
+    out.busy.download += worker.busy.download;
+    out.busy.decode += worker.busy.decode;
+  }
+  return {};
+}
+
+}  // namespace breakeven::engine
