@@ -45,6 +45,7 @@ tl::unexpected<Error> propagate(Result<T>&& failed) {
 
 #define BREAKEVEN_CONCAT_INNER(a, b) a##b
 #define BREAKEVEN_CONCAT(a, b) BREAKEVEN_CONCAT_INNER(a, b)
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 // BREAKEVEN_TRY(auto x, f()): x is f()'s value, or this function returns f()'s error.
 #define BREAKEVEN_TRY(declaration, expression) \
   BREAKEVEN_TRY_IMPL(BREAKEVEN_CONCAT(result_, __LINE__), declaration, expression)
@@ -55,3 +56,4 @@ tl::unexpected<Error> propagate(Result<T>&& failed) {
 // BREAKEVEN_TRY_VOID(f()): the same for Result<void>.
 #define BREAKEVEN_TRY_VOID(expression) \
   if (auto failed_ = (expression); !failed_) return ::breakeven::propagate(std::move(failed_))
+// NOLINTEND(bugprone-macro-parentheses)

@@ -13,7 +13,7 @@ constexpr int kSpins = 2000;
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(unsigned size, std::function<void(unsigned)> on_start) : size_(size) {
+ThreadTeam::ThreadTeam(unsigned size, const std::function<void(unsigned)>& on_start) : size_(size) {
   BREAKEVEN_CHECK(size >= 1, "size={}", size);
   members_.reserve(size - 1);
   for (unsigned member = 1; member < size; ++member) {

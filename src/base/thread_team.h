@@ -17,7 +17,7 @@ class ThreadTeam {
  public:
   // size >= 1 members. `on_start(member)` runs once on each member's own thread (never on the
   // caller's).
-  explicit ThreadTeam(unsigned size, std::function<void(unsigned member)> on_start = {});
+  explicit ThreadTeam(unsigned size, const std::function<void(unsigned member)>& on_start = {});
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
   ~ThreadTeam();
