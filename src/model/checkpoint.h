@@ -17,9 +17,12 @@ struct Checkpoint {
       content_hash;  // SHA-256 over config and weights, hex: names this model in records and caches
 };
 
-// Loads and checks everything. Errors: those of parse_plan and of safetensors.h, and
-// model/no-config, model/no-weights, model/pickle-only (pytorch_model.bin without safetensors),
-// weights/missing, weights/unexpected, weights/shape, weights/dtype, weights/not-finite.
+// Loads and checks everything. F32 tensors are views into the mapped files (which must not be
+// changed while they are used), F16 and BF16 are converted. Beside the tensors of the plan only
+// position_ids buffers may be there, and LayerNorm.gamma/beta are taken for weight/bias, as
+// Transformers does. Errors: those of parse_plan and of safetensors.h, and model/missing,
+// model/not-a-folder, model/no-config, weights/missing, weights/unexpected, weights/shape,
+// weights/dtype, weights/not-finite.
 Result<Checkpoint> load_checkpoint(const std::string& folder);
 
 }  // namespace breakeven::model
