@@ -1,6 +1,8 @@
 // The result of one cell of a sweep: what was asked, what was measured, how sure it is, and on
-// which machine. docs/schema.md describes every field; the JSON names are the member names. No
-// logic here.
+// which machine. Plain data, no logic. docs/schema.md describes every field; the JSON names are the
+// member names (record/json.h writes and reads them, record/journal.h keeps them in a file).
+// A new field needs a line in record/fields.h and one in docs/schema.md; a test finds a missing
+// one.
 #pragma once
 
 #include <cstdint>
@@ -11,45 +13,57 @@
 
 namespace breakeven::record {
 
+// Raised when a field changes its meaning or goes away; added fields do not raise it.
 inline constexpr int kSchemaVersion = 1;
 
-// One point of a sweep.
+// One point of a sweep. Two records with equal cells (and models and texts) answer one question.
 struct Cell {
-  std::string runtime = "native";
-  std::string device = "cpu";
+  std::string runtime = "native";  // native, pytorch, onnxruntime, openvino, ctranslate2
+  std::string variant;             // how that runtime is used: "seed", "tuned"; "" = its only way
+  std::string device = "cpu";      // cpu, cuda:0
   std::string precision = "fp32";
-  std::uint64_t batch = 1;
+  std::uint64_t batch = 1;  // paced: the batcher's largest batch
   unsigned threads = 1;
   std::uint64_t max_length = 512;
   std::string padding = "none";
   std::string mode = "serial";  // serial, stream, paced
+  // Paced only; zero and empty in the other modes.
+  double rate_per_s = 0;
+  std::string arrivals;   // constant, poisson
+  double max_wait_s = 0;  // the batcher waits at most so long for a batch to fill
   bool operator==(const Cell&) const = default;
 };
 
 struct Interval {
   double low = 0, high = 0;
   double confidence = 0.95;
+  bool operator==(const Interval&) const = default;
 };
 
 // A number with its interval, when the samples carry one.
 struct Estimate {
   double value = 0;
   std::optional<Interval> interval;
+  std::uint64_t samples = 0;  // how many samples it stands on; 0 = not from samples
+  bool operator==(const Estimate&) const = default;
 };
 
 enum class Verdict : std::uint8_t { valid, noisy, invalid };
 
-// Why a record is not VALID: which threshold, what was seen.
+// Why a record is not VALID: which threshold, what was seen. docs/measuring.md lists the codes.
 struct Reason {
-  std::string code;      // "steal", "foreign-cpu-load", "spread", "parity", "too-few-samples",
-                         // "interrupted" ...
+  std::string code;      // "steal", "foreign-cpu", "spread", "not-steady", "parity" ...
   std::string message;   // a sentence for a person
   double value = 0;      // what was seen
   double threshold = 0;  // what is allowed
+  Verdict severity = Verdict::noisy;
+  bool operator==(const Reason&) const = default;
 };
 
-struct Stages {  // seconds a batch, medians over the serial samples
-  double tokenize = 0, pack = 0, upload = 0, compute = 0, download = 0, decode = 0;
+// Seconds a batch in each stage: medians over the serial samples.
+struct Stages {
+  double tokenize_s = 0, pack_s = 0, upload_s = 0, compute_s = 0, download_s = 0, decode_s = 0;
+  bool operator==(const Stages&) const = default;
 };
 
 struct Parity {
@@ -57,76 +71,165 @@ struct Parity {
   std::uint64_t texts = 0;  // judged
   std::uint64_t flips = 0;  // labels that differ
   double logit_abs_max = 0, logit_abs_p99 = 0;
-  double logit_sigma = 0;            // of the judge's logits over these texts
-  std::string outcome = "unproven";  // passed, failed, unproven
+  double logit_sigma = 0;               // of the judge's logits over these texts
+  double repeat_abs_max = 0;            // largest change of a logit from one timed pass to another
+  std::optional<double> accuracy_loss;  // the judge's share of right labels minus ours
+  std::string outcome = "unproven";     // passed, failed, unproven
+  std::vector<std::string> limits_broken;  // keys of docs/parity.md
+  bool operator==(const Parity&) const = default;
 };
 
 struct Accuracy {
   std::uint64_t texts = 0;     // labelled texts
   std::uint64_t distinct = 0;  // distinct originals: what the interval counts
   double share = 0;
-  Interval interval;  // Wilson, 95 %
+  Interval interval;  // Wilson
+  bool operator==(const Accuracy&) const = default;
 };
 
-struct Memory {  // bytes, in a fresh process whose arena is sized for this cell
-  std::uint64_t weight_bytes = 0, activation_bytes = 0, library_bytes = 0;
-  std::uint64_t peak_allocated_bytes = 0;  // asked for from the allocator at most
-  std::uint64_t peak_rss_bytes = 0;        // what the system sees
+// In a fresh process whose arena is sized for this cell.
+struct Memory {
+  std::uint64_t weight_bytes = 0, activation_bytes = 0;
+  std::uint64_t library_bytes = 0;         // peak allocated less weights and activations
+  std::uint64_t peak_allocated_bytes = 0;  // handed out by the allocator at most
+  std::uint64_t peak_rss_bytes = 0;        // VmHWM: what the system sees
+  // Device memory; absent on the CPU.
+  std::optional<std::uint64_t> device_peak_allocated_bytes;  // by the engine's own count
+  std::optional<std::uint64_t> device_used_bytes;            // by NVML, context included
+  std::optional<std::uint64_t> device_total_bytes;
+  std::string method;  // how peak_allocated_bytes was counted; "" = it was not
+  bool operator==(const Memory&) const = default;
 };
 
 struct Energy {
-  std::optional<double> host_joules_gross, host_joules_net, gpu_joules_gross, gpu_joules_net;
+  std::optional<double> host_joules_gross, host_joules_net;  // net: idle power × time taken off
+  std::optional<double> gpu_joules_gross, gpu_joules_net;
+  double window_s = 0;      // wall time that the joules cover
+  std::uint64_t texts = 0;  // classified in that window
   std::string method = "not available";
+  bool operator==(const Energy&) const = default;
+};
+
+// Process start to first label, once in a fresh process; the parts are its successive phases.
+struct ColdStart {
+  double total_s = 0;
+  double load_s = 0;        // process start to model loaded
+  double pack_s = 0;        // weights packed for the device and precision, arenas made
+  double first_pass_s = 0;  // text to label, the first time
+  bool operator==(const ColdStart&) const = default;
 };
 
 struct Texts {
   std::string name, hash, note;
-  std::uint64_t count = 0;        // texts in one pass
-  std::uint64_t real_tokens = 0;  // in one pass, cut at max_length
-  std::uint64_t computed_tokens = 0;
+  std::uint64_t count = 0;            // texts in one pass
+  std::uint64_t distinct = 0;         // distinct originals among them
+  std::uint64_t truncated = 0;        // cut at max_length
+  std::uint64_t real_tokens = 0;      // in one pass, cut at max_length
+  std::uint64_t computed_tokens = 0;  // in one pass, padding included
   double mean_tokens = 0;
+  bool operator==(const Texts&) const = default;
+};
+
+// What went on around the cell while it was timed.
+struct Conditions {
+  double wall_s = 0;             // watched time
+  double own_cpu_s = 0;          // CPU time of this process
+  double steal_share = 0;        // of the usable CPUs' time, taken by the hypervisor
+  double foreign_cpu_share = 0;  // of the usable CPUs' time, used by other processes
+  double load_average_1m = 0;    // at the start
+  std::uint64_t involuntary_switches = 0, voluntary_switches = 0, major_faults = 0;
+  std::optional<double> cpu_mhz_median, cpu_mhz_min;
+  std::optional<double> temperature_c_max;
+  std::optional<std::uint64_t> throttle_events;
+  bool operator==(const Conditions&) const = default;
+};
+
+// The GPU of the cell and what its counters said meanwhile.
+struct Gpu {
+  std::string name, uuid, driver, runtime;  // runtime: CUDA's version
+  std::uint64_t memory_bytes = 0;
+  std::optional<Stages> event_stages;  // by device events: beside the host clock, never instead
+  std::optional<double> busy_share, sm_mhz_median, sm_mhz_min, temperature_c_max, power_limit_w;
+  std::vector<std::string> throttle_reasons;
+  std::uint64_t foreign_processes = 0;
+  bool operator==(const Gpu&) const = default;
+};
+
+struct ScalingPoint {
+  std::uint64_t texts = 0, batches = 0, tokens = 0;
+  Estimate seconds;
+  double residual_s = 0;  // seconds less the fit
+  bool operator==(const ScalingPoint&) const = default;
+};
+
+// Time over the number of texts: `breakeven scale`.
+struct Scaling {
+  std::vector<ScalingPoint> points;
+  Estimate intercept_s, slope_s_per_text, log_log_slope;
+  double residual_relative_max = 0;
+  std::string outcome = "can't tell";  // linear, not linear, can't tell
+  bool operator==(const Scaling&) const = default;
 };
 
 struct Machine {
-  std::string cpu_model, instruction_set, kernel, os, governor;
+  std::string hostname_hash;  // tells two machines apart without naming them
+  std::string cpu_model, instruction_set, kernel, os, governor, hypervisor, microcode;
+  std::vector<std::string> cpu_flags;  // those that decide speed here (avx2, amx_int8 ...)
+  unsigned sockets = 0, cores = 0, threads_per_core = 0, numa_nodes = 0;
   unsigned cpus_usable = 0;
-  double cpu_quota = 0;
+  double cpu_quota = 0;  // CPUs; 0 = none
   std::uint64_t memory_bytes = 0;
-  std::map<std::string, std::string> more;  // GPU name, UUID, driver ...
+  std::uint64_t memory_limit_bytes = 0;     // the cgroup's; 0 = none
+  std::map<std::string, std::string> more;  // huge pages, turbo ...
+  bool operator==(const Machine&) const = default;
 };
 
 struct Build {
   std::string version, commit, compiler, flags, build_type;
+  bool dirty = false;  // the working tree had changes that the commit does not hold
   std::map<std::string, std::string> libraries;
+  bool operator==(const Build&) const = default;
 };
 
 struct Record {
   int schema_version = kSchemaVersion;
-  std::string run_id;      // the same for all records of one run
-  std::string started_at;  // UTC, ISO 8601
+  std::string kind = "cell";  // cell, scaling
+  std::string run_id;         // the same for all records of one run
+  std::string started_at;     // UTC, ISO 8601
   std::vector<std::string> command;
   Cell cell;
   std::string model_name, model_hash, instruction_set, tokenizer;
+  std::map<std::string, std::string> runtime_settings;  // version, hints, streams ... of a runtime
   Verdict verdict = Verdict::valid;
   std::vector<Reason> reasons;
   Texts texts;
-  std::uint64_t passes = 0;
+  std::uint64_t passes = 0;  // complete timed passes
   std::uint64_t warmup_passes = 0;
-  std::vector<double>
-      samples_s;  // serial: seconds of each batch, in time order; stream: seconds of each pass
-  std::vector<std::uint32_t> sample_positions;  // which batch of the pass each sample is
-  std::map<std::string, Estimate> latency_s;  // "p50", "p90" ...: only those that the samples carry
-  Estimate reviews_per_s, tokens_per_s;
-  std::optional<Stages> stages;  // serial only
+  double warmup_s = 0;
+  // serial: seconds of each batch, in time order; stream: of each pass; paced: of each request,
+  // from its scheduled time.
+  std::vector<double> samples_s;
+  // serial: which batch of the pass each sample is; paced: which text; stream: empty.
+  std::vector<std::uint32_t> sample_positions;
+  std::vector<double> schedule_late_s;        // paced: how late our own scheduler sent each request
+  std::map<std::string, Estimate> latency_s;  // "p50", "p90" ...: only those the samples carry
+  std::string latency_note;                   // "over a mix of lengths"
+  Estimate reviews_per_s, tokens_per_s;       // tokens: real ones
+  std::optional<double> spread;               // between identical passes, relative
+  std::optional<Stages> stages;               // serial only
   unsigned batches_in_flight = 1;
   std::string bound;  // tokenizer, launch, transfer, compute
   std::optional<Parity> parity;
   std::optional<Accuracy> accuracy;
   std::optional<Memory> memory;
+  std::optional<ColdStart> cold_start;
   Energy energy;
-  double cold_start_s = 0;  // process start to first label, 0 = not measured
+  std::optional<Conditions> conditions;
+  std::optional<Gpu> gpu;
+  std::optional<Scaling> scaling;
   Machine machine;
   Build build;
+  bool operator==(const Record&) const = default;
 };
 
 }  // namespace breakeven::record

@@ -1,0 +1,54 @@
+// Joules from a counter, or nothing: RAPL through powercap for the host. Never an estimate from a
+// rated power. GPU counters come with the CUDA engine and fill the other half of record::Energy.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "measure/clock.h"
+#include "record/record.h"
+
+namespace breakeven::measure {
+
+// The counter moves about once a millisecond; a window of a thousand steps is exact to 0.1 %.
+inline constexpr double kMinEnergyWindow_s = 1.0;
+
+// The packages' counters (and DRAM's where it is a zone of its own). Wraps around at
+// max_energy_range_uj; update() must come at least once between two wraps (minutes apart).
+class RaplMeter {
+ public:
+  explicit RaplMeter(const std::string& root = "/", const Clock& clock = monotonic_clock());
+
+  bool available() const { return !zones_.empty(); }
+  const std::string& why_not() const { return why_not_; }  // "not readable: ...", "no RAPL zone"
+
+  // Idle power: joules over `seconds` of sleeping. Nothing when not available or too short.
+  std::optional<double> measure_idle_watts(double seconds);
+  void set_idle_watts(double watts) { idle_watts_ = watts; }
+
+  void start();
+  void update();
+  void stop();  // several start/stop blocks add up
+
+  // gross only above kMinEnergyWindow_s; net only when the idle power is known too.
+  record::Energy energy(std::uint64_t texts) const;
+
+ private:
+  struct Zone {
+    std::string file;
+    std::uint64_t range_uj = 0;
+    std::uint64_t last_uj = 0;
+  };
+  bool read_zones(bool add);
+
+  const Clock& clock_;
+  std::vector<Zone> zones_;
+  std::string why_not_;
+  double joules_ = 0, window_s_ = 0, started_s_ = 0;
+  bool running_ = false, lost_ = false;
+  std::optional<double> idle_watts_;
+};
+
+}  // namespace breakeven::measure

@@ -1,0 +1,125 @@
+// Times a Classifier: identical passes over the same texts in the same order, text in host memory
+// to label in host memory, on one host clock. Outputs of the timed passes are kept: what was timed
+// is what is judged.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "classifier/classifier.h"
+#include "measure/clock.h"
+#include "measure/steady.h"
+#include "record/record.h"
+
+namespace breakeven::measure {
+
+enum class Mode : std::uint8_t { serial, stream };
+
+// Sampling ends when the throughput's interval is this narrow, or at max_passes, or with the
+// budget.
+struct StopRule {
+  double half_width = 0.01;  // relative; of the interval of the mean pass
+  std::size_t min_passes = 6;
+  std::size_t max_passes = 1000;
+};
+
+struct SampleOptions {
+  Mode mode = Mode::serial;
+  std::size_t batch = 1;
+  SteadyRule steady;
+  StopRule stop;
+};
+
+// What the timed passes gave. A sample is a batch (serial) or a pass (stream).
+struct Samples {
+  std::vector<double> seconds;           // in time order
+  std::vector<std::uint32_t> positions;  // serial: which batch of the pass
+  std::vector<StageSeconds> stages;  // serial: of each sample; stream: busy seconds of each pass
+  std::vector<double> pass_seconds;  // of complete passes; serial: the sum over its batches
+  std::size_t batches_per_pass = 0;
+  unsigned batches_in_flight = 1;
+  bool interrupted = false;  // the stop flag ended it
+
+  std::size_t warmup_passes = 0;  // complete ones, over all warm-ups
+  double warmup_s = 0;
+  bool steady = false;  // the last warm-up ended steady
+  Steadiness last_steadiness;
+
+  // Outputs of the first timed pass, in the order of the texts; `judged` texts from the front have
+  // been timed (fewer than all when not even one pass fitted into the budget).
+  std::size_t judged = 0;
+  std::vector<float> logits;  // [judged, C]
+  std::vector<std::uint32_t> labels;
+  std::vector<std::uint32_t> tokens;  // real tokens of each text
+  std::size_t computed_tokens = 0;    // in those texts, padding included
+  double repeat_abs_max = 0;          // largest |Δlogit| of a later timed pass against the first
+  std::size_t repeat_flips = 0;       // labels that a later timed pass changed
+
+  std::size_t passes() const { return pass_seconds.size(); }
+};
+
+// One cell's sampling. The study interleaves cells by calling warm_up() and measure() in turns; the
+// samples add up. Not thread-safe. Classifier, texts and clock must outlive it.
+class Sampler {
+ public:
+  Sampler(Classifier& classifier, std::span<const std::string_view> texts,
+          const SampleOptions& options, const Clock& clock = monotonic_clock(),
+          const std::atomic<bool>* stop = nullptr);
+
+  // Untimed passes until steady or until the budget is over (then samples().steady is false).
+  // Serial mode looks at the budget between batches, stream mode between passes; at least one batch
+  // runs. Errors: the classifier's; measure/output when an output has the wrong shape or a logit is
+  // NaN.
+  Result<void> warm_up(double budget_s);
+
+  // Timed passes until enough() or until the budget is over. When not even one pass fits, the
+  // batches done count (serial), or one whole pass is made regardless (stream).
+  Result<void> measure(double budget_s);
+
+  // The stop rule is met; more samples would change little.
+  bool enough() const;
+  bool stopped() const;  // the stop flag is set
+
+  const Samples& samples() const { return samples_; }
+  // Seconds that the next pass will probably take; 0 before the first batch.
+  double expected_pass_s() const;
+
+ private:
+  Result<void> serial_pass(double deadline_s, bool timed, bool& complete, double& seconds);
+  Result<void> stream_pass(bool timed, double& seconds);
+  Result<void> keep_outputs(std::size_t first_text, std::size_t count,
+                            std::span<const float> logits, std::span<const std::uint32_t> labels,
+                            std::span<const std::uint32_t> tokens, std::size_t computed_tokens);
+
+  Classifier& classifier_;
+  std::span<const std::string_view> texts_;
+  SampleOptions options_;
+  const Clock& clock_;
+  const std::atomic<bool>* stop_;
+  std::size_t class_count_ = 0;
+  double last_pass_s_ = 0;
+  std::size_t resume_batch_ = 0;
+  double resume_seconds_ = 0;
+  BatchResult batch_result_;
+  StreamResult stream_result_;
+  Samples samples_;
+};
+
+// Fills what follows from samples alone: passes, warm-up, samples_s, sample_positions, latency_s
+// (only percentiles that the samples carry), latency_note, reviews_per_s, tokens_per_s, spread,
+// stages, batches_in_flight, texts.count/real_tokens/computed_tokens/mean_tokens/truncated.
+// record.cell must be set.
+void summarise(const Samples& samples, std::size_t text_count, record::Record& record);
+
+// Which stage bounds the row: "tokenizer", "transfer" or "compute" by the largest share of the
+// stages; "launch" when device events show the device idle for most of compute (GPU rows).
+std::string bound_by(const record::Stages& stages, const std::optional<record::Gpu>& gpu);
+
+}  // namespace breakeven::measure

@@ -1,0 +1,88 @@
+// The statistics behind every printed number; docs/measuring.md cites them. Series are in time
+// order, because neighbours in time resemble each other and an interval that ignores this is too
+// narrow. All functions are pure; none draws random numbers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "record/record.h"
+
+namespace breakeven::measure {
+
+// Linear interpolation between order statistics (Hyndman and Fan's type 7, numpy's default).
+// share in [0, 1]; at least one sample, all finite.
+double percentile(std::span<const double> samples, double share);
+double median(std::span<const double> samples);
+double mean(std::span<const double> samples);
+// Median absolute deviation × 1.4826 ÷ median: a relative standard deviation that outliers do not
+// move. 0 for fewer than two samples.
+double relative_spread(std::span<const double> samples);
+
+// The fewest samples that carry a percentile: with `allowed_above` samples above a bound, that
+// bound is at or above the percentile with this confidence. 11 for p50, 64 for p90, 130 for p95,
+// 662 for p99, 6,636 for p99.9.
+std::size_t samples_needed(double share, double confidence = 0.99, unsigned allowed_above = 1);
+bool carries(std::size_t samples, double share);
+
+// How many independent samples the series is worth: n ÷ (1 + 2 Σ autocorrelations), summed by
+// Geyer's initial positive sequence. In [1, n]; n for a constant series.
+double effective_samples(std::span<const double> series);
+
+// Distribution-free interval of a percentile: ranks from the binomial distribution, with the
+// effective number of samples of the indicator "at or below the percentile" in place of n.
+// Nothing when the (effective) samples cannot carry an interval of this confidence.
+std::optional<record::Interval> percentile_interval(std::span<const double> series, double share,
+                                                    double confidence = 0.95);
+std::optional<record::Interval> median_interval(std::span<const double> series,
+                                                double confidence = 0.95);
+
+// Interval of a percentile over a fixed mix: `samples` are whole passes of `per_pass` samples each,
+// every pass the same work in the same order. How much the share below the percentile changes from
+// pass to pass gives the error (batch means), and the ranks at its ends give the interval (Woodruff
+// 1952). It says what another pass over these texts would show, not what other texts would.
+// Nothing below kMinPassesForInterval passes.
+std::optional<record::Interval> percentile_interval_over_passes(std::span<const double> samples,
+                                                                std::size_t per_pass, double share,
+                                                                double confidence = 0.95);
+inline constexpr std::size_t kMinPassesForInterval = 4;
+
+// Interval of the mean: Student's t with the effective number of samples. Nothing below three.
+std::optional<record::Interval> mean_interval(std::span<const double> series,
+                                              double confidence = 0.95);
+
+// median(a) ÷ median(b) for two independent series; the interval joins both median intervals on the
+// log scale (MOVER, Donner and Zou 2012). All samples > 0.
+record::Estimate ratio_of_medians(std::span<const double> a, std::span<const double> b,
+                                  double confidence = 0.95);
+
+// y = intercept + slope · x by least squares. At least 3 points (fewer: no intervals), x not all
+// equal. `weights` (empty = all 1) multiply the squared residuals.
+struct LineFit {
+  record::Estimate intercept, slope;
+  std::vector<double> residuals;     // y - fit
+  double residual_relative_max = 0;  // largest |residual| ÷ |y|
+  double r_squared = 0;
+};
+LineFit fit_line(std::span<const double> x, std::span<const double> y,
+                 std::span<const double> weights = {}, double confidence = 0.95);
+
+// The exponent k of y ≈ c·x^k with its interval: a line through (log x, log y). All values > 0.
+record::Estimate log_log_slope(std::span<const double> x, std::span<const double> y,
+                               double confidence = 0.95);
+
+// Wilson's score interval of a share. `distinct` counts originals: texts that repeat an original
+// (or are joined from the same ones) do not make the interval narrower.
+record::Interval wilson_interval(double share, std::uint64_t distinct, double confidence = 0.95);
+
+// Building blocks, tested against published tables.
+double normal_quantile(double probability);
+double student_t_quantile(double probability, double degrees_of_freedom);
+// P(X <= successes) for X ~ Binomial(trials, probability); trials need not be whole (incomplete
+// beta function), because effective sample sizes are not.
+double binomial_cdf(double trials, double probability, double successes);
+
+}  // namespace breakeven::measure
