@@ -41,8 +41,4 @@ class ConditionsWatch {
   std::unique_ptr<State> state_;
 };
 
-// Bytes that this process can still take: MemAvailable, cut by what its cgroup has left.
-// 0 when nothing can be read.
-std::uint64_t available_memory_bytes(const std::string& root = "/");
-
 }  // namespace breakeven::measure

@@ -18,7 +18,7 @@ class Journal {
  public:
   // Opens for appending and makes the file if it is missing. A torn last line that an interrupted
   // run left behind is closed with a newline first, so that it cannot swallow the next record.
-  // Errors: file/unwritable.
+  // One writer at a time: the file is locked. Errors: file/unwritable, record/in-use.
   static Result<Journal> open(const std::string& path);
 
   Journal(Journal&& other) noexcept;

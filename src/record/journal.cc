@@ -1,0 +1,144 @@
+#include "record/journal.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <system_error>
+#include <utility>
+
+#include "base/files.h"
+#include "record/json.h"
+
+namespace breakeven::record {
+namespace {
+
+std::string reason(int error_number) {
+  return std::generic_category().message(error_number);
+}
+
+tl::unexpected<Error> unwritable(const std::string& path, int error_number) {
+  return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(error_number)),
+              "free some space or choose another place");
+}
+
+bool write_all(int fd, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+// Devices and pipes cannot be synced, and need not be.
+bool sync(int fd) {
+  return ::fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+}
+
+std::string_view trimmed(std::string_view line) {
+  const auto first = line.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {};
+  return line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
+}
+
+// What must follow the content so that the next record starts on a line of its own.
+std::string_view missing_end(std::string_view content) {
+  if (content.empty() || content.back() == '\n') return {};
+  const auto last_newline = content.rfind('\n');
+  const auto line = content.substr(last_newline == std::string_view::npos ? 0 : last_newline + 1);
+  return parse_record(trimmed(line)) ? "\n" : "#torn\n";
+}
+
+}  // namespace
+
+std::string journal_name(double unix_seconds) {
+  return fmt::format("breakeven-{:%Y%m%dT%H%M%SZ}.jsonl",
+                     fmt::gmtime(static_cast<std::time_t>(unix_seconds)));
+}
+
+Result<Journal> Journal::open(const std::string& path) {
+  Journal journal;
+  journal.path_ = path;
+  journal.fd_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (journal.fd_ < 0) {
+    return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)),
+                "choose a folder that exists and that you may write to");
+  }
+  if (::flock(journal.fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    return fail("record/in-use", fmt::format("another breakeven is writing {}", path),
+                "wait until it ends or choose another journal");
+  }
+  struct stat status {};
+  if (::fstat(journal.fd_, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
+    BREAKEVEN_TRY(const std::string content, read_file(path));
+    if (!write_all(journal.fd_, missing_end(content))) return unwritable(path, errno);
+  }
+  return journal;
+}
+
+Journal::Journal(Journal&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+
+Journal& Journal::operator=(Journal&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+Journal::~Journal() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> Journal::append(const Record& record) {
+  BREAKEVEN_TRY(std::string line, to_json_line(record));
+  line += '\n';
+  const off_t before = ::lseek(fd_, 0, SEEK_END);
+  if (!write_all(fd_, line) || !sync(fd_)) {
+    const int why = errno;
+    // Half a record is worth nothing; without it the file stays readable to its last line.
+    if (before >= 0 && ::ftruncate(fd_, before) != 0) errno = why;
+    return unwritable(path_, why);
+  }
+  return {};
+}
+
+Result<JournalContent> parse_journal(std::string_view content, std::string_view name) {
+  JournalContent journal;
+  std::size_t number = 0;
+  while (!content.empty()) {
+    ++number;
+    const auto newline = content.find('\n');
+    const bool ended = newline != std::string_view::npos;
+    const auto line = trimmed(content.substr(0, newline));
+    content.remove_prefix(ended ? newline + 1 : content.size());
+    if (line.empty()) continue;
+    auto record = parse_record(line);
+    if (record) {
+      journal.records.push_back(*std::move(record));
+    } else if (line.ends_with(kTornMark) || (!ended && record.error().code == "record/json")) {
+      journal.notes.push_back(
+          fmt::format("{}: line {} is torn (its run was cut off); it is left out", name, number));
+    } else {
+      Error error = std::move(record).error();
+      error.message = fmt::format("{}, line {}: {}", name, number, error.message);
+      return tl::unexpected<Error>(std::move(error));
+    }
+  }
+  return journal;
+}
+
+Result<JournalContent> read_journal(const std::string& path) {
+  BREAKEVEN_TRY(const MappedFile file, MappedFile::open(path));
+  return parse_journal(file.text(), path);
+}
+
+}  // namespace breakeven::record
