@@ -1,0 +1,287 @@
+// config.json -> EncoderPlan: what Transformers reads from it is read, and everything that would be
+// another function is refused by the field's name.
+#include "model/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace breakeven::model {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+Json distilbert() {
+  return {{"architectures", Json::array({"DistilBertForSequenceClassification"})},
+          {"model_type", "distilbert"},
+          {"activation", "gelu"},
+          {"dim", 384},
+          {"hidden_dim", 1536},
+          {"n_heads", 12},
+          {"n_layers", 3},
+          {"vocab_size", 30522},
+          {"max_position_embeddings", 512},
+          {"pad_token_id", 0},
+          {"id2label", {{"0", "NEGATIVE"}, {"1", "POSITIVE"}}}};
+}
+
+Json bert() {
+  return {{"architectures", Json::array({"BertForSequenceClassification"})},
+          {"model_type", "bert"},
+          {"hidden_act", "gelu"},
+          {"hidden_size", 128},
+          {"intermediate_size", 512},
+          {"num_attention_heads", 2},
+          {"num_hidden_layers", 2},
+          {"vocab_size", 28996},
+          {"max_position_embeddings", 256},
+          {"type_vocab_size", 2},
+          {"layer_norm_eps", 1e-5},
+          {"pad_token_id", 3}};
+}
+
+Result<EncoderPlan> plan_of(const Json& config) {
+  return parse_plan(config.dump(), "config.json");
+}
+
+TEST(Plan, ReadsDistilBert) {
+  const auto plan = plan_of(distilbert());
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->architecture, Architecture::distilbert);
+  EXPECT_EQ(plan->hidden, 384U);
+  EXPECT_EQ(plan->heads, 12U);
+  EXPECT_EQ(plan->intermediate, 1536U);
+  EXPECT_EQ(plan->vocabulary, 30522U);
+  EXPECT_EQ(plan->positions, 512U);
+  EXPECT_EQ(plan->token_types, 0U);
+  EXPECT_EQ(plan->layers, 3U);
+  EXPECT_EQ(plan->norm_eps, 1e-12F);
+  EXPECT_EQ(plan->activation, ops::Activation::gelu_erf);
+  EXPECT_EQ(plan->head_activation, ops::Activation::relu);
+  EXPECT_EQ(plan->problem, ProblemType::single_label);
+  EXPECT_THAT(plan->labels, ElementsAre("NEGATIVE", "POSITIVE"));
+  EXPECT_EQ(plan->pad_id, 0);
+}
+
+TEST(Plan, ReadsBert) {
+  const auto plan = plan_of(bert());
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->architecture, Architecture::bert);
+  EXPECT_EQ(plan->hidden, 128U);
+  EXPECT_EQ(plan->heads, 2U);
+  EXPECT_EQ(plan->intermediate, 512U);
+  EXPECT_EQ(plan->vocabulary, 28996U);
+  EXPECT_EQ(plan->positions, 256U);
+  EXPECT_EQ(plan->token_types, 2U);
+  EXPECT_EQ(plan->layers, 2U);
+  EXPECT_EQ(plan->norm_eps, 1e-5F);
+  EXPECT_EQ(plan->head_activation, ops::Activation::tanh);
+  EXPECT_THAT(plan->labels, ElementsAre("LABEL_0", "LABEL_1"));
+  EXPECT_EQ(plan->pad_id, 3);
+}
+
+TEST(Plan, AbsentFieldsHaveTransformersDefaults) {
+  auto plan = parse_plan(R"({"architectures": ["DistilBertForSequenceClassification"]})", "c");
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->hidden, 768U);
+  EXPECT_EQ(plan->heads, 12U);
+  EXPECT_EQ(plan->layers, 6U);
+  EXPECT_EQ(plan->intermediate, 3072U);
+  EXPECT_EQ(plan->vocabulary, 30522U);
+  EXPECT_EQ(plan->positions, 512U);
+  EXPECT_EQ(plan->labels.size(), 2U);
+  plan = parse_plan(R"({"architectures": ["BertForSequenceClassification"]})", "c");
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->layers, 12U);
+  EXPECT_EQ(plan->token_types, 2U);
+  EXPECT_EQ(plan->norm_eps, 1e-12F);
+}
+
+TEST(Plan, DistilBertTakesItsAliasesAndKeepsItsOwnEpsilon) {
+  Json config = distilbert();
+  config.erase("dim");
+  config.erase("n_heads");
+  config.erase("n_layers");
+  config["hidden_size"] = 64;
+  config["num_attention_heads"] = 4;
+  config["num_hidden_layers"] = 5;
+  config["layer_norm_eps"] = 1e-3;
+  config["sinusoidal_pos_embds"] = true;  // the table is stored like a learned one
+  const auto plan = plan_of(config);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->hidden, 64U);
+  EXPECT_EQ(plan->heads, 4U);
+  EXPECT_EQ(plan->layers, 5U);
+  EXPECT_EQ(plan->norm_eps, 1e-12F);
+}
+
+TEST(Plan, LabelsAreOrderedByNumber) {
+  Json config = bert();
+  Json map = Json::object();
+  for (int label = 0; label < 12; ++label) {
+    map[std::to_string(label)] = "class " + std::to_string(label);
+  }
+  config["id2label"] = map;
+  const auto plan = plan_of(config);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->labels.size(), 12U);
+  EXPECT_EQ(plan->labels[2], "class 2");
+  EXPECT_EQ(plan->labels[10], "class 10");
+}
+
+TEST(Plan, LabelsFollowTransformersWhereTheMapIsMissing) {
+  Json config = bert();
+  config["num_labels"] = 3;
+  EXPECT_THAT(plan_of(config)->labels, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
+  config["id2label"] = nullptr;
+  EXPECT_THAT(plan_of(config)->labels, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
+  // A map wins over a number, and numbers may be labels.
+  config["id2label"] = {{"0", 0}, {"1", 1}};
+  EXPECT_THAT(plan_of(config)->labels, ElementsAre("0", "1"));
+}
+
+TEST(Plan, ProblemTypeFollowsTransformers) {
+  Json config = bert();
+  const auto problem = [&] { return plan_of(config)->problem; };
+  EXPECT_EQ(problem(), ProblemType::single_label);
+  config["num_labels"] = 1;
+  EXPECT_EQ(problem(), ProblemType::regression);
+  config["problem_type"] = nullptr;
+  EXPECT_EQ(problem(), ProblemType::regression);
+  config["problem_type"] = "multi_label_classification";
+  EXPECT_EQ(problem(), ProblemType::multi_label);
+  config["num_labels"] = 4;
+  EXPECT_EQ(problem(), ProblemType::multi_label);
+  config["problem_type"] = "regression";
+  EXPECT_EQ(problem(), ProblemType::regression);
+  config["problem_type"] = "single_label_classification";
+  EXPECT_EQ(problem(), ProblemType::single_label);
+  config["num_labels"] = 1;
+  EXPECT_EQ(plan_of(config).error().code, "config/field");
+}
+
+TEST(Plan, ActivationsOfTheSameFormulaAreTheSame) {
+  const std::pair<const char*, ops::Activation> cases[] = {
+      {"gelu", ops::Activation::gelu_erf},
+      {"gelu_python", ops::Activation::gelu_erf},
+      {"gelu_new", ops::Activation::gelu_tanh},
+      {"gelu_fast", ops::Activation::gelu_tanh},
+      {"gelu_accurate", ops::Activation::gelu_tanh},
+      {"gelu_pytorch_tanh", ops::Activation::gelu_tanh},
+      {"gelu_python_tanh", ops::Activation::gelu_tanh},
+      {"relu", ops::Activation::relu},
+  };
+  for (const auto& [name, activation] : cases) {
+    Json config = bert();
+    config["hidden_act"] = name;
+    EXPECT_EQ(plan_of(config)->activation, activation) << name;
+    config = distilbert();
+    config["activation"] = name;
+    EXPECT_EQ(plan_of(config)->activation, activation) << name;
+  }
+}
+
+struct Refused {
+  const char* code;
+  const char* field;
+  Json value;
+  const char* told;
+};
+
+void expect_refused(const Json& base, const Refused& refused) {
+  Json config = base;
+  config[refused.field] = refused.value;
+  const auto plan = plan_of(config);
+  ASSERT_FALSE(plan) << refused.field << " " << refused.value;
+  EXPECT_EQ(plan.error().code, refused.code) << plan.error().to_string();
+  EXPECT_THAT(plan.error().to_string(), HasSubstr(refused.told));
+  EXPECT_THAT(plan.error().message, HasSubstr("config.json"));
+  if (std::string_view(refused.code) != "config/field") {
+    EXPECT_THAT(plan.error().hint, HasSubstr(refused.code == std::string_view("config/architecture")
+                                                 ? "DistilBertForSequenceClassification"
+                                                 : "Transformers can run"));
+  } else {
+    EXPECT_THAT(plan.error().message, HasSubstr(refused.field));
+  }
+}
+
+TEST(Plan, EveryRefusalNamesFieldAndValue) {
+  const Refused cases[] = {
+      {"config/architecture", "architectures", Json::array({"RobertaForSequenceClassification"}),
+       "Roberta"},
+      {"config/architecture", "architectures", Json::array({"BertForTokenClassification"}),
+       "TokenClass"},
+      {"config/architecture", "architectures", Json::array({"BertModel"}), "BertModel"},
+      {"config/architecture", "architectures", Json::array(), "model_type is \"bert\""},
+      {"config/architecture", "architectures", nullptr, "model_type is \"bert\""},
+      {"config/architecture", "model_type", "roberta", "\"roberta\""},
+      {"config/field", "architectures", "BertForSequenceClassification", "list"},
+      {"config/field", "model_type", 3, "3"},
+      {"config/unsupported", "hidden_act", "silu", "\"silu\""},
+      {"config/unsupported", "hidden_act", "quick_gelu", "\"quick_gelu\""},
+      {"config/unsupported", "hidden_act", "gelu_10", "\"gelu_10\""},
+      {"config/unsupported", "position_embedding_type", "relative_key", "\"relative_key\""},
+      {"config/unsupported", "is_decoder", true, "is_decoder is true"},
+      {"config/unsupported", "add_cross_attention", true, "add_cross_attention is true"},
+      {"config/unsupported", "is_encoder_decoder", true, "is_encoder_decoder is true"},
+      {"config/unsupported", "pruned_heads", {{"0", {1}}}, "pruned_heads"},
+      {"config/unsupported", "quantization_config", {{"bits", 4}}, "quantization_config"},
+      {"config/field", "is_decoder", 1, "1"},
+      {"config/field", "hidden_act", 1, "1"},
+      {"config/field", "hidden_size", 0, "0"},
+      {"config/field", "hidden_size", -128, "-128"},
+      {"config/field", "hidden_size", 128.0, "128.0"},
+      {"config/field", "hidden_size", "128", "\"128\""},
+      {"config/field", "hidden_size", 65537, "65537"},
+      {"config/field", "hidden_size", std::uint64_t{18446744073709551615ULL},
+       "18446744073709551615"},
+      {"config/field", "hidden_size", 129, "2 heads"},
+      {"config/field", "num_attention_heads", 0, "0"},
+      {"config/field", "intermediate_size", 1 << 20, "1048576"},
+      {"config/field", "num_hidden_layers", 0, "0"},
+      {"config/field", "num_hidden_layers", 1025, "1025"},
+      {"config/field", "vocab_size", 1 << 25, "33554432"},
+      {"config/field", "max_position_embeddings", 0, "0"},
+      {"config/field", "type_vocab_size", 0, "0"},
+      {"config/field", "pad_token_id", 28996, "28995"},
+      {"config/field", "pad_token_id", -1, "-1"},
+      {"config/field", "layer_norm_eps", 0, "0"},
+      {"config/field", "layer_norm_eps", 1e-40, "1e-40"},
+      {"config/field", "layer_norm_eps", 2, "2"},
+      {"config/field", "layer_norm_eps", "1e-12", "1e-12"},
+      {"config/field", "num_labels", 0, "0"},
+      {"config/field", "num_labels", 1'000'000'000, "1000000000"},
+      {"config/field", "id2label", Json::object(), "{}"},
+      {"config/field", "id2label", {"a", "b"}, "[\"a\",\"b\"]"},
+      {"config/field", "id2label", {{"1", "a"}, {"2", "b"}}, "0 is missing"},
+      {"config/field", "id2label", {{"0", "a"}, {"01", "b"}}, "1 is missing"},
+      {"config/field", "id2label", {{"0", nullptr}}, "label 0"},
+      {"config/field", "problem_type", "ranking", "\"ranking\""},
+      {"config/field", "problem_type", 1, "1"},
+  };
+  for (const Refused& refused : cases) expect_refused(bert(), refused);
+  for (const Refused& refused : {
+           Refused{"config/unsupported", "activation", "silu", "\"silu\""},
+           Refused{"config/field", "dim", 385, "12 heads"},
+           Refused{"config/field", "n_layers", "six", "\"six\""},
+           Refused{"config/field", "hidden_dim", 0, "0"},
+       }) {
+    expect_refused(distilbert(), refused);
+  }
+}
+
+TEST(Plan, WhatIsNotAJsonObjectIsRefused) {
+  for (const char* text : {"", "{", "[]", "null", "{\"a\": \"\xff\"}", "{} {}"}) {
+    const auto plan = parse_plan(text, "config.json");
+    ASSERT_FALSE(plan) << text;
+    EXPECT_EQ(plan.error().code, "config/json");
+    EXPECT_THAT(plan.error().message, HasSubstr("config.json"));
+  }
+  EXPECT_EQ(parse_plan(std::string(1'000'000, '['), "c").error().code, "config/json");
+}
+
+}  // namespace
+}  // namespace breakeven::model
