@@ -31,6 +31,10 @@ inline constexpr bool kIsOptional = false;
 template <class T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
 
+std::string joined(const std::string& path, const std::string& key) {
+  return fmt::format("{}.{}", path, key);
+}
+
 // Builds one JSON object; `bad` keeps the path of the first number that is not finite.
 class Writer {
  public:
@@ -63,7 +67,7 @@ class Writer {
       return array;
     } else if constexpr (kIsMap<T>) {
       Ordered object = Ordered::object();
-      for (const auto& [key, element] : value) object[key] = encode(element, path + "." + key);
+      for (const auto& [key, element] : value) object[key] = encode(element, joined(path, key));
       return object;
     } else {
       Writer inner(path + ".", bad_);
@@ -134,7 +138,7 @@ class Reader {
       if (!json.is_object()) return complain(path, json, "an object");
       value.clear();
       for (const auto& [key, element] : json.items()) {
-        if (error_.empty()) decode(element, value[key], path + "." + key);
+        if (error_.empty()) decode(element, value[key], joined(path, key));
       }
     }
   }

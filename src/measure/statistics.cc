@@ -1,0 +1,285 @@
+#include "measure/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/check.h"
+
+namespace breakeven::measure {
+namespace {
+
+using record::Estimate;
+using record::Interval;
+
+std::vector<double> sorted(std::span<const double> samples) {
+  std::vector<double> copy(samples.begin(), samples.end());
+  std::sort(copy.begin(), copy.end());
+  return copy;
+}
+
+double percentile_of_sorted(std::span<const double> ordered, double share) {
+  BREAKEVEN_CHECK(!ordered.empty() && share >= 0 && share <= 1, "n={} share={}", ordered.size(),
+                  share);
+  const double place = share * static_cast<double>(ordered.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, ordered.size() - 1);
+  return std::lerp(ordered[below], ordered[above], place - std::floor(place));
+}
+
+// 1 or 0 for each sample: at or below the bound.
+std::vector<double> indicator(std::span<const double> series, double bound) {
+  std::vector<double> below(series.size());
+  std::transform(series.begin(), series.end(), below.begin(),
+                 [bound](double x) { return x <= bound ? 1.0 : 0.0; });
+  return below;
+}
+
+double sum_of_squares(std::span<const double> series, double center) {
+  return std::accumulate(series.begin(), series.end(), 0.0, [center](double sum, double x) {
+    return sum + (x - center) * (x - center);
+  });
+}
+
+// Standard error of the mean of a correlated series and the samples it is worth. Positive
+// correlation also makes the sample variance too small, by 1 - 1/effective.
+struct MeanError {
+  double error = 0;
+  double degrees = 1;
+};
+MeanError mean_error(std::span<const double> series) {
+  const auto n = static_cast<double>(series.size());
+  const double effective = std::max(2.0, effective_samples(series));
+  const double variance = sum_of_squares(series, mean(series)) / (n * (1 - 1 / effective));
+  return {std::sqrt(variance / effective), effective - 1};
+}
+
+}  // namespace
+
+double mean(std::span<const double> samples) {
+  BREAKEVEN_CHECK(!samples.empty());
+  return std::accumulate(samples.begin(), samples.end(), 0.0) / static_cast<double>(samples.size());
+}
+
+double percentile(std::span<const double> samples, double share) {
+  return percentile_of_sorted(sorted(samples), share);
+}
+
+double median(std::span<const double> samples) {
+  return percentile(samples, 0.5);
+}
+
+double relative_spread(std::span<const double> samples) {
+  if (samples.size() < 2) return 0;
+  const double middle = median(samples);
+  std::vector<double> deviations(samples.size());
+  std::transform(samples.begin(), samples.end(), deviations.begin(),
+                 [middle](double x) { return std::abs(x - middle); });
+  constexpr double kNormalConsistency = 1.4826;  // MAD -> standard deviation, if it were normal
+  return middle == 0 ? 0 : kNormalConsistency * median(deviations) / std::abs(middle);
+}
+
+std::size_t samples_needed(double share, double confidence, unsigned allowed_above) {
+  BREAKEVEN_CHECK(share > 0 && share < 1 && confidence > 0 && confidence < 1, "{} {}", share,
+                  confidence);
+  // If more than 1 - share of all samples lay above the bound, seeing no more than allowed_above of
+  // n there would have at most this probability.
+  const auto enough = [&](std::size_t n) {
+    return binomial_cdf(static_cast<double>(n), 1 - share, allowed_above) <= 1 - confidence;
+  };
+  std::size_t high = 1;
+  while (!enough(high)) high *= 2;
+  std::size_t low = high / 2;
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    (enough(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
+bool carries(std::size_t samples, double share) {
+  return samples >= samples_needed(share);
+}
+
+double effective_samples(std::span<const double> series) {
+  const std::size_t n = series.size();
+  if (n < 4) return static_cast<double>(n);
+  const double center = mean(series);
+  const double variance = sum_of_squares(series, center);
+  const double scale = std::abs(center) + std::sqrt(variance / static_cast<double>(n));
+  if (variance <= static_cast<double>(n) * scale * scale * 1e-28) return static_cast<double>(n);
+  const auto autocorrelation = [&](std::size_t lag) {
+    double sum = 0;
+    for (std::size_t i = lag; i < n; ++i) sum += (series[i] - center) * (series[i - lag] - center);
+    return sum / variance;
+  };
+  // Sums of neighbouring pairs are positive and fall for a reversible chain; the first that is not
+  // positive is noise, and none may exceed the one before it.
+  constexpr std::size_t kMaxLag = 2000;
+  double sum = 0;
+  double previous = 2;
+  for (std::size_t lag = 0; lag + 1 < std::min(n / 2 + 1, kMaxLag); lag += 2) {
+    const double pair =
+        std::min(previous, autocorrelation(lag) + (lag + 1 < n ? autocorrelation(lag + 1) : 0));
+    if (pair <= 0) break;
+    sum += pair;
+    previous = pair;
+  }
+  const auto count = static_cast<double>(n);
+  return std::clamp(count / std::max(1.0, 2 * sum - 1), 1.0, count);
+}
+
+std::optional<Interval> percentile_interval(std::span<const double> series, double share,
+                                            double confidence) {
+  if (series.size() < 2) return std::nullopt;
+  const std::vector<double> ordered = sorted(series);
+  const double value = percentile_of_sorted(ordered, share);
+  const double trials = std::floor(effective_samples(indicator(series, value)));
+  const double tail = (1 - confidence) / 2;
+  // x_(lower) to x_(upper) of `trials` independent samples holds the percentile with probability
+  // P(lower <= Binomial < upper).
+  double lower = 0;
+  while (lower < trials && binomial_cdf(trials, share, lower) <= tail) ++lower;
+  double upper = lower + 1;
+  while (upper <= trials && binomial_cdf(trials, share, upper - 1) < 1 - tail) ++upper;
+  if (lower < 1 || upper > trials) return std::nullopt;
+  // Ranks among `trials` samples become ranks among n at the same expected share.
+  const auto n = static_cast<double>(series.size());
+  const double stretch = (n + 1) / (trials + 1);
+  const auto low = static_cast<std::size_t>(std::max(1.0, std::floor(lower * stretch)));
+  const auto high = static_cast<std::size_t>(std::min(n, std::ceil(upper * stretch)));
+  return Interval{std::min(ordered[low - 1], value), std::max(ordered[high - 1], value),
+                  confidence};
+}
+
+std::optional<Interval> median_interval(std::span<const double> series, double confidence) {
+  return percentile_interval(series, 0.5, confidence);
+}
+
+std::optional<Interval> percentile_interval_over_passes(std::span<const double> samples,
+                                                        std::size_t per_pass, double share,
+                                                        double confidence) {
+  BREAKEVEN_CHECK(per_pass > 0 && samples.size() % per_pass == 0, "n={} per_pass={}",
+                  samples.size(), per_pass);
+  const std::size_t passes = samples.size() / per_pass;
+  if (passes < kMinPassesForInterval) return std::nullopt;
+  const std::vector<double> ordered = sorted(samples);
+  const double value = percentile_of_sorted(ordered, share);
+  const std::vector<double> below = indicator(samples, value);
+  std::vector<double> shares(passes);
+  for (std::size_t pass = 0; pass < passes; ++pass) {
+    shares[pass] = mean(std::span(below).subspan(pass * per_pass, per_pass));
+  }
+  const MeanError error = mean_error(shares);
+  const double half = student_t_quantile(0.5 + confidence / 2, error.degrees) * error.error;
+  const auto n = static_cast<double>(samples.size());
+  const double low = std::floor((share - half) * n);
+  const double high = std::ceil((share + half) * n) + 1;
+  if (low < 1 || high > n) return std::nullopt;
+  return Interval{std::min(ordered[static_cast<std::size_t>(low) - 1], value),
+                  std::max(ordered[static_cast<std::size_t>(high) - 1], value), confidence};
+}
+
+std::optional<Interval> mean_interval(std::span<const double> series, double confidence) {
+  if (series.size() < 3) return std::nullopt;
+  const MeanError error = mean_error(series);
+  const double half = student_t_quantile(0.5 + confidence / 2, error.degrees) * error.error;
+  const double center = mean(series);
+  return Interval{center - half, center + half, confidence};
+}
+
+Estimate ratio_of_medians(std::span<const double> a, std::span<const double> b, double confidence) {
+  const double top = median(a);
+  const double bottom = median(b);
+  BREAKEVEN_CHECK(top > 0 && bottom > 0, "medians {} and {}", top, bottom);
+  Estimate ratio{top / bottom, std::nullopt, std::min(a.size(), b.size())};
+  const auto over = median_interval(a, confidence);
+  const auto under = median_interval(b, confidence);
+  if (over && under && over->low > 0 && under->low > 0) {
+    const double down = std::hypot(std::log(top / over->low), std::log(under->high / bottom));
+    const double up = std::hypot(std::log(over->high / top), std::log(bottom / under->low));
+    ratio.interval =
+        Interval{ratio.value * std::exp(-down), ratio.value * std::exp(up), confidence};
+  }
+  return ratio;
+}
+
+LineFit fit_line(std::span<const double> x, std::span<const double> y,
+                 std::span<const double> weights, double confidence) {
+  const std::size_t n = x.size();
+  BREAKEVEN_CHECK(n >= 2 && y.size() == n && (weights.empty() || weights.size() == n),
+                  "x={} y={} weights={}", n, y.size(), weights.size());
+  const auto weight = [&](std::size_t i) { return weights.empty() ? 1.0 : weights[i]; };
+  double total = 0;
+  double x_mean = 0;
+  double y_mean = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    total += weight(i);
+    x_mean += weight(i) * x[i];
+    y_mean += weight(i) * y[i];
+  }
+  x_mean /= total;
+  y_mean /= total;
+  double x_squares = 0;
+  double products = 0;
+  double y_squares = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    x_squares += weight(i) * (x[i] - x_mean) * (x[i] - x_mean);
+    products += weight(i) * (x[i] - x_mean) * (y[i] - y_mean);
+    y_squares += weight(i) * (y[i] - y_mean) * (y[i] - y_mean);
+  }
+  BREAKEVEN_CHECK(x_squares > 0, "all x are equal");
+  LineFit fit;
+  fit.slope.value = products / x_squares;
+  fit.intercept.value = y_mean - fit.slope.value * x_mean;
+  fit.slope.samples = fit.intercept.samples = n;
+  double squares = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double residual = y[i] - fit.intercept.value - fit.slope.value * x[i];
+    fit.residuals.push_back(residual);
+    squares += weight(i) * residual * residual;
+    if (y[i] != 0) {
+      fit.residual_relative_max = std::max(fit.residual_relative_max, std::abs(residual / y[i]));
+    }
+  }
+  fit.r_squared = y_squares > 0 ? 1 - squares / y_squares : 1;
+  if (n >= 3) {
+    const auto degrees = static_cast<double>(n - 2);
+    const double t = student_t_quantile(0.5 + confidence / 2, degrees);
+    const double variance = squares / degrees;
+    const double slope_half = t * std::sqrt(variance / x_squares);
+    const double intercept_half =
+        t * std::sqrt(variance * (1 / total + x_mean * x_mean / x_squares));
+    fit.slope.interval =
+        Interval{fit.slope.value - slope_half, fit.slope.value + slope_half, confidence};
+    fit.intercept.interval = Interval{fit.intercept.value - intercept_half,
+                                      fit.intercept.value + intercept_half, confidence};
+  }
+  return fit;
+}
+
+Estimate log_log_slope(std::span<const double> x, std::span<const double> y, double confidence) {
+  std::vector<double> log_x;
+  std::vector<double> log_y;
+  for (const double value : x) {
+    BREAKEVEN_CHECK(value > 0, "x={}", value);
+    log_x.push_back(std::log(value));
+  }
+  for (const double value : y) {
+    BREAKEVEN_CHECK(value > 0, "y={}", value);
+    log_y.push_back(std::log(value));
+  }
+  return fit_line(log_x, log_y, {}, confidence).slope;
+}
+
+Interval wilson_interval(double share, std::uint64_t distinct, double confidence) {
+  if (distinct == 0) return {0, 1, confidence};
+  const double z = normal_quantile(0.5 + confidence / 2);
+  const auto n = static_cast<double>(distinct);
+  const double shrink = 1 + z * z / n;
+  const double center = (share + z * z / (2 * n)) / shrink;
+  const double half = z * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / shrink;
+  return {std::max(0.0, center - half), std::min(1.0, center + half), confidence};
+}
+
+}  // namespace breakeven::measure
