@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Small rules of the tree: length of files, tabs, trailing spaces, who prints, and that documents name only what exists.
+
+usage: check_hygiene.py ROOT [BINARY]     prints one line for each finding; exit 0 none, 1 some
+With BINARY, the flags that documents show behind `breakeven` or `./run` are looked up in its --help.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+CODE = {".h", ".cc", ".cu", ".cuh", ".py", ".sh"}
+CODE_FOLDERS = ("src", "tests", "bench", "fuzz", "tools", "runtimes")
+TEXT = CODE | {".md", ".txt", ".cmake", ".json"}
+LINES_AT_MOST = 500
+PRINTS = re.compile(r"\bstd::(?:cout|cerr|clog)\b|\bstd::(?:printf|puts|putchar)\b|\bstd::fprintf\(std(?:out|err)|"
+                    r"\bfmt::print\b|(?<![\w:])f?printf\(")
+# Code outside src/cli that prints, with the reason.
+MAY_PRINT = {"src/base/check.h": "its last words before it aborts"}
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE_SPAN = re.compile(r"`([^`\n]+)`")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+OUR_PATH = re.compile(r"^(?:src|tests|bench|fuzz|tools|docs|cmake|runtimes|models|data|results)/[\w./-]+$")
+OUR_COMMAND = re.compile(r"(?:^|\s)(?:breakeven|\./run)(\s[^#|\n]*)", re.MULTILINE)
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+
+
+def text_files(root):
+    listed = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+                            capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        names = [name for name in listed.stdout.split("\0") if name]
+    else:  # a source archive, without git
+        names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    for name in sorted(names):
+        path = root / name
+        # Samples are wrong on purpose; goldens and models are data.
+        data = name.startswith(("tests/rules/samples/", "models/", "data/", "build/")) or "/golden" in name
+        if path.is_file() and not data:
+            yield name, path
+
+
+def read_exceptions(root):
+    listed = root / "tests" / "rules" / "long_files.txt"
+    exceptions = {}
+    for line in listed.read_text().splitlines() if listed.exists() else []:
+        if line and not line.startswith("#"):
+            name, limit, reason = line.split(maxsplit=2)
+            assert reason
+            exceptions[name] = int(limit)
+    return exceptions
+
+
+def check_code(name, text, exceptions):
+    limit = exceptions.get(name, LINES_AT_MOST)
+    lines = text.count("\n")
+    if lines > limit and name.startswith(CODE_FOLDERS):
+        yield lines, f"{lines} lines, {limit} at most: split it, or say why in tests/rules/long_files.txt"
+    if name.startswith("src/") and not name.startswith("src/cli/") and name not in MAY_PRINT:
+        for match in PRINTS.finditer(re.sub(r"//.*", "", text)):
+            yield text.count("\n", 0, match.start()) + 1, "library code never prints: return it, and let src/cli print"
+
+
+def check_text(text):
+    for number, line in enumerate(text.splitlines(), 1):
+        if "\t" in line:
+            yield number, "a tab"
+        if line != line.rstrip():
+            yield number, "trailing spaces"
+    if text and not text.endswith("\n"):
+        yield text.count("\n") + 1, "no newline at the end"
+
+
+def check_license(root):
+    path = root / "LICENSE"
+    if not path.exists() or "Apache License" not in path.read_text()[:200]:
+        yield "LICENSE:1: missing, or not the Apache License 2.0"
+
+
+def known_flags(binary):
+    def flags(*command):
+        shown = subprocess.run([binary, *command, "--help"], capture_output=True, text=True, check=False).stdout
+        return set(FLAG.findall(shown)), shown
+    known, overview = flags()
+    for command in re.findall(r"^  ([a-z]+) ", overview, re.MULTILINE):
+        known |= flags(command)[0]
+    return known
+
+
+def check_document(root, name, text, flags):
+    folder = (root / name).parent
+    prose = FENCE.sub(lambda fence: "\n" * fence.group().count("\n"), text)
+    for match in LINK.finditer(prose):
+        target = match.group(1).split("#")[0]
+        if target and not re.match(r"[a-z]+:", target) and not (folder / target).exists():
+            yield prose.count("\n", 0, match.start()) + 1, f"a link to {target}, which does not exist"
+    for match in CODE_SPAN.finditer(prose):
+        span = match.group(1)
+        if OUR_PATH.match(span) and not (root / span).exists():
+            yield prose.count("\n", 0, match.start()) + 1, f"names {span}, which does not exist"
+    if flags is None:
+        return
+    for block in [match.group() for match in FENCE.finditer(text)] + CODE_SPAN.findall(prose):
+        for command in OUR_COMMAND.findall(block):
+            for flag in FLAG.findall(command):
+                if flag not in flags:
+                    yield 1 + text.count("\n", 0, text.find(flag)), f"shows {flag}, which breakeven does not know"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve()
+    flags = known_flags(sys.argv[2]) if len(sys.argv) > 2 else None
+    exceptions = read_exceptions(root)
+    findings = list(check_license(root))
+    seen = 0
+    for name, path in text_files(root):
+        if path.suffix not in TEXT and name not in ("run", "test", ".ci/run"):
+            continue
+        seen += 1
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            findings.append(f"{name}:1: not UTF-8")
+            continue
+        found = list(check_text(text))
+        if path.suffix in CODE:
+            found += check_code(name, text, exceptions)
+        if path.suffix == ".md" and name != "CHANGELOG.md":
+            found += check_document(root, name, text, flags)
+        findings += [f"{name}:{line}: {message}" for line, message in found]
+    for name, limit in exceptions.items():
+        if not (root / name).exists() or (root / name).read_text().count("\n") <= LINES_AT_MOST:
+            findings.append(f"tests/rules/long_files.txt:1: {name} needs no exception (at most {limit}) any more")
+    print("\n".join(findings + [f"{seen} files, {len(findings)} findings"]))
+    return 1 if findings or not seen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

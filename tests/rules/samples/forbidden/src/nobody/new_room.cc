@@ -1,0 +1,2 @@
+// Breaks the rule on purpose: a folder without a line in layers.txt.
+#include "base/result.h"

@@ -1,0 +1,232 @@
+"""./run and ./test against a system of stand-ins: who is refused, what is installed, what is said, what is passed on."""
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PROGRAM = """#!/bin/sh
+echo "program in $(pwd):"
+for argument in "$@"; do echo "<$argument>"; done
+exit 3
+"""
+# Stand-ins; each logs its call. Files in $STATE decide what they find.
+FAKES = {
+    "uname": '[ "$1" = -s ] && echo "${FAKE_KERNEL:-Linux}" || echo "${FAKE_MACHINE:-x86_64}"',
+    "id": 'echo "${FAKE_UID:-0}"',
+    "sudo": 'log; [ -e "$STATE/sudo-works" ] || exit 1; shift; exec "$@"',
+    "apt-get": 'log; echo "apt was here"; [ ! -e "$STATE/apt-fails" ] || exit 100',
+    "dpkg-query": 'for name in "$@"; do grep -qxF -- "$name" "$STATE/missing" || echo "installed $name"; done',
+    "cmake": 'log; mkdir -p "$4"; echo "CMAKE_HOME_DIRECTORY:INTERNAL=$2" > "$4/CMakeCache.txt"',
+    "ninja": """log
+[ ! -e "$STATE/built" ] || { echo "ninja: no work to do."; exit 0; }
+[ "$3" != -n ] || { echo "[1/2] work"; exit 0; }
+[ ! -e "$STATE/build-fails" ] || { echo "error: broken"; exit 1; }
+mkdir -p "$2/bin"; cp "$STATE/program" "$2/bin/breakeven"; touch "$STATE/built\"""",
+    "ctest": """log
+for a in "$@"; do
+  [ "$last" != --output-junit ] || cp "$STATE/results.xml" "$a"
+  [ "$a" != -N ] || { echo '  Test  #7: slow_thing_test'; exit 0; }
+  last=$a
+done
+echo "    Start 1: x"
+[ ! -e "$STATE/tests-fail" ] || { echo "expected 4, got 5"; exit 8; }
+echo "100% tests passed, 0 tests failed out of 2\"""",
+    "ccache": "log",
+    "c++": "echo 12",
+}
+RESULTS = """<testsuite><testcase name="a"><system-out>[ RUN      ] Gpu.Adds
+x.cc:3: Skipped
+SKIPPED: no CUDA device
+
+[  SKIPPED ] Gpu.Adds (0 ms)
+[ RUN      ] Gpu.Counts
+x.cc:9: Skipped
+SKIPPED: no CUDA device
+
+[  SKIPPED ] Gpu.Counts (0 ms)
+[==========] 5 tests from 1 test suite ran. (1 ms total)
+</system-out></testcase><testcase name="b"><system-out>test_x (__main__.X.test_x) ... skipped 'SKIPPED: no clang-tidy'
+Ran 3 tests in 0.1s
+</system-out></testcase></testsuite>
+"""
+
+
+class Scripts(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="break even ")  # a path with a space
+        self.addCleanup(folder.cleanup)
+        self.base = pathlib.Path(folder.name).resolve()
+        self.tree, self.state, fakes = self.base / "the tree", self.base / "state", self.base / "bin"
+        for path in (self.tree / "tools", self.state, fakes):
+            path.mkdir(parents=True)
+        for name in ("run", "test", "tools/setup.sh", "tools/packages.txt", "tools/summarize_tests.py",
+                     "tools/requirements-oracle.txt"):
+            shutil.copy(ROOT / name, self.tree / name)
+        for name, body in FAKES.items():
+            script = fakes / name
+            body = body.replace("log", 'echo "${0##*/} $*" >> "$STATE/calls"', 1)
+            script.write_text(f"#!/bin/bash\n{body}\n")
+            script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        (fakes / "python3").symlink_to(sys.executable)
+        self.write("program", PROGRAM)
+        (self.state / "program").chmod(0o755)
+        self.write("missing", "")
+        self.write("results.xml", RESULTS)
+        self.write("os-release", 'ID=debian\nVERSION_ID="12"\n')
+        self.environment = {
+            "PATH": f"{fakes}:/usr/bin:/bin", "HOME": str(self.base), "STATE": str(self.state),
+            "BREAKEVEN_OS_RELEASE": str(self.state / "os-release"),
+        }
+
+    def write(self, name, text=""):
+        (self.state / name).write_text(text)
+
+    def calls(self):
+        path = self.state / "calls"
+        return path.read_text() if path.exists() else ""
+
+    def call(self, script, *arguments, **environment):
+        return subprocess.run([self.tree / script, *arguments], capture_output=True, text=True, check=False, cwd=self.base,
+                              env=self.environment | environment)
+
+    # --- systems
+    def test_other_systems_are_refused_by_name(self):
+        self.write("os-release", "ID=fedora\nVERSION_ID=40\n")
+        result = self.call("run")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("this is fedora 40 on Linux x86_64; supported are Debian 12 and Ubuntu 22.04/24.04", result.stderr)
+        self.assertIn("BREAKEVEN_ANY_SYSTEM=1", result.stderr)
+        self.assertEqual(self.calls(), "", "nothing is touched")
+        self.assertIn("this is Darwin arm64;", self.call("test", FAKE_KERNEL="Darwin", FAKE_MACHINE="arm64").stderr)
+        self.write("os-release", 'ID=debian\nVERSION_ID="13"\n')
+        self.assertIn("this is debian 13 on", self.call("run").stderr)
+        self.write("os-release", 'ID=debian\nVERSION_ID="12"\n')
+        self.assertIn("this is debian 12 on Linux aarch64;", self.call("run", FAKE_MACHINE="aarch64").stderr)
+
+    def test_supported_systems_and_the_way_around(self):
+        for release in ('ID=ubuntu\nVERSION_ID="22.04"\n', 'ID=ubuntu\nVERSION_ID="24.04"\n'):
+            self.write("os-release", release)
+            self.assertEqual(self.call("run").returncode, 3, "the program's own exit code")
+        self.write("os-release", "ID=fedora\nVERSION_ID=40\n")
+        self.assertEqual(self.call("run", BREAKEVEN_ANY_SYSTEM="1").returncode, 3)
+
+    # --- packages
+    def test_root_installs_exactly_what_is_missing(self):
+        self.write("missing", "libdnnl-dev\nninja-build\nshellcheck\n")
+        result = self.call("run")
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("apt-get update\n", self.calls())
+        self.assertIn("install -y --no-install-recommends ninja-build libdnnl-dev\n", self.calls())
+        self.assertNotIn("apt was here", result.stdout + result.stderr)
+
+    def test_sudo_that_asks_nothing_is_used(self):
+        self.write("missing", "cmake\n")
+        self.write("sudo-works")
+        self.assertEqual(self.call("run", FAKE_UID="1000").returncode, 3)
+        self.assertIn("install -y --no-install-recommends cmake\n", self.calls())
+
+    def test_without_rights_the_line_to_run_is_printed(self):
+        self.write("missing", "cmake\ng++\n")
+        result = self.call("run", FAKE_UID="1000")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("  sudo apt-get update && sudo apt-get install -y --no-install-recommends cmake g++\n", result.stderr)
+        self.assertNotIn("apt-get", self.calls())
+        self.assertNotIn("ninja", self.calls())
+
+    def test_a_failure_of_apt_is_shown(self):
+        self.write("missing", "cmake\n")
+        self.write("apt-fails")
+        result = self.call("run")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("apt was here", result.stderr)
+        self.assertIn("apt could not install: cmake", result.stderr)
+
+    # --- build and program
+    def test_arguments_folder_and_exit_code_are_passed_on(self):
+        result = self.call("run", "--texts", "my file.jsonl", "")
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(result.stdout, f"program in {self.base}:\n<run>\n<--texts>\n<my file.jsonl>\n<>\n")
+
+    def test_the_second_time_is_silent_and_installs_nothing(self):
+        self.assertIn("building", self.call("run").stderr)
+        self.write("calls")
+        result = self.call("run")
+        self.assertEqual(result.stderr, "")
+        self.assertNotIn("apt-get", self.calls())
+
+    def test_a_failed_build_shows_its_log(self):
+        self.write("build-fails")
+        result = self.call("run")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("error: broken", result.stderr)
+        self.assertEqual(result.stdout, "")
+
+    def test_a_tree_that_moved_is_built_afresh(self):
+        self.call("run")
+        leftover = self.tree / "build" / "release" / "leftover"
+        leftover.touch()
+        self.call("run")
+        self.assertTrue(leftover.exists())
+        self.tree = self.tree.rename(self.base / "elsewhere")
+        self.write("calls")
+        (self.state / "built").unlink()
+        self.assertEqual(self.call("run").returncode, 3)
+        self.assertFalse((self.tree / "build" / "release" / "leftover").exists())
+        self.assertIn("-DCMAKE_BUILD_TYPE=Release", self.calls())
+
+    # --- tests
+    def test_passing_tests_are_summed_up(self):
+        result = self.call("test")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.splitlines(), [
+            "100% tests passed, 0 tests failed out of 2",
+            "3 of 8 single tests skipped: 2 x no CUDA device; 1 x no clang-tidy",
+            "slow tier not run (./test --slow): 1 programs that need IMDB or the live Hugging Face packages: slow_thing_test",
+        ])
+        self.assertIn("-LE slow", self.calls())
+
+    def test_failing_tests_are_shown_and_fail(self):
+        self.write("tests-fail")
+        result = self.call("test")
+        self.assertEqual(result.returncode, 8)
+        self.assertIn("expected 4, got 5", result.stdout)
+
+    def test_arguments_reach_ctest(self):
+        self.call("test", "-R", "text", BREAKEVEN_ORACLE_PYTHON="/somewhere/python")
+        self.assertIn("-LE slow -R text\n", self.calls())
+        self.write("calls")
+        self.call("test", "--slow", "-R", "text", BREAKEVEN_ORACLE_PYTHON="/somewhere/python")
+        self.assertIn(" -R text\n", self.calls())
+        self.assertNotIn("-LE", self.calls())
+
+    def test_the_slow_tier_installs_its_judges_once(self):
+        venv_python = '#!/bin/bash\necho "venv-python $*" >> "$STATE/calls"\n'
+        self.write("venv-python", venv_python)
+        python = pathlib.Path(self.environment["PATH"].split(":")[0]) / "python3"
+        python.unlink()
+        python.write_text('#!/bin/bash\n[ "$2" = venv ] || exit 0\nmkdir -p "$3/bin"\ncp "$STATE/venv-python" "$3/bin/python"\n'
+                          'chmod +x "$3/bin/python"\n')
+        python.chmod(0o755)
+        self.assertIn("installing the packages of tools/requirements-oracle.txt", self.call("test", "--slow").stderr)
+        self.assertIn("venv-python -m pip install -r ", self.calls())
+        self.write("calls")
+        self.assertEqual(self.call("test", "--slow").stderr, "")
+        self.assertNotIn("pip", self.calls())
+
+    # --- the list
+    def test_the_list_of_packages_is_sound(self):
+        lines = [line.split() for line in (ROOT / "tools" / "packages.txt").read_text().splitlines()
+                 if line and not line.startswith("#")]
+        self.assertTrue(all(len(line) == 2 and line[0] in ("build", "slow", "check") for line in lines), lines)
+        names = [name for _, name in lines]
+        self.assertEqual(len(names), len(set(names)), "no name twice")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
