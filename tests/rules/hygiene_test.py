@@ -11,7 +11,7 @@ ROOT = HERE.parents[1]
 BINARY = os.environ.get("BREAKEVEN_BINARY")
 
 BROKEN_TREE = {
-    "src/base/long.cc": "// code\n" * 501,
+    "src/base/long.cc": "// code\n" * 521,
     "src/base/loud.cc": '#include <cstdio>\n\nvoid f() { std::puts("no"); }\n',
     "src/base/quiet.cc": '// std::puts("in a comment")\nvoid g(char* b) { std::snprintf(b, 1, "x"); }\n',
     "src/cli/loud.cc": 'void h() { std::puts("the place that prints"); }\n',
@@ -27,7 +27,7 @@ FINDINGS = [
     "README.md:5: shows --wrong, which breakeven does not know",
     "docs/links.md:1: a link to gone.md, which does not exist",
     "docs/links.md:2: names src/gone.h, which does not exist",
-    "src/base/long.cc:501: 501 lines, 500 at most: split it, or say why in tests/rules/long_files.txt",
+    "src/base/long.cc:521: 521 lines, 520 at most: split it, or say why in tests/rules/long_files.txt",
     "src/base/loud.cc:3: library code never prints: return it, and let src/cli print",
     "src/base/spaces.h:1: trailing spaces",
     "src/base/tab.h:1: a tab",
