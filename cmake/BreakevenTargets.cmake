@@ -7,6 +7,10 @@ target_include_directories(breakeven_flags INTERFACE "${CMAKE_SOURCE_DIR}/src" "
 set(cxx_only "$<$<COMPILE_LANGUAGE:CXX>:")
 target_compile_options(breakeven_flags INTERFACE
   "${cxx_only}-Wall;-Wextra;-Wconversion;-Wsign-conversion;-Wshadow;-Wnon-virtual-dtor;-Wold-style-cast;-Wno-restrict;-ffp-contract=off>")
+# Not CMAKE_CUDA_STANDARD: CMake 3.25.1 does not know that nvcc has C++20 and drops it without a word.
+target_compile_options(breakeven_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>")
+# fmt 9 switches half of its constexpr off under nvcc, and the other half then does not compile as C++20.
+target_compile_definitions(breakeven_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>")
 target_link_libraries(breakeven_flags INTERFACE Threads::Threads fmt::fmt)
 if(BREAKEVEN_WERROR)
   target_compile_options(breakeven_flags INTERFACE "${cxx_only}-Werror>")
