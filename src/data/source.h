@@ -1,11 +1,24 @@
 // Where texts come from. A source hands out one review after the other, so that a file may be
 // larger than memory.
+//
+// Formats
+//   jsonl  one JSON object a line; blank lines are skipped. The text field must be a string.
+//          Invalid UTF-8 and lone surrogates (\ud83d without its partner) become U+FFFD.
+//   csv    RFC 4180 with a header line: quotes, "" inside quotes, line breaks inside quotes, CRLF,
+//          byte order mark. .tsv files: the same with tabs.
+//   lines  every line is a text, an empty one too, so that answer n belongs to line n.
+//          Any bytes are accepted, NUL and invalid UTF-8 included; the tokenizer's rule holds.
+//   IMDB   aclImdb/{train,test}/{pos,neg}/ID_RATING.txt as a folder, .tar.gz or .tar.xz, in an
+//   order
+//          mixed by seed (its files are sorted by label).
+//   built-in  reviews written for this project, joined to IMDB's lengths (builtin.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,11 +27,15 @@
 
 namespace breakeven::data {
 
+// The longest line, record or review that is read; a longer one is an error with its place.
+inline constexpr std::size_t kMaxTextBytes = 100'000'000;
+
 struct Review {
   std::string text;
   std::optional<std::int32_t> label;  // index into the model's labels when the data set has labels
-  std::uint64_t origin =
-      0;  // texts made from the same originals share no origin; accuracy counts distinct ones
+  // Fingerprints of the original texts that this one holds: one for a review as it was found,
+  // several for a joined one. A text that occurs twice has the same fingerprint twice.
+  std::vector<std::uint64_t> originals;
   std::string extra;  // JSON object text with the record's other fields, "" when there are none
 };
 
@@ -28,31 +45,55 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
   virtual ~Source() = default;
-  // The next review, or nothing at the end. Errors name the file and the line.
+  // The next review, or nothing at the end; a source hands out at least one or an error. Errors
+  // name the file and the line; after one the source is at its end. Errors: those of open_source,
+  // data/line-too-long, data/json, data/csv, data/missing-field, data/wrong-type,
+  // data/unknown-label, data/archive-corrupt, data/empty, file/unreadable.
   virtual Result<std::optional<Review>> next() = 0;
+  // "imdb test", "builtin", the file's path.
+  virtual std::string name() const = 0;
+  // What a reader of the results must know; may be empty.
+  virtual std::string note() const { return {}; }
 };
+
+// automatic: by the file's name, else JSONL when the first byte that is no space is '{', else
+// lines.
+enum class Format : std::uint8_t { automatic, jsonl, csv, lines };
+Result<Format> parse_format(std::string_view text);  // auto, jsonl, csv, lines; errors: data/format
 
 struct SourceOptions {
-  std::string texts = "builtin";  // "builtin", "imdb", a file (.jsonl .csv .txt), a folder or
-                                  // archive of aclImdb, "-"
+  std::string texts = "builtin";      // "builtin", "imdb", a file (.jsonl .csv .txt), a folder or
+                                      // archive of aclImdb, "-" for stdin
+  Format format = Format::automatic;  // of a file or of stdin
   std::string text_field = "text";
+  // "" = no labels are read, and a field of that name is passed on like any other.
   std::string label_field = "label";
-  std::string split = "test";       // of IMDB
+  bool label_required = false;      // a record without the label field is then an error
+  std::string split = "test";       // of IMDB: test, train, all
   std::vector<std::string> labels;  // the model's label names, to map label strings to indices
-  std::uint64_t seed = 1;           // order and joining of the built-in reviews
+  std::uint64_t seed = 1;           // order of IMDB, order and joining of the built-in reviews
 };
 
+// Errors: file/missing, file/unreadable, data/empty, data/format, data/split, data/imdb-missing,
+// data/no-reviews (a folder or archive without them), data/archive-corrupt, data/missing-field,
+// data/csv.
 Result<std::unique_ptr<Source>> open_source(const SourceOptions& options);
 
-// Reads up to `count` reviews. IMDB comes in an order mixed by seed (its files are sorted by
-// label).
+// Many reviews at once.
 struct ReviewSet {
-  std::string name;  // "imdb test", "builtin", the file's path
+  std::string name;  // of the source
   std::vector<Review> reviews;
-  std::string hash;  // SHA-256 over the texts, hex
   std::string
-      note;  // what a reader must know, for example "built-in reviews: no data set was given"
+      hash;  // SHA-256 over the texts, each behind its length in bytes (8, little-endian), hex
+  std::string note;  // of the source
 };
+// The first `count` reviews, fewer when the source has fewer. Errors: those of the source.
 Result<ReviewSet> read_reviews(const SourceOptions& options, std::size_t count);
+
+// How many different originals these reviews hold: what an accuracy interval may count.
+std::size_t distinct_originals(std::span<const Review> reviews);
+
+// A text's fingerprint (FNV-1a, 64 bits).
+std::uint64_t fingerprint(std::string_view text);
 
 }  // namespace breakeven::data

@@ -1,0 +1,182 @@
+#include "data/imdb_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <tuple>
+#include <utility>
+
+#include "base/files.h"
+#include "data/labels.h"
+#include "data/random.h"
+
+namespace breakeven::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Takes the last component off `path`.
+std::string_view take_last(std::string_view& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string_view last = slash == std::string_view::npos ? path : path.substr(slash + 1);
+  path = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+  return last;
+}
+
+template <class T>
+bool whole_number(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+class ImdbSource final : public Source {
+ public:
+  ImdbSource(std::vector<ImdbEntry> entries, const SourceOptions& options, std::string where)
+      : entries_(std::move(entries)), split_(options.split), where_(std::move(where)) {
+    const LabelMap labels(options.labels);
+    positive_ = labels.by_name("positive");
+    negative_ = labels.by_name("negative");
+    if (!positive_ || !negative_) {
+      labels_note_ = fmt::format("; no accuracy: the model's labels ({}) are not positive/negative",
+                                 labels.names());
+      positive_ = negative_ = std::nullopt;
+    }
+  }
+
+  std::string name() const override { return "imdb " + split_; }
+  std::string note() const override {
+    return fmt::format("IMDB (Maas et al. 2011), {} reviews from {}{}", entries_.size(), where_,
+                       labels_note_);
+  }
+
+  Result<std::optional<Review>> next() override {
+    if (next_ >= entries_.size()) return std::optional<Review>();
+    ImdbEntry& entry = entries_[next_++];
+    Review review;
+    if (entry.file.empty()) {
+      review.text = std::move(entry.text);
+    } else {
+      auto text = read_file(entry.file);
+      if (!text) {
+        next_ = entries_.size();
+        return propagate(std::move(text));
+      }
+      review.text = *std::move(text);
+    }
+    review.label = entry.positive ? positive_ : negative_;
+    review.extra = fmt::format(R"({{"id":"{}","rating":{}}})", entry.id, entry.rating);
+    return std::optional(std::move(review));
+  }
+
+ private:
+  std::vector<ImdbEntry> entries_;
+  std::size_t next_ = 0;
+  std::string split_;
+  std::string where_;
+  std::optional<std::int32_t> positive_;
+  std::optional<std::int32_t> negative_;
+  std::string labels_note_;
+};
+
+}  // namespace
+
+std::optional<ImdbEntry> parse_imdb_path(std::string_view path) {
+  std::string_view rest = path;
+  std::string_view file = take_last(rest);
+  const std::string_view label = take_last(rest);
+  const std::string_view split = take_last(rest);
+  if ((split != "train" && split != "test") || (label != "pos" && label != "neg")) {
+    return std::nullopt;
+  }
+  if (!file.ends_with(".txt")) return std::nullopt;
+  file.remove_suffix(4);
+  const std::size_t bar = file.find('_');
+  if (bar == std::string_view::npos) return std::nullopt;
+  ImdbEntry entry;
+  if (!whole_number(file.substr(0, bar), entry.number) ||
+      !whole_number(file.substr(bar + 1), entry.rating)) {
+    return std::nullopt;
+  }
+  entry.id = fmt::format("{}/{}/{}", split, label, file);
+  entry.positive = label == "pos";
+  return entry;
+}
+
+bool is_archive_name(std::string_view path) {
+  for (const std::string_view suffix :
+       {".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tar.zst"}) {
+    if (path.ends_with(suffix)) return true;
+  }
+  return false;
+}
+
+Result<std::vector<ImdbEntry>> list_imdb_folder(const std::string& folder,
+                                                const std::string& split) {
+  std::error_code error;
+  fs::path root(folder);
+  if (fs::is_directory(root / "aclImdb", error)) root /= "aclImdb";
+  std::vector<ImdbEntry> entries;
+  for (const char* part : {"train", "test"}) {
+    if (split != "all" && split != part) continue;
+    for (const char* label : {"pos", "neg"}) {
+      const fs::path place = root / part / label;
+      for (fs::directory_iterator file(place, error), end; !error && file != end;
+           file.increment(error)) {
+        auto entry = parse_imdb_path(file->path().string());
+        if (!entry) continue;
+        entry->file = file->path().string();
+        entries.push_back(*std::move(entry));
+      }
+      if (error && error != std::errc::no_such_file_or_directory) {
+        return fail("file/unreadable",
+                    fmt::format("cannot read {}: {}", place.string(), error.message()));
+      }
+    }
+  }
+  if (entries.empty()) {
+    return fail(
+        "data/no-reviews",
+        fmt::format("the folder {} holds no {}/pos/ID_RATING.txt or {}/neg/ID_RATING.txt", folder,
+                    split == "all" ? "test" : split, split == "all" ? "test" : split),
+        "give the folder aclImdb of the data set, or a file of texts");
+  }
+  return entries;
+}
+
+std::unique_ptr<Source> make_imdb_source(std::vector<ImdbEntry> entries,
+                                         const SourceOptions& options, std::string where) {
+  std::sort(entries.begin(), entries.end(), [](const ImdbEntry& a, const ImdbEntry& b) {
+    return std::tie(a.positive, a.number, a.id) < std::tie(b.positive, b.number, b.id);
+  });
+  Random random(options.seed);
+  random.shuffle(entries);
+  return std::make_unique<ImdbSource>(std::move(entries), options, std::move(where));
+}
+
+Result<std::string> find_imdb() {
+  std::vector<std::string> places;
+  std::error_code error;
+  if (const char* given = std::getenv("BREAKEVEN_IMDB"); given != nullptr && given[0] != '\0') {
+    // What somebody asked for is not silently replaced by another copy.
+    if (fs::exists(given, error)) return std::string(given);
+    return fail("data/imdb-missing",
+                fmt::format("BREAKEVEN_IMDB names {}, which is not there", given),
+                "correct or unset BREAKEVEN_IMDB, or run breakeven fetch imdb");
+  }
+  places.emplace_back("$BREAKEVEN_IMDB (not set)");
+  if (const auto cache = cache_folder()) {
+    const std::string fetched = *cache + "/data/aclImdb_v1.tar.gz";
+    if (fs::exists(fetched, error)) return fetched;
+    places.push_back(fetched);
+  }
+  if (fs::is_directory("aclImdb", error)) return std::string("aclImdb");
+  places.emplace_back("./aclImdb");
+  return fail("data/imdb-missing",
+              fmt::format("the IMDB reviews are not here; looked for {}", fmt::join(places, ", ")),
+              "run breakeven fetch imdb, or set BREAKEVEN_IMDB to the folder or archive");
+}
+
+}  // namespace breakeven::data

@@ -1,0 +1,40 @@
+// From what a data set calls a label to the index of the model's label.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "data/json_line.h"
+
+namespace breakeven::data {
+
+class LabelMap {
+ public:
+  explicit LabelMap(std::vector<std::string> labels) : labels_(std::move(labels)) {}
+
+  // The index of a name: equal but for case; "pos" and "positive" are the same, "neg" and
+  // "negative" too. A model with two labels of no meaning (LABEL_0, LABEL_1) or one whose labels
+  // are not known has negative = 0 and positive = 1, as IMDB models do.
+  std::optional<std::int32_t> by_name(std::string_view name) const;
+
+  // A label as a text file has it: a name, else a whole number, else true or false.
+  // Errors: data/unknown-label (the message starts with what is wrong and names no file).
+  Result<std::optional<std::int32_t>> from_text(std::string_view text) const;  // "" = no label
+  // A label as JSON has it: a string as above, a whole number, true or false; null = no label.
+  // Errors: data/unknown-label, data/wrong-type.
+  Result<std::optional<std::int32_t>> from_json(const JsonField& field) const;
+
+  std::string names() const;  // "NEGATIVE, POSITIVE" for messages
+
+ private:
+  std::optional<std::int32_t> by_number(std::string_view text) const;
+  Result<std::optional<std::int32_t>> unknown(std::string_view label) const;
+
+  std::vector<std::string> labels_;
+};
+
+}  // namespace breakeven::data

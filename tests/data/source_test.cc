@@ -1,0 +1,195 @@
+#include "data/source.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "data/labels.h"
+#include "helpers.h"
+
+namespace breakeven::data {
+namespace {
+
+using ::testing::ElementsAre;
+
+class JsonlSource : public ::testing::Test {
+ protected:
+  Result<std::vector<Review>> read(std::string_view content, const std::string& name = "t.jsonl") {
+    options_.texts = put_file(folder_ / name, content);
+    return all_of(options_);
+  }
+  testing::TempDir folder_;
+  SourceOptions options_{.labels = {"NEGATIVE", "POSITIVE"}};
+};
+
+TEST_F(JsonlSource, ReadsTextsLabelsAndTheRest) {
+  const auto reviews = read(
+      "\xEF\xBB\xBF{\"text\":\"a\",\"label\":\"Positive\",\"id\":1.10,\"tags\":[1, 2]}\r\n"
+      "\n  \n"
+      "{\"label\":0,\"te\\u0078t\":\"b\"}\n"
+      "{\"text\":\"c\",\"label\":true}\n"
+      "{\"text\":\"d\",\"label\":null}\n"
+      "{\"text\":\"e\",\"label\":1.0}\n"
+      "{\"text\":\"f\",\"label\":\"0\"}\n"
+      "{\"text\":\"g\"}");
+  ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+  EXPECT_THAT(texts_of(*reviews), ElementsAre("a", "b", "c", "d", "e", "f", "g"));
+  std::vector<int> labels;
+  for (const Review& review : *reviews) labels.push_back(review.label.value_or(-1));
+  EXPECT_THAT(labels, ElementsAre(1, 0, 1, -1, 1, 0, -1));
+  EXPECT_EQ((*reviews)[0].extra, R"({"id":1.10,"tags":[1, 2]})");
+  EXPECT_EQ((*reviews)[1].extra, "");
+}
+
+TEST_F(JsonlSource, OtherFieldNamesAndNoLabels) {
+  options_.text_field = "body";
+  options_.label_field = "stars";
+  options_.labels = {"1 star", "2 stars", "3 stars"};
+  const auto labelled = read(R"({"body":"x","stars":"2 Stars","text":7})");
+  ASSERT_TRUE(labelled.has_value()) << labelled.error().to_string();
+  EXPECT_EQ((*labelled)[0].label, 1);
+  EXPECT_EQ((*labelled)[0].extra, R"({"text":7})");
+  options_.label_field = "";
+  const auto plain = read(R"({"body":"x","stars":"no label of this model"})");
+  ASSERT_TRUE(plain.has_value()) << plain.error().to_string();
+  EXPECT_EQ((*plain)[0].label, std::nullopt);
+  EXPECT_EQ((*plain)[0].extra, R"({"stars":"no label of this model"})");
+}
+
+TEST_F(JsonlSource, OfTwoFieldsOfOneNameTheLastCounts) {
+  const auto reviews = read(R"({"text":"first","text":"last"})");
+  ASSERT_TRUE(reviews.has_value());
+  EXPECT_EQ((*reviews)[0].text, "last");
+}
+
+TEST_F(JsonlSource, BrokenUtf8AndLoneSurrogatesBecomeTheReplacementCharacter) {
+  const auto reviews = read("{\"text\":\"a\xFF\\ud800\",\"x\":\"\xC3\"}\n");
+  ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+  EXPECT_EQ((*reviews)[0].text, "a\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ((*reviews)[0].extra, "{\"x\":\"\xEF\xBF\xBD\"}");
+}
+
+TEST_F(JsonlSource, RefusesBrokenLinesByNumberAndThenEnds) {
+  options_.texts = put_file(folder_ / "t.jsonl", "{\"text\":\"ok\"}\n\n{\"text\":\"cut\n");
+  const auto source = open_source(options_).value();
+  EXPECT_TRUE(source->next().value().has_value());
+  EXPECT_REFUSED(source->next(), "data/json",
+                 {"t.jsonl, line 3", "does not end", "--input-format"});
+  EXPECT_FALSE(source->next().value().has_value());
+}
+
+TEST_F(JsonlSource, RefusesAnArrayWithAdvice) {
+  EXPECT_REFUSED(read("[{\"text\":\"a\"}]", "t.json"), "data/json",
+                 {"line 1", "array", "jq -c '.[]'"});
+}
+
+TEST_F(JsonlSource, RefusesAMissingField) {
+  EXPECT_REFUSED(read("{\"text\":\"a\"}\n{\"review\":\"a\",\"id\":3}\n"), "data/missing-field",
+                 {"t.jsonl, line 2", "'text'", "review, id", "--text-field"});
+  EXPECT_REFUSED(read("{}\n"), "data/missing-field", {"no fields"});
+  EXPECT_TRUE(read("{\"text\":\"a\"}").has_value());
+  options_.label_required = true;
+  EXPECT_REFUSED(read("{\"text\":\"a\"}"), "data/missing-field", {"'label'", "--label-field"});
+}
+
+TEST_F(JsonlSource, RefusesAWrongType) {
+  EXPECT_REFUSED(read(R"({"text":5})"), "data/wrong-type", {"line 1", "'text' is a number"});
+  EXPECT_REFUSED(read(R"({"text":null})"), "data/wrong-type", {"null"});
+  EXPECT_REFUSED(read(R"({"text":["a"]})"), "data/wrong-type", {"an array"});
+  EXPECT_REFUSED(read(R"({"text":{"a":1}})"), "data/wrong-type", {"an object"});
+  EXPECT_REFUSED(read(R"({"text":true})"), "data/wrong-type", {"true or false"});
+  EXPECT_REFUSED(read(R"({"text":"a","label":[1]})"), "data/wrong-type", {"the label is an array"});
+  EXPECT_REFUSED(read(R"({"text":"a","label":{}})"), "data/wrong-type", {"the label is an object"});
+}
+
+TEST_F(JsonlSource, RefusesUnknownLabels) {
+  for (const char* label : {"\"mixed\"", "2", "-1", "0.5", "1e99", "\"2\""}) {
+    EXPECT_REFUSED(read(std::string(R"({"text":"a","label":)") + label + "}"), "data/unknown-label",
+                   {"t.jsonl, line 1", "NEGATIVE, POSITIVE", "--label-field ''"});
+  }
+}
+
+TEST_F(JsonlSource, RefusesFilesWithoutRecords) {
+  EXPECT_REFUSED(read(""), "data/empty", {"t.jsonl"});
+  EXPECT_REFUSED(read("\n \n"), "data/empty", {"t.jsonl", "blank"});
+  EXPECT_REFUSED(read("\xEF\xBB\xBF"), "data/empty", {"t.jsonl"});
+}
+
+TEST_F(JsonlSource, TheFormatComesFromTheOptionTheNameOrTheFirstByte) {
+  EXPECT_EQ(read("{\"text\":\"a\"}\n", "noname").value()[0].text, "a");
+  EXPECT_EQ(read("text,b\n", "noname").value()[0].text, "text,b");
+  EXPECT_EQ(read("{\"text\":\"a\"}\n", "t.txt").value()[0].text, "{\"text\":\"a\"}");
+  options_.format = Format::csv;
+  EXPECT_EQ(read("text,b\nx,y\n", "noname").value()[0].text, "x");
+  options_.format = Format::lines;
+  EXPECT_EQ(read("{\"text\":\"a\"}\n").value()[0].text, "{\"text\":\"a\"}");
+  options_.format = Format::jsonl;
+  EXPECT_REFUSED(read("hello\n", "t.txt"), "data/json", {"--input-format lines"});
+}
+
+TEST(SourceOptionsTest, FormatsAreParsed) {
+  EXPECT_EQ(parse_format("auto").value(), Format::automatic);
+  EXPECT_EQ(parse_format("jsonl").value(), Format::jsonl);
+  EXPECT_EQ(parse_format("csv").value(), Format::csv);
+  EXPECT_EQ(parse_format("lines").value(), Format::lines);
+  EXPECT_REFUSED(parse_format("xml"), "data/format", {"'xml'", "jsonl"});
+}
+
+TEST(Labels, PositiveAndNegativeAreKnownByAllTheirNames) {
+  const LabelMap sst2({"NEGATIVE", "POSITIVE"});
+  EXPECT_EQ(sst2.by_name("pos"), 1);
+  EXPECT_EQ(sst2.by_name(" Neg "), 0);
+  const LabelMap turned({"Positive", "Negative", "neutral"});
+  EXPECT_EQ(turned.by_name("pos"), 0);
+  EXPECT_EQ(turned.by_name("NEUTRAL"), 2);
+  const LabelMap unnamed({"LABEL_0", "LABEL_1"});
+  EXPECT_EQ(unnamed.by_name("positive"), 1);
+  EXPECT_EQ(unnamed.by_name("label_0"), 0);
+  EXPECT_EQ(LabelMap({}).by_name("negative"), 0);
+  EXPECT_EQ(LabelMap({"1 star", "2 stars"}).by_name("positive"), std::nullopt);
+  EXPECT_EQ(LabelMap({"LABEL_0", "LABEL_1", "LABEL_2"}).by_name("positive"), std::nullopt);
+}
+
+TEST(Labels, WithoutAModelNumbersAreTakenAsTheyAre) {
+  EXPECT_EQ(LabelMap({}).from_text("7").value(), 7);
+  EXPECT_REFUSED(LabelMap({}).from_text("great"), "data/unknown-label", {"'great'"});
+  EXPECT_REFUSED(LabelMap({}).from_text("99999999999"), "data/unknown-label", {"99999999999"});
+  EXPECT_REFUSED(LabelMap({"a", "b", "c"}).from_text("true"), "data/unknown-label", {"'true'"});
+}
+
+TEST(ReadReviews, StopsAtTheCountAndHashesTheTexts) {
+  const testing::TempDir folder;
+  SourceOptions options;
+  options.texts = put_file(folder / "t.txt", "one\ntwo\none\nthree\n");
+  const ReviewSet set = read_reviews(options, 3).value();
+  EXPECT_EQ(set.name, options.texts);
+  EXPECT_THAT(texts_of(set.reviews), ElementsAre("one", "two", "one"));
+  EXPECT_EQ(distinct_originals(set.reviews), 2U);
+  // printf '\3\0\0\0\0\0\0\0one\3\0\0\0\0\0\0\0two\3\0\0\0\0\0\0\0one' | sha256sum
+  EXPECT_EQ(set.hash, "911dcc8a1ec8530d4b9349b4d4ab3fbc8bd58a759ca4262cdbdf4c11238bfefe");
+  EXPECT_EQ(read_reviews(options, 100).value().reviews.size(), 4U);
+  options.texts = put_file(folder / "u.txt", "onet\nwo\none\n");
+  EXPECT_NE(read_reviews(options, 3).value().hash, set.hash);
+}
+
+TEST(ReadReviews, ReadsStdin) {
+  const testing::TempDir folder;
+  const std::string path = put_file(folder / "in", "{\"text\":\"from a pipe\"}\n");
+  const int saved = ::dup(STDIN_FILENO);
+  const int file = ::open(path.c_str(), O_RDONLY);
+  ASSERT_GE(file, 0);
+  ::dup2(file, STDIN_FILENO);
+  SourceOptions options;
+  options.texts = "-";
+  const auto set = read_reviews(options, 10);
+  ::dup2(saved, STDIN_FILENO);
+  ::close(file);
+  ::close(saved);
+  ASSERT_TRUE(set.has_value()) << set.error().to_string();
+  EXPECT_EQ(set->name, "stdin");
+  EXPECT_THAT(texts_of(set->reviews), ElementsAre("from a pipe"));
+}
+
+}  // namespace
+}  // namespace breakeven::data
