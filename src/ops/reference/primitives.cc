@@ -18,8 +18,7 @@ using Floats = float __attribute__((vector_size(kPanel * sizeof(float))));
 using Doubles = double __attribute__((vector_size(kPanel * sizeof(double))));
 
 struct Product {
-  const float* x;
-  std::size_t x_stride;
+  const double* x;    // [rows, in]
   const float* bias;  // null: 0
   float* result;
   std::size_t result_stride;
@@ -31,13 +30,13 @@ template <std::size_t Rows>
                                                  const float* panel, std::size_t in,
                                                  std::size_t first_out, std::size_t outs) {
   Doubles sums[Rows] = {};
-  const float* x = product.x + row * product.x_stride;
+  const double* x = product.x + row * in;
   for (std::size_t i = 0; i < in; ++i) {
     Floats line;
     std::memcpy(&line, panel + i * kPanel, sizeof line);
     const Doubles weights = __builtin_convertvector(line, Doubles);
     for (std::size_t r = 0; r < Rows; ++r) {
-      sums[r] += static_cast<double>(x[r * product.x_stride + i]) * weights;
+      sums[r] += x[r * in + i] * weights;
     }
   }
   for (std::size_t r = 0; r < Rows; ++r) {
@@ -120,11 +119,18 @@ Panels pack_panels(const float* matrix, std::size_t out, std::size_t in, std::si
 }
 
 void multiply(const float* x, std::size_t rows, std::size_t x_stride, const Panels& panels,
-              std::span<const float> bias, float* result, std::size_t result_stride) {
+              std::span<const float> bias, float* result, std::size_t result_stride,
+              std::span<double> scratch) {
+  BREAKEVEN_CHECK(scratch.size() >= rows * panels.in, "scratch of {} for {} rows of {}",
+                  scratch.size(), rows, panels.in);
   BREAKEVEN_CHECK(bias.empty() || bias.size() == panels.out, "bias of {} for {} outputs",
                   bias.size(), panels.out);
   static const MultiplyAll kMultiply = choose_multiply();
-  const Product product{x, x_stride, bias.empty() ? nullptr : bias.data(), result, result_stride};
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::copy_n(x + r * x_stride, panels.in, scratch.data() + r * panels.in);
+  }
+  const Product product{scratch.data(), bias.empty() ? nullptr : bias.data(), result,
+                        result_stride};
   kMultiply(product, rows, panels);
 }
 

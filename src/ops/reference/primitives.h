@@ -30,9 +30,10 @@ Panels pack_panels(const float* matrix, std::size_t out, std::size_t in, std::si
                    std::size_t in_stride, std::span<float> data);
 
 // result[r * result_stride + o] = bias[o] + sum over i of x[r * x_stride + i] * panels[o, i], for
-// r < rows. An empty bias is 0.
+// r < rows. An empty bias is 0. `scratch` holds at least rows * panels.in values.
 void multiply(const float* x, std::size_t rows, std::size_t x_stride, const Panels& panels,
-              std::span<const float> bias, float* result, std::size_t result_stride);
+              std::span<const float> bias, float* result, std::size_t result_stride,
+              std::span<double> scratch);
 
 // row = softmax(row * scale), in place.
 void softmax(std::span<float> row, double scale);

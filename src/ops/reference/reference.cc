@@ -19,10 +19,8 @@ using reference::pack_panels;
 using reference::Panels;
 using reference::round_up_to_panel;
 
-// Rows that one thread takes at a time.
+// Rows (of an attention: query rows) that one thread takes at a time.
 constexpr std::size_t kRowsAtATime = 12;
-// Query rows whose scores a thread holds at a time.
-constexpr std::size_t kQueriesAtATime = 12;
 
 // Owns copies: the caller's weights live only until pack() has returned.
 struct Linear {
@@ -153,11 +151,17 @@ std::size_t longest_sequence(const ReferenceModel& model, const LaneLimits& limi
   return std::min(model.positions, limits.rows);
 }
 
+// Doubles of one thread's scratch for reference::multiply.
+std::size_t scratch_doubles(const ReferenceModel& model, const LaneLimits& limits) {
+  return kRowsAtATime *
+         std::max({model.hidden, model.intermediate, longest_sequence(model, limits)});
+}
+
 // Floats of one thread's workspace: keys and values of one head in panels, scores of a few queries.
 std::size_t workspace_floats(const ReferenceModel& model, const LaneLimits& limits) {
   const std::size_t longest = longest_sequence(model, limits);
   return round_up_to_panel(longest) * model.head_size() +
-         round_up_to_panel(model.head_size()) * longest + kQueriesAtATime * longest;
+         round_up_to_panel(model.head_size()) * longest + kRowsAtATime * longest;
 }
 
 std::size_t lane_floats(const ReferenceModel& model, const LaneLimits& limits) {
@@ -171,12 +175,18 @@ std::size_t lane_integers(const LaneLimits& limits) {
   return 2 * limits.rows + 2 * limits.sequences + 1;
 }
 
+std::size_t lane_bytes_of(const ReferenceModel& model, const LaneLimits& limits) {
+  return lane_floats(model, limits) * sizeof(float) + lane_integers(limits) * sizeof(std::int32_t) +
+         limits.threads * scratch_doubles(model, limits) * sizeof(double);
+}
+
 class ReferenceLane final : public Lane {
  public:
   ReferenceLane(std::shared_ptr<const ReferenceModel> packed, const LaneLimits& lane_limits)
       : model(std::move(packed)), limits(lane_limits), team(lane_limits.threads) {
     floats_.resize(lane_floats(*model, limits));
     integers_.resize(lane_integers(limits));
+    scratch_.resize(limits.threads * scratch_doubles(*model, limits));
     float* next = floats_.data();
     const auto take = [&next](std::size_t count) { return std::exchange(next, next + count); };
     const std::size_t hidden_rows = limits.rows * model->hidden;
@@ -199,11 +209,16 @@ class ReferenceLane final : public Lane {
   }
 
   std::size_t activation_bytes() const override {
-    return floats_.size() * sizeof(float) + integers_.size() * sizeof(std::int32_t);
+    return floats_.size() * sizeof(float) + integers_.size() * sizeof(std::int32_t) +
+           scratch_.size() * sizeof(double);
   }
 
   float* workspace(unsigned member) const {
     return workspace_ + member * workspace_floats(*model, limits);
+  }
+  std::span<double> scratch(unsigned member) {
+    const std::size_t size = scratch_doubles(*model, limits);
+    return {scratch_.data() + member * size, size};
   }
   std::size_t first_row(std::size_t b) const { return static_cast<std::size_t>(cu_seqlens[b]); }
   std::size_t sequence_rows(std::size_t b) const { return first_row(b + 1) - first_row(b); }
@@ -232,6 +247,7 @@ class ReferenceLane final : public Lane {
  private:
   std::vector<float> floats_;
   std::vector<std::int32_t> integers_;
+  std::vector<double> scratch_;
   float* workspace_;
 };
 
@@ -242,12 +258,11 @@ ReferenceLane& lane_of(Lane& lane) {
 // out[r] = linear(in[r]) for r < rows.
 void linear(ReferenceLane& lane, const Linear& weights, const float* in, std::size_t rows,
             float* out) {
-  const auto [panels, bias] = std::pair(weights.panels, std::span<const float>(weights.bias));
-  lane.share_out(rows, kRowsAtATime,
-                 [&, panels = panels, bias = bias](std::size_t first, std::size_t last, unsigned) {
-                   multiply(in + first * panels.in, last - first, panels.in, panels, bias,
-                            out + first * panels.out, panels.out);
-                 });
+  const Panels& panels = weights.panels;
+  lane.share_out(rows, kRowsAtATime, [&](std::size_t first, std::size_t last, unsigned member) {
+    multiply(in + first * panels.in, last - first, panels.in, panels, weights.bias,
+             out + first * panels.out, panels.out, lane.scratch(member));
+  });
 }
 
 // x[r] = LN(linear(in[r]) + x[r]) for r < rows.
@@ -272,7 +287,7 @@ struct Queries {
 };
 
 // One head of one sequence: ctx = softmax(q k^T / sqrt(D)) v over its valid rows.
-void attend(const ReferenceLane& lane, std::size_t b, std::size_t head, const Queries& queries,
+void attend(ReferenceLane& lane, std::size_t b, std::size_t head, const Queries& queries,
             unsigned member) {
   const ReferenceModel& model = *lane.model;
   const std::size_t hidden = model.hidden;
@@ -286,14 +301,15 @@ void attend(const ReferenceLane& lane, std::size_t b, std::size_t head, const Qu
       pack_panels(lane.key + offset, valid, head_size, hidden, 1, {memory, key_floats});
   const Panels values = pack_panels(lane.value + offset, head_size, valid, 1, hidden,
                                     {memory + key_floats, value_floats});
-  float* scores = memory + key_floats + value_floats;  // [kQueriesAtATime, valid]
+  float* scores = memory + key_floats + value_floats;  // [kRowsAtATime, valid]
+  const std::span<double> scratch = lane.scratch(member);
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_size));
-  for (std::size_t first = 0; first < queries.count; first += kQueriesAtATime) {
-    const std::size_t count = std::min(kQueriesAtATime, queries.count - first);
+  for (std::size_t first = 0; first < queries.count; first += kRowsAtATime) {
+    const std::size_t count = std::min(kRowsAtATime, queries.count - first);
     const std::size_t at = first * hidden + head * head_size;
-    multiply(queries.query + at, count, hidden, keys, {}, scores, valid);
+    multiply(queries.query + at, count, hidden, keys, {}, scores, valid, scratch);
     for (std::size_t r = 0; r < count; ++r) reference::softmax({scores + r * valid, valid}, scale);
-    multiply(scores, count, valid, values, {}, queries.ctx + at, hidden);
+    multiply(scores, count, valid, values, {}, queries.ctx + at, hidden, scratch);
   }
 }
 
@@ -341,8 +357,7 @@ class ReferenceBackend final : public Backend {
   }
 
   std::size_t lane_bytes(const PackedModel& model, const LaneLimits& limits) const override {
-    return lane_floats(static_cast<const ReferenceModel&>(model), limits) * sizeof(float) +
-           lane_integers(limits) * sizeof(std::int32_t);
+    return lane_bytes_of(static_cast<const ReferenceModel&>(model), limits);
   }
 
   Result<std::unique_ptr<Lane>> make_lane(std::shared_ptr<const PackedModel> model,

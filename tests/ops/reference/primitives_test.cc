@@ -32,7 +32,8 @@ TEST_P(Multiply, IsThePlainTripleLoop) {
   const Panels panels = pack_panels(weight.data(), out, in, in, 1, storage);
   const std::size_t stride = out + 3;
   std::vector<float> result(rows * stride, -7.0F);
-  multiply(x.data(), rows, in, panels, bias, result.data(), stride);
+  std::vector<double> scratch(rows * in);
+  multiply(x.data(), rows, in, panels, bias, result.data(), stride, scratch);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t o = 0; o < out; ++o) {
       double sum = 0;
@@ -57,7 +58,8 @@ TEST(PackPanels, StridesGiveTheTranspose) {
   const Panels transposed = pack_panels(matrix.data(), 2, 3, 1, 2, storage);
   const std::vector<float> x{1, 10, 100};
   std::vector<float> result(2);
-  multiply(x.data(), 1, 3, transposed, {}, result.data(), 2);
+  std::vector<double> scratch(3);
+  multiply(x.data(), 1, 3, transposed, {}, result.data(), 2, scratch);
   EXPECT_THAT(result, ::testing::ElementsAre(531, 642));
 }
 
