@@ -100,6 +100,10 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 Result<void> write_file_atomic(const std::string& path, std::string_view content) {
+  return write_file_atomic(path, {&content, 1});
+}
+
+Result<void> write_file_atomic(const std::string& path, std::span<const std::string_view> parts) {
   std::string temporary = path + ".XXXXXX";
   const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (file.get() < 0) {
@@ -110,7 +114,11 @@ Result<void> write_file_atomic(const std::string& path, std::string_view content
   const mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(file.get(), 0666 & ~mask);
-  auto written = write_all(file.get(), content, path);
+  Result<void> written;
+  for (const std::string_view part : parts) {
+    written = write_all(file.get(), part, path);
+    if (!written) break;
+  }
   if (written && ::fsync(file.get()) != 0) {
     written = fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)));
   }
