@@ -17,8 +17,13 @@ struct WideShape {
 };
 
 // Random feature repetition, random shares of split weights, random rotation of each head, all from
-// `seed` (the same seed gives the same bits on every machine). DistilBERT checkpoints only. Errors:
-// widen/shape when a size is not a multiple of the checkpoint's, widen/architecture.
+// `seed`: computed in double with our own generator, so that the same seed gives the same bits on
+// every machine and any number of threads. Only the copies of one hidden or FFN feature keep equal
+// values; all weights differ. DistilBERT checkpoints only. Uses all CPUs that the process may use.
+// content_hash of the result names the narrow checkpoint, the shape, the seed and the algorithm.
+//
+// Errors: widen/shape when a size is not a multiple of the checkpoint's (hidden, heads,
+// intermediate, and the size of a head), widen/architecture, widen/memory.
 Result<Checkpoint> widen(const Checkpoint& narrow, const WideShape& shape, std::uint64_t seed);
 
 }  // namespace breakeven::model

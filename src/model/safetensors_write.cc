@@ -1,0 +1,97 @@
+#include "model/safetensors_write.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/files.h"
+
+namespace breakeven::model {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "tokenizer_config.json", "vocab.txt",
+                                           "special_tokens_map.json", "added_tokens.json"};
+
+std::string_view bytes_of(std::span<const float> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+}
+
+// Eight bytes of length (little endian), then the header, padded with spaces so that the data
+// starts at a multiple of 8 bytes.
+std::string safetensors_header(const std::vector<TensorSpec>& table, const ModelWeights& weights) {
+  Json header;
+  header["__metadata__"]["format"] = "pt";
+  std::size_t at = 0;
+  for (const TensorSpec& spec : table) {
+    const std::size_t end = at + weights.tensor(spec.name).size_bytes();
+    Json& entry = header[spec.name];
+    entry["dtype"] = "F32";
+    entry["shape"] = spec.shape;
+    entry["data_offsets"] = {at, end};
+    at = end;
+  }
+  std::string json = header.dump();
+  json.resize((json.size() + 7) / 8 * 8, ' ');
+  std::string text;
+  for (unsigned byte = 0; byte < 8; ++byte) {
+    text += static_cast<char>((static_cast<std::uint64_t>(json.size()) >> (8 * byte)) & 0xFFU);
+  }
+  return text + json;
+}
+
+Result<void> write_weights(const ModelWeights& weights, const std::string& path) {
+  const std::string header = safetensors_header(weights.table(), weights);
+  std::vector<std::string_view> parts{header};
+  for (const TensorSpec& spec : weights.table()) {
+    parts.push_back(bytes_of(weights.tensor(spec.name)));
+  }
+  return write_file_atomic(path, parts);
+}
+
+Result<std::string> changed_config(const EncoderPlan& plan, const std::string& path) {
+  BREAKEVEN_TRY(const std::string text, read_file(path));
+  Json config = Json::parse(text, nullptr, false);
+  if (!config.is_object()) {
+    return fail("config/json", fmt::format("{} is not a JSON object", path), "fetch it again");
+  }
+  const bool distilbert = plan.architecture == Architecture::distilbert;
+  config[distilbert ? "dim" : "hidden_size"] = plan.hidden;
+  config[distilbert ? "n_heads" : "num_attention_heads"] = plan.heads;
+  config[distilbert ? "hidden_dim" : "intermediate_size"] = plan.intermediate;
+  config.erase("torch_dtype");  // the name of older versions
+  config["dtype"] = "float32";
+  return config.dump(2) + "\n";
+}
+
+}  // namespace
+
+Result<void> write_checkpoint(const Checkpoint& checkpoint, const std::string& source_folder,
+                              const std::string& folder) {
+  const fs::path from(source_folder);
+  const fs::path to(folder);
+  std::error_code error;
+  fs::create_directories(to, error);
+  if (error) {
+    return fail("file/unwritable", fmt::format("cannot make {}: {}", folder, error.message()),
+                "choose a folder that you may write to");
+  }
+  BREAKEVEN_TRY(const std::string config, changed_config(checkpoint.plan, from / "config.json"));
+  BREAKEVEN_TRY_VOID(write_weights(checkpoint.weights, to / "model.safetensors"));
+  for (const char* name : kTokenizerFiles) {
+    if (!fs::exists(from / name, error)) continue;
+    BREAKEVEN_TRY(const std::string content, read_file(from / name));
+    BREAKEVEN_TRY_VOID(write_file_atomic(to / name, content));
+  }
+  return write_file_atomic(to / "config.json", config);
+}
+
+}  // namespace breakeven::model
