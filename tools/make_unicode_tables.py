@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Writes src/text/unicode_tables.cc: the Unicode facts that Hugging Face's BertNormalizer acts on.
+
+That normaliser mixes Unicode versions: categories of 8.0, canonical decomposition of 9.0, the lower
+case of its compiler's version. So neither this Python's `unicodedata` nor ICU can be asked at run
+time; the tables are derived here once and committed. Sources: `unicodedata` of the running Python
+(Unicode 14 or newer) and the Age property from perl's Unicode::UCD. What a later Unicode version
+changed about an old code point is corrected below, one constant for each change.
+
+usage: make_unicode_tables.py [--check] [--live] [OUTPUT]
+  --check  compare with OUTPUT instead of writing it
+  --live   also compare every code point with the installed `tokenizers` package
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import unicodedata
+
+LAST = 0x10FFFF
+CATEGORY_VERSION = (8, 0)
+NFD_VERSION = (9, 0)
+
+# Code points whose category changed after Unicode 8.0: what 8.0 said.
+MN_ADDED = [0x1734]
+MN_REMOVED = [0x1885, 0x1886, 0xA9BD, 0x111C9]
+P_ADDED = [0x166D, 0x111C9]
+
+# Lower case mappings younger than Unicode 14 that the peer's compiler knows (Unicode 15 to 17).
+LOWER_RANGES_ADDED = [(0x10D50, 0x10D65, 32), (0x16EA0, 0x16EB8, 27)]
+LOWER_ADDED = {
+    0x1C89: 0x1C8A,
+    0xA7CB: 0x264,
+    0xA7CC: 0xA7CD,
+    0xA7CE: 0xA7CF,
+    0xA7D2: 0xA7D3,
+    0xA7D4: 0xA7D5,
+    0xA7DA: 0xA7DB,
+    0xA7DC: 0x19B,
+}
+
+WHITE_SPACE = [(0x9, 0xD), (0x20, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680),
+               (0x2000, 0x200A), (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F),
+               (0x3000, 0x3000)]
+
+PERL_AGE = r"""
+use Unicode::UCD 'prop_invmap';
+my ($starts, $values) = prop_invmap('Age');
+for my $i (0 .. $#$starts) { print "$starts->[$i] $values->[$i]\n"; }
+"""
+
+
+def scalars():
+    """Every Unicode scalar value: all code points but the surrogates."""
+    yield from range(0xD800)
+    yield from range(0xE000, LAST + 1)
+
+
+def ages():
+    """age[c] = (major, minor) of the version that assigned c; (99, 0) where none did."""
+    lines = subprocess.run(["perl", "-e", PERL_AGE], check=True, capture_output=True, text=True)
+    rows = [line.split() for line in lines.stdout.splitlines()]
+    age = [(99, 0)] * (LAST + 1)
+    for (start, value), following in zip(rows, rows[1:] + [[str(LAST + 1), ""]]):
+        if value in ("Unassigned", "NA"):
+            continue
+        major, minor = value.lstrip("V").replace("_", ".").split(".")
+        stop = min(int(following[0]), LAST + 1)
+        age[int(start):stop] = [(int(major), int(minor))] * (stop - int(start))
+    return age
+
+
+def ranges(members):
+    out = []
+    for c in sorted(members):
+        if out and out[-1][1] == c - 1:
+            out[-1][1] = c
+        else:
+            out.append([c, c])
+    return [tuple(r) for r in out]
+
+
+class Tables:
+    """The derived facts, as sets and dictionaries over scalar values."""
+
+    def __init__(self):
+        age = ages()
+        category = {c: unicodedata.category(chr(c)) for c in scalars()}
+        old = [c for c in scalars() if age[c] <= CATEGORY_VERSION]
+        # Private use is Co in every version, whatever Age says about it.
+        self.control = {c for c in old if category[c] in ("Cc", "Cf")}
+        self.control |= {c for c in scalars() if category[c] == "Co"}
+        self.mark = {c for c in old if category[c] == "Mn"}
+        self.mark = (self.mark | set(MN_ADDED)) - set(MN_REMOVED)
+        self.punctuation = {c for c in old if category[c].startswith("P")} | set(P_ADDED)
+        self.decomposition = {}
+        self.combining = {}
+        for c in scalars():
+            if age[c] > NFD_VERSION:
+                continue
+            text = unicodedata.normalize("NFD", chr(c))
+            if text != chr(c) and not 0xAC00 <= c <= 0xD7A3:
+                self.decomposition[c] = [ord(d) for d in text]
+            if unicodedata.combining(chr(c)):
+                self.combining[c] = unicodedata.combining(chr(c))
+        self.lower = {c: [ord(d) for d in chr(c).lower()] for c in scalars()
+                      if chr(c).lower() != chr(c)}
+        for first, last, distance in LOWER_RANGES_ADDED:
+            self.lower.update({c: [c + distance] for c in range(first, last + 1)})
+        self.lower.update({c: [to] for c, to in LOWER_ADDED.items()})
+
+    def is_cjk(self, c):
+        blocks = [(0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
+                  (0x2B740, 0x2B81F), (0x2B920, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F)]
+        return any(a <= c <= b for a, b in blocks)
+
+    def is_space(self, c):
+        return any(a <= c <= b for a, b in WHITE_SPACE)
+
+    def nfd(self, c):
+        if 0xAC00 <= c <= 0xD7A3:
+            s = c - 0xAC00
+            tail = [0x11A7 + s % 28] if s % 28 else []
+            return [0x1100 + s // 588, 0x1161 + s % 588 // 28] + tail
+        return self.decomposition.get(c, [c])
+
+
+def live_differences(tables):
+    """Compares each stage with the installed package, every scalar value on its own."""
+    from tokenizers import normalizers, pre_tokenizers
+
+    def stage(**on):
+        flags = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+        return normalizers.BertNormalizer(**{**flags, **on})
+
+    clean, cjk, strip, lower = (stage(clean_text=True), stage(handle_chinese_chars=True),
+                                stage(strip_accents=True), stage(lowercase=True))
+    split = pre_tokenizers.BertPreTokenizer()
+    wrong = []
+    for c in scalars():
+        ch = chr(c)
+        if c in (9, 10, 13) or (tables.is_space(c) and c not in tables.control):
+            want_clean = " "
+        else:
+            want_clean = "" if c in (0, 0xFFFD) or c in tables.control else ch
+        want_strip = "".join(chr(d) for d in tables.nfd(c) if d not in tables.mark)
+        ascii_punctuation = c < 128 and ch.isprintable() and not ch.isalnum() and ch != " "
+        want_split = (["a", "b"] if tables.is_space(c)
+                      else ["a", ch, "b"] if ascii_punctuation or c in tables.punctuation
+                      else ["a" + ch + "b"])
+        checks = [
+            ("clean", clean.normalize_str(ch), want_clean),
+            ("cjk", cjk.normalize_str(ch), f" {ch} " if tables.is_cjk(c) else ch),
+            ("strip", strip.normalize_str(ch), want_strip),
+            ("lower", lower.normalize_str(ch), "".join(map(chr, tables.lower.get(c, [c])))),
+            ("split", [w for w, _ in split.pre_tokenize_str("a" + ch + "b")], want_split),
+        ]
+        wrong += [(f"U+{c:04X}", name, got, want) for name, got, want in checks if got != want]
+    return wrong + combining_differences(tables)
+
+
+def combining_differences(tables):
+    """Canonical classes are seen only in the order of two marks: every scalar value after and before
+    one mark of the lowest and highest class, and every mark against one of each class."""
+    from tokenizers import normalizers
+
+    nfd = normalizers.NFD()
+    representative = {}
+    for c, value in tables.combining.items():
+        if c not in tables.decomposition:
+            representative.setdefault(value, c)
+    lowest, highest = representative[min(representative)], representative[max(representative)]
+    wrong = []
+    for c in scalars():
+        if c in tables.decomposition or 0xAC00 <= c <= 0xD7A3:
+            continue
+        others = representative.values() if c in tables.combining else (lowest, highest)
+        value = tables.combining.get(c, 0)
+        for d in others:
+            for first, second in ((c, d), (d, c)):
+                a, b = tables.combining.get(first, 0), tables.combining.get(second, 0)
+                swap = value and a > b
+                want = chr(second) + chr(first) if swap else chr(first) + chr(second)
+                got = nfd.normalize_str(chr(first) + chr(second))
+                if got != want:
+                    wrong.append((f"U+{c:04X}", f"order with U+{d:04X}", got, want))
+    return wrong
+
+
+def lines_of(items, width=100):
+    line, out = "   ", []
+    for item in items:
+        if len(line) + 1 + len(item) + 1 > width:
+            out.append(line)
+            line = "   "
+        line += f" {item},"
+    return "\n".join(out + [line])
+
+
+def array(kind, name, items):
+    return (f"constexpr {kind} {name}_data[] = {{\n{lines_of(items)}\n}};\n"
+            f"}}  // namespace\nconst std::span<const {kind}> {name} = {name}_data;\nnamespace {{\n")
+
+
+def render(t):
+    pool, entries = [], []
+    for c, parts in sorted(t.decomposition.items()):
+        entries.append(f"{{0x{c:X}, {len(pool)}, {len(parts)}}}")
+        pool += parts
+    classes = []
+    for c, value in sorted(t.combining.items()):
+        if classes and classes[-1][1] == c - 1 and classes[-1][2] == value:
+            classes[-1][1] = c
+        else:
+            classes.append([c, c, value])
+    pairs = lambda r: [f"{{0x{a:X}, 0x{b:X}}}" for a, b in r]
+    lower = [f"{{0x{c:X}, {{0x{to[0]:X}, {f'0x{to[1]:X}' if len(to) > 1 else 0}}}}}"
+             for c, to in sorted(t.lower.items())]
+    body = [
+        array("Range", "kControl", pairs(ranges(t.control))),
+        array("Range", "kWhitespace", pairs(WHITE_SPACE)),
+        array("Range", "kNonspacingMark", pairs(ranges(t.mark))),
+        array("Range", "kPunctuation", pairs(ranges(t.punctuation))),
+        array("CombiningClass", "kCombiningClass",
+              [f"{{0x{a:X}, 0x{b:X}, {v}}}" for a, b, v in classes]),
+        array("char32_t", "kDecompositionPool", [f"0x{c:X}" for c in pool]),
+        array("Decomposition", "kDecomposition", entries),
+        array("Lowercase", "kLowercase", lower),
+    ]
+    return ("// Generated by tools/make_unicode_tables.py; edit that file.\n// clang-format off\n"
+            '#include "text/unicode_tables.h"\n\nnamespace breakeven::text::tables {\nnamespace {\n'
+            + "".join(body) + "}  // namespace\n}  // namespace breakeven::text::tables\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).parents[1]
+                        / "src/text/unicode_tables.cc")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--live", action="store_true")
+    options = parser.parse_args()
+    if int(unicodedata.unidata_version.split(".")[0]) < 14:
+        sys.exit(f"needs Unicode 14 or newer, this Python has {unicodedata.unidata_version}")
+    tables = Tables()
+    text = render(tables)
+    if options.live:
+        wrong = live_differences(tables)
+        for row in wrong[:40]:
+            print("differs:", *row, file=sys.stderr)
+        print(f"{len(list(scalars()))} code points, {len(wrong)} differences from the live package")
+        if wrong:
+            return 1
+    if options.check:
+        if options.output.read_text() != text:
+            sys.exit(f"{options.output} is not what this script writes")
+        return 0
+    options.output.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
