@@ -16,13 +16,21 @@ namespace breakeven::text {
 
 enum class TruncationSide : std::uint8_t { right, left };
 
+// Which code turns the text into ids. Both give the same ids; the tests compare them.
+enum class Route : std::uint8_t {
+  fastest,   // one pass over the bytes wherever the vocabulary allows it (TokenizerInfo::one_pass)
+  by_stages  // normalise, split and look up one after the other, by the definition
+};
+
 // How one call cuts and dresses its ids.
 struct EncodeOptions {
-  std::size_t max_length =
-      512;  // ids at most, special tokens included; 0 and 1 do not truncate, as in HF
+  // Ids at most, special tokens included. Below the number of special tokens (0 and 1; 2 for a
+  // pair) nothing is cut, as in HF.
+  std::size_t max_length = 512;
   bool truncate = true;
   TruncationSide truncation_side = TruncationSide::right;
   bool add_special_tokens = true;
+  Route route = Route::fastest;
 };
 
 // What the tokenizer files say about themselves.
@@ -30,16 +38,22 @@ struct TokenizerInfo {
   std::size_t vocabulary = 0;  // highest id + 1
   std::int32_t pad_id = 0, unk_id = 0, cls_id = 0, sep_id = 0;
   bool lowercase = true;
+  // Ids a text may have; 512 where the files say nothing or say "no limit" (HF writes 1e30).
   std::size_t model_max_length = 512;
   TruncationSide truncation_side = TruncationSide::right;
+  bool one_pass = false;         // whether Route::fastest is more than Route::by_stages
+  std::string one_pass_refusal;  // why not; empty where one_pass
 };
 
 class Tokenizer {
  public:
   // Per-thread memory; reused from text to text so that encoding allocates nothing once it is warm.
+  // Belongs to the tokenizer that made it.
   class Scratch;
 
-  // Reads tokenizer.json, or vocab.txt with tokenizer_config.json, from a model folder.
+  // Reads tokenizer.json, or else vocab.txt, and tokenizer_config.json, from a model folder. Where
+  // tokenizer_config.json names a BERT class, its do_lower_case, strip_accents and
+  // tokenize_chinese_chars (or their defaults) overrule tokenizer.json, as in HF.
   // Errors: tokenizer/missing, tokenizer/json, tokenizer/unsupported (another kind, by name),
   // tokenizer/vocabulary.
   static Result<Tokenizer> load(const std::string& folder);
@@ -52,7 +66,8 @@ class Tokenizer {
   std::unique_ptr<Scratch, void (*)(Scratch*)> make_scratch() const;
 
   // Appends the ids of `text` to `ids`; any bytes are accepted, invalid UTF-8 counts as U+FFFD
-  // (which is removed).
+  // (which clean_text removes). Time is linear in the bytes that are read; truncation on the right
+  // stops reading once the ids are full.
   void encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
               std::vector<std::int32_t>& ids) const;
   // A pair: [CLS] first [SEP] second [SEP], token types 0 and 1; truncation longest_first.

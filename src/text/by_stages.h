@@ -1,0 +1,42 @@
+// The tokenizer by its definition: added tokens, normalise, added tokens again, split, WordPiece,
+// one after the other over the whole text. Right for every vocabulary; the judge of one_pass.h.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/id_sink.h"
+#include "text/normalizer.h"
+#include "text/spec.h"
+#include "text/token_matcher.h"
+#include "text/vocabulary.h"
+
+namespace breakeven::text {
+
+class ByStages {
+ public:
+  struct Buffers {
+    std::u32string code_points, normalized;
+    NormalizerBuffers normalizer;
+    std::string word;
+  };
+
+  ByStages(const TokenizerSpec& spec, const Vocabulary& vocabulary);
+
+  void encode(std::string_view text, Buffers& buffers, IdSink& sink) const;
+
+ private:
+  using Matcher = TokenMatcher<char32_t>;
+  template <class OnSegment>
+  void for_each_segment(const Matcher& matcher, std::u32string_view text, IdSink& sink,
+                        OnSegment on_segment) const;
+  void split_to_ids(std::u32string_view normalized, Buffers& buffers, IdSink& sink) const;
+
+  NormalizerFlags flags_;
+  std::vector<AddedToken> added_;
+  Matcher in_raw_text_, in_normalized_text_;
+  const Vocabulary& vocabulary_;
+};
+
+}  // namespace breakeven::text

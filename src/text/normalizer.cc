@@ -1,0 +1,133 @@
+#include "text/normalizer.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "text/unicode_tables.h"
+#include "text/utf8.h"
+
+namespace breakeven::text {
+namespace {
+
+constexpr char32_t kHangulFirst = 0xAC00, kHangulLast = 0xD7A3;
+constexpr char32_t kLeadingJamo = 0x1100, kVowelJamo = 0x1161, kTrailingJamoBefore = 0x11A7;
+constexpr char32_t kVowels = 21, kTrailings = 28;
+
+template <class Row>
+const Row* find_range(std::span<const Row> rows, char32_t c) {
+  const auto after =
+      std::upper_bound(rows.begin(), rows.end(), c,
+                       [](char32_t value, const Row& row) { return value < row.first; });
+  if (after == rows.begin()) return nullptr;
+  const Row& row = *(after - 1);
+  return c <= row.last ? &row : nullptr;
+}
+
+template <class Row>
+const Row* find_code_point(std::span<const Row> rows, char32_t c) {
+  const auto at = std::lower_bound(rows.begin(), rows.end(), c, [](const Row& row, char32_t value) {
+    return row.code_point < value;
+  });
+  return at != rows.end() && at->code_point == c ? &*at : nullptr;
+}
+
+void append_decomposed(char32_t c, std::u32string& out) {
+  if (c < 0xC0) {
+    out.push_back(c);
+  } else if (c >= kHangulFirst && c <= kHangulLast) {
+    const char32_t index = c - kHangulFirst;
+    out.push_back(kLeadingJamo + index / (kVowels * kTrailings));
+    out.push_back(kVowelJamo + index % (kVowels * kTrailings) / kTrailings);
+    if (index % kTrailings != 0) out.push_back(kTrailingJamoBefore + index % kTrailings);
+  } else if (const auto* row = find_code_point(tables::kDecomposition, c)) {
+    for (const char32_t part : tables::kDecompositionPool.subspan(row->offset, row->length))
+      out.push_back(part);
+  } else {
+    out.push_back(c);
+  }
+}
+
+// Stable sort of a run of marks by combining class. Counting, because a hostile run is as long as
+// its text.
+void sort_marks(std::span<char32_t> run, std::u32string& sorting) {
+  std::array<std::size_t, 257> begin{};
+  for (const char32_t c : run) ++begin[combining_class(c) + 1];
+  for (std::size_t i = 1; i < begin.size(); ++i) begin[i] += begin[i - 1];
+  sorting.resize(run.size());
+  for (const char32_t c : run) sorting[begin[combining_class(c)]++] = c;
+  std::copy(sorting.begin(), sorting.end(), run.begin());
+}
+
+// Canonical ordering of the whole text: every run of code points with a class is sorted by it.
+void order_marks(std::u32string& text, std::u32string& sorting) {
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t stop = i;
+    while (stop < text.size() && text[stop] >= 0x300 && combining_class(text[stop]) != 0) ++stop;
+    if (stop - i > 1) sort_marks(std::span(text).subspan(i, stop - i), sorting);
+    i = std::max(stop, i + 1);
+  }
+}
+
+}  // namespace
+
+bool is_removed_by_cleaning(char32_t c) {
+  if (c == U'\t' || c == U'\n' || c == U'\r') return false;
+  return c == 0 || c == kReplacement || find_range(tables::kControl, c) != nullptr;
+}
+
+bool is_whitespace(char32_t c) {
+  return find_range(tables::kWhitespace, c) != nullptr;
+}
+
+bool is_nonspacing_mark(char32_t c) {
+  return find_range(tables::kNonspacingMark, c) != nullptr;
+}
+
+bool is_punctuation(char32_t c) {
+  if (c < 0x80)
+    return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||
+           (c >= 0x7B && c <= 0x7E);
+  return find_range(tables::kPunctuation, c) != nullptr;
+}
+
+bool is_cjk(char32_t c) {
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
+         (c >= 0x2B740 && c <= 0x2B81F) || (c >= kCjkExtensionEStart && c <= 0x2CEAF) ||
+         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+}
+
+unsigned combining_class(char32_t c) {
+  const auto* row = find_range(tables::kCombiningClass, c);
+  return row ? row->value : 0;
+}
+
+void normalize(std::u32string_view text, const NormalizerFlags& flags, NormalizerBuffers& buffers,
+               std::u32string& out) {
+  std::u32string& decomposed = buffers.decomposed;
+  decomposed.clear();
+  for (const char32_t c : text) {
+    if (flags.clean_text && is_removed_by_cleaning(c)) continue;
+    const bool spaced = flags.handle_chinese_chars && is_cjk(c);
+    if (spaced) decomposed.push_back(U' ');
+    if (flags.clean_text && is_whitespace(c)) {
+      decomposed.push_back(U' ');
+    } else if (flags.strip_accents) {
+      append_decomposed(c, decomposed);
+    } else {
+      decomposed.push_back(c);
+    }
+    if (spaced) decomposed.push_back(U' ');
+  }
+  if (flags.strip_accents) order_marks(decomposed, buffers.sorting);
+  out.clear();
+  for (const char32_t c : decomposed) {
+    if (flags.strip_accents && c >= 0x300 && is_nonspacing_mark(c)) continue;
+    const auto* lower = flags.lowercase ? find_code_point(tables::kLowercase, c) : nullptr;
+    out.push_back(lower ? lower->to[0] : c);
+    if (lower && lower->to[1] != 0) out.push_back(lower->to[1]);
+  }
+}
+
+}  // namespace breakeven::text

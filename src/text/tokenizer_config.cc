@@ -1,0 +1,149 @@
+#include "text/tokenizer_config.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+
+#include "base/files.h"
+#include "text/json_fields.h"
+
+namespace breakeven::text {
+namespace {
+
+constexpr std::array<std::string_view, 3> kBertClasses = {"BertTokenizer", "DistilBertTokenizer",
+                                                          "ElectraTokenizer"};
+constexpr std::array<std::string_view, 2> kGenericClasses = {"PreTrainedTokenizerFast",
+                                                             "TokenizersBackend"};
+constexpr std::array<std::string_view, 3> kBertModelTypes = {"bert", "distilbert", "electra"};
+// HF writes 1e30 for "no limit"; nothing real comes near this.
+constexpr double kNoLengthLimit = 1e9;
+
+template <std::size_t Size>
+bool contains(const std::array<std::string_view, Size>& names, std::string_view name) {
+  for (const std::string_view each : names)
+    if (each == name) return true;
+  return false;
+}
+
+// A special token is a string, or an object with content and flags.
+Result<void> read_special(const JsonObject& config, std::string_view field,
+                          TokenizerConfig::Special& special) {
+  const auto element = config.find(field);
+  if (!element) return {};
+  if (element->is_object()) {
+    BREAKEVEN_TRY(const JsonObject object, JsonObject::from(*element, config.path(field)));
+    BREAKEVEN_TRY(special.token, read_added_token(object));
+  } else {
+    BREAKEVEN_TRY(special.token.content, config.string(field, ""));
+  }
+  special.named = true;
+  return {};
+}
+
+Result<void> read_class(const JsonObject& config, bool& named, bool& bert_class) {
+  BREAKEVEN_TRY(std::string name, config.string("tokenizer_class", ""));
+  if (name.empty()) return {};
+  named = true;
+  if (contains(kGenericClasses, name)) return {};
+  constexpr std::string_view kFast = "Fast";
+  if (name.ends_with(kFast)) name.resize(name.size() - kFast.size());
+  if (!contains(kBertClasses, name))
+    return fail("tokenizer/unsupported",
+                fmt::format("{} is '{}'; only BERT WordPiece tokenizers are supported",
+                            config.path("tokenizer_class"), name),
+                "use a BERT or DistilBERT model, or run this one with another runtime");
+  bert_class = true;
+  return {};
+}
+
+Result<void> read_lengths(const JsonObject& config, TokenizerConfig& out) {
+  if (const auto element = config.find("model_max_length")) {
+    double length = 0;
+    if (element->get(length) || !(length >= 0))
+      return wrong_type(config.path("model_max_length"), "a length");
+    if (length < kNoLengthLimit) out.model_max_length = static_cast<std::size_t>(length);
+  }
+  BREAKEVEN_TRY(const std::string side, config.string("truncation_side", ""));
+  if (side == "left") out.truncation_side = TruncationSide::left;
+  if (side == "right") out.truncation_side = TruncationSide::right;
+  if (!side.empty() && !out.truncation_side)
+    return fail("tokenizer/unsupported",
+                fmt::format("{} is '{}'", config.path("truncation_side"), side),
+                "use \"left\" or \"right\"");
+  return {};
+}
+
+Result<void> read_added_decoder(const JsonObject& config, std::vector<AddedToken>& added) {
+  if (!config.find("added_tokens_decoder")) return {};
+  BREAKEVEN_TRY(const JsonObject decoder, config.child("added_tokens_decoder"));
+  for (const auto field : decoder.object()) {
+    const std::string where = decoder.path(field.key);
+    BREAKEVEN_TRY(const JsonObject object, JsonObject::from(field.value, where));
+    BREAKEVEN_TRY(AddedToken token, read_added_token(object));
+    const char* end = field.key.data() + field.key.size();
+    const auto parsed = std::from_chars(field.key.data(), end, token.id);
+    if (parsed.ec != std::errc() || parsed.ptr != end || token.id < 0)
+      return wrong_type(where, "named by an id");
+    added.push_back(std::move(token));
+  }
+  return {};
+}
+
+Result<void> read_fields(const JsonObject& config, TokenizerConfig& out, bool& class_named) {
+  BREAKEVEN_TRY_VOID(read_class(config, class_named, out.bert_class));
+  BREAKEVEN_TRY(out.do_lower_case, config.boolean("do_lower_case", true));
+  BREAKEVEN_TRY(out.tokenize_chinese_chars, config.boolean("tokenize_chinese_chars", true));
+  if (config.find("strip_accents")) {
+    BREAKEVEN_TRY(out.strip_accents, config.boolean("strip_accents", false));
+  }
+  BREAKEVEN_TRY_VOID(read_lengths(config, out));
+  BREAKEVEN_TRY_VOID(read_special(config, "unk_token", out.unk));
+  BREAKEVEN_TRY_VOID(read_special(config, "cls_token", out.cls));
+  BREAKEVEN_TRY_VOID(read_special(config, "sep_token", out.sep));
+  BREAKEVEN_TRY_VOID(read_special(config, "pad_token", out.pad));
+  BREAKEVEN_TRY_VOID(read_special(config, "mask_token", out.mask));
+  return read_added_decoder(config, out.added);
+}
+
+// Where tokenizer_config.json names no class, HF takes the class of the model.
+Result<bool> is_bert_model(const std::filesystem::path& folder) {
+  const auto path = folder / "config.json";
+  if (!std::filesystem::exists(path)) return false;
+  BREAKEVEN_TRY(const std::string content, read_file(path.string()));
+  JsonFile file;
+  BREAKEVEN_TRY_VOID(parse_json(path.string(), content, file));
+  BREAKEVEN_TRY(const JsonObject config, JsonObject::from(file.root, path.string()));
+  BREAKEVEN_TRY(const std::string type, config.string("model_type", ""));
+  return contains(kBertModelTypes, type);
+}
+
+}  // namespace
+
+Result<TokenizerConfig> read_tokenizer_config(const std::string& folder) {
+  TokenizerConfig out;
+  out.unk.token.content = "[UNK]";
+  out.cls.token.content = "[CLS]";
+  out.sep.token.content = "[SEP]";
+  out.pad.token.content = "[PAD]";
+  out.mask.token.content = "[MASK]";
+  bool class_named = false;
+  const auto path = std::filesystem::path(folder) / "tokenizer_config.json";
+  if (std::filesystem::exists(path)) {
+    BREAKEVEN_TRY(const std::string content, read_file(path.string()));
+    JsonFile file;
+    BREAKEVEN_TRY_VOID(parse_json(path.string(), content, file));
+    BREAKEVEN_TRY(const JsonObject config, JsonObject::from(file.root, path.string()));
+    BREAKEVEN_TRY_VOID(read_fields(config, out, class_named));
+  }
+  if (!class_named) {
+    BREAKEVEN_TRY(out.bert_class, is_bert_model(folder));
+  }
+  if (out.bert_class) {
+    for (auto* special : {&out.unk, &out.cls, &out.sep, &out.pad, &out.mask}) special->named = true;
+  }
+  return out;
+}
+
+}  // namespace breakeven::text

@@ -1,0 +1,55 @@
+#include "text/vocabulary.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "text/normalizer.h"
+#include "text/utf8.h"
+
+namespace breakeven::text {
+namespace {
+
+// Words are split at whitespace and around punctuation, so a longer entry with either never
+// matches; leaving it out shortens the search.
+bool can_match(std::string_view piece, bool whole_word_possible) {
+  std::u32string code_points;
+  append_code_points(piece, code_points);
+  if (code_points.empty()) return false;
+  if (code_points.size() == 1 && whole_word_possible) return !is_whitespace(code_points[0]);
+  return std::none_of(code_points.begin(), code_points.end(),
+                      [](char32_t c) { return is_whitespace(c) || is_punctuation(c); });
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(const std::vector<std::pair<std::string, std::int32_t>>& entries,
+                       std::string_view continuing_prefix, std::int32_t unknown_id,
+                       std::size_t max_chars_per_word)
+    : unknown_id_(unknown_id), max_chars_per_word_(max_chars_per_word) {
+  std::int32_t highest = -1;
+  for (const auto& [entry, id] : entries) highest = std::max(highest, id);
+  entries_.resize(static_cast<std::size_t>(highest) + 1);
+  for (const auto& [entry, id] : entries) entries_[static_cast<std::size_t>(id)] = entry;
+
+  for (const auto& [source, id] : entries) {
+    const std::string_view entry = entries_[static_cast<std::size_t>(id)];
+    BREAKEVEN_CHECK(entry == source, "two entries have id {}", id);
+    if (can_match(entry, true)) {
+      starts_.emplace(entry, id);
+      longest_start_bytes_ = std::max(longest_start_bytes_, entry.size());
+    }
+    if (!entry.starts_with(continuing_prefix)) continue;
+    const std::string_view rest = entry.substr(continuing_prefix.size());
+    if (!can_match(rest, false)) continue;
+    continuations_.emplace(rest, id);
+    longest_continuation_bytes_ = std::max(longest_continuation_bytes_, rest.size());
+  }
+}
+
+std::string_view Vocabulary::entry(std::int32_t id) const {
+  const auto index = static_cast<std::size_t>(id);
+  return id >= 0 && index < entries_.size() ? std::string_view(entries_[index])
+                                            : std::string_view();
+}
+
+}  // namespace breakeven::text
