@@ -1,0 +1,89 @@
+#include "oracle_file.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <stdexcept>
+
+#include "base/files.h"
+
+namespace breakeven::text {
+
+OracleFile::OracleFile(const std::filesystem::path& path)
+    : content_(read_file(path.string()).value()) {}
+
+bool OracleFile::next(OracleCase& out) {
+  if (at_ == content_.size()) return false;
+  const auto take = [&](void* to, std::size_t bytes) {
+    if (content_.size() - at_ < bytes) throw std::runtime_error("torn record in the oracle's file");
+    if (bytes > 0) std::memcpy(to, content_.data() + at_, bytes);
+    at_ += bytes;
+  };
+  std::array<std::int32_t, 6> header{};
+  take(header.data(), sizeof(header));
+  const auto [max_length, left, special, first_bytes, second_bytes, ids] = header;
+  out.options = {};
+  out.options.truncate = max_length >= 0;
+  out.options.max_length = static_cast<std::size_t>(std::max(max_length, 0));
+  out.options.truncation_side = left != 0 ? TruncationSide::left : TruncationSide::right;
+  out.options.add_special_tokens = special != 0;
+  out.pair = second_bytes >= 0;
+  out.first.resize(static_cast<std::size_t>(first_bytes));
+  out.second.resize(static_cast<std::size_t>(std::max(second_bytes, 0)));
+  out.ids.resize(static_cast<std::size_t>(ids));
+  out.token_types.resize(out.pair ? out.ids.size() : 0);
+  take(out.first.data(), out.first.size());
+  take(out.second.data(), out.second.size());
+  take(out.ids.data(), out.ids.size() * sizeof(std::int32_t));
+  take(out.token_types.data(), out.token_types.size() * sizeof(std::int32_t));
+  return true;
+}
+
+std::string printable(const std::string& text) {
+  std::string out;
+  for (const char c : text.substr(0, 300))
+    out += c >= 0x20 && c < 0x7F ? std::string(1, c)
+                                 : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  return text.size() > 300 ? out + "..." : out;
+}
+
+std::size_t expect_same_ids(const Tokenizer& tokenizer, const std::filesystem::path& path) {
+  OracleFile file(path);
+  const auto scratch = tokenizer.make_scratch();
+  OracleCase wanted;
+  std::vector<std::int32_t> ids, token_types;
+  std::size_t cases = 0, differences = 0;
+  while (file.next(wanted)) {
+    ++cases;
+    for (const Route route : {Route::fastest, Route::by_stages}) {
+      wanted.options.route = route;
+      ids.clear();
+      token_types.clear();
+      if (wanted.pair) {
+        tokenizer.encode_pair(wanted.first, wanted.second, wanted.options, *scratch, ids,
+                              token_types);
+      } else {
+        tokenizer.encode(wanted.first, wanted.options, *scratch, ids);
+      }
+      if (ids == wanted.ids && token_types == wanted.token_types) continue;
+      if (++differences > 10) continue;
+      ADD_FAILURE() << fmt::format(
+          "case {} ({}), max_length {}{}, {}: '{}' / '{}'\n  ids   {}\n  want  {}\n  types {}\n  "
+          "want  "
+          "{}",
+          cases, route == Route::fastest ? "fastest" : "by stages", wanted.options.max_length,
+          wanted.options.truncate ? "" : " (no cut)",
+          wanted.options.truncation_side == TruncationSide::left ? "left" : "right",
+          printable(wanted.first), printable(wanted.second), fmt::join(ids, " "),
+          fmt::join(wanted.ids, " "), fmt::join(token_types, " "),
+          fmt::join(wanted.token_types, " "));
+    }
+  }
+  EXPECT_EQ(differences, 0U) << "of " << cases << " cases, each by two routes";
+  return cases;
+}
+
+}  // namespace breakeven::text

@@ -1,0 +1,99 @@
+// The live Hugging Face packages as the judge: every review of IMDB, and hostile random strings.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "oracle_file.h"
+#include "testing/paths.h"
+#include "text/tokenizer.h"
+
+namespace breakeven::text {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSst2 = "models/distilbert-base-uncased-finetuned-sst-2-english";
+
+fs::path oracle_python() {
+  if (const char* path = std::getenv("BREAKEVEN_ORACLE_PYTHON")) return path;
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const fs::path root = cache ? fs::path(cache) : fs::path(home ? home : "") / ".cache";
+  return root / "breakeven/oracle-venv/bin/python";
+}
+
+bool run_oracle(const std::string& script, const std::string& arguments) {
+  const std::string command =
+      fmt::format("'{}' '{}' {}", oracle_python().string(),
+                  (testing::source_dir() / "tools" / script).string(), arguments);
+  return std::system(command.c_str()) == 0;
+}
+
+#define NEED(condition, what) \
+  if (!(condition)) GTEST_SKIP() << "SKIPPED: " << (what) << " is missing"
+
+void compare_random(const fs::path& model, int count, int seed) {
+  NEED(fs::exists(oracle_python()), oracle_python().string() + " (tokenizers, transformers)");
+  NEED(fs::exists(model), model.string());
+  const testing::TempDir folder;
+  const fs::path file = folder / "cases";
+  ASSERT_TRUE(run_oracle(
+      "tokenizer_oracle.py",
+      fmt::format("'{}' '{}' random {} {}", model.string(), file.string(), count, seed)));
+  const auto tokenizer = Tokenizer::load(model.string());
+  ASSERT_TRUE(tokenizer) << tokenizer.error().to_string();
+  const std::size_t cases = expect_same_ids(*tokenizer, file);
+  EXPECT_EQ(cases, static_cast<std::size_t>(count));
+  fmt::print("{}: {} random texts compared with the live package\n", model.filename().string(),
+             cases);
+}
+
+void compare_imdb(const fs::path& model) {
+  NEED(fs::exists(oracle_python()), oracle_python().string() + " (tokenizers, transformers)");
+  NEED(fs::exists(model), model.string());
+  const auto archive = testing::shared_file("data/aclImdb.tar.xz");
+  NEED(archive.has_value(), "aclImdb.tar.xz");
+  const testing::TempDir folder;
+  const fs::path file = folder / "cases";
+  ASSERT_TRUE(run_oracle("tokenizer_oracle.py", fmt::format("'{}' '{}' imdb '{}'", model.string(),
+                                                            file.string(), archive->string())));
+  const auto tokenizer = Tokenizer::load(model.string());
+  ASSERT_TRUE(tokenizer) << tokenizer.error().to_string();
+  const std::size_t cases = expect_same_ids(*tokenizer, file);
+  EXPECT_EQ(cases, 50000U);
+  fmt::print("{}: {} reviews compared with the live package\n", model.filename().string(), cases);
+}
+
+TEST(TokenizerSlow, UnicodeTablesAgreeWithTheLivePackage) {
+  NEED(fs::exists(oracle_python()), oracle_python().string() + " (tokenizers)");
+  EXPECT_TRUE(run_oracle("make_unicode_tables.py", "--live --check"));
+}
+
+TEST(TokenizerSlow, ImdbWithTheBuiltInVocabulary) {
+  compare_imdb(testing::source_dir() / "models/builtin");
+}
+
+TEST(TokenizerSlow, ImdbWithBertBaseUncased) {
+  const auto model = testing::shared_file(kSst2);
+  NEED(model.has_value(), kSst2);
+  compare_imdb(*model);
+}
+
+TEST(TokenizerSlow, RandomTextsWithTheBuiltInVocabulary) {
+  compare_random(testing::source_dir() / "models/builtin", 120000, 1);
+}
+
+TEST(TokenizerSlow, RandomTextsWithBertBaseUncased) {
+  const auto model = testing::shared_file(kSst2);
+  NEED(model.has_value(), kSst2);
+  compare_random(*model, 120000, 2);
+}
+
+TEST(TokenizerSlow, RandomTextsWithTheCasedVocabulary) {
+  compare_random(testing::source_dir() / "tests/text/data/cased", 60000, 3);
+}
+
+}  // namespace
+}  // namespace breakeven::text

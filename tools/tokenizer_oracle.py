@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Texts with the ids that Hugging Face's tokenizer gives them, as a file that the tests read.
+
+usage: tokenizer_oracle.py MODEL OUT imdb ARCHIVE       every review of aclImdb.tar.xz, cut at 512
+       tokenizer_oracle.py MODEL OUT random COUNT SEED  hostile mixtures with all sorts of cuts
+
+MODEL is a folder. With a tokenizer_config.json Transformers loads it, otherwise the tokenizers
+package reads tokenizer.json alone. Every record of OUT, little-endian:
+  int32 max_length (-1: no cut), left side, special tokens, bytes of the first text, bytes of the
+  second (-1: none), ids; then the texts, the ids (int32) and, for a pair, the token types (int32).
+"""
+
+import os
+import pathlib
+import random
+import struct
+import sys
+import tarfile
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def load(model):
+    """The Rust tokenizer of a folder, without truncation or padding."""
+    if (pathlib.Path(model) / "tokenizer_config.json").exists():
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(model)._tokenizer
+    else:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(pathlib.Path(model) / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def encode(tokenizer, first, second=None, max_length=None, left=False, special=True):
+    """(ids, types); texts are bytes, read as Python does with errors="replace"."""
+    if max_length is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(max_length, direction="left" if left else "right")
+    texts = [t.decode("utf-8", "replace") for t in (first, second) if t is not None]
+    encoding = tokenizer.encode(*texts, add_special_tokens=special)
+    return encoding.ids, encoding.type_ids
+
+
+def write_record(out, first, second, max_length, left, special, ids, types):
+    header = (-1 if max_length is None else max_length, left, special, len(first),
+              -1 if second is None else len(second), len(ids))
+    out.write(struct.pack("<6i", *header) + first + (second or b""))
+    out.write(struct.pack(f"<{len(ids)}i", *ids))
+    if second is not None:
+        out.write(struct.pack(f"<{len(types)}i", *types))
+
+
+def reviews(archive):
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            parts = pathlib.PurePosixPath(member.name).parts
+            if member.isfile() and len(parts) == 4 and parts[2] in ("pos", "neg", "unsup"):
+                if parts[2] != "unsup" and member.name.endswith(".txt"):
+                    yield tar.extractfile(member).read()
+
+
+def write_imdb(tokenizer, out, archive):
+    tokenizer.enable_truncation(512)
+    count = 0
+    batch = []
+
+    def flush():
+        for text, encoding in zip(batch, tokenizer.encode_batch(
+                [t.decode("utf-8", "replace") for t in batch])):
+            write_record(out, text, None, 512, False, True, encoding.ids, None)
+        batch.clear()
+
+    for text in reviews(archive):
+        batch.append(text)
+        count += 1
+        if len(batch) == 1000:
+            flush()
+    flush()
+    return count
+
+
+# Ends of the ranges that the rules distinguish, and what later Unicode versions changed.
+EDGES = [0x0, 0x8, 0x9, 0xA, 0xB, 0xC, 0xD, 0xE, 0x1C, 0x1F, 0x20, 0x7F, 0x80, 0x85, 0x92, 0x96, 0x9F,
+         0xA0, 0xA1, 0xAB, 0xAD, 0xB4, 0xB7, 0xBD, 0xBF, 0xDF, 0xC6, 0x130, 0x131, 0x141, 0x334, 0x345,
+         0x34F, 0x378, 0x37E, 0x387, 0x3A3, 0x3C2, 0x600, 0x61C, 0x890, 0x8D4, 0x8E2, 0x1100, 0x1161,
+         0x166D, 0x1680, 0x1734, 0x180E, 0x1885, 0x1AB0, 0x1B7D, 0x1C90, 0x1DFB, 0x1E9B, 0x1E9E, 0x1FEF,
+         0x2000, 0x2003, 0x200B, 0x200D, 0x2013, 0x2019, 0x2026, 0x2028, 0x202F, 0x2060, 0x20AC, 0x2126,
+         0x212A, 0x212B, 0x2160, 0x2260, 0x226E, 0x226F, 0x2E43, 0x3000, 0x3001, 0x3099, 0x30A0, 0x30D0,
+         0x33FF, 0x3400, 0x4DBF, 0x4DC0, 0x4E00, 0x9FFF, 0xA000, 0xA7CB, 0xA9BD, 0xAC00, 0xD7A3, 0xE000,
+         0xF8FF, 0xF900, 0xFAFF, 0xFB01, 0xFE0F, 0xFEFF, 0xFF01, 0xFF21, 0xFF3B, 0xFFFD, 0xFFFE, 0xFFFF,
+         0x10400, 0x110CD, 0x111C9, 0x11938, 0x1D165, 0x1D400, 0x1E900, 0x1F600, 0x1F9BE, 0x20000,
+         0x2A6DF, 0x2A6E0, 0x2A700, 0x2B73F, 0x2B740, 0x2B81F, 0x2B820, 0x2B91F, 0x2B920, 0x2CEAF,
+         0x2CEB0, 0x2F800, 0x2FA1F, 0xE0001, 0xE0100, 0xF0000, 0xFFFFD, 0x10FFFD, 0x10FFFF]
+BLOCKS = [(0x20, 0x7E), (0x80, 0x24F), (0x300, 0x36F), (0x370, 0x52F), (0x590, 0x6FF), (0x900, 0xDFF),
+          (0xE00, 0xEFF), (0x1100, 0x11FF), (0x1E00, 0x1FFF), (0x2000, 0x206F), (0x20A0, 0x214F),
+          (0x2190, 0x2BFF), (0x3000, 0x30FF), (0x4E00, 0x5000), (0xAC00, 0xB000), (0xFF00, 0xFFEF),
+          (0x10000, 0x1FFFF)]
+BROKEN = [b"\xc0\x80", b"\xed\xa0\x80", b"\xf5", b"\xe2\x82", b"\xf0\x9f\x98", b"\x80", b"\xff", b"\xe0\x80\x80"]
+WORDS = ["the", "movie", "unaffable", "Hello", "RUNNING", "allennlp", "it's", "don\u2019t", "caf\u00e9",
+         "Cafe\u0301", "na\u00efve", "\u039f\u0394\u039f\u03a3", "stra\u00dfe", "\ud55c\uad6d\uc5b4", "\u4e2d\u6587",
+         "<br />", "...", "50\u00b0C", "\u00a3100", "##ing", "[unused1]", "x", "1999", "a-b_c",
+         "\u0939\u093f\u0928\u094d\u0926\u0940", "\u0e2a\u0e32\u0e19\u0e31\u0e01", "\U0001f971", "\u2764\ufe0f"]
+
+
+def random_text(rng, entries, specials):
+    """Bytes: words, entries of the vocabulary, code points from everywhere, broken UTF-8."""
+    out = []
+    for _ in range(rng.choice([1, 2, 3, 5, 8, 13, 30])):
+        kind = rng.random()
+        if kind < 0.22:
+            piece = rng.choice(WORDS).encode()
+        elif kind < 0.45:
+            piece = rng.choice(entries).encode()
+        elif kind < 0.6:
+            piece = "".join(chr(rng.choice(EDGES)) for _ in range(rng.randint(1, 4))).encode()
+        elif kind < 0.75:
+            low, high = rng.choice(BLOCKS)
+            piece = "".join(chr(rng.randint(low, high)) for _ in range(rng.randint(1, 6))).encode()
+        elif kind < 0.8:
+            c = rng.randint(0, 0x10FFFF)
+            piece = b"" if 0xD800 <= c < 0xE000 else chr(c).encode()
+        elif kind < 0.86:
+            piece = rng.choice(specials).encode()
+        elif kind < 0.89:
+            piece = rng.choice(BROKEN)
+        elif kind < 0.91:
+            piece = rng.choice(["a", "x", "\u00e9", "e\u0301", "\ud55c", "ab\u4e2d"]).encode() * rng.randint(30, 110)
+        else:
+            piece = rng.choice([b"!", b".", b",", b"-", b"'", b"\t", b"\n", b"  "]) * rng.randint(1, 3)
+        out.append(piece.upper() if rng.random() < 0.05 else piece)
+        if rng.random() < 0.55:
+            out.append(b" ")
+    return b"".join(out)
+
+
+def write_random(tokenizer, out, count, seed):
+    rng = random.Random(seed)
+    entries = sorted(e[2:] if e.startswith("##") else e for e in tokenizer.get_vocab())
+    specials = sorted(t.content for t in tokenizer.get_added_tokens_decoder().values())
+    specials += [s.lower() for s in specials] + [s[:-1] for s in specials] + [" " + s for s in specials]
+    for _ in range(count):
+        first = random_text(rng, entries, specials)
+        second = random_text(rng, entries, specials) if rng.random() < 0.15 else None
+        max_length = rng.choice([None, None, 512, 64, 16, 9, 8, 7, 5, 4, 3, 2, 1, 0])
+        left, special = rng.random() < 0.3, rng.random() < 0.9
+        ids, types = encode(tokenizer, first, second, max_length, left, special)
+        write_record(out, first, second, max_length, left, special, ids, types)
+    return count
+
+
+def main():
+    model, path, what, *rest = sys.argv[1:]
+    tokenizer = load(model)
+    with open(path, "wb") as out:
+        if what == "imdb":
+            count = write_imdb(tokenizer, out, rest[0])
+        elif what == "random":
+            count = write_random(tokenizer, out, int(rest[0]), int(rest[1]))
+        else:
+            sys.exit(__doc__)
+    print(f"{count} texts")
+
+
+if __name__ == "__main__":
+    main()
