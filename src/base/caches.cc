@@ -1,0 +1,98 @@
+#include "base/caches.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <tuple>
+
+namespace breakeven {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string first_word(const fs::path& file) {
+  std::ifstream stream(file);
+  std::string word;
+  stream >> word;
+  return word;
+}
+
+// "48K", "2048K", "105M", "512" -> bytes
+std::optional<std::size_t> parse_size(std::string_view text) {
+  std::size_t number = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{}) return std::nullopt;
+  const std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
+  if (unit.empty()) return number;
+  if (unit == "K") return number << 10U;
+  if (unit == "M") return number << 20U;
+  if (unit == "G") return number << 30U;
+  return std::nullopt;
+}
+
+// How many CPUs a list such as "0-3,8,10-11" names.
+unsigned count_cpus(std::string_view list) {
+  unsigned count = 0;
+  while (!list.empty()) {
+    const std::string_view part = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), part.size() + 1));
+    unsigned first = 0;
+    unsigned last = 0;
+    const char* end = part.data() + part.size();
+    const auto [dash, error] = std::from_chars(part.data(), end, first);
+    if (error != std::errc{}) return 0;
+    last = first;
+    if (dash != end && std::from_chars(dash + 1, end, last).ec != std::errc{}) return 0;
+    if (last < first) return 0;
+    count += last - first + 1;
+  }
+  return count;
+}
+
+// Folders of `parent` whose names are `prefix` and a number.
+std::vector<fs::path> numbered_folders(const fs::path& parent, const std::string& prefix) {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() > prefix.size() && name.compare(0, prefix.size(), prefix) == 0 &&
+        name.find_first_not_of("0123456789", prefix.size()) == std::string::npos) {
+      folders.push_back(entry.path());
+    }
+  }
+  return folders;
+}
+
+}  // namespace
+
+std::vector<CpuCache> cpu_caches(const std::string& root) {
+  // Each CPU lists the caches it uses; one instance shows up at every CPU that shares it, with the
+  // same list of CPUs.
+  using Kind = std::tuple<unsigned, std::string, std::size_t>;
+  std::map<Kind, std::set<std::string>> instances;
+  for (const fs::path& cpu : numbered_folders(fs::path(root) / "sys/devices/system/cpu", "cpu")) {
+    for (const fs::path& index : numbered_folders(cpu / "cache", "index")) {
+      const std::string level = first_word(index / "level");
+      const std::string type = first_word(index / "type");
+      const std::string shared = first_word(index / "shared_cpu_list");
+      const std::optional<std::size_t> bytes = parse_size(first_word(index / "size"));
+      if (level.size() != 1 || level[0] < '1' || level[0] > '9' || !bytes || shared.empty())
+        continue;
+      instances[{static_cast<unsigned>(level[0] - '0'), type, *bytes}].insert(shared);
+    }
+  }
+  std::vector<CpuCache> caches;
+  for (const auto& [kind, lists] : instances) {
+    const auto& [level, type, bytes] = kind;
+    caches.push_back(
+        {level, type, bytes, static_cast<unsigned>(lists.size()), count_cpus(*lists.begin())});
+  }
+  return caches;
+}
+
+}  // namespace breakeven
