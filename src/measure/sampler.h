@@ -74,13 +74,15 @@ class Sampler {
           const std::atomic<bool>* stop = nullptr);
 
   // Untimed passes until steady or until the budget is over (then samples().steady is false).
-  // Serial mode looks at the budget between batches, stream mode between passes; at least one batch
-  // runs. Errors: the classifier's; measure/output when an output has the wrong shape or a logit is
-  // NaN.
+  // Serial mode looks at the budget and the stop flag between batches, stream mode between passes;
+  // at least one batch runs. When timed passes exist already (another cell ran in between), it is
+  // over as soon as a pass is back at their level, within the rule's tolerance. Errors: the
+  // classifier's; measure/output when an output has the wrong shape; measure/no-texts.
   Result<void> warm_up(double budget_s);
 
-  // Timed passes until enough() or until the budget is over. When not even one pass fits, the
-  // batches done count (serial), or one whole pass is made regardless (stream).
+  // Timed passes until enough() or until the next pass would probably end after the budget. The
+  // first pass is special: it always starts, and when the budget ends within it (serial), the next
+  // call goes on where it stopped. Errors: as warm_up().
   Result<void> measure(double budget_s);
 
   // The stop rule is met; more samples would change little.
@@ -92,11 +94,26 @@ class Sampler {
   double expected_pass_s() const;
 
  private:
-  Result<void> serial_pass(double deadline_s, bool timed, bool& complete, double& seconds);
-  Result<void> stream_pass(bool timed, double& seconds);
-  Result<void> keep_outputs(std::size_t first_text, std::size_t count,
-                            std::span<const float> logits, std::span<const std::uint32_t> labels,
-                            std::span<const std::uint32_t> tokens, std::size_t computed_tokens);
+  // One pass from `batch` on; moves `batch` and `seconds` along, so that a pass that the deadline
+  // cut can go on later. Complete when batch reaches batches_per_pass.
+  struct Progress {
+    std::size_t batch = 0;
+    double seconds = 0;
+  };
+  Result<void> serial_pass(double deadline_s, bool timed, Progress& progress);
+  Result<void> stream_pass(bool timed, Progress& progress);
+  Result<void> pass(double deadline_s, bool timed, Progress& progress);
+  bool complete(const Progress& progress) const {
+    return progress.batch == samples_.batches_per_pass;
+  }
+  // Checks the shapes; in a timed pass keeps the outputs or compares them with the kept ones.
+  struct Answer {
+    std::span<const float> logits;
+    std::span<const std::uint32_t> labels, tokens;
+    std::size_t computed_tokens = 0;
+  };
+  Result<void> take(std::size_t first_text, std::size_t count, const Answer& answer, bool timed);
+  void compare_with_kept(std::size_t first_text, const Answer& answer);
 
   Classifier& classifier_;
   std::span<const std::string_view> texts_;
@@ -105,8 +122,7 @@ class Sampler {
   const std::atomic<bool>* stop_;
   std::size_t class_count_ = 0;
   double last_pass_s_ = 0;
-  std::size_t resume_batch_ = 0;
-  double resume_seconds_ = 0;
+  Progress timed_;  // of the timed pass that is not complete
   BatchResult batch_result_;
   StreamResult stream_result_;
   Samples samples_;

@@ -8,9 +8,8 @@
 namespace breakeven::measure {
 
 struct SteadyRule {
-  std::size_t window = 4;      // last passes that are looked at; at least 2
-  double tolerance = 0.03;     // relative: shift and trend over the window may be this large
-  std::size_t min_passes = 2;  // also when re-warming: a pass covers every shape
+  std::size_t window = 4;   // last passes that are looked at; at least 2
+  double tolerance = 0.03;  // relative: shift and trend over the window may be this large
 };
 
 struct Steadiness {

@@ -23,7 +23,7 @@ inline constexpr Threshold kThresholds[] = {
     {"spread", 0.05, 0.50, "relative spread between identical passes"},
     {"not-steady", 0.03, kNever, "shift or trend over the last warm-up passes"},
     {"throttled", 0, kNever, "thermal throttling events while measuring"},
-    {"few-passes", 2, kNever, "passes short of three; fewer say nothing about noise"},
+    {"few-passes", 0, kNever, "passes short of three: fewer cannot tell noise"},
     {"repeat", 0, kNever, "labels that changed from one timed pass to another"},
     {"schedule-late", 0.01, 0.10, "paced: share of requests that we sent late by over 1 ms"},
     {"foreign-gpu", 0, kNever, "other processes on the GPU"},
