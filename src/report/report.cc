@@ -1,0 +1,142 @@
+#include "report/report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "record/json.h"
+#include "report/format.h"
+#include "report/keys.h"
+#include "report/notes.h"
+#include "report/scaling.h"
+#include "report/tables.h"
+#include "report/verdict.h"
+
+namespace breakeven::report {
+namespace {
+
+Records with_mode(const Records& records, std::string_view mode) {
+  Records result;
+  for (const record::Record& record : records) {
+    if (record.cell.mode == mode) result.push_back(record);
+  }
+  return result;
+}
+
+template <class Describe>
+std::string distinct(const Records& records, Describe describe) {
+  std::vector<std::string> lines;
+  std::set<std::string> seen;
+  for (const record::Record& record : records) {
+    std::string line = describe(record);
+    if (!line.empty() && seen.insert(line).second) lines.push_back(std::move(line));
+  }
+  return fmt::format("{}", fmt::join(lines, "; "));
+}
+
+void header(Document& document, const Records& records, const Keys& keys) {
+  document.paragraph(distinct(records, [](const auto& record) { return record.model_name; }) +
+                         ": " +
+                         distinct(records,
+                                  [](const auto& record) {
+                                    return fmt::format("{} of {}, mean {:.0f} tokens",
+                                                       counted(record.texts.count, "text"),
+                                                       record.texts.name, record.texts.mean_tokens);
+                                  }),
+                     Style::strong);
+  const auto& machines = keys.machines();
+  for (std::size_t i = 0; i < machines.size(); ++i) {
+    const std::string letter(1, static_cast<char>('A' + i));
+    document.paragraph((machines.size() > 1 ? "machine " + letter + ": " : "") + machines[i]);
+  }
+  if (const std::string fixed = keys.fixed(); !fixed.empty()) document.paragraph(fixed);
+}
+
+void add_table(Document& document, const std::string& title, Table table) {
+  if (table.rows() == 0) return;
+  document.heading(title);
+  document.table(std::move(table));
+}
+
+void cell_tables(Document& document, const Records& records, const Keys& keys) {
+  const Records serial = with_mode(records, "serial");
+  const Records stream = with_mode(records, "stream");
+  if (!serial.empty()) {
+    add_table(document, "Serial: latency, one batch in flight", latency_table(serial, keys));
+    add_table(document, "Serial: where a batch's time goes", stage_table(serial, keys));
+  }
+  if (!stream.empty()) {
+    add_table(document, "Stream: throughput, several batches in flight",
+              stream_table(stream, keys));
+  }
+  add_table(document, "Outputs against the judge", output_table(records, keys));
+  add_table(document, "Memory and cold start, each in a fresh process",
+            memory_table(records, keys));
+}
+
+void bullets(Document& document, const std::string& title, const std::vector<std::string>& lines,
+             Style style = Style::plain) {
+  if (lines.empty()) return;
+  document.heading(title);
+  for (const std::string& line : lines) document.bullet(line, style);
+}
+
+}  // namespace
+
+Result<Format> parse_format(std::string_view text) {
+  if (text == "table") return Format::table;
+  if (text == "md") return Format::md;
+  if (text == "csv") return Format::csv;
+  if (text == "json") return Format::json;
+  if (text == "jsonl") return Format::jsonl;
+  return fail("format/unknown", fmt::format("--format '{}' is not known", text),
+              "choose table, md, csv, json or jsonl");
+}
+
+Document make_document(std::span<const record::Record> all) {
+  Document document;
+  Records cells;
+  Records scalings;
+  for (const record::Record& record : all) {
+    (record.kind == "scaling" ? scalings : cells).push_back(record);
+  }
+  if (!cells.empty()) {
+    const Keys keys(cells);
+    header(document, cells, keys);
+    cell_tables(document, cells, keys);
+    std::vector<std::string> notes = clock_notes(cells);
+    for (std::string& note : padding_notes(cells)) notes.push_back(std::move(note));
+    for (std::string& note : output_notes(cells)) notes.push_back(std::move(note));
+    bullets(document, "How to read this", notes);
+    bullets(document, "Warnings", warnings(cells, keys), Style::careful);
+    bullets(document, "Verdict", verdict(cells, keys));
+  }
+  if (!scalings.empty()) scaling_blocks(document, scalings);
+  if (all.empty()) document.paragraph("No records.");
+  return document;
+}
+
+Result<std::string> render(std::span<const record::Record> records, const RenderOptions& options) {
+  switch (options.format) {
+    case Format::table:
+      return make_document(records).to_text(options.width, options.colour);
+    case Format::md:
+      return make_document(records).to_markdown();
+    case Format::csv:
+      return to_csv(records);
+    case Format::json:
+      return record::to_json_array(records);
+    case Format::jsonl:
+      break;
+  }
+  std::string out;
+  for (const record::Record& record : records) {
+    BREAKEVEN_TRY(std::string line, record::to_json_line(record));
+    out += line;
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace breakeven::report

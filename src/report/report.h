@@ -1,0 +1,35 @@
+// A report from records: what `breakeven run`, `scale` and `report` show. Every format is made from
+// the records alone.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "record/record.h"
+#include "report/document.h"
+
+namespace breakeven::report {
+
+enum class Format : std::uint8_t { table, md, csv, json, jsonl };
+Result<Format> parse_format(std::string_view text);  // errors: format/unknown
+
+struct RenderOptions {
+  Format format = Format::table;
+  std::size_t width = 100;  // of the table format
+  bool colour = false;      // of the table format
+};
+
+// Errors: those of record::to_json_line.
+Result<std::string> render(std::span<const record::Record> records, const RenderOptions& options);
+
+// Tables, notes and verdict as blocks.
+Document make_document(std::span<const record::Record> records);
+
+// One line a record, with a header line; units stand in the column names (RFC 4180 quoting).
+std::string to_csv(std::span<const record::Record> records);
+
+}  // namespace breakeven::report

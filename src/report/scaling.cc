@@ -1,0 +1,130 @@
+#include "report/scaling.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/limits.h"
+#include "base/units.h"
+#include "report/format.h"
+#include "report/keys.h"
+#include "report/notes.h"
+
+namespace breakeven::report {
+namespace {
+
+Table point_table(const record::Scaling& scaling) {
+  Table table({{"texts", false, 0},
+               {"batches", false, 0},
+               {"tokens", false, 2},
+               {"total time [95 %]", false, 0},
+               {"a text", false, 0},
+               {"off the line", false, 0}});
+  for (const record::ScalingPoint& point : scaling.points) {
+    const double off = point.seconds.value > 0 ? point.residual_s / point.seconds.value : 0;
+    const auto digits = [](std::uint64_t value) {
+      return three_digits(static_cast<double>(value));
+    };
+    table.add_row({{counted(point.texts, "").substr(0, counted(point.texts, "").find(' ')), {}},
+                   {std::to_string(point.batches), {}},
+                   {digits(point.tokens), {}},
+                   {seconds_with_interval(point.seconds), {}},
+                   {format_seconds(point.seconds.value / static_cast<double>(point.texts)), {}},
+                   {(off > 0 ? "+" : "") + percent(off), {}}});
+  }
+  return table;
+}
+
+std::string interval_text(const record::Estimate& estimate) {
+  if (!estimate.interval) return "";
+  return fmt::format(" [{}, {}]", three_digits(estimate.interval->low),
+                     three_digits(estimate.interval->high));
+}
+
+std::string fit_sentence(const record::Scaling& scaling) {
+  return fmt::format(
+      "Fit: total = {} + {} x texts; largest residual {} of its time. Log-log slope {}{}; linear "
+      "means 1 within {}.",
+      seconds_with_interval(scaling.intercept_s), seconds_with_interval(scaling.slope_s_per_text),
+      percent(scaling.residual_relative_max), three_digits(scaling.log_log_slope.value),
+      interval_text(scaling.log_log_slope), limit("scale/log_log_slope"));
+}
+
+std::string answer(const record::Scaling& scaling) {
+  if (scaling.outcome == "linear") return "Linear in the number of texts: yes.";
+  if (scaling.outcome == "not linear") {
+    return scaling.log_log_slope.value > 1
+               ? "Linear in the number of texts: no, time grows faster than the texts."
+               : "Linear in the number of texts: no, time grows more slowly than the texts.";
+  }
+  return "Linear in the number of texts: can't tell, the times are too noisy or too few; give a "
+         "longer --time on a quiet machine.";
+}
+
+// What a larger batch changed, for records that differ in nothing else.
+void batch_effect(Document& document, const Records& records) {
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const record::Record& small = records[i];
+    for (std::size_t j = i + 1; j < records.size(); ++j) {
+      const record::Record& large = records[j];
+      record::Cell cell = large.cell;
+      cell.batch = small.cell.batch;
+      if (cell != small.cell || large.cell.batch <= small.cell.batch) continue;
+      const double before = small.scaling->slope_s_per_text.value;
+      const double after = large.scaling->slope_s_per_text.value;
+      if (before <= 0 || after <= 0) continue;
+      const auto& a = small.scaling->slope_s_per_text.interval;
+      const auto& b = large.scaling->slope_s_per_text.interval;
+      const bool apart = a && b && (a->low > b->high || b->low > a->high);
+      const std::string change = !apart           ? "the intervals do not tell them apart"
+                                 : after < before ? times(before / after) + " faster"
+                                                  : times(after / before) + " slower";
+      document.bullet(
+          fmt::format("{} {}: batch {} against batch {}: {} a text against {} ({}); it "
+                      "changes the cost of a text, not how time grows with their "
+                      "number.",
+                      small.cell.device, small.cell.precision, large.cell.batch, small.cell.batch,
+                      format_seconds(after), format_seconds(before), change));
+    }
+  }
+}
+
+}  // namespace
+
+void scaling_blocks(Document& document, const Records& records) {
+  const Keys keys(records);
+  document.paragraph("How time grows with the number of texts: " + records.front().model_name +
+                         ", " + records.front().texts.name,
+                     Style::strong);
+  for (const std::string& machine : keys.machines()) document.paragraph(machine);
+  if (const std::string fixed = keys.fixed(); !fixed.empty()) document.paragraph(fixed);
+  for (const record::Record& record : records) {
+    if (!record.scaling) continue;
+    document.heading(keys.describe(record));
+    document.table(point_table(*record.scaling));
+    document.paragraph(fit_sentence(*record.scaling));
+    const std::string& outcome = record.scaling->outcome;
+    document.paragraph(answer(*record.scaling), outcome == "linear"       ? Style::good
+                                                : outcome == "not linear" ? Style::bad
+                                                                          : Style::careful);
+  }
+  document.heading("How to read this");
+  batch_effect(document, records);
+  document.bullet(
+      "The sizes are nested and matched in length: a larger one holds the smaller one's texts, and "
+      "the mean tokens a text are nearly the same. n texts make n / batch batches, each over its "
+      "own texts, so the total grows with n.");
+  document.bullet(
+      "Within one text time is not linear in its tokens: attention compares every token with every "
+      "other. What is linear is the total over texts of one length distribution.");
+  document.bullet(
+      "Inside the clock: from text in host memory to label in host memory, whole passes, one batch "
+      "in flight.");
+  if (const auto lines = warnings(records, keys); !lines.empty()) {
+    document.heading("Warnings");
+    for (const std::string& line : lines) document.bullet(line, Style::careful);
+  }
+}
+
+}  // namespace breakeven::report

@@ -1,0 +1,248 @@
+#include "report/tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/units.h"
+#include "report/format.h"
+
+namespace breakeven::report {
+namespace {
+
+constexpr std::array kHighPercentiles = {"p90", "p95", "p99", "p99.9"};
+
+TableCell percentile_cell(const record::Record& record, const std::string& name) {
+  const auto found = record.latency_s.find(name);
+  if (found == record.latency_s.end()) return {"-", Style::dim};
+  return {format_seconds(found->second.value), Style::plain};
+}
+
+TableCell median_cell(const record::Record& record) {
+  const auto found = record.latency_s.find("p50");
+  if (found == record.latency_s.end()) return {"-", Style::dim};
+  return {seconds_with_interval(found->second), Style::plain};
+}
+
+std::vector<TableCell> with(std::vector<TableCell> keys, std::vector<TableCell> rest) {
+  keys.insert(keys.end(), std::make_move_iterator(rest.begin()),
+              std::make_move_iterator(rest.end()));
+  return keys;
+}
+
+std::vector<Column> with(std::vector<Column> keys, const std::vector<Column>& rest) {
+  keys.insert(keys.end(), rest.begin(), rest.end());
+  return keys;
+}
+
+// The first record of every configuration (cell without its mode), in order.
+std::vector<Records> by_configuration(const Records& records, const Keys& keys) {
+  std::vector<Records> groups;
+  for (const record::Record& record : records) {
+    const auto same = [&](const Records& group) {
+      record::Cell cell = group.front().cell;
+      cell.mode = record.cell.mode;
+      return cell == record.cell && group.front().model_name == record.model_name &&
+             keys.machine_letter(group.front()) == keys.machine_letter(record);
+    };
+    const auto found = std::find_if(groups.begin(), groups.end(), same);
+    if (found == groups.end()) {
+      groups.push_back({record});
+    } else {
+      found->push_back(record);
+    }
+  }
+  return groups;
+}
+
+// The worse of a configuration's modes.
+const record::Parity* worst_parity(const Records& group) {
+  const auto badness = [](const record::Parity& parity) {
+    return parity.outcome == "failed" ? 2 : parity.outcome == "unproven" ? 1 : 0;
+  };
+  const record::Parity* worst = nullptr;
+  for (const record::Record& record : group) {
+    if (!record.parity) continue;
+    if (worst == nullptr || badness(*record.parity) > badness(*worst) ||
+        (badness(*record.parity) == badness(*worst) &&
+         record.parity->logit_abs_max > worst->logit_abs_max)) {
+      worst = &*record.parity;
+    }
+  }
+  return worst;
+}
+
+TableCell parity_cell(const record::Parity& parity) {
+  const Style style = parity.outcome == "passed"   ? Style::good
+                      : parity.outcome == "failed" ? Style::bad
+                                                   : Style::careful;
+  return {parity.outcome, style};
+}
+
+TableCell accuracy_cell(const Records& group) {
+  for (const record::Record& record : group) {
+    if (!record.accuracy) continue;
+    return {percent_with_interval(record.accuracy->share, record.accuracy->interval), {}};
+  }
+  return {"-", Style::dim};
+}
+
+}  // namespace
+
+bool breaks_parity(const record::Record& record) {
+  return record.parity && record.parity->outcome == "failed";
+}
+
+TableCell verdict_cell(const record::Record& record) {
+  const std::string why = record.reasons.empty() ? "" : " " + record.reasons.front().code;
+  switch (record.verdict) {
+    case record::Verdict::valid:
+      return {"VALID", Style::good};
+    case record::Verdict::noisy:
+      return {"NOISY" + why, Style::careful};
+    case record::Verdict::invalid:
+      return {"INVALID" + why, Style::bad};
+  }
+  return {};
+}
+
+Table latency_table(const Records& serial, const Keys& keys) {
+  std::vector<std::string> percentiles;
+  for (const char* name : kHighPercentiles) {
+    if (std::any_of(serial.begin(), serial.end(), [&](const record::Record& record) {
+          return record.latency_s.count(name) > 0;
+        })) {
+      percentiles.emplace_back(name);
+    }
+  }
+  std::vector<Column> rest = {{"batch median [95 %]", false, 0}};
+  for (std::size_t i = 0; i < percentiles.size(); ++i) {
+    rest.push_back({percentiles[i], false, static_cast<int>(i) + 3});
+  }
+  rest.push_back({"samples", false, 8});
+  rest.push_back({"reviews/s", false, 1});
+  rest.push_back({"tokens/s", false, 2});
+  rest.push_back({"result", true, 0});
+  Table table(with(keys.columns(), rest));
+  for (const record::Record& record : serial) {
+    std::vector<TableCell> cells = {median_cell(record)};
+    for (const std::string& name : percentiles) cells.push_back(percentile_cell(record, name));
+    cells.push_back({std::to_string(record.samples_s.size()), {}});
+    cells.push_back({three_digits(record.reviews_per_s.value), {}});
+    cells.push_back({three_digits(record.tokens_per_s.value), {}});
+    cells.push_back(verdict_cell(record));
+    table.add_row(with(keys.cells(record), cells));
+  }
+  return table;
+}
+
+Table stage_table(const Records& serial, const Keys& keys) {
+  const auto copies = [](const record::Record& record) {
+    return record.stages && record.stages->upload_s + record.stages->download_s > 0;
+  };
+  const bool show_copies = std::any_of(serial.begin(), serial.end(), copies);
+  std::vector<Column> rest = {{"tokenize", false, 0}, {"pack", false, 1}};
+  if (show_copies) rest.push_back({"upload", false, 0});
+  rest.push_back({"compute", false, 0});
+  if (show_copies) rest.push_back({"download", false, 0});
+  rest.push_back({"decode", false, 1});
+  rest.push_back({"bound by", true, 0});
+  Table table(with(keys.columns(), rest));
+  for (const record::Record& record : serial) {
+    if (!record.stages) continue;
+    const record::Stages& stages = *record.stages;
+    const double total = stages.tokenize_s + stages.pack_s + stages.upload_s + stages.compute_s +
+                         stages.download_s + stages.decode_s;
+    const auto time = [](double seconds) {
+      return TableCell{seconds > 0 ? format_seconds(seconds) : "0", {}};
+    };
+    std::vector<TableCell> cells = {time(stages.tokenize_s), time(stages.pack_s)};
+    if (show_copies) cells.push_back(time(stages.upload_s));
+    cells.push_back(time(stages.compute_s));
+    if (show_copies) cells.push_back(time(stages.download_s));
+    cells.push_back(time(stages.decode_s));
+    const double share = total <= 0                    ? 0
+                         : record.bound == "tokenizer" ? stages.tokenize_s / total
+                         : record.bound == "transfer"
+                             ? (stages.upload_s + stages.download_s) / total
+                             : stages.compute_s / total;
+    cells.push_back({record.bound + " (" + percent(share) + ")", {}});
+    table.add_row(with(keys.cells(record), cells));
+  }
+  return table;
+}
+
+Table stream_table(const Records& stream, const Keys& keys) {
+  Table table(with(keys.columns(), {{"in flight", false, 3},
+                                    {"reviews/s [95 %]", false, 0},
+                                    {"tokens/s", false, 2},
+                                    {"a pass takes", false, 4},
+                                    {"passes", false, 5},
+                                    {"bound by", true, 6},
+                                    {"result", true, 0}}));
+  for (const record::Record& record : stream) {
+    double sum = 0;
+    for (const double seconds : record.samples_s) sum += seconds;
+    const double mean =
+        sum / static_cast<double>(std::max<std::size_t>(1, record.samples_s.size()));
+    table.add_row(with(keys.cells(record), {{std::to_string(record.batches_in_flight), {}},
+                                            {rate_with_interval(record.reviews_per_s), {}},
+                                            {three_digits(record.tokens_per_s.value), {}},
+                                            {format_seconds(mean), {}},
+                                            {std::to_string(record.passes), {}},
+                                            {record.bound, {}},
+                                            verdict_cell(record)}));
+  }
+  return table;
+}
+
+Table output_table(const Records& records, const Keys& keys) {
+  Table table(with(keys.columns(), {{"label flips", false, 0},
+                                    {"max |dlogit|", false, 2},
+                                    {"p99 |dlogit|/sigma", false, 3},
+                                    {"parity", true, 0},
+                                    {"accuracy [95 %]", false, 0}}));
+  for (const Records& group : by_configuration(records, keys)) {
+    const record::Parity* parity = worst_parity(group);
+    if (parity == nullptr) continue;
+    const double sigma = parity->logit_sigma;
+    table.add_row(with(keys.cells(group.front()),
+                       {{fmt::format("{} of {}", parity->flips, parity->texts), {}},
+                        {three_digits(parity->logit_abs_max), {}},
+                        {sigma > 0 ? three_digits(parity->logit_abs_p99 / sigma) : "-", {}},
+                        parity_cell(*parity),
+                        accuracy_cell(group)}));
+  }
+  return table;
+}
+
+Table memory_table(const Records& records, const Keys& keys) {
+  Table table(with(keys.columns(), {{"mode", true, 0},
+                                    {"weights", false, 0},
+                                    {"activations", false, 1},
+                                    {"library", false, 3},
+                                    {"peak allocated", false, 2},
+                                    {"peak RSS", false, 0},
+                                    {"cold start", false, 0}}));
+  const auto bytes = [](std::uint64_t count) {
+    return TableCell{count == 0 ? "-" : format_bytes(static_cast<double>(count)), {}};
+  };
+  for (const record::Record& record : records) {
+    if (!record.memory && !record.cold_start) continue;
+    const record::Memory memory = record.memory.value_or(record::Memory{});
+    table.add_row(
+        with(keys.cells(record),
+             {{record.cell.mode, {}},
+              bytes(memory.weight_bytes),
+              bytes(memory.activation_bytes),
+              bytes(memory.library_bytes),
+              bytes(memory.peak_allocated_bytes),
+              bytes(memory.peak_rss_bytes),
+              {record.cold_start ? format_seconds(record.cold_start->total_s) : "-", {}}}));
+  }
+  return table;
+}
+
+}  // namespace breakeven::report

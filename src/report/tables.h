@@ -1,0 +1,28 @@
+// The tables of a run, from its records. Serial and stream never share a column.
+#pragma once
+
+#include <vector>
+
+#include "record/record.h"
+#include "report/keys.h"
+#include "report/table.h"
+
+namespace breakeven::report {
+
+using Records = std::vector<record::Record>;
+
+Table latency_table(const Records& serial, const Keys& keys);
+Table stage_table(const Records& serial, const Keys& keys);
+Table stream_table(const Records& stream, const Keys& keys);
+// One row a configuration, whatever its modes: outputs against the judge, accuracy.
+Table output_table(const Records& records, const Keys& keys);
+// Memory and cold start of a fresh process a cell; empty when none was measured.
+Table memory_table(const Records& records, const Keys& keys);
+
+// "VALID", or the verdict with its first reason's code: "NOISY spread".
+TableCell verdict_cell(const record::Record& record);
+
+// True when the record's outputs broke parity: such a row is shown and left out of the verdict.
+bool breaks_parity(const record::Record& record);
+
+}  // namespace breakeven::report

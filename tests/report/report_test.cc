@@ -1,0 +1,259 @@
+#include "report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "record/json.h"
+#include "report/format.h"
+#include "report/sample_records.h"
+#include "report/snapshot.h"
+#include "report/table.h"
+
+namespace breakeven::report {
+namespace {
+
+using breakeven::testing::expect_snapshot;
+using breakeven::testing::sample_record;
+using breakeven::testing::sample_run;
+using breakeven::testing::sample_scaling;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string as(const std::vector<record::Record>& records, Format format, bool colour = false) {
+  RenderOptions options;
+  options.format = format;
+  options.colour = colour;
+  const auto text = render(records, options);
+  EXPECT_TRUE(text) << (text ? "" : text.error().message);
+  return text.value_or("");
+}
+
+std::size_t widest_line(const std::string& text) {
+  std::size_t widest = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    widest = std::max(widest, display_width(line));
+  }
+  return widest;
+}
+
+TEST(Report, TableOfARun) {
+  expect_snapshot("run.txt", as(sample_run(), Format::table));
+}
+TEST(Report, MarkdownOfARun) {
+  expect_snapshot("run.md", as(sample_run(), Format::md));
+}
+TEST(Report, CsvOfARun) {
+  expect_snapshot("run.csv", as(sample_run(), Format::csv));
+}
+TEST(Report, TableOfAScalingStudy) {
+  expect_snapshot("scale.txt", as(sample_scaling(), Format::table));
+}
+
+TEST(Report, FitsAHundredColumnsWhateverVaries) {
+  std::vector<record::Record> records = sample_run();
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    record::Record& record = records[i];
+    if (record.cell.mode == "serial") {
+      record.latency_s["p99"] = {1.23456, {}, 700};
+      record.latency_s["p99.9"] = {2.3456, {}, 7000};
+    }
+    record.cell.threads = i % 3 == 0 ? 1 : 112;
+    record.cell.padding = i % 4 == 0 ? "max_length" : "none";
+    record.cell.max_length = i % 5 == 0 ? 128 : 512;
+    record.cell.device = i % 2 == 0 ? "cpu" : "cuda:0";
+    record.verdict = record::Verdict::noisy;
+    record.reasons = {{"foreign-cpu", "other processes used CPU time", 0.2, 0.03}};
+  }
+  const std::string text = as(records, Format::table);
+  EXPECT_LE(widest_line(text), 100U) << text;
+  EXPECT_THAT(text, HasSubstr("left out for width"));
+}
+
+TEST(Report, NoNumberIsShownAsZero) {
+  std::vector<record::Record> records = sample_run();
+  for (record::Record& record : records) {
+    if (record.stages) record.stages->decode_s = 3e-9;
+  }
+  const std::string text = as(records, Format::table);
+  EXPECT_THAT(text, Not(HasSubstr(" 0.00 ")));
+  EXPECT_THAT(text, HasSubstr("3.00 ns"));
+}
+
+TEST(Report, ColourOnlyWhenAsked) {
+  EXPECT_THAT(as(sample_run(), Format::table), Not(HasSubstr("\x1b[")));
+  const std::string coloured = as(sample_run(), Format::table, true);
+  EXPECT_THAT(coloured, HasSubstr("\x1b[32mVALID\x1b[0m"));
+}
+
+TEST(Report, SerialAndStreamAreInDifferentTables) {
+  const std::string text = as(sample_run(), Format::table);
+  const auto serial = text.find("Serial: latency");
+  const auto stream = text.find("Stream: throughput");
+  ASSERT_NE(serial, std::string::npos);
+  ASSERT_NE(stream, std::string::npos);
+  EXPECT_LT(serial, stream);
+}
+
+TEST(Report, APercentileThatTheSamplesDoNotCarryIsADash) {
+  std::vector<record::Record> records = {sample_record("fp32", 1, "serial", 0.1)};
+  records[0].latency_s.clear();
+  const std::string text = as(records, Format::table);
+  EXPECT_THAT(text, HasSubstr("'-': too few samples"));
+  EXPECT_THAT(text, HasSubstr("Can't tell"));
+}
+
+TEST(Report, ARowThatBreaksParityIsShownAndLeftOutOfTheVerdict) {
+  std::vector<record::Record> records = sample_run();
+  for (record::Record& record : records) {
+    if (record.cell.precision != "int8") continue;
+    record.parity->outcome = "failed";
+    record.parity->flips = 9;
+    record.verdict = record::Verdict::invalid;
+    record.reasons = {{"parity", "9 of 128 labels differ", 2, 0, record::Verdict::invalid}};
+  }
+  const std::string text = as(records, Format::table);
+  EXPECT_THAT(text, HasSubstr("INVALID parity"));
+  EXPECT_THAT(text, HasSubstr("9 of 128"));
+  EXPECT_THAT(text, HasSubstr("4 rows left out because the outputs break parity"));
+  EXPECT_THAT(text, HasSubstr("Highest throughput: cpu bf16, batch 32"));
+  EXPECT_THAT(text, Not(HasSubstr("throughput: cpu int8")));
+}
+
+TEST(Report, WarningsNameTheirRowsAndAdvice) {
+  std::vector<record::Record> records = sample_run();
+  records[3].verdict = record::Verdict::noisy;
+  records[3].reasons = {{"steal", "the hypervisor took 4 % of the CPU time", 0.04, 0.01}};
+  const std::string text = as(records, Format::table);
+  EXPECT_THAT(text, HasSubstr("steal (cpu bf16, batch 1 stream): the hypervisor took"));
+  EXPECT_THAT(text, HasSubstr("repeat later"));
+}
+
+TEST(Report, MixedMachinesAreToldApartAndWarnedOf) {
+  std::vector<record::Record> records = sample_run();
+  for (std::size_t i = 0; i < 6; ++i) {
+    records[i].machine.cpu_model = "Other CPU 1";
+    records[i].machine.hostname_hash = "bb";
+  }
+  const std::string text = as(records, Format::table);
+  EXPECT_THAT(text, HasSubstr("machine A: Other CPU 1"));
+  EXPECT_THAT(text, HasSubstr("machine B: Example CPU 9000"));
+  EXPECT_THAT(text, HasSubstr("different machines"));
+}
+
+TEST(Report, TwoMachinesOfOneKindAreTwoMachines) {
+  std::vector<record::Record> records = sample_run();
+  for (std::size_t i = 0; i < 6; ++i) records[i].machine.hostname_hash = "bb";
+  EXPECT_THAT(as(records, Format::table), HasSubstr("different machines"));
+}
+
+TEST(Report, DifferentTextsAreWarnedOf) {
+  std::vector<record::Record> records = sample_run();
+  records[0].texts.hash = "other";
+  EXPECT_THAT(as(records, Format::table), HasSubstr("different texts"));
+}
+
+TEST(Report, ComparesDevicesAtTheSameAndAtTheBestPrecision) {
+  std::vector<record::Record> records = sample_run();
+  for (const std::string precision : {"fp32", "fp16"}) {
+    record::Record gpu =
+        sample_record(precision, 32, "stream", precision == "fp32" ? 0.002 : 0.001);
+    gpu.cell.device = "cuda:0";
+    gpu.gpu = record::Gpu{};
+    gpu.gpu->name = "Example GPU";
+    gpu.machine.more.clear();
+    records.push_back(gpu);
+  }
+  const std::string text = as(records, Format::md);
+  EXPECT_THAT(text, HasSubstr("Throughput, same precision (fp32): cuda:0 fp32, batch 32"));
+  EXPECT_THAT(text, HasSubstr("each at its best precision within the allowed loss: cuda:0 fp16"));
+  EXPECT_THAT(text, HasSubstr("GPU over CPU in throughput"));
+  EXPECT_THAT(text, Not(HasSubstr("No GPU was measured")));
+}
+
+TEST(Report, IntervalsThatOverlapAreNotTold) {
+  std::vector<record::Record> records = {sample_record("fp32", 1, "stream", 0.1),
+                                         sample_record("bf16", 1, "stream", 0.0995)};
+  EXPECT_THAT(as(records, Format::md), HasSubstr("which the intervals do not tell apart"));
+}
+
+TEST(Report, PaddingWasteIsShown) {
+  std::vector<record::Record> records = {sample_record("fp32", 32, "stream", 0.1)};
+  records[0].cell.padding = "max_length";
+  records[0].texts.computed_tokens = 66'000;
+  EXPECT_THAT(as(records, Format::md), HasSubstr("50.0 % of the computed tokens are padding"));
+}
+
+TEST(Report, JsonLinesReadBack) {
+  const std::string text = as(sample_run(), Format::jsonl);
+  std::istringstream lines(text);
+  std::vector<record::Record> read;
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = record::parse_record(line);
+    ASSERT_TRUE(record) << record.error().message;
+    read.push_back(*record);
+  }
+  EXPECT_EQ(read, sample_run());
+}
+
+TEST(Report, UnknownFormatIsRefusedByName) {
+  const auto format = parse_format("html");
+  ASSERT_FALSE(format);
+  EXPECT_EQ(format.error().code, "format/unknown");
+  EXPECT_THAT(format.error().message, HasSubstr("html"));
+}
+
+TEST(Report, NoRecordsIsSaid) {
+  EXPECT_EQ(as({}, Format::table), "No records.\n");
+}
+
+TEST(Format, Percent) {
+  EXPECT_EQ(percent(0), "0 %");
+  EXPECT_EQ(percent(0.00001), "<0.1 %");
+  EXPECT_EQ(percent(-0.00001), ">-0.1 %");
+  EXPECT_EQ(percent(0.123), "12.3 %");
+  EXPECT_EQ(percent(0.99999), ">99.9 %");
+  EXPECT_EQ(percent(1), "100 %");
+}
+
+TEST(Format, IntervalsShareTheUnitOfTheirValue) {
+  EXPECT_EQ(seconds_with_interval({0.112, record::Interval{0.11, 0.115}, 0}), "112 ms [110, 115]");
+  EXPECT_EQ(seconds_with_interval({0.9995, record::Interval{0.9, 1.1}, 0}),
+            "1,000 ms [900, 1,100]");
+  EXPECT_EQ(seconds_with_interval({150, record::Interval{120, 180}, 0}), "2.50 min [2.00, 3.00]");
+  EXPECT_EQ(seconds_with_interval({0.0000012, {}, 0}), "1.20 us");
+}
+
+TEST(Format, CountsAreExact) {
+  EXPECT_EQ(counted(1, "text"), "1 text");
+  EXPECT_EQ(counted(1234, "text"), "1,234 texts");
+  EXPECT_EQ(counted(1234567, "text"), "1,234,567 texts");
+}
+
+TEST(Table, GivesUpTheLeastImportantColumnsFirst) {
+  Table table({{"a", true, 0}, {"bbbb", false, 2}, {"cccc", false, 1}});
+  table.add_row({{"x", {}}, {"1", {}}, {"2", {}}});
+  std::vector<std::string> left_out;
+  EXPECT_EQ(table.to_text(13, false, &left_out), "a  bbbb  cccc\nx     1     2\n");
+  EXPECT_TRUE(left_out.empty());
+  EXPECT_EQ(table.to_text(12, false, &left_out), "a  cccc\nx     2\n");
+  EXPECT_EQ(left_out, std::vector<std::string>{"bbbb"});
+}
+
+TEST(Table, MarkdownEscapesBars) {
+  Table table({{"max |d|", false, 0}});
+  table.add_row({{"1|2", {}}});
+  EXPECT_EQ(table.to_markdown(), "| max \\|d\\| |\n| ---: |\n| 1\\|2 |\n");
+}
+
+TEST(Wrap, BreaksAtSpacesAndIndents) {
+  EXPECT_EQ(wrap("- one two three", 9, 2), "- one two\n  three");
+  EXPECT_EQ(wrap("averyveryverylongword x", 5, 0), "averyveryverylongword\nx");
+  EXPECT_EQ(display_width("\xC2\xB1 1"), 3U);
+}
+
+}  // namespace
+}  // namespace breakeven::report

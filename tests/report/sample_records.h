@@ -1,0 +1,20 @@
+// Made-up records for the report's tests: plausible figures, nothing measured.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "record/record.h"
+
+namespace breakeven::testing {
+
+record::Record sample_record(const std::string& precision, std::uint64_t batch,
+                             const std::string& mode, double seconds_per_review);
+
+// fp32, bf16 and int8 at batch 1 and 32, serial and stream, on a CPU.
+std::vector<record::Record> sample_run();
+
+// One linear and one that is not.
+std::vector<record::Record> sample_scaling();
+
+}  // namespace breakeven::testing
