@@ -11,7 +11,7 @@ ROOT = HERE.parents[1]
 BINARY = os.environ.get("BREAKEVEN_BINARY")
 
 BROKEN_TREE = {
-    "src/base/long.cc": "// code\n" * 521,
+    "src/base/long.cc": "// code\n" * 551,
     "src/base/loud.cc": '#include <cstdio>\n\nvoid f() { std::puts("no"); }\n',
     "src/base/quiet.cc": '// std::puts("in a comment")\nvoid g(char* b) { std::snprintf(b, 1, "x"); }\n',
     "src/cli/loud.cc": 'void h() { std::puts("the place that prints"); }\n',
@@ -19,25 +19,28 @@ BROKEN_TREE = {
     "src/base/spaces.h": "// spaces \n",
     "src/base/unfinished.h": "// no newline",
     "docs/links.md": "[here](../README.md) [gone](gone.md) [out](https://example.org/x)\n`src/gone.h` `src/base/tab.h`\n",
-    "README.md": "```\nbreakeven run --batch 1 --bogus 2 # --in-a-comment\ncmake --preset dev\n```\n`./run --wrong`\n",
+    "README.md": "```\nbreakeven run --batch 1 --bogus 2 # --in-a-comment\ncmake --preset dev\n```\n`./run --wrong`\n"
+                 "`breakeven --version` `breakeven info --batch 1` `breakeven dance`\n",
 }
 FINDINGS = [
     "LICENSE:1: missing, or not the Apache License 2.0",
-    "README.md:2: shows --bogus, which breakeven does not know",
-    "README.md:5: shows --wrong, which breakeven does not know",
+    "README.md:1: shows --bogus, which `breakeven run` does not know",
+    "README.md:5: shows --wrong, which `breakeven run` does not know",
+    "README.md:6: shows --batch, which `breakeven info` does not know",
+    "README.md:6: shows `breakeven dance`, which is no subcommand",
     "docs/links.md:1: a link to gone.md, which does not exist",
     "docs/links.md:2: names src/gone.h, which does not exist",
-    "src/base/long.cc:521: 521 lines, 520 at most: split it, or say why in tests/rules/long_files.txt",
+    "src/base/long.cc:551: 551 lines, 550 at most: split it, or say why in tests/rules/long_files.txt",
     "src/base/loud.cc:3: library code never prints: return it, and let src/cli print",
     "src/base/spaces.h:1: trailing spaces",
     "src/base/tab.h:1: a tab",
     "src/base/unfinished.h:1: no newline at the end",
     "tests/rules/long_files.txt:1: src/base/tab.h needs no exception (at most 900) any more",
-    "10 files, 11 findings",
+    "10 files, 13 findings",
 ]
 FAKE_BINARY = """#!/bin/sh
 case "$1" in
-  --help) printf 'Subcommands:\\n  run  the main job\\n' ;;
+  --help) printf '  --version\\nSubcommands:\\n  run  the main job\\n  info  the machine\\n' ;;
   run) printf '  --batch TEXT\\n' ;;
 esac
 """

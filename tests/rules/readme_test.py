@@ -1,0 +1,76 @@
+"""README's figures come out of a committed journal: the block is what `breakeven report` makes of it today."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOL = ROOT / "tools" / "update_readme.py"
+BINARY = os.environ.get("BREAKEVEN_BINARY", str(ROOT / "build" / "release" / "bin" / "breakeven"))
+EMPTY = "# Title\n\n<!-- results: written by tools/update_readme.py -->\n<!-- end of results -->\n\nafter\n"
+FAKE_BINARY = '#!/bin/sh\n[ "$1 $2 $3" = "report --format md" ] || exit 2\necho "| device |"\necho "|---|"\ncat "$4.figure"\n'
+
+
+def tool(*arguments):
+    return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, check=False)
+
+
+class Readme(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name).resolve()
+        self.readme, self.binary = self.folder / "README.md", self.folder / "breakeven"
+        self.journal = self.folder / "results" / "a.jsonl"
+        self.journal.parent.mkdir()
+        self.readme.write_text(EMPTY)
+        self.journal.write_text(json.dumps({"command": ["build/bin/breakeven", "run", "--texts", "my file"]}) + "\n")
+        (self.journal.parent / "a.jsonl.figure").write_text("| cpu 12.3 |\n")
+        self.binary.write_text(FAKE_BINARY)
+        self.binary.chmod(0o755)
+        self.options = ["--binary", self.binary, "--readme", self.readme]
+
+    def test_our_readme_shows_what_its_journal_gives(self):
+        result = tool("--check", "--binary", BINARY)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_the_block_is_written_and_then_holds(self):
+        self.assertEqual(tool(*self.options, self.journal).stderr, "")
+        self.assertEqual(self.readme.read_text(), """# Title
+
+<!-- results from results/a.jsonl: written by tools/update_readme.py -->
+`breakeven run --texts 'my file'`, every sample in [results/a.jsonl](results/a.jsonl):
+
+| device |
+|---|
+| cpu 12.3 |
+<!-- end of results -->
+
+after
+""")
+        self.assertEqual(tool("--check", *self.options).returncode, 0)
+        before = self.readme.read_text()
+        self.assertEqual(tool(*self.options).returncode, 0)
+        self.assertEqual(self.readme.read_text(), before)
+
+    def test_a_figure_that_was_edited_by_hand_is_found(self):
+        tool(*self.options, self.journal)
+        self.readme.write_text(self.readme.read_text().replace("12.3", "99.9"))
+        result = tool("--check", *self.options)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("not what a.jsonl gives", result.stdout)
+
+    def test_what_cannot_be_done_is_said(self):
+        self.assertIn("name a journal", tool(*self.options).stderr)
+        self.assertIn("is not a file", tool(*self.options, self.folder / "gone.jsonl").stderr)
+        self.journal.write_text("")
+        self.assertIn("holds no record", tool(*self.options, self.journal).stderr)
+        self.readme.write_text("no block\n")
+        self.assertIn("has no results block", tool(*self.options, self.journal).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

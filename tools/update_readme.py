@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Writes the results block of README.md from a committed journal, so that no figure in it is typed by hand.
+
+usage: update_readme.py [--check] [--binary FILE] [--readme FILE] [JOURNAL]
+
+JOURNAL lies in the repository (results/...); without it, the one that the block names is rendered again. --check writes
+nothing and exits 1 when the block is not what the journal gives.
+"""
+import argparse
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"<!-- results(?: from (?P<journal>\S+))?: written by tools/update_readme\.py -->\n"
+                   r"(?P<body>.*?)<!-- end of results -->\n", re.DOTALL)
+
+
+def command_of(journal):
+    """What the person typed, from the journal's first record."""
+    for line in journal.read_text().splitlines():
+        words = json.loads(line).get("command")
+        if words:
+            return shlex.join(["breakeven"] + words[1:])
+    sys.exit(f"update_readme: {journal} holds no record")
+
+
+def render(binary, journal, folder):
+    result = subprocess.run([binary, "report", "--format", "md", journal], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"update_readme: {binary} report failed: {result.stderr.strip()}")
+    name = journal.relative_to(folder).as_posix()
+    return (f"<!-- results from {name}: written by tools/update_readme.py -->\n"
+            f"`{command_of(journal)}`, every sample in [{name}]({name}):\n\n"
+            f"{result.stdout.strip()}\n"
+            "<!-- end of results -->\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--binary", default=ROOT / "build" / "release" / "bin" / "breakeven")
+    parser.add_argument("--readme", type=pathlib.Path, default=ROOT / "README.md")
+    parser.add_argument("journal", nargs="?", type=pathlib.Path)
+    options = parser.parse_args()
+    readme = options.readme.resolve()
+    text = readme.read_text()
+    block = BLOCK.search(text)
+    if block is None:
+        sys.exit(f"update_readme: {readme} has no results block")
+    if options.journal is None and block["journal"] is None:
+        if options.check:
+            return 0  # nothing is claimed yet
+        sys.exit("update_readme: name a journal; the block has none yet")
+    journal = (options.journal or readme.parent / block["journal"]).resolve()
+    if not journal.is_file() or readme.parent not in journal.parents:
+        sys.exit(f"update_readme: {journal} is not a file beside {readme.name}")
+    new = text[:block.start()] + render(options.binary, journal, readme.parent) + text[block.end():]
+    if not options.check:
+        readme.write_text(new)
+    elif new != text:
+        print(f"README.md: its results are not what {journal.name} gives; run tools/update_readme.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
