@@ -1,0 +1,121 @@
+#include "measure/energy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "base/check.h"
+
+namespace breakeven::measure {
+namespace {
+
+using std::filesystem::path;
+
+std::optional<std::uint64_t> counter_in(const path& file) {
+  std::ifstream in(file);
+  std::uint64_t value = 0;
+  if (in >> value) return value;
+  return std::nullopt;
+}
+
+}  // namespace
+
+RaplMeter::RaplMeter(const std::string& root, const Clock& clock) : clock_(clock) {
+  // Packages hold cores and graphics; DRAM is counted apart, as a zone below its package. psys
+  // holds the packages again, and the mmio twins of the zones count the same joules.
+  std::error_code error;
+  std::vector<path> folders;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(path(root) / "sys/class/powercap", error)) {
+    if (entry.path().filename().string().starts_with("intel-rapl:")) {
+      folders.push_back(entry.path());
+    }
+  }
+  std::sort(folders.begin(), folders.end());
+  why_not_ = "this machine shows no RAPL counter";
+  for (const path& folder : folders) {
+    std::ifstream name_file(folder / "name");
+    std::string name;
+    name_file >> name;
+    if (!name.starts_with("package") && name != "dram") continue;
+    const auto range = counter_in(folder / "max_energy_range_uj");
+    const auto now = counter_in(folder / "energy_uj");
+    if (!range || !now) {
+      // One unreadable part makes the sum meaningless.
+      why_not_ =
+          fmt::format("{} is not readable (root may read it)", (folder / "energy_uj").string());
+      zones_.clear();
+      return;
+    }
+    zones_.push_back({(folder / "energy_uj").string(), *range, *now});
+  }
+  if (!zones_.empty()) why_not_.clear();
+}
+
+bool RaplMeter::read_zones(bool add) {
+  for (Zone& zone : zones_) {
+    const auto now = counter_in(zone.file);
+    if (!now) return false;
+    const std::uint64_t moved =
+        *now >= zone.last_uj ? *now - zone.last_uj : *now + zone.range_uj - zone.last_uj;
+    if (add) joules_ += static_cast<double>(moved) * 1e-6;
+    zone.last_uj = *now;
+  }
+  return true;
+}
+
+std::optional<double> RaplMeter::measure_idle_watts(double seconds) {
+  BREAKEVEN_CHECK(!running_);
+  if (!available() || seconds < kMinEnergyWindow_s) return std::nullopt;
+  const double kept = joules_;
+  bool good = read_zones(false);
+  const double start = clock_.now_s();
+  joules_ = 0;
+  clock_.sleep_until(start + seconds);
+  good = read_zones(true) && good;
+  const double watts = joules_ / (clock_.now_s() - start);
+  joules_ = kept;
+  if (!good) return std::nullopt;
+  idle_watts_ = watts;
+  return watts;
+}
+
+void RaplMeter::start() {
+  if (!available()) return;
+  lost_ = !read_zones(false) || lost_;
+  started_s_ = clock_.now_s();
+  running_ = true;
+}
+
+void RaplMeter::update() {
+  if (running_) lost_ = !read_zones(true) || lost_;
+}
+
+void RaplMeter::stop() {
+  if (!running_) return;
+  update();
+  window_s_ += clock_.now_s() - started_s_;
+  running_ = false;
+}
+
+record::Energy RaplMeter::energy(std::uint64_t texts) const {
+  record::Energy energy;
+  energy.window_s = window_s_;
+  energy.texts = texts;
+  if (!available()) {
+    energy.method = "not available: " + why_not_;
+  } else if (lost_) {
+    energy.method = "not available: the counter could not be read to the end";
+  } else if (window_s_ < kMinEnergyWindow_s) {
+    energy.method = fmt::format("not available: {:.3g} s are too short a window", window_s_);
+  } else {
+    energy.method = "RAPL";
+    energy.host_joules_gross = joules_;
+    if (idle_watts_) energy.host_joules_net = std::max(0.0, joules_ - *idle_watts_ * window_s_);
+  }
+  return energy;
+}
+
+}  // namespace breakeven::measure
