@@ -1,0 +1,96 @@
+#include "cli/output.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace breakeven::cli {
+namespace {
+
+tl::unexpected<Error> unwritable(const std::string& name, int error_number) {
+  return fail(
+      "output/unwritable",
+      fmt::format("cannot write {}: {}", name, std::generic_category().message(error_number)),
+      "free some space or choose another place");
+}
+
+bool is_same_file(int fd, const std::string& path) {
+  struct stat ours {};
+  struct stat theirs {};
+  if (::fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode)) return false;
+  const int found = path == "-" ? ::fstat(STDIN_FILENO, &theirs) : ::stat(path.c_str(), &theirs);
+  return found == 0 && ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+}  // namespace
+
+Result<Output> Output::open(const std::string& path, const std::string& input) {
+  if (path.empty() || path == "-") {
+    Output out(STDOUT_FILENO, false, "stdout");
+    out.truncated_ = true;
+    return out;
+  }
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) return unwritable(path, errno);
+  Output out(fd, true, path);
+  if (is_same_file(fd, input)) {
+    return fail("output/same-file", fmt::format("{} is the file being read", path),
+                "choose another file for -o");
+  }
+  return out;
+}
+
+Output::Output(Output&& other) noexcept
+    : fd_(other.fd_),
+      owned_(std::exchange(other.owned_, false)),
+      truncated_(other.truncated_),
+      name_(std::move(other.name_)),
+      records_(other.records_) {}
+
+Output::~Output() {
+  if (owned_) ::close(fd_);
+}
+
+Result<void> Output::truncate_once() {
+  if (truncated_) return {};
+  truncated_ = true;
+  struct stat status {};
+  // Only a regular file has an old content; a device or a pipe refuses to be cut.
+  if (::fstat(fd_, &status) != 0) return unwritable(name_, errno);
+  if (S_ISREG(status.st_mode) && ::ftruncate(fd_, 0) != 0) return unwritable(name_, errno);
+  return {};
+}
+
+Result<void> Output::write(std::string_view text, std::uint64_t records) {
+  BREAKEVEN_TRY_VOID(truncate_once());
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd_, text.data(), text.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EPIPE) return fail("output/closed", fmt::format("{} was closed", name_));
+      return unwritable(name_, errno);
+    }
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  records_ += records;
+  return {};
+}
+
+Result<void> Output::close() {
+  BREAKEVEN_TRY_VOID(truncate_once());
+  if (!owned_) return {};
+  owned_ = false;
+  if (::close(fd_) != 0 && errno != EINTR) return unwritable(name_, errno);
+  return {};
+}
+
+bool is_closed_pipe(const Error& error) {
+  return error.code == "output/closed";
+}
+
+}  // namespace breakeven::cli

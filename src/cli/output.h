@@ -1,0 +1,51 @@
+// Where a stream of results goes: a file or stdout, written as it comes, with every failed write
+// noticed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace breakeven::cli {
+
+class Output {
+ public:
+  // "" or "-" is stdout. A file is made if it is missing; an old one keeps its content until the
+  // first write, so that a run that fails before it has a result destroys nothing. `input` is what
+  // is being read: writing over it is refused. Errors: output/unwritable, output/same-file.
+  static Result<Output> open(const std::string& path, const std::string& input);
+
+  Output(Output&& other) noexcept;
+  Output& operator=(Output&&) = delete;
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output();
+
+  // Writes `text`, which holds `records` whole records. Errors: output/unwritable (a full disk
+  // ...), output/closed (the reader of a pipe went away, which is no fault: see is_closed_pipe).
+  Result<void> write(std::string_view text, std::uint64_t records);
+  // The last step of a run that went well: an old file without a new result becomes empty, and
+  // errors that only show on closing are told. Errors: output/unwritable.
+  Result<void> close();
+
+  std::uint64_t records() const { return records_; }  // written in whole calls of write
+  const std::string& name() const { return name_; }
+
+ private:
+  Output(int fd, bool owned, std::string name) : fd_(fd), owned_(owned), name_(std::move(name)) {}
+  Result<void> truncate_once();
+
+  int fd_;
+  bool owned_;
+  bool truncated_ = false;
+  std::string name_;
+  std::uint64_t records_ = 0;
+};
+
+// `breakeven ... | head` closes the pipe when it has enough: the program then ends quietly.
+bool is_closed_pipe(const Error& error);
+
+}  // namespace breakeven::cli

@@ -1,0 +1,113 @@
+#include "cli/text_options.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "base/cpus.h"
+#include "ops/cuda/device_list.h"
+
+namespace breakeven::cli {
+namespace {
+
+constexpr std::uint64_t kMaxBatch = 4096;
+constexpr std::uint64_t kMaxLength = 1'000'000;  // the model's own limit is checked with the model
+constexpr std::uint64_t kMaxThreads = 4096;
+
+}  // namespace
+
+void add_text_flags(CLI::App& command, TextFlags& flags) {
+  command.add_option("input", flags.input,
+                     "file of texts, - for stdin, a folder or archive of aclImdb, imdb, builtin");
+  command.add_option("--input-format", flags.input_format,
+                     "auto (by name, else by the first byte), jsonl, csv, lines");
+  command.add_option("--text-field", flags.text_field,
+                     "field or column that holds the text [text]");
+  command.add_option("--model", flags.model,
+                     "folder, name in the Hugging Face cache, builtin or builtin-narrow");
+  command.add_option("--max-length", flags.max_length,
+                     "tokens a text at most, [CLS] and [SEP] included [512]");
+  command.add_option("--batch", flags.batch, "texts a batch [32]");
+  command.add_option("--precision", flags.precision, "fp32, bf16, fp16, int8 [fp32]");
+  command.add_option("--device", flags.device, "auto, cpu, cuda, cuda:1 ... [auto]");
+  command.add_option("--threads", flags.threads, "CPU threads: a number or all [all]");
+  command.add_option("-o,--output", flags.output, "write to this file instead of stdout");
+}
+
+Result<std::uint64_t> parse_number(const std::string& flag, const std::string& text,
+                                   std::uint64_t least, std::uint64_t most) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= least &&
+      number <= most) {
+    return number;
+  }
+  return fail("flag/number",
+              fmt::format("{} '{}' is no whole number from {} to {}", flag, text, least, most),
+              fmt::format("give for example {} {}", flag, std::max<std::uint64_t>(least, 32)));
+}
+
+Result<TextOptions> check_text_flags(const TextFlags& flags) {
+  TextOptions options;
+  BREAKEVEN_TRY(options.batch, parse_number("--batch", flags.batch, 1, kMaxBatch));
+  if (!flags.max_length.empty()) {
+    BREAKEVEN_TRY(options.max_length,
+                  parse_number("--max-length", flags.max_length, 0, kMaxLength));
+    options.max_length_given = true;
+  }
+  options.threads = usable_cpus().threads();
+  if (flags.threads != "all") {
+    BREAKEVEN_TRY(const std::uint64_t threads,
+                  parse_number("--threads", flags.threads, 1, kMaxThreads));
+    options.threads = static_cast<unsigned>(threads);
+  }
+  BREAKEVEN_TRY(options.precision, ops::parse_precision(flags.precision));
+  BREAKEVEN_TRY(auto selection, ops::select_devices(flags.device, ops::list_gpus()));
+  if (selection.devices.size() > 1) {
+    return fail("device/one", fmt::format("--device {} names several devices", flags.device),
+                "name one: auto, cpu or cuda:0");
+  }
+  options.device = selection.devices.front();
+  options.device_note = selection.note;
+  return options;
+}
+
+Result<std::unique_ptr<data::Source>> open_texts(const TextFlags& flags) {
+  data::SourceOptions options;
+  options.texts = flags.input;
+  // A file of such a name is what its owner means.
+  std::error_code error;
+  if ((flags.input == "imdb" || flags.input == "builtin") &&
+      std::filesystem::exists(flags.input, error)) {
+    options.texts.insert(0, "./");
+  }
+  BREAKEVEN_TRY(options.format, data::parse_format(flags.input_format));
+  options.text_field = flags.text_field;
+  options.label_field = "";
+  if (flags.input == "-" && ::isatty(STDIN_FILENO) == 1) {
+    tell("reading texts from the terminal, one a line; end with Ctrl-D");
+  }
+  return data::open_source(options);
+}
+
+Result<void> finish_stream(Result<void> streamed, Output& output) {
+  if (streamed) streamed = output.close();
+  if (streamed || is_closed_pipe(streamed.error())) return {};
+  Error error = std::move(streamed).error();
+  if (output.records() > 0) {
+    error.message +=
+        fmt::format(" ({} texts were written to {} before that)", output.records(), output.name());
+  }
+  return tl::unexpected<Error>(std::move(error));
+}
+
+void tell(const std::string& line) {
+  std::fprintf(stderr, "breakeven: %s\n", line.c_str());
+}
+
+}  // namespace breakeven::cli

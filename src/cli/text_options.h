@@ -1,0 +1,61 @@
+// The flags that classify and tokenize share, as typed and as understood.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "cli/output.h"
+#include "data/source.h"
+#include "ops/ops.h"
+
+namespace CLI {
+class App;
+}
+
+namespace breakeven::cli {
+
+struct TextFlags {
+  std::string input = "-";
+  std::string input_format = "auto";
+  std::string text_field = "text";
+  std::string model = "";
+  std::string precision = "fp32";
+  std::string device = "auto";
+  std::string threads = "all";
+  std::string max_length = "";  // "" = 512, or what the model takes if that is less
+  std::string batch = "32";
+  std::string output = "";
+};
+void add_text_flags(CLI::App& command, TextFlags& flags);
+
+struct TextOptions {
+  std::size_t batch = 0;
+  std::size_t max_length = 0;  // 0 = not given
+  bool max_length_given = false;
+  unsigned threads = 0;
+  ops::Precision precision = ops::Precision::fp32;
+  std::string device;       // "cpu", "cuda:0"
+  std::string device_note;  // what "auto" left out; may be empty
+};
+// Errors: flag/number, precision/unknown, those of ops::select_devices, device/one (several were
+// asked for).
+Result<TextOptions> check_text_flags(const TextFlags& flags);
+
+// A whole number of `least` to `most`. Errors: flag/number, which names the flag.
+Result<std::uint64_t> parse_number(const std::string& flag, const std::string& text,
+                                   std::uint64_t least, std::uint64_t most);
+
+// No labels are read: a field of any name but the text's is passed on. Errors: those of
+// open_source.
+Result<std::unique_ptr<data::Source>> open_texts(const TextFlags& flags);
+
+// How a run ended: an error says how many texts were written before it, and a closed pipe is none.
+Result<void> finish_stream(Result<void> streamed, Output& output);
+
+// A line for the user beside the results, on stderr.
+void tell(const std::string& line);
+
+}  // namespace breakeven::cli

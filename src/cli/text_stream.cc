@@ -1,0 +1,133 @@
+#include "cli/text_stream.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "data/json_line.h"
+
+namespace breakeven::cli {
+namespace {
+
+// Fills the window; the error that ended it early, if one did. `more` is false at the end.
+std::optional<Error> read_window(data::Source& source, std::size_t max_texts, std::size_t max_bytes,
+                                 Window& window, bool& more) {
+  window.first += window.reviews.size();
+  window.reviews.clear();
+  std::optional<Error> problem;
+  std::size_t bytes = 0;
+  while (more && window.reviews.size() < max_texts && bytes < max_bytes) {
+    auto review = source.next();
+    if (!review) problem = std::move(review).error();
+    more = review && review->has_value();
+    if (!more) break;
+    bytes += (*review)->text.size() + (*review)->extra.size();
+    window.reviews.push_back(**std::move(review));
+  }
+  window.texts.clear();
+  for (const data::Review& review : window.reviews) window.texts.emplace_back(review.text);
+  return problem;
+}
+
+}  // namespace
+
+Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
+                          const WindowToLines& convert, Output& output) {
+  Window window;
+  std::string lines;
+  std::size_t max_texts = limits.first_texts;
+  for (bool more = true; more;) {
+    std::optional<Error> problem = read_window(source, max_texts, limits.bytes, window, more);
+    if (!window.texts.empty()) {
+      lines.clear();
+      BREAKEVEN_TRY_VOID(convert(window, lines));
+      BREAKEVEN_TRY_VOID(output.write(lines, window.texts.size()));
+    }
+    if (problem) return tl::unexpected<Error>(*std::move(problem));
+    max_texts = std::min(max_texts * 2, limits.texts);
+  }
+  return {};
+}
+
+void append_extra(std::string_view extra, const std::vector<std::string_view>& taken,
+                  std::string& out) {
+  if (extra.empty()) return;
+  std::vector<data::JsonField> fields;
+  const auto parsed = data::parse_object(extra, fields);
+  BREAKEVEN_CHECK(parsed.has_value(), "{}", extra);
+  const auto is_field = [&fields](std::string_view name) {
+    return std::any_of(fields.begin(), fields.end(), [name](const data::JsonField& field) {
+      return data::decode_key(field.key) == name;
+    });
+  };
+  const auto is_taken = [&taken](std::string_view name) {
+    return std::find(taken.begin(), taken.end(), name) != taken.end();
+  };
+  for (const data::JsonField& field : fields) {
+    std::string key = data::decode_key(field.key);
+    out += ',';
+    if (is_taken(key)) {
+      do {
+        key.insert(0, "input_");
+      } while (is_field(key));
+      data::append_json_string(key, out);
+    } else {
+      out.append("\"").append(field.key).append("\"");
+    }
+    out += ':';
+    out += field.value;
+  }
+}
+
+void append_float(float value, std::string& out) {
+  if (!std::isfinite(value)) {
+    out += "null";
+    return;
+  }
+  fmt::format_to(std::back_inserter(out), "{:.9g}", value);
+}
+
+Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,
+                         const WindowLimits& limits,
+                         const std::function<bool(std::string_view)>& is_cut, Output& output,
+                         LabelCounts& counts) {
+  const ClassifierInfo info = classifier.info();
+  std::vector<std::string> label_json(info.labels.size());
+  for (std::size_t i = 0; i < info.labels.size(); ++i) {
+    data::append_json_string(info.labels[i], label_json[i]);
+  }
+  StreamResult result;
+  const auto convert = [&](const Window& window, std::string& lines) -> Result<void> {
+    BREAKEVEN_TRY_VOID(classifier.run_stream(window.texts, batch, result));
+    const std::size_t count = window.texts.size();
+    BREAKEVEN_CHECK(result.labels.size() == count && result.tokens.size() == count &&
+                        result.logits.size() % count == 0,
+                    "{} labels of {} texts", result.labels.size(), count);
+    const std::size_t classes = result.logits.size() / count;
+    for (std::size_t i = 0; i < count; ++i) {
+      fmt::format_to(std::back_inserter(lines), R"({{"index":{},"label":{},"score":)",
+                     window.first + i, label_json.at(result.labels[i]));
+      append_float(result.scores[i], lines);
+      lines += ",\"logits\":[";
+      for (std::size_t c = 0; c < classes; ++c) {
+        if (c > 0) lines += ',';
+        append_float(result.logits[i * classes + c], lines);
+      }
+      lines += ']';
+      append_extra(window.reviews[i].extra, {"index", "label", "score", "logits"}, lines);
+      lines += "}\n";
+      ++counts.texts;
+      if (result.tokens[i] >= info.max_length && is_cut(window.texts[i])) ++counts.cut;
+    }
+    return {};
+  };
+  auto streamed = stream_texts(source, limits, convert, output);
+  counts.texts = output.records();
+  return streamed;
+}
+
+}  // namespace breakeven::cli

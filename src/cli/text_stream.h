@@ -1,0 +1,66 @@
+// What classify and tokenize have in common: a source of any length goes through a bounded window
+// of texts, and every text becomes one JSON line, in order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "classifier/classifier.h"
+#include "cli/output.h"
+#include "data/source.h"
+
+namespace breakeven::cli {
+
+// How much is held in memory at once.
+struct WindowLimits {
+  std::size_t first_texts = 128;              // the first results shall come soon
+  std::size_t texts = 2048;                   // doubled from first_texts up to this
+  std::size_t bytes = std::size_t{64} << 20;  // a window ends with the text that reaches this
+};
+
+// One window of consecutive texts.
+struct Window {
+  std::uint64_t first = 0;  // index of its first text
+  std::vector<data::Review> reviews;
+  std::vector<std::string_view> texts;  // of `reviews`
+};
+
+// Appends one line of JSON for each text of the window.
+using WindowToLines = std::function<Result<void>(const Window& window, std::string& lines)>;
+
+// Reads, converts and writes window after window. When the source fails, what came before the
+// failure is converted and written first. Errors: those of the source, of `convert` and of the
+// output.
+Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
+                          const WindowToLines& convert, Output& output);
+
+// Appends the fields of `extra` (a JSON object, or "") to an object under construction, each with a
+// comma in front. A field of a name in `taken` is called input_<name> (again input_ while that is
+// taken, too), so that what we compute is never mixed up with what came in.
+void append_extra(std::string_view extra, const std::vector<std::string_view>& taken,
+                  std::string& out);
+
+// Shortest text from which the same float is read again; null for what JSON has no number for.
+void append_float(float value, std::string& out);
+
+struct LabelCounts {
+  std::uint64_t texts = 0;
+  std::uint64_t cut = 0;  // had more tokens than the maximum length
+};
+
+// Labels every text:
+//   {"index":0,"label":"POSITIVE","score":0.998,"logits":[-3.1,3.2], fields of the input}
+// index counts the texts from 0; score and label as classifier/classifier.h defines them.
+// `is_cut` tells whether a text that fills the maximum length had more tokens than that; `counts`
+// is right up to the last text written, also after an error.
+Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,
+                         const WindowLimits& limits,
+                         const std::function<bool(std::string_view)>& is_cut, Output& output,
+                         LabelCounts& counts);
+
+}  // namespace breakeven::cli
