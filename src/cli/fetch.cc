@@ -1,0 +1,164 @@
+// breakeven fetch NAME | imdb: downloads a model or the data set. What it says goes to stderr; the
+// folder or file stands alone on stdout, so that a script can take it.
+#include "hub/fetch.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "base/units.h"
+#include "cli/commands.h"
+
+namespace breakeven::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct FetchOptions {
+  std::string name;
+  std::string revision = "main";
+};
+
+// A bar that moves on a terminal; one line a file in a pipe.
+class ProgressPrinter {
+ public:
+  void show(const hub::Event& event) {
+    using Kind = hub::Event::Kind;
+    switch (event.kind) {
+      case Kind::progress:
+        draw(event);
+        return;
+      case Kind::checking:
+        if (terminal_) transient_line(fmt::format("{}  checking", event.file));
+        return;
+      case Kind::present:
+        line(fmt::format("{}: already there{}", event.file, size_text(event)));
+        return;
+      case Kind::done:
+        line(fmt::format("{}: fetched{}", event.file, size_text(event)));
+        return;
+      case Kind::waiting:
+        line(fmt::format("{}: waiting for another process that fetches it", event.file));
+        return;
+      case Kind::retrying:
+        line(fmt::format("{}; trying again", event.note));
+        return;
+    }
+  }
+
+  void line(const std::string& text) {
+    std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", text.c_str());
+  }
+
+ private:
+  static std::string size_text(const hub::Event& event) {
+    if (!event.total_bytes) return "";
+    return fmt::format(" ({})", format_bytes(static_cast<double>(*event.total_bytes)));
+  }
+
+  void transient_line(const std::string& text) {
+    std::fprintf(stderr, "\r\033[K%s", text.c_str());
+    std::fflush(stderr);
+  }
+
+  void draw(const hub::Event& event) {
+    if (!terminal_) return;
+    const Clock::time_point now = Clock::now();
+    if (event.file != file_) {
+      file_ = event.file;
+      started_ = now;
+      first_bytes_ = event.done_bytes;
+    } else if (now - drawn_ < std::chrono::milliseconds(100)) {
+      return;
+    }
+    drawn_ = now;
+    const auto done = static_cast<double>(event.done_bytes);
+    const double seconds = std::chrono::duration<double>(now - started_).count();
+    const double bytes_per_s =
+        seconds > 0.5 ? (done - static_cast<double>(first_bytes_)) / seconds : 0;
+    std::string text = event.file;
+    if (event.total_bytes && *event.total_bytes > 0) {
+      constexpr int kCells = 24;
+      const auto total = static_cast<double>(*event.total_bytes);
+      const int full = std::clamp(static_cast<int>(kCells * done / total), 0, kCells);
+      text += fmt::format("  [{:#<{}}{:-<{}}]  {} of {}", "", full, "", kCells - full,
+                          format_bytes(done), format_bytes(total));
+      if (bytes_per_s > 0) {
+        text += fmt::format("  {}/s  {} left", format_bytes(bytes_per_s),
+                            format_seconds((total - done) / bytes_per_s));
+      }
+    } else {
+      text += fmt::format("  {}", format_bytes(done));
+    }
+    transient_line(text);
+  }
+
+  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  std::string file_;
+  Clock::time_point started_, drawn_;
+  std::uint64_t first_bytes_ = 0;
+};
+
+Result<std::string> fetch_imdb(const hub::Settings& settings, ProgressPrinter& printer) {
+  BREAKEVEN_TRY(const std::string path, hub::imdb_archive_path());
+  const hub::Archive archive =
+      hub::imdb_archive([](const char* variable) { return std::getenv(variable); });
+  BREAKEVEN_TRY_VOID(hub::fetch_archive(archive, path, settings,
+                                        [&](const hub::Event& event) { printer.show(event); }));
+  printer.line("size and SHA-256 are as published; use it with --texts imdb");
+  return path;
+}
+
+Result<std::string> fetch_model(const FetchOptions& options, const hub::Settings& settings,
+                                ProgressPrinter& printer) {
+  BREAKEVEN_TRY(const hub::FetchedModel fetched,
+                hub::fetch_model(options.name, options.revision, settings,
+                                 [&](const hub::Event& event) { printer.show(event); }));
+  for (const std::string& file : fetched.unchecked) {
+    printer.line(fmt::format("{}: only its size was checked, the server gives no digest", file));
+  }
+  printer.line(fmt::format("{} is complete; use it with --model {}", options.name,
+                           options.revision == "main" ? options.name : fetched.folder));
+  return fetched.folder;
+}
+
+void run_fetch(const FetchOptions& options, Context& context) {
+  auto settings = hub::settings_from_environment();
+  if (!settings) return report_error(context, settings.error());
+  ProgressPrinter printer;
+  auto place = options.name == "imdb" ? fetch_imdb(*settings, printer)
+                                      : fetch_model(options, *settings, printer);
+  if (!place) {
+    if (::isatty(STDERR_FILENO) == 1) std::fprintf(stderr, "\r\033[K");
+    return report_error(context, place.error());
+  }
+  std::printf("%s\n", place->c_str());
+}
+
+}  // namespace
+
+void add_fetch(CLI::App& app, Context& context) {
+  auto options = std::make_shared<FetchOptions>();
+  CLI::App* command = app.add_subcommand(
+      "fetch", "Download a model into the Hugging Face cache, or the IMDB reviews (imdb)");
+  command
+      ->add_option("name", options->name,
+                   "NAME or ORGANISATION/NAME of a model on the Hugging Face hub, or imdb")
+      ->required();
+  command->add_option("--revision", options->revision, "Branch, tag or commit of the model")
+      ->capture_default_str();
+  command->footer(
+      "Environment: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and\n"
+      "HF_HUB_DOWNLOAD_TIMEOUT as in huggingface_hub; https_proxy; BREAKEVEN_IMDB_URL names a\n"
+      "mirror of the IMDB archive, which has to be the same file.");
+  command->callback([options, &context] { run_fetch(*options, context); });
+}
+
+}  // namespace breakeven::cli

@@ -1,0 +1,42 @@
+// The Hugging Face cache on disk, as huggingface_hub lays it out:
+//   models--ORG--NAME/blobs/ETAG                     the files
+//   models--ORG--NAME/snapshots/COMMIT/config.json   links to them
+//   models--ORG--NAME/refs/main                      the commit that a branch or tag stands for
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/result.h"
+
+namespace breakeven::hub {
+
+// The folder of a model that is in the cache, with its config and safetensors. `name` is NAME or
+// ORG/NAME; a model that moved into its maker's name (distilbert-base-..., bert-base-...) is found
+// under either. Errors: hub/name (no name that a model can have), hub/not-cached, hub/incomplete (a
+// snapshot without config.json or safetensors), those of settings_from_environment.
+Result<std::string> find_cached(const std::string& name);
+Result<std::string> find_cached(const std::string& name, const std::string& revision,
+                                const std::filesystem::path& cache);
+
+// The rest is for fetch.
+
+// hub/name unless huggingface_hub takes the name, too.
+Result<void> check_name(const std::string& name);
+// hub/revision for what cannot be a branch, a tag or a commit.
+Result<void> check_revision(const std::string& revision);
+// A commit's full hash: 40 hex digits.
+bool is_commit(const std::string& text);
+
+// <cache>/models--ORG--NAME
+std::filesystem::path model_folder(const std::filesystem::path& cache, const std::string& name);
+
+// Makes snapshots/COMMIT/FILE a link to ../../blobs/ETAG, or a copy where links cannot be. Errors:
+// hub/disk.
+Result<void> link_snapshot(const std::filesystem::path& model, const std::string& commit,
+                           const std::string& file, const std::string& etag);
+// Writes refs/REVISION; nothing for a commit, which stands for itself. Errors: hub/disk.
+Result<void> write_ref(const std::filesystem::path& model, const std::string& revision,
+                       const std::string& commit);
+
+}  // namespace breakeven::hub

@@ -1,0 +1,47 @@
+// breakeven fetch: a model into the Hugging Face cache, or the IMDB reviews into breakeven's own.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "hub/download.h"
+#include "hub/settings.h"
+
+namespace breakeven::hub {
+
+struct FetchedModel {
+  std::string folder;  // the snapshot
+  std::string commit;
+  std::vector<std::string> files;      // below it
+  std::vector<std::string> unchecked;  // files of which the server gave no digest
+};
+
+// Downloads config, tokenizer files and safetensors (one file, or shards with their index) so that
+// Transformers finds them, too. The revision's name is written last: until then nobody finds half a
+// model. Errors: those of check_name, check_revision and download; hub/offline (HF_HUB_OFFLINE);
+// hub/endpoint (no hub answers there), hub/no-safetensors, hub/no-tokenizer, hub/index.
+Result<FetchedModel> fetch_model(const std::string& name, const std::string& revision,
+                                 const Settings& settings, const Listener& listener);
+
+struct Archive {
+  std::string url;
+  std::uint64_t size = 0;  // bytes
+  std::string sha256;
+};
+
+// aclImdb_v1.tar.gz as its makers publish it. BREAKEVEN_IMDB_URL names a mirror; the file has to be
+// the same.
+Archive imdb_archive(const Lookup& lookup);
+
+// <cache_folder()>/data/aclImdb_v1.tar.gz, whether or not it is there. Errors: those of
+// cache_folder.
+Result<std::string> imdb_archive_path();
+
+// Downloads the archive to `path`. Errors: those of download; hub/offline.
+Result<void> fetch_archive(const Archive& archive, const std::filesystem::path& path,
+                           const Settings& settings, const Listener& listener);
+
+}  // namespace breakeven::hub
