@@ -3,33 +3,33 @@
 
 usage: check_includes.py SRC LAYERS     prints one line for each finding; exit 0 none, 1 some, 2 wrong call
 """
+import collections
 import fnmatch
 import pathlib
 import re
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
+# folders: who may include whom; external: pattern of other projects' headers -> who may; generated: name -> who may.
+Layers = collections.namedtuple("Layers", "folders external generated")
 SUFFIXES = {".h", ".cc", ".cu", ".cuh", ".inc"}
 
 
 def read_layers(path):
-    """-> ({folder: set of folders it may include}, [(pattern, set of folders that may include it)])"""
-    folders, external, section = {}, [], None
+    """-> Layers of the file's three sections."""
+    layers, section = Layers({}, {}, {}), None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         line = line.split("#")[0].strip()
         if not line:
             continue
-        if line in ("[folders]", "[external]"):
-            section = line
+        if line.strip("[]") in Layers._fields:
+            section = getattr(layers, line.strip("[]"))
             continue
         name, colon, rest = line.partition(":")
         if not colon or section is None:
             sys.exit(f"{path}:{number}: not a rule: {line}")
-        if section == "[folders]":
-            folders[name] = set(rest.split())
-        else:
-            external.append((name, set(rest.split())))
-    return folders, external
+        section[name] = set(rest.split())
+    return layers
 
 
 def folder_of(path, folders):
@@ -42,8 +42,9 @@ def folder_of(path, folders):
     return None
 
 
-def check_file(path, text, folders, external):
+def check_file(path, text, layers):
     """`path` relative to src. Yields (line, message)."""
+    folders = layers.folders
     own = folder_of(path, folders)
     if own is None:
         yield 1, f"no rule in layers.txt for the folder of {path}"
@@ -51,12 +52,14 @@ def check_file(path, text, folders, external):
     for match in INCLUDE.finditer(text):
         quote, included = match.groups()
         line = text.count("\n", 0, match.start(1)) + 1
-        for pattern, allowed in external:
+        for pattern, allowed in layers.external.items():
             if fnmatch.fnmatchcase(included, pattern) and own not in allowed:
                 yield line, f"src/{own} may not include {included} (only {', '.join(sorted(allowed))})"
         if quote == "<":
             continue
-        if included.startswith(".") or ("/" not in included and not included.endswith(".inc")):
+        if own in layers.generated.get(included, ()):
+            continue
+        if included.startswith(".") or "/" not in included:
             yield line, f"write the path from src/, not {included}"
             continue
         target = folder_of(included, folders)
@@ -71,12 +74,12 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     source = pathlib.Path(sys.argv[1])
-    folders, external = read_layers(pathlib.Path(sys.argv[2]))
+    layers = read_layers(pathlib.Path(sys.argv[2]))
     files = sorted(path for path in source.rglob("*") if path.suffix in SUFFIXES)
     findings = 0
     for path in files:
         relative = path.relative_to(source).as_posix()
-        for line, message in check_file(relative, path.read_text(), folders, external):
+        for line, message in check_file(relative, path.read_text(), layers):
             print(f"{source.name}/{relative}:{line}: {message}")
             findings += 1
     print(f"{len(files)} files, {findings} forbidden includes")
