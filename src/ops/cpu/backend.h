@@ -1,0 +1,52 @@
+// The Backend of this folder; made by make_cpu_backend (cpu_backend.h).
+#pragma once
+
+#include "ops/cpu/lane.h"
+
+namespace breakeven::ops::cpu {
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const Formats& formats)
+      : formats_(formats), kernels_(kernels_for(has_avx512(formats.set))) {}
+
+  BackendInfo info() const override;
+  Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override;
+  std::size_t lane_bytes(const PackedModel& model, const LaneLimits& limits) const override;
+  Result<std::unique_ptr<Lane>> make_lane(std::shared_ptr<const PackedModel> model,
+                                          const LaneLimits& limits) override;
+  void upload(Lane& lane, const Batch& batch) override;
+  void run(Lane& lane, const std::function<void()>& body) override;
+  std::span<const float> wait(Lane& lane) override;
+  void embed_ln(Lane& lane) override;
+  void attention(Lane& lane, std::size_t layer) override;
+  void cls_attention(Lane& lane, std::size_t layer) override;
+  void project_ln(Lane& lane, std::size_t layer, Act x) override;
+  void ffn_ln(Lane& lane, std::size_t layer, Act x) override;
+  void head(Lane& lane) override;
+  void tap(Lane& lane, Act act, std::span<float> out) override;
+
+ private:
+  // A GEMM from rows of `in` into the member's scratch, bias and scales still open.
+  Accumulated multiply(CpuLane& lane, unsigned member, GemmCaller& gemm, std::size_t bucket,
+                       const Narrow& in, const Linear& linear) const;
+  void project_qkv(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk) const;
+  void attend(CpuLane& lane, unsigned member, const AttentionUnit& unit) const;
+  void project_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
+                     const Rows& x, const void* ctx) const;
+  void ffn_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
+                 const Rows& x) const;
+  // Row 0 of sequences begin .. end.
+  void cls_keys(CpuLane& lane, unsigned member, std::size_t head, std::size_t begin,
+                std::size_t end) const;
+  void cls_mix(CpuLane& lane, unsigned member, std::size_t sequence, std::size_t begin) const;
+  void cls_values(CpuLane& lane, unsigned member, std::size_t head, std::size_t begin,
+                  std::size_t end) const;
+  // x's rows from `first` on, in the form that GEMMs read.
+  Narrow narrow(const CpuLane& lane, const Rows& x, std::size_t first) const;
+
+  Formats formats_;
+  const Kernels& kernels_;
+};
+
+}  // namespace breakeven::ops::cpu

@@ -1,0 +1,125 @@
+// The vector kernels around the GEMMs, written once with Highway and compiled for AVX2 and AVX-512;
+// kernels_for() picks the table. Every width that a kernel sees is a multiple of kPad and every row
+// starts at a multiple of 64 bytes: the packed model pads its weights with zeros, so no kernel has
+// a tail. Nothing here allocates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/ops.h"
+
+namespace breakeven::ops::cpu {
+
+using Bf16 = std::uint16_t;  // the upper half of a float
+
+inline constexpr std::size_t kPad = 16;
+constexpr std::size_t padded(std::size_t n, std::size_t step = kPad) {
+  return (n + step - 1) / step * step;
+}
+
+// Result rows of a GEMM that still lack bias and scales. Exactly one of f32 and s32 is set.
+// s32: value = (s32 - row_zero[r] * column_sum[c]) * row_scale[r] * column_scale[c] + bias[c].
+struct Accumulated {
+  const float* f32 = nullptr;
+  const std::int32_t* s32 = nullptr;
+  std::size_t stride = 0;       // elements from row to row
+  const float* bias = nullptr;  // [columns]
+  const float* column_scale = nullptr;
+  const std::int32_t* column_sum = nullptr;
+  const float* row_scale = nullptr;
+  const std::int32_t* row_zero = nullptr;
+};
+
+// Where rows go in the number format that the next GEMM reads. u8 rows are quantised one by one
+// over their own range: value = (u8 - row_zero[r]) * row_scale[r].
+struct Narrow {
+  enum class Format : std::uint8_t { none, f32, bf16, u8 };
+  Format format = Format::none;
+  void* data = nullptr;
+  std::size_t stride = 0;  // elements
+  float* row_scale = nullptr;
+  std::int32_t* row_zero = nullptr;
+};
+
+struct NormParameters {
+  const float* gamma = nullptr;  // [padded width], zero behind width
+  const float* beta = nullptr;
+  float eps = 0;
+  std::size_t width = 0;  // what mean and variance run over
+};
+
+struct EmbedTables {
+  const float* word_f32 = nullptr;  // [V, padded H]; exactly one of the two word tables is set
+  const Bf16* word_bf16 = nullptr;
+  const float* position = nullptr;    // [P, padded H]
+  const float* token_type = nullptr;  // [types, padded H]; null: none
+  NormParameters norm;
+};
+
+// One head of some rows of one sequence. q, k, v point at the head's first column of the
+// sequence's first row; ctx likewise.
+struct AttentionTask {
+  const float* q = nullptr;
+  const float* k = nullptr;
+  const float* v = nullptr;
+  std::size_t stride = 0;       // elements from row to row of q, k, v and ctx
+  std::size_t query_begin = 0;  // rows of the sequence to answer
+  std::size_t query_end = 0;
+  std::size_t keys = 0;       // rows 0 .. keys-1 are attended to
+  std::size_t head_size = 0;  // D
+  float scale = 1;            // 1/sqrt(D)
+  float* ctx_f32 = nullptr;   // exactly one of the two is set
+  Bf16* ctx_bf16 = nullptr;
+  float* scratch = nullptr;  // attention_scratch_floats() of them
+};
+inline constexpr std::size_t kQueryRows = 12;  // handled at once: 12 x 512 scores stay in L1
+std::size_t attention_scratch_floats(std::size_t longest, std::size_t head_size);
+
+struct Kernels {
+  // x[row] = LN(word[ids] + position[positions] + token_type[types]) for `rows` rows; `types` may
+  // be null (all 0).
+  void (*embed_norm)(const EmbedTables& tables, const std::int32_t* ids,
+                     const std::int32_t* positions, const std::int32_t* types, std::size_t rows,
+                     float* x, std::size_t stride, const Narrow& out);
+  // x = LN(accumulated + x)
+  void (*residual_norm)(const Accumulated& in, const NormParameters& norm, std::size_t rows,
+                        float* x, std::size_t stride, const Narrow& out);
+  // out = activation(accumulated), or the plain value without one. `columns` is a multiple of kPad.
+  // `work` holds one row of floats; it is used only when out is u8.
+  void (*finish)(const Accumulated& in, const Activation* activation, std::size_t rows,
+                 std::size_t columns, const Narrow& out, float* work);
+  // out = accumulated (first) or out += accumulated; s32 only: sums of blocks with their own
+  // scales.
+  void (*add_scaled)(const Accumulated& in, bool first, std::size_t rows, std::size_t columns,
+                     float* out, std::size_t stride);
+  // Rows to u8.
+  void (*quantise_bf16)(const Bf16* in, std::size_t stride, std::size_t rows, std::size_t columns,
+                        const Narrow& out);
+  void (*quantise_f32)(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
+                       const Narrow& out);
+  // c[rows, columns] = a[rows, depth] * b[depth, columns], row-major; columns a multiple of kPad.
+  void (*multiply)(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
+                   float* c, std::size_t c_stride, std::size_t rows, std::size_t columns,
+                   std::size_t depth);
+  // scores[0 .. count) -> softmax(scale * scores); zeros up to the next multiple of kPad.
+  void (*softmax)(float* scores, std::size_t count, float scale);
+  // ctx = softmax(scale * q k^T) v
+  void (*attention)(const AttentionTask& task);
+};
+
+// The table for AVX-512, or for AVX2 with FMA. The CPU must have it.
+const Kernels& kernels_for(bool avx512);
+
+}  // namespace breakeven::ops::cpu
+
+// Each kernel file fills its part of the table once for every instruction set; the namespaces are
+// Highway's.
+namespace breakeven::ops::cpu::N_AVX2 {
+void fill_row_kernels(Kernels& table);
+void fill_matrix_kernels(Kernels& table);
+}  // namespace breakeven::ops::cpu::N_AVX2
+namespace breakeven::ops::cpu::N_AVX3 {
+void fill_row_kernels(Kernels& table);
+void fill_matrix_kernels(Kernels& table);
+}  // namespace breakeven::ops::cpu::N_AVX3

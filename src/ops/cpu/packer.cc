@@ -1,0 +1,206 @@
+#include "ops/cpu/packer.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <mutex>
+
+#include "base/cpus.h"
+#include "base/thread_team.h"
+
+namespace breakeven::ops::cpu {
+namespace {
+
+Bf16 to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
+}
+
+// The part of a matrix that one Gemm takes, with zeros behind its real rows and columns.
+std::vector<float> cut(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+                       const GemmSpec& spec) {
+  std::vector<float> part(spec.columns * spec.depth, 0.0F);
+  const std::size_t outs = std::min(spec.columns, from.out - std::min(from.out, out_begin));
+  const std::size_t ins = std::min(spec.depth, from.in - std::min(from.in, in_begin));
+  for (std::size_t o = 0; o < outs; ++o) {
+    const float* row = from.weight.data() + (out_begin + o) * from.in + in_begin;
+    std::copy_n(row, ins, part.data() + o * spec.depth);
+  }
+  return part;
+}
+
+// Symmetric, one scale for each output channel.
+std::vector<std::int8_t> quantise(const std::vector<float>& part, const GemmSpec& spec, int limit,
+                                  Linear& to) {
+  std::vector<std::int8_t> quantised(part.size());
+  for (std::size_t o = 0; o < spec.columns; ++o) {
+    const float* row = part.data() + o * spec.depth;
+    float most = 0;
+    for (std::size_t i = 0; i < spec.depth; ++i) most = std::max(most, std::fabs(row[i]));
+    const float scale = most > 0 ? most / static_cast<float>(limit) : 1.0F;
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < spec.depth; ++i) {
+      const auto q = static_cast<std::int32_t>(std::nearbyint(row[i] / scale));
+      quantised[o * spec.depth + i] = static_cast<std::int8_t>(std::clamp(q, -limit, limit));
+      sum += quantised[o * spec.depth + i];
+    }
+    to.column_scale[o] = scale;
+    to.column_sum[o] = sum;
+  }
+  return quantised;
+}
+
+}  // namespace
+
+void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+                        const Gemm& gemm, Linear& to) {
+  const int limit = model_.formats_.weight_limit;
+  jobs_.emplace_back([from, out_begin, in_begin, limit, &gemm, &to] {
+    const GemmSpec& spec = gemm.spec();
+    const std::vector<float> part = cut(from, out_begin, in_begin, spec);
+    if (spec.weights == DataType::s8) {
+      to.matrix = gemm.pack(quantise(part, spec, limit, to).data(), to.data);
+    } else {
+      to.matrix = gemm.pack(part.data(), to.data);
+    }
+    // The bias belongs to the first block of inputs only: the others add to it.
+    if (in_begin != 0) return;
+    const std::size_t outs = std::min(spec.columns, from.out - std::min(from.out, out_begin));
+    std::copy_n(from.bias.data() + out_begin, outs, to.bias);
+  });
+}
+
+void Packer::add_norm(const NormWeights& from, Norm& to) {
+  std::copy(from.gamma.begin(), from.gamma.end(), to.gamma);
+  std::copy(from.beta.begin(), from.beta.end(), to.beta);
+  to.eps = from.eps;
+}
+
+void Packer::add_embedding() {
+  const std::size_t hidden = weights_.hidden;
+  const std::size_t stride = model_.shape_.hidden_padded;
+  EmbeddingPack& to = model_.embedding_;
+  const auto copy_rows = [=](std::span<const float> from, float* rows) {
+    for (std::size_t r = 0; r * hidden < from.size(); ++r) {
+      std::copy_n(from.data() + r * hidden, hidden, rows + r * stride);
+    }
+  };
+  copy_rows(weights_.embedding.position, to.position);
+  if (to.token_type != nullptr) copy_rows(weights_.embedding.token_type, to.token_type);
+  add_norm(weights_.embedding.norm, to.norm);
+  constexpr std::size_t kRowsAJob = 2048;
+  for (std::size_t begin = 0; begin < weights_.vocabulary; begin += kRowsAJob) {
+    const std::size_t end = std::min(begin + kRowsAJob, weights_.vocabulary);
+    jobs_.emplace_back([=, this] {
+      for (std::size_t r = begin; r < end; ++r) {
+        const float* row = weights_.embedding.word.data() + r * hidden;
+        if (model_.embedding_.word_f32 != nullptr) {
+          std::copy_n(row, hidden, model_.embedding_.word_f32 + r * stride);
+        } else {
+          std::transform(row, row + hidden, model_.embedding_.word_bf16 + r * stride, to_bf16);
+        }
+      }
+    });
+  }
+}
+
+void Packer::add_layer(std::size_t index) {
+  const LayerWeights& from = weights_.layers[index];
+  Layer& to = model_.layers_[index];
+  const Gemms& gemms = model_.gemms_;
+  if (index + 1 < model_.shape_.layers) {
+    add_linear(from.query, 0, 0, *gemms.qkv, to.query);
+    add_linear(from.key, 0, 0, *gemms.qkv, to.key);
+    add_linear(from.value, 0, 0, *gemms.qkv, to.value);
+  }
+  add_linear(from.project, 0, 0, *gemms.plain, to.project);
+  add_norm(from.attention_norm, to.attention_norm);
+  for (std::size_t b = 0; b < model_.shape_.blocks; ++b) {
+    const std::size_t begin = b * model_.shape_.block;
+    add_linear(from.up, begin, 0, *gemms.up, to.up[b]);
+    add_linear(from.down, 0, begin, *gemms.down_first, to.down[b]);
+  }
+  add_norm(from.ffn_norm, to.ffn_norm);
+}
+
+void Packer::add_cls_attention() {
+  const LayerWeights& from = weights_.layers.back();
+  const ModelShape& shape = model_.shape_;
+  const ClsAttention& to = model_.cls_;
+  // Columns h*D .. of W^T as a matrix of its own, [padded H, padded D].
+  const auto transposed = [&shape](const LinearWeights& linear, std::size_t head, float* matrix,
+                                   float* bias) {
+    matrix += head * shape.hidden_padded * shape.head_padded;
+    for (std::size_t d = 0; d < shape.head_size; ++d) {
+      const std::size_t out = head * shape.head_size + d;
+      for (std::size_t i = 0; i < shape.hidden; ++i) {
+        matrix[i * shape.head_padded + d] = linear.weight[out * shape.hidden + i];
+      }
+      bias[head * shape.head_padded + d] = linear.bias[out];
+    }
+  };
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    jobs_.emplace_back([=, &from, &shape, &to] {
+      transposed(from.query, head, to.query, to.query_bias);
+      transposed(from.value, head, to.value, to.value_bias);
+      for (std::size_t d = 0; d < shape.head_size; ++d) {
+        const std::size_t row = head * shape.head_size + d;
+        std::copy_n(from.key.weight.data() + row * shape.hidden, shape.hidden,
+                    to.key + row * shape.hidden_padded);
+      }
+    });
+  }
+}
+
+void Packer::add_head() {
+  const auto transposed = [](const LinearWeights& from, float* matrix, std::size_t stride,
+                             float* bias) {
+    for (std::size_t o = 0; o < from.out; ++o) {
+      for (std::size_t i = 0; i < from.in; ++i) {
+        matrix[i * stride + o] = from.weight[o * from.in + i];
+      }
+    }
+    std::copy(from.bias.begin(), from.bias.end(), bias);
+  };
+  const ModelShape& shape = model_.shape_;
+  const HeadPack& to = model_.head_;
+  jobs_.emplace_back([&, transposed] {
+    transposed(weights_.head.dense, to.dense, shape.hidden_padded, to.dense_bias);
+  });
+  transposed(weights_.head.classifier, to.classifier, shape.labels_padded, to.classifier_bias);
+}
+
+Result<void> Packer::run() {
+  add_embedding();
+  for (std::size_t index = 0; index < model_.shape_.layers; ++index) add_layer(index);
+  add_cls_attention();
+  add_head();
+
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::string refusal;
+  const int before = omp_get_max_threads();
+  const auto cores = static_cast<std::size_t>(usable_cpus().threads());
+  ThreadTeam team(static_cast<unsigned>(std::min(cores, jobs_.size())));
+  team.run([&](unsigned) {
+    omp_set_num_threads(1);
+    for (std::size_t i = next.fetch_add(1); i < jobs_.size(); i = next.fetch_add(1)) {
+      try {
+        jobs_[i]();
+      } catch (const dnnl::error& error) {
+        const std::lock_guard lock(mutex);
+        refusal = error.what();
+      }
+    }
+  });
+  omp_set_num_threads(before);
+  if (refusal.empty()) return {};
+  return fail("ops/unsupported", fmt::format("oneDNN cannot pack the weights: {}", refusal),
+              "choose fp32");
+}
+
+}  // namespace breakeven::ops::cpu

@@ -1,0 +1,33 @@
+// Fills a CpuModel's memory from fp32 weights, with all cores.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "ops/cpu/packed_model.h"
+
+namespace breakeven::ops::cpu {
+
+class Packer {
+ public:
+  Packer(const EncoderWeights& weights, CpuModel& model) : weights_(weights), model_(model) {}
+  // Errors: ops/unsupported when oneDNN cannot lay a matrix out.
+  Result<void> run();
+
+ private:
+  void add_embedding();
+  void add_layer(std::size_t index);
+  void add_cls_attention();
+  void add_head();
+  // Output channels out_begin .. of the matrix (at most the Gemm's columns), inputs in_begin .. .
+  void add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+                  const Gemm& gemm, Linear& to);
+  void add_norm(const NormWeights& from, Norm& to);
+
+  const EncoderWeights& weights_;
+  CpuModel& model_;
+  std::vector<std::function<void()>> jobs_;
+};
+
+}  // namespace breakeven::ops::cpu

@@ -1,0 +1,337 @@
+// The CPU backend against the reference: every op of a whole pass, for every precision, over shapes
+// at and around tile, bucket and chunk edges. ctest runs this program once for each instruction
+// set.
+#include "ops/cpu/cpu_backend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <fstream>
+
+#include "base/limits.h"
+#include "harness.h"
+#include "ops/reference/reference.h"
+
+namespace breakeven {
+namespace {
+
+using ops::Precision;
+using testing::EncoderShape;
+using testing::RandomBatch;
+using testing::RandomEncoder;
+using testing::Runner;
+using Sequences = std::vector<RandomBatch::Sequence>;
+
+bool has_vnni(const std::string& set) {
+  return set != "avx2" && set != "avx512_core";
+}
+
+// The limits of a precision, from docs/parity.md.
+struct Limits {
+  double relative_rms, logit;
+};
+Limits limits_for(Precision precision, const std::string& set) {
+  switch (precision) {
+    case Precision::fp32:
+      return {limit("ops/fp32/relative_rms"), limit("ops/fp32/logit_abs_max")};
+    case Precision::bf16:
+      return {limit("ops/bf16/relative_rms"), limit("ops/bf16/logit_abs_max")};
+    default:
+      if (has_vnni(set)) {
+        return {limit("ops/int8/relative_rms"), limit("ops/int8/logit_abs_max")};
+      }
+      return {limit("ops/int7/relative_rms"), limit("ops/int7/logit_abs_max")};
+  }
+}
+
+Sequences unpadded(std::initializer_list<std::size_t> lengths) {
+  Sequences sequences;
+  for (const std::size_t length : lengths) sequences.push_back({length, length});
+  return sequences;
+}
+
+class CpuBackend : public ::testing::TestWithParam<Precision> {
+ protected:
+  static void SetUpTestSuite() {
+    const std::string forced = testing::forced_set();
+    const std::vector<std::string> here = ops::cpu_instruction_sets();
+    if (here.empty()) GTEST_SKIP() << "SKIPPED: this CPU has no AVX2";
+    if (!forced.empty() && std::find(here.begin(), here.end(), forced) == here.end()) {
+      GTEST_SKIP() << "SKIPPED: this CPU cannot run " << forced;
+    }
+  }
+  void SetUp() override {
+    auto made = ops::make_cpu_backend({GetParam(), testing::forced_set()});
+    if (!made && made.error().code == "ops/unsupported") {
+      GTEST_SKIP() << "SKIPPED: " << made.error().to_string();
+    }
+    ASSERT_TRUE(made) << made.error().to_string();
+  }
+  static std::unique_ptr<ops::Backend> make() {
+    return ops::make_cpu_backend({GetParam(), testing::forced_set()}).value();
+  }
+
+  static void expect_near(const std::vector<testing::Tapped>& ours,
+                          const std::vector<testing::Tapped>& judge, const std::string& set,
+                          const std::string& what) {
+    const Limits limits = limits_for(GetParam(), set);
+    ASSERT_EQ(ours.size(), judge.size());
+    for (std::size_t i = 0; i < judge.size(); ++i) {
+      const auto d = testing::difference(ours[i].values, judge[i].values);
+      if (judge[i].name == "logits") {
+        EXPECT_LE(d.abs_max, limits.logit) << what << " " << judge[i].name;
+      } else {
+        EXPECT_LE(d.relative_rms, limits.relative_rms) << what << " " << judge[i].name;
+        EXPECT_TRUE(std::isfinite(d.abs_max)) << what << " " << judge[i].name;
+      }
+    }
+  }
+
+  static void compare(const EncoderShape& shape, const ops::EncoderWeights& weights,
+                      const Sequences& sequences, unsigned threads, const std::string& what) {
+    const RandomBatch batch(shape, sequences);
+    const ops::LaneLimits limits{batch.ids.size(), sequences.size(), threads};
+    Runner ours(make(), weights, limits);
+    Runner judge(ops::make_reference_backend(), weights, limits);
+    expect_near(run_all(*ours.backend, *ours.lane, shape, batch.batch()),
+                run_all(*judge.backend, *judge.lane, shape, batch.batch()),
+                ours.backend->info().instruction_set, what);
+  }
+
+  static EncoderShape shape(std::size_t hidden, std::size_t heads, std::size_t intermediate) {
+    EncoderShape made;
+    made.hidden = hidden;
+    made.heads = heads;
+    made.intermediate = intermediate;
+    made.positions = 512;
+    made.layers = 2;
+    return made;
+  }
+};
+
+TEST_P(CpuBackend, TheForcedInstructionSetRan) {
+  const auto backend = make();
+  const std::string set = backend->info().instruction_set;
+  if (!testing::forced_set().empty()) {
+    EXPECT_EQ(set, testing::forced_set());
+  }
+  EXPECT_EQ(set, ops::cpu_instruction_set());
+  // A pass on it, so that the claim is about code that ran: an AVX2 process must not have touched
+  // the upper half of a 512-bit register, which oneDNN's own log shows in its primitives' names.
+  const EncoderShape small = shape(64, 2, 128);
+  const RandomEncoder encoder(small);
+  compare(small, encoder.weights, unpadded({20}), 1, "forced");
+}
+
+TEST_P(CpuBackend, EveryShapeOfSequence) {
+  const EncoderShape small = shape(64, 2, 128);
+  const RandomEncoder encoder(small);
+  const std::vector<Sequences> groups = {
+      unpadded({1}),
+      unpadded({2}),
+      unpadded({15}),
+      unpadded({16}),
+      unpadded({17}),
+      unpadded({31, 32, 33}),
+      unpadded({63, 65}),
+      unpadded({255}),
+      unpadded({256}),
+      unpadded({257}),
+      unpadded({511, 1, 512}),
+      Sequences(70, {3, 3}),
+      Sequences(33, {17, 17}),
+      {{5, 40}, {40, 40}, {1, 40}},
+      {{100, 512}, {512, 512}},
+  };
+  for (const Sequences& group : groups) {
+    compare(small, encoder.weights, group, 2,
+            "first of " + std::to_string(group.size()) + ": " + std::to_string(group[0].rows));
+  }
+}
+
+TEST_P(CpuBackend, EveryShapeOfModel) {
+  const std::array<std::array<std::size_t, 3>, 8> shapes{{{32, 4, 48},      // heads of 8
+                                                          {40, 5, 72},      // no multiple of 16
+                                                          {16, 1, 16},      // one head
+                                                          {128, 1, 300},    // heads of 128
+                                                          {96, 2, 96},      // heads of 48
+                                                          {384, 12, 1536},  // imdb-minilm
+                                                          {768, 12, 3072},  // DistilBERT
+                                                          {1040, 13, 2100}}};
+  for (const auto& [hidden, heads, intermediate] : shapes) {
+    EncoderShape made = shape(hidden, heads, intermediate);
+    made.token_types = hidden == 384 ? 2 : 0;
+    const RandomEncoder encoder(made);
+    compare(made, encoder.weights, {{35, 35}, {1, 1}, {64, 64}, {18, 30}}, 2,
+            "H=" + std::to_string(hidden));
+  }
+}
+
+TEST_P(CpuBackend, EveryActivationAndNumberOfLabels) {
+  EncoderShape made = shape(64, 2, 128);
+  made.activation = ops::Activation::gelu_tanh;
+  made.head_activation = ops::Activation::tanh;
+  made.labels = 1;
+  compare(made, RandomEncoder(made).weights, unpadded({20, 9}), 1, "gelu_tanh");
+  made.activation = ops::Activation::relu;
+  made.labels = 37;
+  compare(made, RandomEncoder(made).weights, unpadded({20, 9}), 1, "relu");
+}
+
+TEST_P(CpuBackend, ThreadsAndOneLayer) {
+  EncoderShape made = shape(128, 4, 256);
+  made.layers = 1;
+  compare(made, RandomEncoder(made).weights, unpadded({300, 200, 100}), 3, "one layer");
+  made.layers = 4;
+  compare(made, RandomEncoder(made).weights, unpadded({300}), 5, "more threads than cores");
+}
+
+// Real checkpoints have a handful of channels that are far larger than all others in every row:
+// they eat the range of a row's 8-bit scale.
+TEST_P(CpuBackend, OutlierChannels) {
+  const EncoderShape made = shape(384, 6, 768);
+  const RandomEncoder encoder(made);
+  ops::EncoderWeights weights = encoder.weights;
+  std::vector<float> gamma(weights.embedding.norm.gamma.begin(),
+                           weights.embedding.norm.gamma.end());
+  for (const std::size_t channel : {3U, 77U, 140U, 201U, 255U, 383U}) gamma[channel] *= 40.0F;
+  weights.embedding.norm.gamma = gamma;
+  for (auto& layer : weights.layers) {
+    layer.attention_norm.gamma = gamma;
+    layer.ffn_norm.gamma = gamma;
+  }
+  // Attention looks at the outliers, too, so that it would be one-hot; a checkpoint's weights of
+  // those channels are small.
+  std::deque<std::vector<float>> damped;
+  const auto damp = [&](ops::LinearWeights& linear) {
+    auto& copy = damped.emplace_back(linear.weight.begin(), linear.weight.end());
+    for (const std::size_t channel : {3U, 77U, 140U, 201U, 255U, 383U}) {
+      for (std::size_t o = 0; o < linear.out; ++o) copy[o * linear.in + channel] *= 0.05F;
+    }
+    linear.weight = copy;
+  };
+  for (auto& layer : weights.layers) {
+    for (auto* linear : {&layer.query, &layer.key, &layer.value, &layer.up}) damp(*linear);
+  }
+  const RandomBatch batch(made, unpadded({50, 130}));
+  const ops::LaneLimits limits{batch.ids.size(), 2, 2};
+  Runner ours(make(), weights, limits);
+  Runner judge(ops::make_reference_backend(), weights, limits);
+  const auto a = run_all(*ours.backend, *ours.lane, made, batch.batch());
+  const auto b = run_all(*judge.backend, *judge.lane, made, batch.batch());
+  const char* key = GetParam() == Precision::fp32   ? "ops/fp32/relative_rms"
+                    : GetParam() == Precision::bf16 ? "ops/bf16/relative_rms"
+                                                    : "ops/int8/outliers_relative_rms";
+  for (std::size_t i = 0; i + 1 < b.size(); ++i) {
+    EXPECT_LE(testing::difference(a[i].values, b[i].values).relative_rms, limit(key)) << b[i].name;
+  }
+}
+
+// Padding is computed, but nothing of it reaches a real row.
+TEST_P(CpuBackend, PaddingChangesNothing) {
+  const EncoderShape made = shape(64, 2, 128);
+  const RandomEncoder encoder(made);
+  const RandomBatch padded(made, {{20, 90}, {90, 90}, {1, 90}});
+  RandomBatch packed(made, unpadded({20, 90, 1}));
+  packed.ids.clear();
+  for (std::size_t s = 0; s < 3; ++s) {
+    const auto begin = padded.ids.begin() + padded.cu_seqlens[s];
+    packed.ids.insert(packed.ids.end(), begin, begin + padded.valid_len[s]);
+  }
+  Runner a(make(), encoder.weights, {270, 3, 2});
+  Runner b(make(), encoder.weights, {270, 3, 2});
+  const auto with = run_all(*a.backend, *a.lane, made, padded.batch());
+  const auto without = run_all(*b.backend, *b.lane, made, packed.batch());
+  const auto d = testing::difference(with.back().values, without.back().values);
+  EXPECT_LE(d.abs_max, limits_for(GetParam(), a.backend->info().instruction_set).logit);
+}
+
+// A lane that has seen a large group must not leave anything behind for a small one.
+TEST_P(CpuBackend, GroupsDoNotTouchEachOther) {
+  const EncoderShape made = shape(64, 2, 128);
+  const RandomEncoder encoder(made);
+  const RandomBatch large(made, unpadded({300, 40, 77}), 5);
+  const RandomBatch small(made, unpadded({9}), 6);
+  const ops::LaneLimits limits{large.ids.size(), 3, 2};
+  Runner used(make(), encoder.weights, limits);
+  Runner fresh(make(), encoder.weights, limits);
+  run_all(*used.backend, *used.lane, made, large.batch());
+  const auto after = run_all(*used.backend, *used.lane, made, small.batch());
+  const auto first = run_all(*fresh.backend, *fresh.lane, made, small.batch());
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(after[i].values, first[i].values) << first[i].name;
+  }
+}
+
+TEST_P(CpuBackend, TellsItsMemoryBeforeItTakesIt) {
+  const EncoderShape made = shape(64, 2, 128);
+  const RandomEncoder encoder(made);
+  const auto backend = make();
+  const auto model = backend->pack(encoder.weights).value();
+  const ops::LaneLimits limits{1000, 20, 2};
+  const std::size_t told = backend->lane_bytes(*model, limits);
+  const auto lane = backend->make_lane(model, limits).value();
+  EXPECT_EQ(lane->activation_bytes(), told);
+  EXPECT_GT(told, 1000U * 64 * 4);
+  EXPECT_GT(model->weight_bytes(), 2U * 64 * 64);
+}
+
+TEST_P(CpuBackend, MemoryThatIsNotThereIsAnError) {
+  const EncoderShape made = shape(64, 2, 128);
+  const RandomEncoder encoder(made);
+  const auto backend = make();
+  const auto model = backend->pack(encoder.weights).value();
+  // 2^47 bytes are more than an address space has.
+  const auto lane = backend->make_lane(model, {std::size_t{1} << 40, 1, 1});
+  ASSERT_FALSE(lane);
+  EXPECT_EQ(lane.error().code, "ops/memory");
+}
+
+TEST_P(CpuBackend, RefusesModelsThatItCannotRun) {
+  const EncoderShape huge_heads = shape(264, 2, 64);  // heads of 132
+  const auto refused = make()->pack(RandomEncoder(huge_heads).weights);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "ops/unsupported");
+  EXPECT_THAT(refused.error().message, ::testing::HasSubstr("132"));
+
+  EncoderShape none = shape(64, 2, 128);
+  none.layers = 0;
+  const auto empty = make()->pack(RandomEncoder(none).weights);
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().code, "ops/unsupported");
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, CpuBackend,
+                         ::testing::Values(Precision::fp32, Precision::bf16, Precision::int8),
+                         [](const auto& of) { return std::string(to_string(of.param)); });
+
+TEST(CpuOptions, RefusesUnknownAndSecondInstructionSets) {
+  const auto unknown = ops::make_cpu_backend({Precision::fp32, "avx1024"});
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, "ops/instruction-set");
+  EXPECT_THAT(unknown.error().message, ::testing::HasSubstr("avx1024"));
+
+  ASSERT_TRUE(ops::make_cpu_backend({Precision::fp32, testing::forced_set()}));
+  const std::string mine = ops::cpu_instruction_set();
+  for (const std::string& set : ops::cpu_instruction_sets()) {
+    const auto again = ops::make_cpu_backend({Precision::fp32, set});
+    EXPECT_EQ(again.has_value(), set == mine) << set;
+    if (!again) {
+      EXPECT_EQ(again.error().code, "ops/instruction-set");
+    }
+  }
+}
+
+TEST(CpuOptions, RefusesPrecisionsThatWouldBeEmulated) {
+  const auto fp16 = ops::make_cpu_backend({Precision::fp16, testing::forced_set()});
+  ASSERT_FALSE(fp16);
+  EXPECT_EQ(fp16.error().code, "ops/unsupported");
+  EXPECT_THAT(ops::cpu_precisions(), ::testing::Contains(Precision::fp32));
+  const std::string set = ops::cpu_instruction_set();
+  const bool bf16 = set == "avx512_core_bf16" || set == "avx512_core_amx";
+  EXPECT_EQ(ops::make_cpu_backend({Precision::bf16, testing::forced_set()}).has_value(), bf16);
+}
+
+}  // namespace
+}  // namespace breakeven
