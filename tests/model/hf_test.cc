@@ -1,0 +1,45 @@
+// The reference against Hugging Face Transformers, layer by layer, on the committed goldens.
+#include <gmock/gmock.h>
+
+#include "base/limits.h"
+#include "hf_golden.h"
+
+namespace breakeven::model {
+namespace {
+
+class HuggingFace : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(HuggingFace, AgreesLayerByLayer) {
+  testing::expect_golden(
+      breakeven::testing::source_dir() / "tests" / "golden" / "model" / GetParam(),
+      limit("hf/layer_abs_max"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, HuggingFace,
+                         ::testing::Values("distilbert_gelu", "distilbert_relu_multi_label",
+                                           "bert_gelu_pairs", "bert_gelu_new_regression",
+                                           "bert_relu_one_layer"));
+
+// Each golden differs from the others where its name says so: nothing passes by being alike.
+TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
+  const auto plan_of = [](const char* name) {
+    const auto loaded =
+        load_checkpoint(breakeven::testing::source_dir() / "tests" / "golden" / "model" / name);
+    BREAKEVEN_CHECK(loaded.has_value(), "{}", loaded.error().message);
+    return loaded->plan;
+  };
+  EXPECT_EQ(plan_of("distilbert_gelu").activation, ops::Activation::gelu_erf);
+  EXPECT_EQ(plan_of("distilbert_gelu").head_activation, ops::Activation::relu);
+  EXPECT_EQ(plan_of("distilbert_relu_multi_label").activation, ops::Activation::relu);
+  EXPECT_EQ(plan_of("distilbert_relu_multi_label").problem, ProblemType::multi_label);
+  EXPECT_EQ(plan_of("distilbert_relu_multi_label").labels.size(), 5U);
+  EXPECT_EQ(plan_of("bert_gelu_pairs").token_types, 2U);
+  EXPECT_EQ(plan_of("bert_gelu_pairs").head_activation, ops::Activation::tanh);
+  EXPECT_EQ(plan_of("bert_gelu_pairs").norm_eps, 1e-7F);
+  EXPECT_EQ(plan_of("bert_gelu_new_regression").activation, ops::Activation::gelu_tanh);
+  EXPECT_EQ(plan_of("bert_gelu_new_regression").problem, ProblemType::regression);
+  EXPECT_EQ(plan_of("bert_relu_one_layer").layers, 1U);
+}
+
+}  // namespace
+}  // namespace breakeven::model

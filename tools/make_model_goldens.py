@@ -1,0 +1,114 @@
+"""Makes tiny random DistilBERT and BERT classifiers and writes down what Hugging Face Transformers computes with them.
+
+usage: make_model_goldens.py OUT_DIR [--seed N]      needs: torch, transformers, safetensors
+
+One folder a model: config.json, model.safetensors and golden.safetensors with
+  ids, token_types  [T] int32     the real tokens of all texts, one text behind the other
+  cu_seqlens        [B + 1] int32
+  hidden.0 .. L     [T, H] fp32   after the embeddings and after each layer, rows of real tokens
+  logits            [B, C] fp32
+Transformers runs them as one batch padded to the longest, with its mask, in fp32 and eager attention. With the default seed
+these are the files in tests/golden/model.
+"""
+import argparse
+import json
+import pathlib
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
+
+LENGTHS = (2, 7, 40, 19, 1)
+
+# name, architecture, activation, labels, problem type, dtype of the weights file, sizes (layers, H, N, F)
+MODELS = (
+    ("distilbert_gelu", "distilbert", "gelu", 2, "single_label_classification", torch.float32, (3, 32, 4, 64)),
+    ("distilbert_relu_multi_label", "distilbert", "relu", 5, "multi_label_classification", torch.float16, (2, 36, 3, 80)),
+    ("bert_gelu_pairs", "bert", "gelu", 3, "single_label_classification", torch.float16, (3, 32, 2, 64)),
+    ("bert_gelu_new_regression", "bert", "gelu_new", 1, "regression", torch.bfloat16, (2, 40, 5, 56)),
+    ("bert_relu_one_layer", "bert", "relu", 4, None, torch.float32, (1, 32, 4, 48)),
+)
+VOCABULARY, POSITIONS, TOKEN_TYPES = 120, 40, 2
+
+
+def make_model(architecture, activation, labels, problem, sizes):
+    layers, hidden, heads, intermediate = sizes
+    names = {i: f"LABEL {i}" for i in range(labels)}
+    common = dict(vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, id2label=names, label2id={n: i for i, n in names.items()},
+                  problem_type=problem, pad_token_id=0, attn_implementation="eager")
+    if architecture == "distilbert":
+        config = DistilBertConfig(n_layers=layers, dim=hidden, n_heads=heads, hidden_dim=intermediate, activation=activation, **common)
+        return DistilBertForSequenceClassification(config)
+    config = BertConfig(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads, intermediate_size=intermediate,
+                        hidden_act=activation, type_vocab_size=TOKEN_TYPES, layer_norm_eps=1e-7, **common)
+    return BertForSequenceClassification(config)
+
+
+@torch.no_grad()
+def randomise(model, generator):
+    """Weights at which softmax and activations are neither flat nor saturated (the library's own start is nearly linear)."""
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if "LayerNorm.weight" in name or "layer_norm.weight" in name:
+            parameter.copy_(1 + 0.2 * noise)
+        elif "embeddings" in name and parameter.ndim == 2:
+            parameter.copy_(0.8 * noise)
+        elif parameter.ndim == 2:
+            parameter.copy_(1.5 * noise / parameter.shape[1] ** 0.5)
+        else:
+            parameter.copy_(0.3 * noise)
+
+
+def make_batch(pairs, generator):
+    ids = torch.zeros(len(LENGTHS), max(LENGTHS), dtype=torch.long)
+    mask, types = torch.zeros_like(ids), torch.zeros_like(ids)
+    for b, length in enumerate(LENGTHS):
+        ids[b, :length] = torch.randint(1, VOCABULARY, (length,), generator=generator)
+        mask[b, :length] = 1
+        if pairs:
+            types[b, length // 2:length] = 1
+    return ids, mask, types
+
+
+@torch.no_grad()
+def write(folder, spec, generator):
+    _, architecture, activation, labels, problem, dtype, sizes = spec
+    model = make_model(architecture, activation, labels, problem, sizes).eval()
+    randomise(model, generator)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.to(dtype).save_pretrained(folder)
+    model = model.float()  # what is written is what is run
+    ids, mask, types = make_batch(architecture == "bert", generator)
+    inputs = dict(input_ids=ids, attention_mask=mask)
+    if architecture == "bert":
+        inputs["token_type_ids"] = types
+    output = model(**inputs, output_hidden_states=True)
+    real = mask.bool()
+    golden = {
+        "ids": ids[real].int(),
+        "token_types": types[real].int(),
+        "cu_seqlens": torch.tensor([0] + list(LENGTHS)).cumsum(0).int(),
+        "logits": output.logits.contiguous(),
+    }
+    for layer, hidden in enumerate(output.hidden_states):
+        golden[f"hidden.{layer}"] = hidden[real].contiguous()
+    assert len(output.hidden_states) == sizes[0] + 1
+    save_file(golden, folder / "golden.safetensors", metadata={"transformers": transformers.__version__, "torch": torch.__version__})
+    spread = output.logits.std().item() if labels > 1 else output.logits.abs().max().item()
+    print(json.dumps({"model": folder.name, "logit_spread": round(spread, 3)}))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--seed", type=int, default=20)
+    arguments = parser.parse_args()
+    torch.use_deterministic_algorithms(True)
+    generator = torch.Generator().manual_seed(arguments.seed)
+    for spec in MODELS:
+        write(arguments.out / spec[0], spec, generator)
+
+
+if __name__ == "__main__":
+    main()
