@@ -22,7 +22,7 @@ struct LoadedModel {
   std::string
       note;  // what a reader must know ("the real model is not in the cache: ..."); may be empty
   model::Checkpoint checkpoint;
-  text::Tokenizer tokenizer;
+  std::shared_ptr<const text::Tokenizer> tokenizer;
 };
 
 struct ModelChoice {
@@ -45,14 +45,13 @@ struct NativeOptions {
   bool reference = false;       // the plain fp32 loops, the judge of all others
 };
 
-// Bytes that make_native would take beyond the loaded model; told before they are taken.
-struct MemoryNeed {
-  std::size_t weight_bytes = 0, activation_bytes = 0;
-};
-
-// Errors: engine/device, engine/max-length (over the model's positions), engine/batch,
-// engine/memory, ops/unsupported.
-Result<std::unique_ptr<Classifier>> make_native(std::shared_ptr<const LoadedModel> model,
+// The classifier keeps the packed weights and the tokenizer, but not the model's fp32 weights: drop
+// `model` to free them. Classifiers of the same model, device, precision and instruction set that
+// live at the same time share their packed weights. Lanes (arenas and threads) are made by the
+// first batch of each mode, so that a cell's arena is sized for that cell; after that a pass
+// allocates nothing. Errors: engine/device, engine/max-length (over the model's positions),
+// engine/batch, engine/threads, engine/memory, ops/unsupported.
+Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const LoadedModel>& model,
                                                 const NativeOptions& options);
 
 // Precisions that the device can really run fast (no emulation), in the order fp32, bf16, fp16,

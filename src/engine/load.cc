@@ -1,0 +1,97 @@
+// Finds a model by what the user typed, loads it with its tokenizer, and checks that the two belong together.
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "engine/native.h"
+#include "hub/cache.h"
+#include "model/widen.h"
+
+namespace breakeven::engine {
+namespace {
+
+constexpr const char* kDefaultModel = "distilbert-base-uncased-finetuned-sst-2-english";
+// Any seed gives the same function; a fixed one gives the same bits everywhere.
+constexpr std::uint64_t kWideningSeed = 1;
+
+// The built-in model's folder: $BREAKEVEN_MODELS, beside an installed program, or the source tree it was built from.
+Result<std::string> builtin_folder() {
+  std::vector<std::filesystem::path> places;
+  if (const char* given = std::getenv("BREAKEVEN_MODELS"); given != nullptr && *given != '\0') {
+    places.emplace_back(given);
+  }
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  places.push_back(program.parent_path() / ".." / "share" / "breakeven" / "models");
+  places.emplace_back(BREAKEVEN_MODELS_DIR);
+  std::string looked;
+  for (const auto& place : places) {
+    const std::filesystem::path folder = place / "builtin";
+    if (std::filesystem::exists(folder / "config.json")) return folder.lexically_normal().string();
+    looked += (looked.empty() ? "" : ", ") + place.lexically_normal().string();
+  }
+  return fail("model/no-builtin", "the built-in model is missing; looked in " + looked,
+              "set BREAKEVEN_MODELS to the project's models folder");
+}
+
+Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name, const std::string& folder) {
+  BREAKEVEN_TRY(auto checkpoint, model::load_checkpoint(folder));
+  BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(folder));
+  return std::make_shared<LoadedModel>(
+      LoadedModel{name, folder, "", std::move(checkpoint),
+                  std::make_shared<const text::Tokenizer>(std::move(tokenizer))});
+}
+
+Result<std::shared_ptr<LoadedModel>> load_builtin(bool wide) {
+  BREAKEVEN_TRY(const std::string folder, builtin_folder());
+  BREAKEVEN_TRY(auto loaded, load_folder("builtin (6 x 128)", folder));
+  if (wide) {
+    BREAKEVEN_TRY(loaded->checkpoint,
+                  model::widen(loaded->checkpoint, model::WideShape{}, kWideningSeed));
+    loaded->name = "builtin (6 x 768)";
+  }
+  return loaded;
+}
+
+Result<std::shared_ptr<LoadedModel>> load_named(const std::string& name) {
+  if (std::filesystem::is_directory(name)) {
+    return load_folder(std::filesystem::path(name).lexically_normal().string(), name);
+  }
+  auto cached = hub::find_cached(name);
+  if (!cached) return propagate(std::move(cached));
+  return load_folder(name, *cached);
+}
+
+Result<std::shared_ptr<LoadedModel>> load_default() {
+  if (auto cached = hub::find_cached(kDefaultModel)) return load_folder(kDefaultModel, *cached);
+  BREAKEVEN_TRY(auto loaded, load_builtin(true));
+  loaded->note = fmt::format(
+      "model: the built-in stand-in, as wide as DistilBERT; `breakeven fetch {}` brings the real one",
+      kDefaultModel);
+  return loaded;
+}
+
+Result<void> check_vocabulary(const LoadedModel& loaded) {
+  const std::size_t ids = loaded.tokenizer->info().vocabulary;
+  const std::size_t rows = loaded.checkpoint.plan.vocabulary;
+  if (ids <= rows) return {};
+  return fail("model/vocabulary",
+              fmt::format("{}: the tokenizer has ids up to {}, the embedding only {} rows", loaded.folder,
+                          ids - 1, rows),
+              "the tokenizer belongs to another model; put the right tokenizer files into the folder");
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice) {
+  auto loaded = choice.model.empty()              ? load_default()
+                : choice.model == "builtin"        ? load_builtin(true)
+                : choice.model == "builtin-narrow" ? load_builtin(false)
+                                                   : load_named(choice.model);
+  if (!loaded) return propagate(std::move(loaded));
+  BREAKEVEN_TRY_VOID(check_vocabulary(**loaded));
+  return std::shared_ptr<const LoadedModel>(*std::move(loaded));
+}
+
+}  // namespace breakeven::engine

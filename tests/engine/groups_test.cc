@@ -1,0 +1,87 @@
+// How a batch is cut into groups: pure index work.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <random>
+
+#include "engine/decode.h"
+#include "engine/groups.h"
+
+namespace breakeven::engine {
+namespace {
+
+TEST(Groups, EverySequenceIsInExactlyOneGroupAndNoGroupIsOverItsBudget) {
+  std::mt19937 random(1);
+  GroupPlanner planner;
+  Groups groups;
+  for (int round = 0; round < 500; ++round) {
+    std::vector<std::uint32_t> lengths(1 + random() % 70);
+    for (auto& length : lengths) length = 1 + random() % 512;
+    const std::size_t budget = 1 + random() % 3000;
+    const std::size_t wanted = 1 + random() % 8;
+    planner.plan(lengths, budget, wanted, groups);
+
+    std::vector<int> seen(lengths.size(), 0);
+    ASSERT_EQ(groups.first.size(), groups.count() + 1);
+    ASSERT_EQ(groups.first.back(), lengths.size());
+    for (std::size_t group = 0; group < groups.count(); ++group) {
+      EXPECT_FALSE(groups.members(group).empty());
+      std::size_t rows = 0;
+      for (const std::uint32_t sequence : groups.members(group)) {
+        ++seen[sequence];
+        rows += lengths[sequence];
+      }
+      EXPECT_EQ(rows, groups.rows[group]);
+      EXPECT_TRUE(rows <= budget || groups.members(group).size() == 1) << rows << " over " << budget;
+    }
+    EXPECT_THAT(seen, ::testing::Each(1));
+    EXPECT_GE(groups.count(), std::min(wanted, lengths.size()));
+  }
+}
+
+TEST(Groups, TwoWorkersGetNearlyTheSameWork) {
+  std::mt19937 random(2);
+  GroupPlanner planner;
+  Groups groups;
+  for (int round = 0; round < 100; ++round) {
+    std::vector<std::uint32_t> lengths(32);
+    for (auto& length : lengths) length = 30 + random() % 480;
+    planner.plan(lengths, 100000, 2, groups);
+    ASSERT_EQ(groups.count(), 2U);
+    const double total = std::accumulate(lengths.begin(), lengths.end(), 0.0);
+    EXPECT_NEAR(groups.rows[0], total / 2, 0.03 * total);
+  }
+}
+
+TEST(Groups, ASequenceOverTheBudgetStandsAlone) {
+  GroupPlanner planner;
+  Groups groups;
+  planner.plan(std::vector<std::uint32_t>{600, 10, 10}, 100, 1, groups);
+  ASSERT_EQ(groups.count(), 3U);  // never more groups than sequences
+  for (std::size_t group = 0; group < groups.count(); ++group) {
+    const auto members = groups.members(group);
+    if (std::ranges::find(members, 0U) != members.end()) EXPECT_EQ(members.size(), 1U);
+  }
+}
+
+TEST(Decode, EveryProblemTypeHasItsOwnScore) {
+  const std::vector<float> logits = {1.0F, 3.0F, -1.0F};
+  const Decoded single = decode(logits, ProblemType::single_label);
+  EXPECT_EQ(single.label, 1U);
+  EXPECT_NEAR(single.score, 0.866813, 1e-5);  // e^3 / (e^1 + e^3 + e^-1)
+  const Decoded multi = decode(logits, ProblemType::multi_label);
+  EXPECT_EQ(multi.label, 1U);
+  EXPECT_NEAR(multi.score, 0.952574, 1e-5);  // 1 / (1 + e^-3)
+  const Decoded value = decode(std::vector<float>{-7.5F}, ProblemType::regression);
+  EXPECT_EQ(value.label, 0U);
+  EXPECT_EQ(value.score, -7.5F);
+}
+
+TEST(Decode, HugeLogitsDoNotOverflow) {
+  EXPECT_FLOAT_EQ(decode(std::vector<float>{1e30F, -1e30F}, ProblemType::single_label).score, 1.0F);
+  EXPECT_FLOAT_EQ(decode(std::vector<float>{-1e30F}, ProblemType::multi_label).score, 0.0F);
+}
+
+}  // namespace
+}  // namespace breakeven::engine
