@@ -1,4 +1,5 @@
-// Finds a model by what the user typed, loads it with its tokenizer, and checks that the two belong together.
+// Finds a model by what the user typed, loads it with its tokenizer, and checks that the two belong
+// together.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -15,7 +16,8 @@ constexpr const char* kDefaultModel = "distilbert-base-uncased-finetuned-sst-2-e
 // Any seed gives the same function; a fixed one gives the same bits everywhere.
 constexpr std::uint64_t kWideningSeed = 1;
 
-// The built-in model's folder: $BREAKEVEN_MODELS, beside an installed program, or the source tree it was built from.
+// The built-in model's folder: $BREAKEVEN_MODELS, beside an installed program, or the source tree
+// it was built from.
 Result<std::string> builtin_folder() {
   std::vector<std::filesystem::path> places;
   if (const char* given = std::getenv("BREAKEVEN_MODELS"); given != nullptr && *given != '\0') {
@@ -35,7 +37,8 @@ Result<std::string> builtin_folder() {
               "set BREAKEVEN_MODELS to the project's models folder");
 }
 
-Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name, const std::string& folder) {
+Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name,
+                                                 const std::string& folder) {
   BREAKEVEN_TRY(auto checkpoint, model::load_checkpoint(folder));
   BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(folder));
   return std::make_shared<LoadedModel>(
@@ -67,7 +70,8 @@ Result<std::shared_ptr<LoadedModel>> load_default() {
   if (auto cached = hub::find_cached(kDefaultModel)) return load_folder(kDefaultModel, *cached);
   BREAKEVEN_TRY(auto loaded, load_builtin(true));
   loaded->note = fmt::format(
-      "model: the built-in stand-in, as wide as DistilBERT; `breakeven fetch {}` brings the real one",
+      "model: the built-in stand-in, as wide as DistilBERT; `breakeven fetch {}` brings the real "
+      "one",
       kDefaultModel);
   return loaded;
 }
@@ -76,16 +80,17 @@ Result<void> check_vocabulary(const LoadedModel& loaded) {
   const std::size_t ids = loaded.tokenizer->info().vocabulary;
   const std::size_t rows = loaded.checkpoint.plan.vocabulary;
   if (ids <= rows) return {};
-  return fail("model/vocabulary",
-              fmt::format("{}: the tokenizer has ids up to {}, the embedding only {} rows", loaded.folder,
-                          ids - 1, rows),
-              "the tokenizer belongs to another model; put the right tokenizer files into the folder");
+  return fail(
+      "model/vocabulary",
+      fmt::format("{}: the tokenizer has ids up to {}, the embedding only {} rows", loaded.folder,
+                  ids - 1, rows),
+      "the tokenizer belongs to another model; put the right tokenizer files into the folder");
 }
 
 }  // namespace
 
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice) {
-  auto loaded = choice.model.empty()              ? load_default()
+  auto loaded = choice.model.empty()               ? load_default()
                 : choice.model == "builtin"        ? load_builtin(true)
                 : choice.model == "builtin-narrow" ? load_builtin(false)
                                                    : load_named(choice.model);

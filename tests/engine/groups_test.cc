@@ -1,4 +1,6 @@
 // How a batch is cut into groups: pure index work.
+#include "engine/groups.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +8,6 @@
 #include <random>
 
 #include "engine/decode.h"
-#include "engine/groups.h"
 
 namespace breakeven::engine {
 namespace {
@@ -33,7 +34,8 @@ TEST(Groups, EverySequenceIsInExactlyOneGroupAndNoGroupIsOverItsBudget) {
         rows += lengths[sequence];
       }
       EXPECT_EQ(rows, groups.rows[group]);
-      EXPECT_TRUE(rows <= budget || groups.members(group).size() == 1) << rows << " over " << budget;
+      EXPECT_TRUE(rows <= budget || groups.members(group).size() == 1)
+          << rows << " over " << budget;
     }
     EXPECT_THAT(seen, ::testing::Each(1));
     EXPECT_GE(groups.count(), std::min(wanted, lengths.size()));

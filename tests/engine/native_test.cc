@@ -1,0 +1,218 @@
+// The native classifier on the built-in model: every way through the engine gives the same answers.
+#include "engine/native.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <new>
+#include <random>
+
+#include "base/limits.h"
+#include "testing/paths.h"
+
+// Counts every allocation of this program, so that a test can show that a warm pass makes none.
+namespace {
+std::atomic<std::size_t> allocations{0};
+}
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+namespace breakeven::engine {
+namespace {
+
+std::shared_ptr<const LoadedModel> narrow() {
+  static const std::shared_ptr<const LoadedModel> model = *load_model({.model = "builtin-narrow"});
+  return model;
+}
+
+// Texts of very different lengths, some over any limit, one empty.
+std::vector<std::string> texts_of(std::size_t count, unsigned seed) {
+  static const std::vector<std::string> words = {
+      "a",    "great", "film", "terrible",    "plot", "the",  "actors",
+      "were", "not",   "bad",  "unwatchable", "!",    "10/10"};
+  std::mt19937 random(seed);
+  std::vector<std::string> texts(count);
+  for (std::size_t i = 1; i < count; ++i) {
+    const std::size_t length = random() % (i % 7 == 0 ? 700 : 60);
+    for (std::size_t word = 0; word < length; ++word)
+      texts[i] += words[random() % words.size()] + " ";
+  }
+  return texts;
+}
+
+std::vector<std::string_view> views(const std::vector<std::string>& texts) {
+  return {texts.begin(), texts.end()};
+}
+
+std::unique_ptr<Classifier> make(NativeOptions options) {
+  auto classifier = make_native(narrow(), options);
+  EXPECT_TRUE(classifier.has_value()) << (classifier ? "" : classifier.error().to_string());
+  return *std::move(classifier);
+}
+
+float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  float largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+// What the reference says of each text alone.
+std::vector<float> judged_one_by_one(const std::vector<std::string_view>& texts,
+                                     std::size_t max_length) {
+  const auto judge = make({.max_length = max_length, .reference = true});
+  std::vector<float> logits;
+  BatchResult out;
+  for (const std::string_view text : texts) {
+    EXPECT_TRUE(judge->run_batch(std::span(&text, 1), out).has_value());
+    logits.insert(logits.end(), out.logits.begin(), out.logits.end());
+  }
+  return logits;
+}
+
+TEST(Native, EveryBatchSizeThreadCountAndPaddingAgreesWithTheReferenceOnSingleTexts) {
+  const auto owned = texts_of(40, 3);
+  const auto texts = views(owned);
+  constexpr std::size_t kMaxLength = 128;
+  const std::vector<float> judge = judged_one_by_one(texts, kMaxLength);
+  for (const unsigned threads : {1U, 2U, 3U}) {
+    for (const std::size_t batch : {1, 3, 40}) {
+      for (const Padding padding : {Padding::none, Padding::longest, Padding::max_length}) {
+        const auto classifier = make(
+            {.threads = threads, .max_length = kMaxLength, .max_batch = batch, .padding = padding});
+        std::vector<float> serial;
+        std::size_t computed = 0;
+        BatchResult out;
+        for (std::size_t first = 0; first < texts.size(); first += batch) {
+          const auto some = std::span(texts).subspan(first, std::min(batch, texts.size() - first));
+          ASSERT_TRUE(classifier->run_batch(some, out).has_value());
+          serial.insert(serial.end(), out.logits.begin(), out.logits.end());
+          computed += out.computed_tokens;
+        }
+        EXPECT_LE(largest_difference(serial, judge), limit("model/fp32/logit_abs_max"))
+            << "threads " << threads << " batch " << batch << " padding " << to_string(padding);
+        StreamResult stream;
+        ASSERT_TRUE(classifier->run_stream(texts, batch, stream).has_value());
+        EXPECT_LE(largest_difference(stream.logits, judge), limit("model/fp32/logit_abs_max"));
+        EXPECT_EQ(stream.computed_tokens, computed);
+        EXPECT_EQ(stream.batches_in_flight, threads);
+        if (padding == Padding::max_length) EXPECT_EQ(computed, texts.size() * kMaxLength);
+        if (batch == 40) {
+          EXPECT_EQ(out.labels, stream.labels);
+          EXPECT_EQ(out.tokens, stream.tokens);
+          EXPECT_EQ(out.tokens[0], 2U);  // the empty text: [CLS] [SEP]
+          EXPECT_THAT(out.tokens, ::testing::Each(::testing::Le(kMaxLength)));
+        }
+      }
+    }
+  }
+}
+
+TEST(Native, StagesAddUpToTheBatch) {
+  const auto owned = texts_of(8, 4);
+  const auto texts = views(owned);
+  const auto classifier = make({.threads = 2, .max_batch = 8});
+  BatchResult out;
+  ASSERT_TRUE(classifier->run_batch(texts, out).has_value());
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_TRUE(classifier->run_batch(texts, out).has_value());
+  const double total =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_GT(out.stages.tokenize, 0);
+  EXPECT_GT(out.stages.compute, 0);
+  EXPECT_LE(out.stages.sum(), total);
+}
+
+TEST(Native, AWarmPassAllocatesNothing) {
+  const auto owned = texts_of(24, 5);
+  const auto texts = views(owned);
+  for (const ops::Precision precision : native_precisions("cpu")) {
+    const auto classifier = make({.precision = precision, .threads = 2, .max_batch = 24});
+    BatchResult out;
+    StreamResult stream;
+    for (int warm = 0; warm < 2; ++warm) {
+      ASSERT_TRUE(classifier->run_batch(texts, out).has_value());
+      ASSERT_TRUE(classifier->run_batch(std::span(texts).first(1), out).has_value());
+      ASSERT_TRUE(classifier->run_stream(texts, 8, stream).has_value());
+    }
+    const std::size_t before = allocations;
+    ASSERT_TRUE(classifier->run_batch(std::span(texts).first(1), out).has_value());
+    ASSERT_TRUE(classifier->run_batch(texts, out).has_value());
+    EXPECT_EQ(allocations - before, 0U) << ops::to_string(precision);
+  }
+}
+
+TEST(Native, ClassifiersOfOnePrecisionShareTheirPackedWeights) {
+  const auto first = make({.max_batch = 1});
+  const std::size_t before = allocations;
+  const auto second = make({.max_batch = 32});
+  // Packing allocates at least one block a matrix; finding the packed weights does not.
+  EXPECT_LT(allocations - before, 40U);
+  EXPECT_EQ(first->info().weight_bytes, second->info().weight_bytes);
+}
+
+TEST(Native, InfoSaysWhatRuns) {
+  const auto classifier = make({.threads = 2, .max_length = 64, .max_batch = 4});
+  const ClassifierInfo info = classifier->info();
+  EXPECT_EQ(info.device, "cpu");
+  EXPECT_EQ(info.precision, "fp32");
+  EXPECT_EQ(info.threads, 2U);
+  EXPECT_THAT(info.labels, ::testing::ElementsAre("NEGATIVE", "POSITIVE"));
+  EXPECT_FALSE(info.instruction_set.empty());
+  EXPECT_GT(info.weight_bytes, 1000000U);
+}
+
+std::string code_of(const NativeOptions& options) {
+  const auto classifier = make_native(narrow(), options);
+  return classifier ? "none" : classifier.error().code;
+}
+
+TEST(Native, OptionsThatCannotRunAreRefusedByName) {
+  EXPECT_EQ(code_of({.device = "cuda:0"}), "engine/device");
+  EXPECT_EQ(code_of({.threads = 0}), "engine/threads");
+  EXPECT_EQ(code_of({.max_length = 513}), "engine/max-length");
+  EXPECT_EQ(code_of({.max_length = 1}), "engine/max-length");
+  EXPECT_EQ(code_of({.max_batch = 0}), "engine/batch");
+}
+
+TEST(Load, ATokenizerOfAnotherModelIsRefused) {
+  const testing::TempDir folder;
+  const auto builtin = testing::source_dir() / "models" / "builtin";
+  for (const char* file :
+       {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"}) {
+    std::filesystem::copy(builtin / file, folder / file);
+  }
+  std::ofstream(folder / "vocab.txt", std::ios::app) << "onewordtoomany\n";
+  const auto loaded = load_model({.model = folder.path().string()});
+  ASSERT_FALSE(loaded.has_value());
+  EXPECT_EQ(loaded.error().code, "model/vocabulary");
+  EXPECT_THAT(loaded.error().message, ::testing::HasSubstr("30522"));
+}
+
+TEST(Load, WithoutTheRealModelTheBuiltInOneIsTakenAndSaid) {
+  const testing::TempDir empty;
+  ::setenv("HF_HUB_CACHE", empty.path().c_str(), 1);
+  const auto loaded = load_model({});
+  ::unsetenv("HF_HUB_CACHE");
+  ASSERT_TRUE(loaded.has_value());
+  EXPECT_EQ((*loaded)->name, "builtin (6 x 768)");
+  EXPECT_THAT((*loaded)->note, ::testing::HasSubstr("breakeven fetch distilbert-base-uncased"));
+  EXPECT_EQ((*loaded)->checkpoint.plan.hidden, 768U);
+}
+
+}  // namespace
+}  // namespace breakeven::engine
