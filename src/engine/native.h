@@ -41,8 +41,8 @@ struct NativeOptions {
   std::size_t max_length = 512;
   std::size_t max_batch = 1;
   Padding padding = Padding::none;
-  std::string instruction_set;  // force one ("avx2", "avx512_core" ...); "" = the best here
-  bool reference = false;       // the plain fp32 loops, the judge of all others
+  std::string instruction_set{};  // force one ("avx2", "avx512_core" ...); "" = the best here
+  bool reference = false;         // the plain fp32 loops, the judge of all others
 };
 
 // The classifier keeps the packed weights and the tokenizer, but not the model's fp32 weights: drop

@@ -18,7 +18,7 @@ TEST(Groups, EverySequenceIsInExactlyOneGroupAndNoGroupIsOverItsBudget) {
   Groups groups;
   for (int round = 0; round < 500; ++round) {
     std::vector<std::uint32_t> lengths(1 + random() % 70);
-    for (auto& length : lengths) length = 1 + random() % 512;
+    for (auto& length : lengths) length = static_cast<std::uint32_t>(1 + random() % 512);
     const std::size_t budget = 1 + random() % 3000;
     const std::size_t wanted = 1 + random() % 8;
     planner.plan(lengths, budget, wanted, groups);
@@ -48,11 +48,11 @@ TEST(Groups, TwoWorkersGetNearlyTheSameWork) {
   Groups groups;
   for (int round = 0; round < 100; ++round) {
     std::vector<std::uint32_t> lengths(32);
-    for (auto& length : lengths) length = 30 + random() % 480;
+    for (auto& length : lengths) length = static_cast<std::uint32_t>(30 + random() % 480);
     planner.plan(lengths, 100000, 2, groups);
     ASSERT_EQ(groups.count(), 2U);
     const double total = std::accumulate(lengths.begin(), lengths.end(), 0.0);
-    EXPECT_NEAR(groups.rows[0], total / 2, 0.03 * total);
+    EXPECT_NEAR(double(groups.rows[0]), total / 2, 0.03 * total);
   }
 }
 
@@ -63,7 +63,9 @@ TEST(Groups, ASequenceOverTheBudgetStandsAlone) {
   ASSERT_EQ(groups.count(), 3U);  // never more groups than sequences
   for (std::size_t group = 0; group < groups.count(); ++group) {
     const auto members = groups.members(group);
-    if (std::ranges::find(members, 0U) != members.end()) EXPECT_EQ(members.size(), 1U);
+    if (std::ranges::find(members, 0U) != members.end()) {
+      EXPECT_EQ(members.size(), 1U);
+    }
   }
 }
 
