@@ -14,7 +14,7 @@
 namespace breakeven::data {
 namespace {
 
-constexpr std::size_t kReadBytes = std::size_t{1} << 18;
+constexpr std::size_t kMaxReadBytes = std::size_t{1} << 18;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 std::string reason(int error_number) {
@@ -95,8 +95,9 @@ Result<bool> LineReader::fill() {
     end_ -= begin_;
     begin_ = 0;
   }
-  if (buffer_.size() - end_ < kReadBytes) buffer_.resize(std::max(end_ * 2, end_ + kReadBytes));
-  BREAKEVEN_TRY(const std::size_t got, bytes_->read(buffer_.data() + end_, kReadBytes));
+  if (buffer_.size() - end_ < read_bytes_) buffer_.resize(std::max(end_ * 2, end_ + read_bytes_));
+  BREAKEVEN_TRY(const std::size_t got, bytes_->read(buffer_.data() + end_, read_bytes_));
+  read_bytes_ = std::min(read_bytes_ * 2, kMaxReadBytes);
   end_ += got;
   return got > 0;
 }

@@ -55,8 +55,9 @@ class LineReader {
   std::unique_ptr<ByteStream> bytes_;
   std::size_t max_line_bytes_;
   std::string buffer_;
-  std::size_t begin_ = 0;  // first byte not yet handed out
-  std::size_t end_ = 0;    // behind the last byte read
+  std::size_t read_bytes_ = 4096;  // of the next read; grows, since most files are large
+  std::size_t begin_ = 0;          // first byte not yet handed out
+  std::size_t end_ = 0;            // behind the last byte read
   std::size_t line_ = 0;
   bool started_ = false;
 };
