@@ -32,6 +32,7 @@ class CpuBackend final : public Backend {
                        const Narrow& in, const Linear& linear) const;
   void project_qkv(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk) const;
   void attend(CpuLane& lane, unsigned member, const AttentionUnit& unit) const;
+  void attend_on_tiles(CpuLane& lane, unsigned member, const AttentionUnit& unit) const;
   void project_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
                      const Rows& x, const void* ctx) const;
   void ffn_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,

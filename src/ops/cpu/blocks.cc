@@ -120,8 +120,27 @@ void CpuBackend::attend(CpuLane& lane, unsigned member, const AttentionUnit& uni
   } else {
     task.ctx_f32 = static_cast<float*>(lane.ctx) + at;
   }
-  task.scratch = lane.scratch[member].attention;
+  task.scratch = static_cast<float*>(lane.scratch[member].attention);
   kernels_.attention(task);
+}
+
+void CpuBackend::attend_on_tiles(CpuLane& lane, unsigned member, const AttentionUnit& unit) const {
+  const ModelShape& shape = lane.model().shape();
+  const std::size_t at = lane.first_row(unit.sequence) * shape.hidden_padded +
+                         static_cast<std::size_t>(unit.head) * shape.head_size;
+  TileAttentionTask task;
+  task.stride = shape.hidden_padded;
+  task.query_begin = unit.query_begin;
+  task.query_end = unit.query_end;
+  task.keys = static_cast<std::size_t>(lane.valid_len[unit.sequence]);
+  task.head_size = shape.head_size;
+  task.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_size));
+  task.q = static_cast<const Bf16*>(lane.query) + at;
+  task.k = static_cast<const Bf16*>(lane.key) + at;
+  task.v = static_cast<const Bf16*>(lane.value) + at;
+  task.ctx = static_cast<Bf16*>(lane.ctx) + at;
+  task.scratch = static_cast<std::byte*>(lane.scratch[member].attention);
+  tile_attention(task);
 }
 
 void CpuBackend::attention(Lane& lane, std::size_t layer) {
@@ -132,8 +151,13 @@ void CpuBackend::attention(Lane& lane, std::size_t layer) {
   l.parallel(l.chunks.size(), [&](unsigned member, std::size_t index) {
     project_qkv(l, weights, member, l.chunks[index]);
   });
-  l.parallel(l.units.size(),
-             [&](unsigned member, std::size_t index) { attend(l, member, l.units[index]); });
+  l.parallel(l.units.size(), [&](unsigned member, std::size_t index) {
+    if (formats_.bf16_attention) {
+      attend_on_tiles(l, member, l.units[index]);
+    } else {
+      attend(l, member, l.units[index]);
+    }
+  });
 }
 
 void CpuBackend::project_chunk(CpuLane& lane, const Layer& layer, unsigned member,

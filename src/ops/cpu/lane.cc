@@ -38,7 +38,7 @@ Callers::Callers(const Gemms& gemms)
 
 CpuLane::CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits)
     : model_(std::move(model)), limits_(limits), team_(limits.threads, set_one_openmp_thread) {
-  release_tiles = has_amx(model_->formats().set);
+  uses_tiles = has_amx(model_->formats().set);
 }
 
 void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
@@ -68,7 +68,10 @@ void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
   }
   s.gemm = arena.take<std::byte>(gemm);
   const std::size_t longest = std::min(limits_.rows, shape.positions);
-  s.attention = arena.take<float>(attention_scratch_floats(longest, shape.head_size));
+  s.attention = formats.bf16_attention
+                    ? static_cast<void*>(arena.take<std::byte>(
+                          tile_attention_scratch_bytes(longest, shape.head_size)))
+                    : arena.take<float>(attention_scratch_floats(longest, shape.head_size));
 }
 
 void CpuLane::lay_out(Arena& arena) {
@@ -204,11 +207,6 @@ void CpuLane::upload(const Batch& batch) {
   plan_chunks(rows_, chunks);
   plan_chunks(sequences_, cls_chunks);
   plan_units();
-}
-
-void CpuLane::leave_tiles() {
-  // A thread that sleeps with live tiles makes every context switch save 8 KiB more.
-  __asm__ volatile("tilerelease" ::: "memory");
 }
 
 }  // namespace breakeven::ops::cpu

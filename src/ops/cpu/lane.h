@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/thread_team.h"
+#include "ops/cpu/attention_amx.h"
 #include "ops/cpu/packed_model.h"
 
 namespace breakeven::ops::cpu {
@@ -49,7 +50,7 @@ struct Scratch {
   std::int32_t* narrow_zero = nullptr;
   float* row = nullptr;       // one row
   std::byte* gemm = nullptr;  // oneDNN's own
-  float* attention = nullptr;
+  void* attention = nullptr;
 };
 
 struct Callers {
@@ -80,7 +81,7 @@ class CpuLane final : public Lane {
            i = next_.fetch_add(1, std::memory_order_relaxed)) {
         work(member, i);
       }
-      if (release_tiles) leave_tiles();
+      if (uses_tiles) release_tiles();
     };
     team_.run(std::cref(loop));  // a reference: std::function need not allocate
   }
@@ -103,7 +104,7 @@ class CpuLane final : public Lane {
   std::int32_t* valid_len = nullptr;
   std::vector<Chunk> chunks, cls_chunks;
   std::vector<AttentionUnit> units;
-  bool release_tiles = false;
+  bool uses_tiles = false;
 
   // Activations. q, k, v and the contexts are fp32 or bf16 as the model's Formats say.
   Rows x, x_cls;
@@ -129,7 +130,6 @@ class CpuLane final : public Lane {
   void lay_out_scratch(Arena& arena, Scratch& s) const;
   void plan_chunks(std::size_t rows, std::vector<Chunk>& out) const;
   void plan_units();
-  static void leave_tiles();
 
   std::shared_ptr<const CpuModel> model_;
   LaneLimits limits_;

@@ -46,7 +46,7 @@ Formats formats_for(Precision precision, InstructionSet set) {
   if (precision == Precision::int8) formats.gemm_in = Narrow::Format::u8;
   // oneDNN's bf16 layout of a narrower matrix changes with the number of rows.
   if (precision == Precision::bf16) formats.width_step = 64;
-  formats.bf16_attention = false;
+  formats.bf16_attention = precision != Precision::fp32 && has_amx(set);
   formats.bf16_context = formats.bf16_attention || precision == Precision::bf16;
   // Without VNNI two u8 x s8 products are added in 16 bits: 2 * 255 * 64 just fits.
   formats.weight_limit = has_vnni(set) ? 127 : 63;

@@ -1,0 +1,324 @@
+#include "ops/cpu/attention_amx.h"
+
+#include <immintrin.h>
+
+// Everything below is compiled for AMX; nothing of the standard library may be instantiated here,
+// because a copy of it with these instructions could be the one that the linker keeps.
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")
+
+namespace breakeven::ops::cpu {
+namespace {
+
+// A tile has 16 rows of 64 bytes: 16 floats, or 16 pairs of bf16.
+constexpr std::size_t kTile = 16;
+constexpr std::size_t kPairs = 32;  // bf16 in a row of a tile
+constexpr std::size_t kTileBytes = 1024;
+constexpr std::size_t kQueries = 2 * kTile;  // rows handled at once
+constexpr float kMasked = -1.0e30F;
+
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+// Own assembler because GCC 12's intrinsics tell the optimiser too little about the memory that
+// they read, and stores before them can be moved behind them.
+inline __attribute__((always_inline)) void load_config(const TileConfig& config) {
+  __asm__ volatile("ldtilecfg %0" ::"m"(config) : "memory");
+}
+template <int kRegister>
+inline __attribute__((always_inline)) void load_tile(const void* from, std::size_t stride) {
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(kRegister)
+                   : "memory");
+}
+template <int kRegister>
+inline __attribute__((always_inline)) void store_tile(void* to, std::size_t stride) {
+  __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(kRegister)
+                   : "memory");
+}
+template <int kRegister>
+inline __attribute__((always_inline)) void zero_tile() {
+  __asm__ volatile("tilezero %%tmm%c0" ::"i"(kRegister));
+}
+template <int kSum, int kA, int kB>
+inline __attribute__((always_inline)) void multiply_tiles() {
+  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSum), "i"(kA), "i"(kB));
+}
+
+constexpr std::size_t round_up(std::size_t n, std::size_t step) {
+  return (n + step - 1) / step * step;
+}
+
+// Where things lie in the scratch memory of a task.
+struct Room {
+  std::size_t keys;     // padded to 32
+  std::size_t depth;    // head size padded to 32
+  Bf16* packed_keys;    // [keys / 16][depth / 32] tiles: pairs of depth by keys
+  Bf16* packed_values;  // [keys / 32][depth / 16] tiles: pairs of keys by depth
+  float* scores;        // [32, keys]
+  Bf16* shares;         // [32, keys]
+  float* context;       // [32, depth]
+
+  Room(std::size_t key_count, std::size_t head_size, std::byte* memory)
+      : keys(round_up(key_count, kPairs)), depth(round_up(head_size, kPairs)) {
+    packed_keys = reinterpret_cast<Bf16*>(memory);
+    packed_values = packed_keys + keys * depth;
+    scores = reinterpret_cast<float*>(packed_values + keys * depth);
+    shares = reinterpret_cast<Bf16*>(scores + kQueries * keys);
+    context = reinterpret_cast<float*>(shares + kQueries * keys);
+  }
+};
+
+// Rows become columns: to[c] holds dword c of every row.
+inline void transpose(const __m512i (&rows)[16], Bf16* to) {
+  __m512i a[16];
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+    a[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+  __m512i b[16];
+  for (int i = 0; i < 16; i += 4) {
+    b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+    b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+    b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+    b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512i even_low = _mm512_shuffle_i32x4(b[i], b[i + 4], 0x88);
+    const __m512i odd_low = _mm512_shuffle_i32x4(b[i], b[i + 4], 0xDD);
+    const __m512i even_high = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0x88);
+    const __m512i odd_high = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0xDD);
+    _mm512_store_si512(to + i * 32, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
+    _mm512_store_si512(to + (i + 8) * 32, _mm512_shuffle_i32x4(even_low, even_high, 0xDD));
+    _mm512_store_si512(to + (i + 4) * 32, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
+    _mm512_store_si512(to + (i + 12) * 32, _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD));
+  }
+}
+
+// The columns of a head from `first` on, at most 32 of them.
+inline __mmask32 columns_left(std::size_t head_size, std::size_t first) {
+  const std::size_t left = head_size - first;
+  return left >= kPairs ? 0xFFFFFFFFU : (1U << left) - 1;
+}
+
+void pack_keys(const TileAttentionTask& task, const Room& room) {
+  Bf16* to = room.packed_keys;
+  for (std::size_t key = 0; key < room.keys; key += kTile) {
+    for (std::size_t d = 0; d < room.depth; d += kPairs, to += kTileBytes / sizeof(Bf16)) {
+      const __mmask32 mask = columns_left(task.head_size, d);
+      __m512i rows[16];
+      for (std::size_t r = 0; r < kTile; ++r) {
+        const bool real = key + r < task.keys;
+        rows[r] = _mm512_maskz_loadu_epi16(real ? mask : 0,
+                                           task.k + (real ? key + r : 0) * task.stride + d);
+      }
+      transpose(rows, to);
+    }
+  }
+}
+
+void pack_values(const TileAttentionTask& task, const Room& room) {
+  // Words of two rows in turn: the first 16 columns, then the second 16.
+  alignas(64) std::uint16_t first[32];
+  alignas(64) std::uint16_t second[32];
+  for (std::uint16_t i = 0; i < 16; ++i) {
+    first[2 * i] = i;
+    first[2 * i + 1] = static_cast<std::uint16_t>(32 + i);
+    second[2 * i] = static_cast<std::uint16_t>(16 + i);
+    second[2 * i + 1] = static_cast<std::uint16_t>(48 + i);
+  }
+  const __m512i low = _mm512_load_si512(first);
+  const __m512i high = _mm512_load_si512(second);
+  constexpr std::size_t kTileWords = kTileBytes / sizeof(Bf16);
+  for (std::size_t key = 0; key < room.keys; key += 2) {
+    Bf16* row = room.packed_values + key / kPairs * (room.depth / kTile) * kTileWords +
+                key % kPairs / 2 * kPairs;
+    for (std::size_t d = 0; d < room.depth; d += kPairs) {
+      const __mmask32 mask = columns_left(task.head_size, d);
+      const bool even = key < task.keys;
+      const bool odd = key + 1 < task.keys;
+      const __m512i a =
+          _mm512_maskz_loadu_epi16(even ? mask : 0, task.v + (even ? key : 0) * task.stride + d);
+      const __m512i b =
+          _mm512_maskz_loadu_epi16(odd ? mask : 0, task.v + (odd ? key + 1 : 0) * task.stride + d);
+      Bf16* to = row + d / kTile * kTileWords;
+      _mm512_store_si512(to, _mm512_permutex2var_epi16(a, low, b));
+      _mm512_store_si512(to + kTileWords, _mm512_permutex2var_epi16(a, high, b));
+    }
+  }
+}
+
+// scores[kRowTiles * 16, keys] = q k^T. Tiles 0-3 are sums, 4 and 5 rows of q, 6 and 7 keys.
+template <int kRowTiles>
+void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_t query) {
+  const Bf16* q = task.q + query * task.stride;
+  const std::size_t q_bytes = task.stride * sizeof(Bf16);
+  const std::size_t score_bytes = room.keys * sizeof(float);
+  const auto* packed = reinterpret_cast<const std::byte*>(room.packed_keys);
+  const std::size_t block = room.depth / kPairs * kTileBytes;  // 16 keys
+  for (std::size_t key = 0; key < room.keys; key += kPairs) {
+    const std::byte* keys = packed + key / kTile * block;
+    zero_tile<0>();
+    zero_tile<1>();
+    if constexpr (kRowTiles == 2) {
+      zero_tile<2>();
+      zero_tile<3>();
+    }
+    for (std::size_t d = 0; d < room.depth; d += kPairs, keys += kTileBytes) {
+      load_tile<4>(q + d, q_bytes);
+      load_tile<6>(keys, 64);
+      load_tile<7>(keys + block, 64);
+      multiply_tiles<0, 4, 6>();
+      multiply_tiles<1, 4, 7>();
+      if constexpr (kRowTiles == 2) {
+        load_tile<5>(q + kTile * task.stride + d, q_bytes);
+        multiply_tiles<2, 5, 6>();
+        multiply_tiles<3, 5, 7>();
+      }
+    }
+    float* to = room.scores + key;
+    store_tile<0>(to, score_bytes);
+    store_tile<1>(to + kTile, score_bytes);
+    if constexpr (kRowTiles == 2) {
+      store_tile<2>(to + kTile * room.keys, score_bytes);
+      store_tile<3>(to + kTile * room.keys + kTile, score_bytes);
+    }
+  }
+}
+
+// 2^x to 8e-5, which the rounding to bf16 (2e-3) hides.
+inline __m512 exp2(__m512 x) {
+  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 r = _mm512_sub_ps(x, whole);
+  __m512 p = _mm512_set1_ps(0.0551716685295105F);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.2426111251115799F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.6932609677314758F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.9999280571937561F));
+  return _mm512_scalef_ps(p, whole);
+}
+
+// Unnormalised shares as bf16; returns 1 / their sum.
+inline float share_row(const TileAttentionTask& task, const Room& room, std::size_t row) {
+  float* scores = room.scores + row * room.keys;
+  Bf16* shares = room.shares + row * room.keys;
+  for (std::size_t c = task.keys; c < room.keys; ++c) scores[c] = kMasked;
+  __m512 most_a = _mm512_set1_ps(kMasked);
+  __m512 most_b = most_a;
+  for (std::size_t c = 0; c < room.keys; c += 32) {
+    most_a = _mm512_max_ps(most_a, _mm512_load_ps(scores + c));
+    most_b = _mm512_max_ps(most_b, _mm512_load_ps(scores + c + 16));
+  }
+  const float factor = task.scale * 1.4426950408889634F;
+  const __m512 scale = _mm512_set1_ps(factor);
+  const __m512 shift = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most_a, most_b)) * factor);
+  __m512 total_a = _mm512_setzero_ps();
+  __m512 total_b = _mm512_setzero_ps();
+  for (std::size_t c = 0; c < room.keys; c += 32) {
+    const __m512 a = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + c), scale, shift));
+    const __m512 b = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + c + 16), scale, shift));
+    total_a = _mm512_add_ps(total_a, a);
+    total_b = _mm512_add_ps(total_b, b);
+    const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
+    _mm512_store_si512(shares + c, reinterpret_cast<const __m512i&>(both));
+  }
+  return 1.0F / _mm512_reduce_add_ps(_mm512_add_ps(total_a, total_b));
+}
+
+// context[kRowTiles * 16, depth] = shares v
+template <int kRowTiles>
+void multiply_values(const Room& room) {
+  const std::size_t share_bytes = room.keys * sizeof(Bf16);
+  const std::size_t context_bytes = room.depth * sizeof(float);
+  const std::size_t block = room.depth / kTile * kTileBytes;  // 32 keys
+  for (std::size_t d = 0; d < room.depth; d += kPairs) {
+    const std::byte* values =
+        reinterpret_cast<const std::byte*>(room.packed_values) + d / kTile * kTileBytes;
+    zero_tile<0>();
+    zero_tile<1>();
+    if constexpr (kRowTiles == 2) {
+      zero_tile<2>();
+      zero_tile<3>();
+    }
+    for (std::size_t key = 0; key < room.keys; key += kPairs, values += block) {
+      load_tile<4>(room.shares + key, share_bytes);
+      load_tile<6>(values, 64);
+      load_tile<7>(values + kTileBytes, 64);
+      multiply_tiles<0, 4, 6>();
+      multiply_tiles<1, 4, 7>();
+      if constexpr (kRowTiles == 2) {
+        load_tile<5>(room.shares + kTile * room.keys + key, share_bytes);
+        multiply_tiles<2, 5, 6>();
+        multiply_tiles<3, 5, 7>();
+      }
+    }
+    float* to = room.context + d;
+    store_tile<0>(to, context_bytes);
+    store_tile<1>(to + kTile, context_bytes);
+    if constexpr (kRowTiles == 2) {
+      store_tile<2>(to + kTile * room.depth, context_bytes);
+      store_tile<3>(to + kTile * room.depth + kTile, context_bytes);
+    }
+  }
+}
+
+inline void store_context(const TileAttentionTask& task, const Room& room, std::size_t row,
+                          float inverse, std::size_t query) {
+  const __m512 factor = _mm512_set1_ps(inverse);
+  const float* from = room.context + row * room.depth;
+  Bf16* to = task.ctx + query * task.stride;
+  for (std::size_t d = 0; d < room.depth; d += kPairs) {
+    const __m512 a = _mm512_mul_ps(_mm512_load_ps(from + d), factor);
+    const __m512 b = _mm512_mul_ps(_mm512_load_ps(from + d + 16), factor);
+    const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
+    _mm512_mask_storeu_epi16(to + d, columns_left(task.head_size, d),
+                             reinterpret_cast<const __m512i&>(both));
+  }
+}
+
+}  // namespace
+
+std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_size) {
+  const std::size_t keys = round_up(longest, kPairs);
+  const std::size_t depth = round_up(head_size, kPairs);
+  return 2 * keys * depth * sizeof(Bf16) +
+         kQueries * (keys * (sizeof(float) + sizeof(Bf16)) + depth * sizeof(float));
+}
+
+void tile_attention(const TileAttentionTask& task) {
+  static const TileConfig kConfig{};
+  const Room room(task.keys, task.head_size, task.scratch);
+  pack_keys(task, room);
+  pack_values(task, room);
+  load_config(kConfig);
+  for (std::size_t query = task.query_begin; query < task.query_end; query += kQueries) {
+    const std::size_t left = task.query_end - query;
+    const std::size_t rows = left < kQueries ? left : kQueries;
+    float inverse[kQueries];
+    if (rows > kTile) {
+      multiply_scores<2>(task, room, query);
+    } else {
+      multiply_scores<1>(task, room, query);
+    }
+    for (std::size_t r = 0; r < rows; ++r) inverse[r] = share_row(task, room, r);
+    if (rows > kTile) {
+      multiply_values<2>(room);
+    } else {
+      multiply_values<1>(room);
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      store_context(task, room, r, inverse[r], query + r);
+    }
+  }
+}
+
+void release_tiles() {
+  __asm__ volatile("tilerelease" ::: "memory");
+}
+
+}  // namespace breakeven::ops::cpu
+
+#pragma GCC pop_options
