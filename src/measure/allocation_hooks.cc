@@ -92,7 +92,7 @@ void forget(void* address, std::size_t bytes) {
 
 struct Announce {
   Announce() { breakeven::measure::allocation_hooks_present = true; }
-} const announce;
+} const kAnnounce;
 
 }  // namespace
 

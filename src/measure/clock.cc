@@ -27,8 +27,8 @@ class MonotonicClock final : public Clock {
 }  // namespace
 
 const Clock& monotonic_clock() {
-  static const MonotonicClock clock;
-  return clock;
+  static const MonotonicClock kClock;
+  return kClock;
 }
 
 }  // namespace breakeven::measure

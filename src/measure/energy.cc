@@ -68,7 +68,7 @@ bool RaplMeter::read_zones(bool add) {
 
 std::optional<double> RaplMeter::measure_idle_watts(double seconds) {
   BREAKEVEN_CHECK(!running_);
-  if (!available() || seconds < kMinEnergyWindow_s) return std::nullopt;
+  if (!available() || seconds < kMinEnergyWindowSeconds) return std::nullopt;
   const double kept = joules_;
   bool good = read_zones(false);
   const double start = clock_.now_s();
@@ -108,7 +108,7 @@ record::Energy RaplMeter::energy(std::uint64_t texts) const {
     energy.method = "not available: " + why_not_;
   } else if (lost_) {
     energy.method = "not available: the counter could not be read to the end";
-  } else if (window_s_ < kMinEnergyWindow_s) {
+  } else if (window_s_ < kMinEnergyWindowSeconds) {
     energy.method = fmt::format("not available: {:.3g} s are too short a window", window_s_);
   } else {
     energy.method = "RAPL";

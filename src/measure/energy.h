@@ -13,7 +13,7 @@
 namespace breakeven::measure {
 
 // The counter moves about once a millisecond; a window of a thousand steps is exact to 0.1 %.
-inline constexpr double kMinEnergyWindow_s = 1.0;
+inline constexpr double kMinEnergyWindowSeconds = 1.0;
 
 // The packages' counters (and DRAM's where it is a zone of its own). Wraps around at
 // max_energy_range_uj; update() must come at least once between two wraps (minutes apart).
@@ -32,7 +32,7 @@ class RaplMeter {
   void update();
   void stop();  // several start/stop blocks add up
 
-  // gross only above kMinEnergyWindow_s; net only when the idle power is known too.
+  // gross only above kMinEnergyWindowSeconds; net only when the idle power is known too.
   record::Energy energy(std::uint64_t texts) const;
 
  private:

@@ -80,7 +80,7 @@ std::string best_instruction_set(const std::set<std::string>& flags) {
 
 // The hypervisor's name as far as the machine tells it; "yes" when only the CPU flag does.
 std::string hypervisor_of(const path& root, const std::set<std::string>& flags) {
-  if (const auto type = line_of(root / "sys/hypervisor/type"); !type.empty()) return type;
+  if (auto type = line_of(root / "sys/hypervisor/type"); !type.empty()) return type;
   if (!flags.contains("hypervisor")) return {};
   const auto vendor = line_of(root / "sys/class/dmi/id/sys_vendor");
   return vendor.empty() ? "yes" : vendor;

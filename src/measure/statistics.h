@@ -55,7 +55,7 @@ std::optional<record::Interval> mean_interval(std::span<const double> series,
                                               double confidence = 0.95);
 
 // median(a) ÷ median(b) for two independent series; the interval joins both median intervals on the
-// log scale (MOVER, Donner and Zou 2012). All samples > 0.
+// log scale (MOVER, Zou and Donner 2008). All samples > 0.
 record::Estimate ratio_of_medians(std::span<const double> a, std::span<const double> b,
                                   double confidence = 0.95);
 

@@ -44,9 +44,9 @@ void judge_steadiness(const Samples& samples, record::Record& record) {
 
 void judge_lateness(record::Record& record) {
   if (record.schedule_late_s.empty()) return;
-  constexpr double kLate_s = 0.001;
+  constexpr double kLateSeconds = 0.001;
   const auto late = std::count_if(record.schedule_late_s.begin(), record.schedule_late_s.end(),
-                                  [](double seconds) { return seconds > kLate_s; });
+                                  [](double seconds) { return seconds > kLateSeconds; });
   judge(record, "schedule-late",
         static_cast<double>(late) / static_cast<double>(record.schedule_late_s.size()),
         "our own scheduler sent requests over 1 ms late");
