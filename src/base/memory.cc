@@ -30,6 +30,22 @@ std::size_t number_in(const std::filesystem::path& file) {
   return in >> value ? value : kNoLimit;
 }
 
+// Page cache that the kernel gives up first; a cgroup counts it as used. "inactive_file" in v2,
+// "total_inactive_file" in v1 (whose "inactive_file" leaves the groups below out).
+std::size_t reclaimable_in(const std::filesystem::path& folder) {
+  std::ifstream stat(folder / "memory.stat");
+  std::size_t reclaimable = 0;
+  for (std::string line; std::getline(stat, line);) {
+    std::istringstream fields(line);
+    std::string name;
+    std::size_t bytes = 0;
+    fields >> name >> bytes;
+    if (name == "total_inactive_file") return bytes;
+    if (name == "inactive_file") reclaimable = bytes;
+  }
+  return reclaimable;
+}
+
 // What is left in one cgroup folder.
 std::size_t folder_left(const std::filesystem::path& folder) {
   std::size_t limit = number_in(folder / "memory.max");
@@ -39,6 +55,7 @@ std::size_t folder_left(const std::filesystem::path& folder) {
     used = number_in(folder / "memory.usage_in_bytes");
   }
   if (limit == kNoLimit || used == kNoLimit) return kNoLimit;
+  used -= std::min(used, reclaimable_in(folder));
   return limit > used ? limit - used : 0;
 }
 

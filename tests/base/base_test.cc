@@ -112,6 +112,11 @@ TEST(Memory, TheTightestLimitCounts) {
   EXPECT_EQ(available_memory_bytes(root.path().string()), 3000U);
   write(root / "sys/fs/cgroup/a/memory.current", "9000\n");
   EXPECT_EQ(available_memory_bytes(root.path().string()), 0U);
+  // A file that was read lies in the page cache, and is given up when memory is asked for.
+  write(root / "sys/fs/cgroup/a/memory.stat", "anon 5000\nfile 4500\ninactive_file 4400\n");
+  EXPECT_EQ(available_memory_bytes(root.path().string()), 400U);
+  write(root / "sys/fs/cgroup/a/memory.stat", "inactive_file 0\ntotal_inactive_file 99999\n");
+  EXPECT_EQ(available_memory_bytes(root.path().string()), 5000U);
 }
 
 TEST(ThreadTeam, EveryMemberRunsOncePerRun) {
