@@ -1,15 +1,18 @@
 #include "ops/reference/reference.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <functional>
 #include <new>
-#include <stdexcept>
 #include <utility>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/thread_team.h"
+#include "base/units.h"
 #include "ops/reference/primitives.h"
 
 namespace breakeven::ops {
@@ -364,14 +367,24 @@ class ReferenceBackend final : public Backend {
                                           const LaneLimits& limits) override {
     BREAKEVEN_CHECK(limits.rows >= 1 && limits.sequences >= 1 && limits.threads >= 1,
                     "T={} B={} threads={}", limits.rows, limits.sequences, limits.threads);
+    // The kernel promises more than there is: told before it is taken.
     const std::size_t bytes = lane_bytes(*model, limits);
+    const std::size_t available = available_memory_bytes();
+    if (bytes > available) {
+      return fail("ops/memory",
+                  fmt::format("the activations of {} tokens need {}, and {} are free", limits.rows,
+                              format_bytes(static_cast<double>(bytes)),
+                              format_bytes(static_cast<double>(available))),
+                  "take a smaller batch or a smaller maximum length");
+    }
     try {
       return std::unique_ptr<Lane>(std::make_unique<ReferenceLane>(
           std::static_pointer_cast<const ReferenceModel>(std::move(model)), limits));
     } catch (const std::bad_alloc&) {
-      return memory_error(bytes);
-    } catch (const std::length_error&) {
-      return memory_error(bytes);
+      return fail("ops/memory",
+                  fmt::format("{} for activations could not be had",
+                              format_bytes(static_cast<double>(bytes))),
+                  "take a smaller batch or a smaller maximum length");
     }
   }
 
@@ -473,12 +486,6 @@ class ReferenceBackend final : public Backend {
   }
 
  private:
-  static tl::unexpected<Error> memory_error(std::size_t bytes) {
-    return fail("ops/memory",
-                fmt::format("the reference needs {} bytes for its activations", bytes),
-                "take a smaller batch");
-  }
-
   static void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row,
                         std::size_t position) {
     const std::size_t hidden = model.hidden;
