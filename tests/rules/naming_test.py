@@ -20,6 +20,7 @@ WRONG = [
     ("enum", "wrong_enum"),
     ("enum constant", "WrongConstant"),
     ("constexpr variable", "missing_k"),
+    ("constexpr variable", "kNoUnit_x"),
     ("type template parameter", "wrong_template"),
     ("function", "WrongFunction"),
     ("parameter", "WrongParameter"),

@@ -17,6 +17,7 @@ struct RightStruct {};
 enum class RightEnum { right_constant };
 
 constexpr int kRightConstant = 1;
+constexpr double kRightConstant_s = 1;
 
 template <class RightTemplate>
 int right_function(int right_parameter) {

@@ -17,6 +17,7 @@ struct wrong_struct {};
 enum class wrong_enum { WrongConstant };
 
 constexpr int missing_k = 1;
+constexpr int kNoUnit_x = 1;
 
 template <class wrong_template>
 int WrongFunction(int WrongParameter) {
