@@ -133,8 +133,8 @@ Error transport_error(CURLcode code, const std::string& url, double stall_s) {
 // The curl handle, and curl's own start-up, which must happen once.
 struct Http::Handle {
   Handle() {
-    static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-    BREAKEVEN_CHECK(started == CURLE_OK);
+    static const CURLcode kStarted = curl_global_init(CURL_GLOBAL_DEFAULT);
+    BREAKEVEN_CHECK(kStarted == CURLE_OK);
     curl = curl_easy_init();
     BREAKEVEN_CHECK(curl != nullptr);
   }
