@@ -35,8 +35,8 @@ def text_files(root):
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     for name in sorted(names):
         path = root / name
-        # Samples are wrong on purpose; goldens and models are data.
-        data = name.startswith(("tests/rules/samples/", "models/", "data/", "build/")) or "/golden" in name
+        # Samples are wrong on purpose; goldens, fuzzing corpora and models are data.
+        data = name.startswith(("tests/rules/samples/", "models/", "data/", "build/")) or "/golden" in name or "corpus" in name
         if path.is_file() and not data:
             yield name, path
 
