@@ -9,9 +9,43 @@ tl::unexpected<Error> wrong_type(const std::string& where, std::string_view expe
               "download the model's tokenizer files again");
 }
 
+namespace {
+
+// simdjson refuses whole numbers beyond 64 bits, and HF writes 1000000000000000019884624838656 for
+// "no limit". Gives such numbers a fraction, so that they are read as floating point.
+std::string with_large_numbers_as_fractions(std::string_view json) {
+  constexpr std::size_t kSafeDigits = 18;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  std::string out;
+  bool in_string = false;
+  for (std::size_t at = 0; at < json.size();) {
+    if (in_string || !is_digit(json[at])) {
+      const bool escape = in_string && json[at] == '\\' && at + 1 < json.size();
+      if (json[at] == '"') in_string = !in_string;
+      out.append(json.substr(at, escape ? 2 : 1));
+      at += escape ? 2 : 1;
+      continue;
+    }
+    std::size_t stop = at;
+    while (stop < json.size() && is_digit(json[stop])) ++stop;
+    out.append(json.substr(at, stop - at));
+    const char next = stop < json.size() ? json[stop] : ' ';
+    const char before = at > 0 ? json[at - 1] : ' ';
+    const bool whole = next != '.' && next != 'e' && next != 'E' && before != '.' &&
+                       before != 'e' && before != 'E' && before != '+';
+    if (whole && stop - at > kSafeDigits) out += ".0";
+    at = stop;
+  }
+  return out;
+}
+
+}  // namespace
+
 Result<void> parse_json(const std::string& name, const std::string& content, JsonFile& file) {
   file.name = name;
-  const auto error = file.parser.parse(content).get(file.root);
+  auto error = file.parser.parse(content).get(file.root);
+  if (error == simdjson::NUMBER_ERROR)
+    error = file.parser.parse(with_large_numbers_as_fractions(content)).get(file.root);
   if (error)
     return fail("tokenizer/json", fmt::format("{} is not JSON: {}", name, error_message(error)),
                 "download the file again");

@@ -29,11 +29,18 @@ void KeyTable::build(const std::vector<std::pair<PieceKey, std::int32_t>>& entri
   for (const auto& [key, id] : entries) {
     BREAKEVEN_CHECK(key.low != 0 && id >= 0, "low={} id={}", key.low, id);
     if (key.high == 0) {
-      claim(short_slots_, (key.low * kHashLow) >> short_shift_) = {key.low, id};
+      claim(short_slots_, short_place(key.low)) = {key.low, id};
     } else {
-      const std::size_t at = (key.low * kHashLow ^ key.high * kHashHigh) >> long_shift_;
-      claim(long_slots_, at) = {key.low, key.high, id, 0};
+      claim(long_slots_, long_place(key)) = {key.low, key.high, id, 0};
     }
+  }
+}
+
+void LengthFilter::build(const std::vector<std::pair<PieceKey, std::int32_t>>& entries) {
+  constexpr std::uint32_t kShorterThanThePrefix = 0b110;
+  lengths_.assign(std::size_t{1} << kBits, kShorterThanThePrefix);
+  for (const auto& [key, id] : entries) {
+    lengths_[slot(key)] |= 1U << key.length();
   }
 }
 

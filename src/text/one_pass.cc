@@ -17,6 +17,7 @@ using Effect = CodePointTable::Effect;
 // the ids that a block asks for.
 constexpr std::size_t kMinCharsPerWord = PieceKey::kMaxBytes, kMaxCharsPerWord = 1000;
 constexpr std::size_t kBlockIds = 4096;
+constexpr std::size_t kBlockBytes = 64;  // a bit each in a mask
 
 tl::unexpected<Error> refuse(std::string reason) {
   return fail("text/not-one-pass", std::move(reason));
@@ -55,6 +56,7 @@ Result<OnePass> OnePass::build(const TokenizerSpec& spec, const Vocabulary& voca
                               kMinCharsPerWord, kMaxCharsPerWord));
   OnePass out;
   std::vector<TokenMatcher<char>::Entry> entries;
+  std::string first_bytes;
   for (const AddedToken& token : spec.added) {
     const auto first = static_cast<Byte>(token.content.front());
     if (token.lstrip || token.rstrip || token.normalized)
@@ -63,20 +65,31 @@ Result<OnePass> OnePass::build(const TokenizerSpec& spec, const Vocabulary& voca
     if (first >= 0x80 || !is_punctuation(first))
       return refuse(
           fmt::format("the added token '{}' does not start with ASCII punctuation", token.content));
+    if (first_bytes.find(token.content.front()) == std::string::npos)
+      first_bytes += token.content.front();
     entries.push_back({token.content, out.added_ids_.size()});
     out.added_ids_.push_back(token.id);
   }
+  if (first_bytes.size() > kMaxAddedFirst)
+    return refuse(fmt::format("the added tokens start with {} different characters, more than {}",
+                              first_bytes.size(), kMaxAddedFirst));
+  if (!first_bytes.empty()) out.added_first_.fill(first_bytes.front());
+  std::copy(first_bytes.begin(), first_bytes.end(), out.added_first_.begin());
   out.added_ = TokenMatcher<char>(std::move(entries));
   BREAKEVEN_TRY(out.code_points_, CodePointTable::build(spec.normalizer, vocabulary));
   out.vocabulary_ = &vocabulary;
   out.lowercase_ = spec.normalizer.lowercase;
-  out.classify_bytes(spec);
-  out.starts_.build(keys_of(vocabulary.starts()));
-  out.continuations_.build(keys_of(vocabulary.continuations()));
+  out.classify_bytes();
+  const auto starts = keys_of(vocabulary.starts());
+  out.starts_.build(starts);
+  out.start_lengths_.build(starts);
+  const auto continuations = keys_of(vocabulary.continuations());
+  out.continuations_.build(continuations);
+  out.continuation_lengths_.build(continuations);
   return out;
 }
 
-void OnePass::classify_bytes(const TokenizerSpec& spec) {
+void OnePass::classify_bytes() {
   byte_class_.fill(ByteClass::lead);
   for (std::size_t byte = 0; byte < 128; ++byte) {
     const auto action = code_points_.action(static_cast<char32_t>(byte));
@@ -101,8 +114,37 @@ void OnePass::classify_bytes(const TokenizerSpec& spec) {
         break;
     }
   }
-  for (const AddedToken& token : spec.added)
-    byte_class_[static_cast<Byte>(token.content.front())] = ByteClass::added;
+  for (const char first : added_first_)
+    if (first != 0) byte_class_[static_cast<Byte>(first)] = ByteClass::added;
+}
+
+// The longest piece at `at`: its id and length, or id -1. PieceKey::kMaxBytes can be read at `at`.
+OnePass::Piece OnePass::longest_piece(const char* at, std::size_t left, bool start) const {
+  const auto splits_code_point = [&](std::size_t length) {
+    return length < left && (static_cast<Byte>(at[length]) & 0xC0) == 0x80;
+  };
+  std::size_t length = std::min(
+      left, start ? vocabulary_->longest_start_bytes() : vocabulary_->longest_continuation_bytes());
+  for (; length > PieceKey::kMaxBytes; --length) {
+    if (splits_code_point(length)) continue;
+    const std::string_view text(at, length);
+    const std::int32_t id =
+        start ? vocabulary_->find_start(text) : vocabulary_->find_continuation(text);
+    if (id >= 0) return {id, length};
+  }
+  const PieceKey first = PieceKey::load(at, std::min<std::size_t>(left, 3));
+  std::uint32_t lengths =
+      start ? start_lengths_.lengths(first) : continuation_lengths_.lengths(first);
+  lengths &= (2U << length) - 1;
+  while (lengths != 0) {
+    length = std::bit_width(lengths) - 1;
+    lengths ^= 1U << length;
+    if (splits_code_point(length)) continue;
+    const PieceKey key = PieceKey::load(at, length);
+    const std::int32_t id = start ? starts_.find(key) : continuations_.find(key);
+    if (id >= 0) return {id, length};
+  }
+  return {-1, 0};
 }
 
 // The pieces of a word by greedy search. `word` has PieceKey::kMaxBytes readable bytes behind it.
@@ -111,24 +153,10 @@ std::int32_t* OnePass::greedy(const char* word, std::size_t length, std::size_t 
   std::int32_t* const begin = out;
   bool known = chars <= vocabulary_->max_chars_per_word();
   for (std::size_t at = 0; known && at < length;) {
-    const bool start = at == 0;
-    std::size_t piece = std::min(length - at, start ? vocabulary_->longest_start_bytes()
-                                                    : vocabulary_->longest_continuation_bytes());
-    std::int32_t id = -1;
-    for (; piece > 0; --piece) {
-      if (at + piece < length && (static_cast<Byte>(word[at + piece]) & 0xC0) == 0x80) continue;
-      if (piece > PieceKey::kMaxBytes) {
-        const std::string_view text(word + at, piece);
-        id = start ? vocabulary_->find_start(text) : vocabulary_->find_continuation(text);
-      } else {
-        const PieceKey key = PieceKey::load(word + at, piece);
-        id = start ? starts_.find(key) : continuations_.find(key);
-      }
-      if (id >= 0) break;
-    }
-    known = id >= 0;
-    *out++ = id;
-    at += piece;
+    const Piece piece = longest_piece(word + at, length - at, at == 0);
+    known = piece.id >= 0;
+    *out++ = piece.id;
+    at += piece.length;
   }
   if (known) return out;
   *begin = vocabulary_->unknown_id();
@@ -136,18 +164,16 @@ std::int32_t* OnePass::greedy(const char* word, std::size_t length, std::size_t 
 }
 
 // A word of at most 16 bytes that is no entry as a whole: out of the cache, or by search.
-std::int32_t* OnePass::several_pieces(__m128i padded, PieceKey key, std::size_t length,
-                                      std::int32_t* out, Buffers& buffers) const {
-  const std::uint64_t hash = (key.low ^ key.high * kHashHigh) * kHashLow;
-  Buffers::Slot& slot = buffers.slots_[hash >> (64 - Buffers::kSlotBits)];
+std::int32_t* OnePass::several_pieces(PieceKey key, std::int32_t* out, Buffers& buffers) const {
+  Buffers::Slot& slot = buffers.slot(key);
   if (slot.key.low == key.low && slot.key.high == key.high) {
     std::memcpy(out, slot.ids, sizeof(slot.ids));
     return out + slot.count;
   }
   char* word = buffers.word_.data();
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(word), padded);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(word), key.padded());
   // No more code points than bytes, and kMinCharsPerWord of those are always allowed.
-  std::int32_t* const after = greedy(word, length, 1, out);
+  std::int32_t* const after = greedy(word, key.length(), 1, out);
   const auto count = static_cast<std::size_t>(after - out);
   if (count <= Buffers::kMaxPieces) {
     slot.key = key;
@@ -210,9 +236,7 @@ OnePass::Cursor OnePass::irregular_word(Cursor cursor, const Byte* end, Buffers&
     *cursor.out++ = id;
     return cursor;
   }
-  const __m128i padded = _mm_and_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)),
-                                       PieceKey::first_bytes(word.length));
-  cursor.out = several_pieces(padded, key, word.length, cursor.out, buffers);
+  cursor.out = several_pieces(key, cursor.out, buffers);
   return cursor;
 }
 
@@ -250,68 +274,135 @@ OnePass::Cursor OnePass::separator(Cursor cursor, const Byte* end, Buffers& buff
   return irregular_word(cursor, end, buffers);
 }
 
-template <bool Lowercase>
-OnePass::Cursor OnePass::scan(Cursor cursor, const Byte* end, std::size_t margin,
-                              const std::int32_t* stop, Buffers& buffers) const {
-  const Byte* at = cursor.at;
-  std::int32_t* out = cursor.out;
-  while (out < stop && static_cast<std::size_t>(end - at) >= margin && at < end) {
-    __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+OnePass::Block OnePass::look_at(const Byte* at) const {
+  std::uint64_t words = 0, spaces = 0, irregulars = 0;
+  for (unsigned part = 0; part < 64; part += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + part));
+    const auto is = [&](char c) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)); };
+    const auto put = [&](__m128i found, std::uint64_t& mask) {
+      mask |= static_cast<std::uint64_t>(static_cast<unsigned>(_mm_movemask_epi8(found))) << part;
+    };
     const __m128i cased = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
-    const __m128i letters = at_most(_mm_sub_epi8(cased, _mm_set1_epi8('a')), 25);
-    const __m128i digits = at_most(_mm_sub_epi8(bytes, _mm_set1_epi8('0')), 9);
-    const auto others = ~static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(letters, digits)));
-    const auto length = static_cast<std::size_t>(std::countr_zero(others));  // 16 if all are
-    const bool ends_here = length < PieceKey::kMaxBytes && length > 0 &&
-                           (byte_class_[at[length]] == ByteClass::space ||
-                            byte_class_[at[length]] == ByteClass::punctuation ||
-                            byte_class_[at[length]] == ByteClass::added);
-    if (!ends_here) {
-      const Cursor next = length == 0 ? separator({at, out}, end, buffers)
-                                      : irregular_word({at, out}, end, buffers);
-      at = next.at;
-      out = next.out;
-      continue;
-    }
-    if (Lowercase) bytes = _mm_or_si128(bytes, _mm_and_si128(letters, _mm_set1_epi8(0x20)));
-    bytes = _mm_and_si128(bytes, PieceKey::first_bytes(length));
-    const PieceKey key = PieceKey::of(bytes);
-    const std::int32_t id = starts_.find(key);
-    *out = id;
-    out = id >= 0 ? out + 1 : several_pieces(bytes, key, length, out, buffers);
-    at += length + (at[length] == ' ' ? 1 : 0);
+    const __m128i letter = at_most(_mm_sub_epi8(cased, _mm_set1_epi8('a')), 25);
+    const __m128i digit = at_most(_mm_sub_epi8(bytes, _mm_set1_epi8('0')), 9);
+    put(_mm_or_si128(letter, digit), words);
+    const __m128i line = _mm_or_si128(_mm_or_si128(is('\n'), is('\r')), is('\t'));
+    put(_mm_or_si128(line, is(' ')), spaces);
+    const __m128i printable = at_most(_mm_sub_epi8(bytes, _mm_set1_epi8(' ')), '~' - ' ');
+    const __m128i added = _mm_or_si128(_mm_or_si128(is(added_first_[0]), is(added_first_[1])),
+                                       _mm_or_si128(is(added_first_[2]), is(added_first_[3])));
+    put(_mm_or_si128(_mm_andnot_si128(_mm_or_si128(line, printable), _mm_set1_epi8(-1)), added),
+        irregulars);
   }
-  return {at, out};
+  return {words, (words & ~(words << 1)) | ~(words | spaces), irregulars};
 }
 
-// Scans [begin, end) block by block into the sink, as far as `margin` allows and the sink wants.
-void OnePass::run(const Byte* begin, const Byte* end, std::size_t margin, const Byte*& rest,
-                  Buffers& buffers, IdSink& sink) const {
-  const Byte* at = begin;
-  while (!sink.full() && at < end && static_cast<std::size_t>(end - at) >= margin) {
+// The ids of words and punctuation; KeyTable::prefetch() has seen their keys.
+std::int32_t* OnePass::look_up(std::span<const PieceKey> keys, std::int32_t* out,
+                               Buffers& buffers) const {
+  std::array<std::int32_t, kBlockBytes> ids;
+  std::uint64_t no_entry = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    ids[i] = starts_.find(keys[i]);
+    if (ids[i] >= 0) continue;
+    no_entry |= std::uint64_t{1} << i;
+    __builtin_prefetch(&buffers.slot(keys[i]));
+  }
+  std::int32_t* done = ids.data();
+  for (; no_entry != 0; no_entry &= no_entry - 1) {
+    const auto next = static_cast<std::size_t>(std::countr_zero(no_entry));
+    out = several_pieces(keys[next], std::copy(done, ids.data() + next, out), buffers);
+    done = ids.data() + next + 1;
+  }
+  return std::copy(done, ids.data() + keys.size(), out);
+}
+
+// Words and punctuation whose first bytes are `tokens`; none touches anything irregular. All keys
+// are made before the first look-up, so that the table's cache misses overlap.
+template <bool Lowercase>
+std::int32_t* OnePass::regular_tokens(const Byte* at, const Byte* end, std::uint64_t tokens,
+                                      std::uint64_t word, std::int32_t* out,
+                                      Buffers& buffers) const {
+  std::array<PieceKey, kBlockBytes> keys;
+  std::size_t count = 0;
+  for (; tokens != 0; tokens &= tokens - 1) {
+    const auto place = static_cast<unsigned>(std::countr_zero(tokens));
+    const auto letters_and_digits = static_cast<std::size_t>(std::countr_one(word >> place));
+    const std::size_t length = std::max<std::size_t>(letters_and_digits, 1);
+    if (length > PieceKey::kMaxBytes) {
+      out = look_up(std::span(keys).first(count), out, buffers);
+      count = 0;
+      out = irregular_word({at + place, out}, end, buffers).out;
+      continue;
+    }
+    __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + place));
+    if (Lowercase) {
+      const __m128i upper = at_most(_mm_sub_epi8(bytes, _mm_set1_epi8('A')), 25);
+      bytes = _mm_or_si128(bytes, _mm_and_si128(upper, _mm_set1_epi8(0x20)));
+    }
+    keys[count] = PieceKey::of(_mm_and_si128(bytes, PieceKey::first_bytes(length)));
+    starts_.prefetch(keys[count]);
+    ++count;
+  }
+  return look_up(std::span(keys).first(count), out, buffers);
+}
+
+template <bool Lowercase>
+OnePass::Cursor OnePass::scan(Cursor cursor, const Byte* limit, const Byte* end,
+                              const std::int32_t* stop, Buffers& buffers) const {
+  while (cursor.at < limit && cursor.out < stop) {
+    const Block block = look_at(cursor.at);
+    // A word that reaches the end of the block, or something irregular, is left for later.
+    const auto word_before = [&](unsigned place) {  // where the word that ends at `place` starts
+      const std::uint64_t gaps = ~block.word & ((std::uint64_t{1} << place) - 1);
+      return static_cast<unsigned>(std::bit_width(gaps));
+    };
+    unsigned taken = 64;
+    const bool irregular = block.irregular != 0;
+    if (irregular) {
+      taken = word_before(static_cast<unsigned>(std::countr_zero(block.irregular)));
+    } else if (block.word >> 63 != 0) {
+      taken = static_cast<unsigned>(std::bit_width(~block.word));
+    }
+    const std::uint64_t inside = taken == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << taken) - 1;
+    cursor.out = regular_tokens<Lowercase>(cursor.at, end, block.tokens & inside, block.word,
+                                           cursor.out, buffers);
+    cursor.at += taken;
+    if (!irregular && taken > 0) continue;
+    const ByteClass byte_class = byte_class_[*cursor.at];
+    const bool in_word = byte_class == ByteClass::word || byte_class == ByteClass::unknown;
+    cursor = in_word ? irregular_word(cursor, end, buffers) : separator(cursor, end, buffers);
+  }
+  return cursor;
+}
+
+const OnePass::Byte* OnePass::run(const Byte* at, const Byte* limit, const Byte* end,
+                                  Buffers& buffers, IdSink& sink) const {
+  while (!sink.full() && at < limit) {
     const std::size_t block = std::min(kBlockIds, sink.wanted());
-    std::int32_t* const out = sink.room(block + kMaxCharsPerWord + Buffers::kMaxPieces);
-    const Cursor cursor = lowercase_ ? scan<true>({at, out}, end, margin, out + block, buffers)
-                                     : scan<false>({at, out}, end, margin, out + block, buffers);
+    std::int32_t* const out = sink.room(block + kMaxCharsPerWord + Buffers::kReadAhead);
+    const Cursor cursor = lowercase_ ? scan<true>({at, out}, limit, end, out + block, buffers)
+                                     : scan<false>({at, out}, limit, end, out + block, buffers);
     sink.resize(sink.size() + static_cast<std::size_t>(cursor.out - out));
     sink.forget();
     at = cursor.at;
   }
-  rest = at;
+  return at;
 }
 
 void OnePass::encode(std::string_view text, Buffers& buffers, IdSink& sink) const {
-  const auto* begin = reinterpret_cast<const Byte*>(text.data());
-  const Byte* const end = begin + text.size();
-  run(begin, end, PieceKey::kMaxBytes, begin, buffers, sink);
-  // The last bytes move to where 16 can be read from each of them.
-  const auto left = static_cast<std::size_t>(end - begin);
-  if (left == 0 || left >= PieceKey::kMaxBytes) return;
-  std::copy(begin, end, buffers.tail_.begin());
+  const auto* at = reinterpret_cast<const Byte*>(text.data());
+  const Byte* const end = at + text.size();
+  if (text.size() >= Buffers::kReadAhead)
+    at = run(at, end - Buffers::kReadAhead + 1, end, buffers, sink);
+  // The last bytes move to where that much can be read from each of them.
+  if (sink.full() || at >= end) return;
+  const auto left = static_cast<std::size_t>(end - at);
+  std::copy(at, end, buffers.tail_.begin());
   std::fill(buffers.tail_.begin() + static_cast<std::ptrdiff_t>(left), buffers.tail_.end(),
             Byte{' '});
   const Byte* tail = buffers.tail_.data();
-  run(tail, tail + left, 1, tail, buffers, sink);
+  run(tail, tail + left, tail + left, buffers, sink);
 }
 
 }  // namespace breakeven::text

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -28,15 +29,20 @@ class OnePass {
 
    private:
     friend class OnePass;
-    static constexpr std::size_t kSlotBits = 12, kMaxPieces = 11;
-    struct alignas(64) Slot {
-      PieceKey key;
+    // Room to read a block and a register from each of the last bytes of a text.
+    static constexpr std::size_t kReadAhead = 64 + PieceKey::kMaxBytes;
+    static constexpr std::size_t kSlotBits = 14, kMaxPieces = 3;
+    struct alignas(32) Slot {
+      PieceKey key{};
       std::int32_t count = 0;
       std::int32_t ids[kMaxPieces] = {};
     };
+    Slot& slot(PieceKey key) {
+      return slots_[(key.low ^ key.high * kHashHigh) * kHashLow >> (64 - kSlotBits)];
+    }
     std::vector<Slot> slots_;
     std::vector<char> word_;  // the bytes of one word, PieceKey::kMaxBytes readable behind them
-    std::array<unsigned char, 2 * PieceKey::kMaxBytes> tail_{};
+    std::array<unsigned char, 2 * kReadAhead> tail_{};
   };
 
   // Errors: text/not-one-pass, with the reason.
@@ -48,39 +54,59 @@ class OnePass {
   using Byte = unsigned char;
   // What a byte does outside a run of letters and digits.
   enum class ByteClass : std::uint8_t { word, unknown, space, punctuation, added, removed, lead };
+  // 64 bytes of text, bit i for byte i.
+  struct Block {
+    std::uint64_t word;       // letters and digits
+    std::uint64_t tokens;     // first bytes of words, and punctuation
+    std::uint64_t irregular;  // what needs a look of its own: not ASCII, control, added tokens
+  };
   struct Cursor {
     const Byte* at;
     std::int32_t* out;
+  };
+  struct Piece {
+    std::int32_t id;
+    std::size_t length;
   };
   struct Word {
     std::size_t length, chars;
     bool unknown;
   };
 
-  void classify_bytes(const TokenizerSpec& spec);
-  void build_tables();
-  // Reads words until fewer than `margin` bytes are left or `out` reaches `stop`.
+  void classify_bytes();
+  Block look_at(const Byte* at) const;
+  // Reads tokens until `at` reaches `limit` or `out` reaches `stop`; Buffers::kReadAhead bytes can
+  // be read at each place before `limit`. `end` is where the text ends.
   template <bool Lowercase>
-  Cursor scan(Cursor cursor, const Byte* end, std::size_t margin, const std::int32_t* stop,
+  Cursor scan(Cursor cursor, const Byte* limit, const Byte* end, const std::int32_t* stop,
               Buffers& buffers) const;
+  template <bool Lowercase>
+  std::int32_t* regular_tokens(const Byte* at, const Byte* end, std::uint64_t tokens,
+                               std::uint64_t word, std::int32_t* out, Buffers& buffers) const;
+  std::int32_t* look_up(std::span<const PieceKey> keys, std::int32_t* out, Buffers& buffers) const;
   Cursor separator(Cursor cursor, const Byte* end, Buffers& buffers) const;
   Cursor irregular_word(Cursor cursor, const Byte* end, Buffers& buffers) const;
   Word read_word(const Byte*& at, const Byte* end, Buffers& buffers) const;
-  std::int32_t* several_pieces(__m128i padded, PieceKey key, std::size_t length, std::int32_t* out,
-                               Buffers& buffers) const;
+  std::int32_t* several_pieces(PieceKey key, std::int32_t* out, Buffers& buffers) const;
+  Piece longest_piece(const char* at, std::size_t left, bool start) const;
   std::int32_t* greedy(const char* word, std::size_t length, std::size_t chars,
                        std::int32_t* out) const;
-  void run(const Byte* begin, const Byte* end, std::size_t margin, const Byte*& rest,
-           Buffers& buffers, IdSink& sink) const;
+  // Scans up to `limit` into the sink, as far as the sink wants; returns where it stopped.
+  const Byte* run(const Byte* at, const Byte* limit, const Byte* end, Buffers& buffers,
+                  IdSink& sink) const;
 
   const Vocabulary* vocabulary_ = nullptr;
   CodePointTable code_points_;
   std::array<ByteClass, 256> byte_class_{};
   std::array<char, 128> folded_{};            // what a word byte becomes
-  std::array<std::int32_t, 128> alone_id_{};  // of punctuation
+  std::array<std::int32_t, 256> alone_id_{};  // of punctuation
   KeyTable starts_, continuations_;
+  LengthFilter start_lengths_, continuation_lengths_;
   TokenMatcher<char> added_;
   std::vector<std::int32_t> added_ids_;
+  // First bytes of the added tokens; unused places repeat the first one, or hold NUL.
+  static constexpr std::size_t kMaxAddedFirst = 4;
+  std::array<char, kMaxAddedFirst> added_first_{};
   bool lowercase_ = true;
 };
 
