@@ -50,38 +50,42 @@ std::string printable(const std::string& text) {
   return text.size() > 300 ? out + "..." : out;
 }
 
+std::size_t expect_same_ids(const Tokenizer& tokenizer, Tokenizer::Scratch& scratch,
+                            OracleCase wanted, bool report) {
+  std::vector<std::int32_t> ids, token_types;
+  std::size_t differences = 0;
+  for (const Route route : {Route::fastest, Route::by_stages}) {
+    wanted.options.route = route;
+    ids.clear();
+    token_types.clear();
+    if (wanted.pair) {
+      tokenizer.encode_pair(wanted.first, wanted.second, wanted.options, scratch, ids, token_types);
+    } else {
+      tokenizer.encode(wanted.first, wanted.options, scratch, ids);
+    }
+    if (ids == wanted.ids && token_types == wanted.token_types) continue;
+    ++differences;
+    if (!report) continue;
+    ADD_FAILURE() << fmt::format(
+        "{}, max_length {}{}, {}: '{}' / '{}'\n  ids   {}\n  want  {}\n  types {}\n  want  {}",
+        route == Route::fastest ? "fastest" : "by stages", wanted.options.max_length,
+        wanted.options.truncate ? "" : " (no cut)",
+        wanted.options.truncation_side == TruncationSide::left ? "left" : "right",
+        printable(wanted.first), printable(wanted.second), fmt::join(ids, " "),
+        fmt::join(wanted.ids, " "), fmt::join(token_types, " "),
+        fmt::join(wanted.token_types, " "));
+  }
+  return differences;
+}
+
 std::size_t expect_same_ids(const Tokenizer& tokenizer, const std::filesystem::path& path) {
+  constexpr std::size_t kReported = 10;
   OracleFile file(path);
   const auto scratch = tokenizer.make_scratch();
   OracleCase wanted;
-  std::vector<std::int32_t> ids, token_types;
   std::size_t cases = 0, differences = 0;
-  while (file.next(wanted)) {
-    ++cases;
-    for (const Route route : {Route::fastest, Route::by_stages}) {
-      wanted.options.route = route;
-      ids.clear();
-      token_types.clear();
-      if (wanted.pair) {
-        tokenizer.encode_pair(wanted.first, wanted.second, wanted.options, *scratch, ids,
-                              token_types);
-      } else {
-        tokenizer.encode(wanted.first, wanted.options, *scratch, ids);
-      }
-      if (ids == wanted.ids && token_types == wanted.token_types) continue;
-      if (++differences > 10) continue;
-      ADD_FAILURE() << fmt::format(
-          "case {} ({}), max_length {}{}, {}: '{}' / '{}'\n  ids   {}\n  want  {}\n  types {}\n  "
-          "want  "
-          "{}",
-          cases, route == Route::fastest ? "fastest" : "by stages", wanted.options.max_length,
-          wanted.options.truncate ? "" : " (no cut)",
-          wanted.options.truncation_side == TruncationSide::left ? "left" : "right",
-          printable(wanted.first), printable(wanted.second), fmt::join(ids, " "),
-          fmt::join(wanted.ids, " "), fmt::join(token_types, " "),
-          fmt::join(wanted.token_types, " "));
-    }
-  }
+  for (; file.next(wanted); ++cases)
+    differences += expect_same_ids(tokenizer, *scratch, wanted, differences < kReported);
   EXPECT_EQ(differences, 0U) << "of " << cases << " cases, each by two routes";
   return cases;
 }

@@ -30,6 +30,11 @@ class OracleFile {
   std::size_t at_ = 0;
 };
 
+// Compares both routes with one case; returns how many of the two differ and reports them as test
+// failures where `report` is set.
+std::size_t expect_same_ids(const Tokenizer& tokenizer, Tokenizer::Scratch& scratch,
+                            OracleCase wanted, bool report = true);
+
 // Compares both routes with the file; returns the number of cases and reports the first differences
 // as test failures.
 std::size_t expect_same_ids(const Tokenizer& tokenizer, const std::filesystem::path& path);
