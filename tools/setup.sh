@@ -33,8 +33,10 @@ check_system() {
 missing_packages() {
   local wanted installed name missing=()
   wanted=$(awk -v groups=" $* " '!/^#/ && NF == 2 && index(groups, " " $1 " ") { print $2 }' "$root/tools/packages.txt")
+  # dpkg-query fails when it has never heard of one of them, and still lists the others.
   # shellcheck disable=SC2086
-  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | awk '$1 == "installed" { print $2 }')
+  installed=$({ dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null || true; } |
+    awk '$1 == "installed" { print $2 }')
   for name in $wanted; do
     grep -qxF -- "$name" <<<"$installed" || missing+=("$name")
   done

@@ -21,7 +21,8 @@ FAKES = {
     "id": 'echo "${FAKE_UID:-0}"',
     "sudo": 'log; [ -e "$STATE/sudo-works" ] || exit 1; shift; exec "$@"',
     "apt-get": 'log; echo "apt was here"; [ ! -e "$STATE/apt-fails" ] || exit 100',
-    "dpkg-query": 'for name in "$@"; do grep -qxF -- "$name" "$STATE/missing" || echo "installed $name"; done',
+    "dpkg-query": 'for name in "$@"; do grep -qxF -- "$name" "$STATE/missing" || echo "installed $name"; done; '
+                  '[ ! -s "$STATE/missing" ]',
     "cmake": 'log; mkdir -p "$4"; echo "CMAKE_HOME_DIRECTORY:INTERNAL=$2" > "$4/CMakeCache.txt"',
     "ninja": """log
 [ ! -e "$STATE/built" ] || { echo "ninja: no work to do."; exit 0; }
@@ -218,6 +219,37 @@ class Scripts(unittest.TestCase):
         self.write("calls")
         self.assertEqual(self.call("test", "--slow").stderr, "")
         self.assertNotIn("pip", self.calls())
+
+    # --- .ci/run
+    def ci(self, **failing):
+        """.ci/run with checks of our own making; each fails if `failing` names it."""
+        shutil.copytree(ROOT / ".ci", self.tree / ".ci", dirs_exist_ok=True)
+        fakes = pathlib.Path(self.environment["PATH"].split(":")[0])
+        for path, name in ((self.tree / "tools" / "check_format", "format"), (fakes / "shellcheck", "scripts")):
+            path.write_text(f"#!/bin/bash\necho {name} was here\nexit {int(name in failing)}\n")
+            path.chmod(0o755)
+        (self.tree / "tools" / "check_tidy.py").write_text(f"print('tidy was here')\nexit({int('tidy' in failing)})\n")
+        return self.call(".ci/run")
+
+    def test_ci_runs_every_check_and_shows_the_tests_closing_line(self):
+        result = self.ci()
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("\n100% tests passed, 0 tests failed out of 2\n", result.stdout)
+        self.assertIn("== cuda: skipped, there is no nvcc on PATH\n", result.stdout)
+        self.assertRegex(result.stdout, r"all checks passed in \d+ s\n$")
+
+    def test_ci_fails_when_any_check_fails_and_runs_the_others(self):
+        for name, shown in (("format", "format"), ("scripts", "scripts"), ("tidy", "clang-tidy")):
+            with self.subTest(name):
+                result = self.ci(**{name: True})
+                self.assertEqual(result.returncode, 1)
+                self.assertTrue(result.stdout.endswith(f"\nFAILED: {shown}\n"), result.stdout)
+                for other in ("format", "scripts", "tidy"):
+                    self.assertIn(f"{other} was here", result.stdout)
+        self.write("tests-fail")
+        result = self.ci(format=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertTrue(result.stdout.endswith("\nFAILED: format tests\n"), result.stdout)
 
     # --- the list
     def test_the_list_of_packages_is_sound(self):
