@@ -1,6 +1,6 @@
-// Classifies a fixed set of texts once for every line on its standard input and prints the seconds of that pass, so
-// that a driver can interleave it with other engines over the same texts.
-// usage: engine_pass MODEL TEXTS.jsonl PRECISION serial|stream BATCH MAX_LENGTH THREADS [LOGITS_OUT]
+// Classifies a fixed set of texts once for every line on its standard input and prints the seconds
+// of that pass, so that a driver can interleave it with other engines over the same texts. usage:
+// engine_pass MODEL TEXTS.jsonl PRECISION serial|stream BATCH MAX_LENGTH THREADS [LOGITS_OUT]
 #include <fmt/format.h>
 
 #include <chrono>
@@ -34,8 +34,8 @@ std::vector<std::string> read_texts(const char* path) {
 }
 
 // One pass over all texts; returns the seconds.
-double pass(Classifier& classifier, std::span<const std::string_view> texts, const std::string& mode,
-            std::size_t batch, std::vector<float>& logits) {
+double pass(Classifier& classifier, std::span<const std::string_view> texts,
+            const std::string& mode, std::size_t batch, std::vector<float>& logits) {
   const auto start = std::chrono::steady_clock::now();
   if (mode == "stream") {
     static breakeven::StreamResult out;
@@ -57,9 +57,10 @@ double pass(Classifier& classifier, std::span<const std::string_view> texts, con
 
 int main(int argc, char** argv) {
   if (argc < 8) {
-    fmt::print(stderr,
-               "usage: engine_pass MODEL TEXTS.jsonl PRECISION serial|stream BATCH MAX_LENGTH THREADS "
-               "[LOGITS_OUT]\n");
+    fmt::print(
+        stderr,
+        "usage: engine_pass MODEL TEXTS.jsonl PRECISION serial|stream BATCH MAX_LENGTH THREADS "
+        "[LOGITS_OUT]\n");
     return 2;
   }
   auto model = value_or_exit(breakeven::engine::load_model({.model = argv[1]}));
@@ -67,7 +68,8 @@ int main(int argc, char** argv) {
   const std::vector<std::string_view> texts(owned.begin(), owned.end());
   breakeven::engine::NativeOptions options;
   options.reference = std::string(argv[3]) == "reference";
-  if (!options.reference) options.precision = value_or_exit(breakeven::ops::parse_precision(argv[3]));
+  if (!options.reference)
+    options.precision = value_or_exit(breakeven::ops::parse_precision(argv[3]));
   const std::size_t batch = std::stoul(argv[5]);
   options.max_batch = batch;
   options.max_length = std::stoul(argv[6]);

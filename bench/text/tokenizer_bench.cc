@@ -1,7 +1,8 @@
 // Encodes the same texts again and again on one thread, cut at 512 ids, and prints times on demand.
 //
-//   tokenizer_bench MODEL TEXTS          the one-pass route against the route by stages, interleaved
-//   tokenizer_bench MODEL TEXTS --serve  one round of the one-pass route for every line on stdin;
+//   tokenizer_bench MODEL TEXTS          the one-pass route against the route by stages,
+//   interleaved tokenizer_bench MODEL TEXTS --serve  one round of the one-pass route for every line
+//   on stdin;
 //                                        compare_with_tokenizers.py drives it
 // TEXTS: for every text its length in bytes (uint32, little-endian) and its bytes.
 #include <fmt/format.h>
@@ -56,8 +57,7 @@ Round encode_all(const Tokenizer& tokenizer, const std::vector<std::string_view>
     round.ids += ids.size();
     for (const std::int32_t id : ids) round.sum += static_cast<std::uint64_t>(id);
   }
-  round.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  round.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return round;
 }
 
