@@ -101,7 +101,7 @@ Result<void> finish_stream(Result<void> streamed, Output& output) {
   Error error = std::move(streamed).error();
   if (output.records() > 0) {
     error.message +=
-        fmt::format(" ({} texts were written to {} before that)", output.records(), output.name());
+        fmt::format(" ({} written to {} before that)", output.records(), output.name());
   }
   return tl::unexpected<Error>(std::move(error));
 }

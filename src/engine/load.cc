@@ -66,13 +66,18 @@ Result<std::shared_ptr<LoadedModel>> load_named(const std::string& name) {
   return load_folder(name, *cached);
 }
 
-Result<std::shared_ptr<LoadedModel>> load_default() {
-  if (auto cached = hub::find_cached(kDefaultModel)) return load_folder(kDefaultModel, *cached);
-  BREAKEVEN_TRY(auto loaded, load_builtin(true));
-  loaded->note = fmt::format(
+// What a user must know who named no model and does not have the default one.
+std::string stand_in_note() {
+  return fmt::format(
       "model: the built-in stand-in, as wide as DistilBERT; `breakeven fetch {}` brings the real "
       "one",
       kDefaultModel);
+}
+
+Result<std::shared_ptr<LoadedModel>> load_default() {
+  if (auto cached = hub::find_cached(kDefaultModel)) return load_folder(kDefaultModel, *cached);
+  BREAKEVEN_TRY(auto loaded, load_builtin(true));
+  loaded->note = stand_in_note();
   return loaded;
 }
 
@@ -97,6 +102,25 @@ Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice)
   if (!loaded) return propagate(std::move(loaded));
   BREAKEVEN_TRY_VOID(check_vocabulary(**loaded));
   return std::shared_ptr<const LoadedModel>(*std::move(loaded));
+}
+
+Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice) {
+  LoadedTokenizer loaded;
+  const bool builtin = choice.model == "builtin" || choice.model == "builtin-narrow";
+  if (!builtin && std::filesystem::is_directory(choice.model)) {
+    loaded.folder = choice.model;
+  } else if (!builtin) {
+    auto cached = hub::find_cached(choice.model.empty() ? kDefaultModel : choice.model);
+    if (cached) loaded.folder = *cached;
+    if (!cached && !choice.model.empty()) return propagate(std::move(cached));
+  }
+  if (loaded.folder.empty()) {
+    BREAKEVEN_TRY(loaded.folder, builtin_folder());
+    if (!builtin) loaded.note = stand_in_note();
+  }
+  BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(loaded.folder));
+  loaded.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));
+  return loaded;
 }
 
 }  // namespace breakeven::engine

@@ -34,6 +34,15 @@ struct ModelChoice {
 // embedding.
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice);
 
+// The tokenizer alone, for those who need no weights: what load_model would give, in milliseconds.
+struct LoadedTokenizer {
+  std::string folder;
+  std::string note;  // as LoadedModel's
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+};
+// A folder needs tokenizer files only. Errors: those of hub/ and text/, model/no-builtin.
+Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice);
+
 struct NativeOptions {
   std::string device = "cpu";
   ops::Precision precision = ops::Precision::fp32;

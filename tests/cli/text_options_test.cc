@@ -102,7 +102,7 @@ TEST(TextOptions, ErrorsTellHowMuchWasWritten) {
   ASSERT_TRUE(output.write("a\nb\n", 2).has_value());
   const auto later = finish_stream(fail("some/error", "broken"), output);
   EXPECT_EQ(later.error().code, "some/error");
-  EXPECT_NE(later.error().message.find("2 texts were written"), std::string::npos);
+  EXPECT_NE(later.error().message.find("(2 written to "), std::string::npos);
   EXPECT_TRUE(finish_stream(fail("output/closed", "stdout was closed"), output).has_value());
   EXPECT_TRUE(finish_stream({}, output).has_value());
 }

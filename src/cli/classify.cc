@@ -1,0 +1,87 @@
+// breakeven classify: texts in, labels out.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/text_options.h"
+#include "cli/text_stream.h"
+#include "engine/native.h"
+
+namespace breakeven::cli {
+namespace {
+
+// Tells whether a text has more tokens than the model is given.
+class CutTest {
+ public:
+  CutTest(const text::Tokenizer& tokenizer, std::size_t max_length)
+      : tokenizer_(tokenizer), max_length_(max_length), scratch_(tokenizer.make_scratch()) {}
+  bool operator()(std::string_view text) {
+    ids_.clear();
+    tokenizer_.encode(text, {.max_length = max_length_ + 1}, *scratch_, ids_);
+    return ids_.size() > max_length_;
+  }
+
+ private:
+  const text::Tokenizer& tokenizer_;
+  std::size_t max_length_;
+  std::unique_ptr<text::Tokenizer::Scratch, void (*)(text::Tokenizer::Scratch*)> scratch_;
+  std::vector<std::int32_t> ids_;
+};
+
+Result<void> classify(const TextFlags& flags) {
+  BREAKEVEN_TRY(const TextOptions options, check_text_flags(flags));
+  BREAKEVEN_TRY(const auto source, open_texts(flags));
+  BREAKEVEN_TRY(Output output, Output::open(flags.output, flags.input));
+  BREAKEVEN_TRY(const auto model, engine::load_model({flags.model}));
+  for (const std::string& note : {model->note, options.device_note}) {
+    if (!note.empty()) tell(note);
+  }
+  engine::NativeOptions native;
+  native.device = options.device;
+  native.precision = options.precision;
+  native.threads = options.threads;
+  native.max_batch = options.batch;
+  native.max_length = options.max_length_given
+                          ? options.max_length
+                          : std::min<std::size_t>(512, model->checkpoint.plan.positions);
+  BREAKEVEN_TRY(const auto classifier, engine::make_native(model, native));
+
+  CutTest is_cut(*model->tokenizer, native.max_length);
+  LabelCounts counts;
+  // The first labels shall come soon; later windows are long, so that few workers wait at their
+  // end.
+  const WindowLimits limits{.first_texts = 4 * options.batch, .texts = 64 * options.batch};
+  auto finished = finish_stream(
+      label_texts(*source, *classifier, options.batch, limits, std::ref(is_cut), output, counts),
+      output);
+  if (counts.cut > 0) {
+    const std::size_t positions = model->checkpoint.plan.positions;
+    tell(fmt::format(
+        "cut at {} tokens: {} of {} texts{}", native.max_length, counts.cut, counts.texts,
+        native.max_length < positions ? fmt::format("; this model takes --max-length {}", positions)
+                                      : ", and this model takes no more"));
+  }
+  return finished;
+}
+
+}  // namespace
+
+void add_classify(CLI::App& app, Context& context) {
+  CLI::App& command = *app.add_subcommand(
+      "classify", "Label texts: JSONL, CSV or plain lines in, one JSON line a text out, in order");
+  command.footer(
+      "Fields of the input other than the text are passed on; one that is called index, label,\n"
+      "score or logits becomes input_index, input_label and so on.");
+  const auto flags = std::make_shared<TextFlags>();
+  add_text_flags(command, *flags);
+  command.callback([flags, &context] {
+    if (const auto done = classify(*flags); !done) report_error(context, done.error());
+  });
+}
+
+}  // namespace breakeven::cli

@@ -1,0 +1,103 @@
+// breakeven tokenize: texts in, token ids out.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/thread_team.h"
+#include "cli/commands.h"
+#include "cli/text_options.h"
+#include "cli/text_stream.h"
+#include "engine/native.h"
+
+namespace breakeven::cli {
+namespace {
+
+void append_ids(const std::vector<std::int32_t>& ids, std::string& out) {
+  out += "{\"input_ids\":[";
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i > 0) out += ',';
+    char digits[12];
+    const auto written = std::to_chars(digits, digits + sizeof(digits), ids[i]);
+    out.append(digits, written.ptr);
+  }
+  out += ']';
+}
+
+// Tokenises a window with all threads: each member takes a run of neighbours, so that the lines
+// only have to be put behind each other.
+class WindowTokenizer {
+ public:
+  WindowTokenizer(const text::Tokenizer& tokenizer, const text::EncodeOptions& options,
+                  unsigned threads)
+      : tokenizer_(tokenizer), options_(options), team_(threads), lines_(threads) {}
+
+  Result<void> operator()(const Window& window, std::string& lines) {
+    team_.run([&](unsigned member) { run_member(window, member); });
+    for (const std::string& part : lines_) lines += part;
+    return {};
+  }
+
+ private:
+  void run_member(const Window& window, unsigned member) {
+    const std::size_t count = window.texts.size();
+    const std::size_t begin = count * member / team_.size();
+    const std::size_t end = count * (member + 1) / team_.size();
+    const auto scratch = tokenizer_.make_scratch();
+    std::vector<std::int32_t> ids;
+    std::string& out = lines_[member];
+    out.clear();
+    for (std::size_t i = begin; i < end; ++i) {
+      ids.clear();
+      tokenizer_.encode(window.texts[i], options_, *scratch, ids);
+      append_ids(ids, out);
+      append_extra(window.reviews[i].extra, {"input_ids"}, out);
+      out += "}\n";
+    }
+  }
+
+  const text::Tokenizer& tokenizer_;
+  text::EncodeOptions options_;
+  ThreadTeam team_;
+  std::vector<std::string> lines_;
+};
+
+Result<void> tokenize(const TextFlags& flags) {
+  BREAKEVEN_TRY(const TextOptions options, check_text_flags(flags));
+  BREAKEVEN_TRY(const auto source, open_texts(flags));
+  BREAKEVEN_TRY(Output output, Output::open(flags.output, flags.input));
+  BREAKEVEN_TRY(const auto model, engine::load_tokenizer({flags.model}));
+  if (!model.note.empty()) tell(model.note);
+  const text::TokenizerInfo& info = model.tokenizer->info();
+  text::EncodeOptions encode;
+  encode.truncation_side = info.truncation_side;
+  encode.max_length = options.max_length_given ? options.max_length
+                                               : std::min<std::size_t>(512, info.model_max_length);
+  encode.truncate = encode.max_length > 0;
+  WindowTokenizer tokenizer(*model.tokenizer, encode, options.threads);
+  // Tokens come fast: windows may be large from the start.
+  const WindowLimits limits{.first_texts = 1024, .texts = 4096};
+  return finish_stream(stream_texts(*source, limits, std::ref(tokenizer), output), output);
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app, Context& context) {
+  CLI::App& command = *app.add_subcommand(
+      "tokenize", "Turn texts into token ids: one line {\"input_ids\": [...]} a text, in order");
+  command.footer(
+      "--max-length 0 does not cut. --batch, --precision and --device are taken so that a line "
+      "for\n"
+      "classify works here, too; they do not change the ids. Fields of the input other than the "
+      "text\n"
+      "are passed on; one that is called input_ids becomes input_input_ids.");
+  const auto flags = std::make_shared<TextFlags>();
+  add_text_flags(command, *flags);
+  command.callback([flags, &context] {
+    if (const auto done = tokenize(*flags); !done) report_error(context, done.error());
+  });
+}
+
+}  // namespace breakeven::cli
