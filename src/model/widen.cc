@@ -231,8 +231,10 @@ class Widener {
     const std::vector<Rotation> turn_value = rotations(Purpose::value_rotation, layer);
     // q k^T counts each feature of a head `copies` times, and is divided by the root of the wide
     // size instead of the narrow one.
-    const auto narrow_size = static_cast<double>(from_.hidden / from_.heads);
-    const auto wide_size = static_cast<double>(to_.hidden / to_.heads);
+    const std::size_t narrow_head = from_.hidden / from_.heads;
+    const std::size_t wide_head = to_.hidden / to_.heads;
+    const auto narrow_size = static_cast<double>(narrow_head);
+    const auto wide_size = static_cast<double>(wide_head);
     const double copies = wide_size / narrow_size;
     const double scale = std::sqrt(wide_size) / (copies * std::sqrt(narrow_size));
     turned(narrow.query, wide.query, heads, turn, scale, Purpose::query, layer);
