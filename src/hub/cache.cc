@@ -83,7 +83,8 @@ Result<void> check_name(const std::string& name) {
                                            good_part(std::string_view(name).substr(slash + 1)));
   if (good) return {};
   return fail("hub/name", fmt::format("{} cannot be the name of a model", name),
-              "a name is NAME or ORGANISATION/NAME, of letters, digits, - _ and .");
+              "a name is NAME or ORGANISATION/NAME, of letters, digits, - _ and .; if a folder was "
+              "meant, it is not there");
 }
 
 Result<void> check_revision(const std::string& revision) {
