@@ -11,7 +11,7 @@
 #include "data/source.h"
 #include "ops/ops.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's own name
 class App;
 }
 

@@ -21,12 +21,13 @@ std::optional<Error> read_window(data::Source& source, std::size_t max_texts, st
   std::optional<Error> problem;
   std::size_t bytes = 0;
   while (more && window.reviews.size() < max_texts && bytes < max_bytes) {
-    auto review = source.next();
-    if (!review) problem = std::move(review).error();
-    more = review && review->has_value();
+    auto next = source.next();
+    if (!next) problem = next.error();
+    more = next && next->has_value();
     if (!more) break;
-    bytes += (*review)->text.size() + (*review)->extra.size();
-    window.reviews.push_back(**std::move(review));
+    data::Review& review = **next;
+    bytes += review.text.size() + review.extra.size();
+    window.reviews.push_back(std::move(review));
   }
   window.texts.clear();
   for (const data::Review& review : window.reviews) window.texts.emplace_back(review.text);
