@@ -4,8 +4,15 @@
 
 // Everything below is compiled for AMX; nothing of the standard library may be instantiated here,
 // because a copy of it with these instructions could be the one that the linker keeps.
+#ifdef __clang__
+#pragma clang attribute push(                                                                     \
+    __attribute__((target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile," \
+                          "amx-bf16"))),                                                          \
+    apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")
+#endif
 
 namespace breakeven::ops::cpu {
 namespace {
@@ -30,23 +37,23 @@ struct alignas(64) TileConfig {
 inline __attribute__((always_inline)) void load_config(const TileConfig& config) {
   __asm__ volatile("ldtilecfg %0" ::"m"(config) : "memory");
 }
-template <int kRegister>
+template <int Register>
 inline __attribute__((always_inline)) void load_tile(const void* from, std::size_t stride) {
-  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(kRegister)
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(Register)
                    : "memory");
 }
-template <int kRegister>
+template <int Register>
 inline __attribute__((always_inline)) void store_tile(void* to, std::size_t stride) {
-  __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(kRegister)
+  __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(Register)
                    : "memory");
 }
-template <int kRegister>
+template <int Register>
 inline __attribute__((always_inline)) void zero_tile() {
-  __asm__ volatile("tilezero %%tmm%c0" ::"i"(kRegister));
+  __asm__ volatile("tilezero %%tmm%c0" ::"i"(Register));
 }
-template <int kSum, int kA, int kB>
+template <int Sum, int First, int Second>
 inline __attribute__((always_inline)) void multiply_tiles() {
-  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSum), "i"(kA), "i"(kB));
+  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(Sum), "i"(First), "i"(Second));
 }
 
 constexpr std::size_t round_up(std::size_t n, std::size_t step) {
@@ -76,26 +83,26 @@ struct Room {
 // Rows become columns: to[c] holds dword c of every row.
 inline void transpose(const __m512i (&rows)[16], Bf16* to) {
   __m512i a[16];
-  for (int i = 0; i < 16; i += 2) {
+  for (std::size_t i = 0; i < 16; i += 2) {
     a[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
     a[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
   }
   __m512i b[16];
-  for (int i = 0; i < 16; i += 4) {
+  for (std::size_t i = 0; i < 16; i += 4) {
     b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
     b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
     b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
     b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
   }
-  for (int i = 0; i < 4; ++i) {
+  for (std::size_t i = 0; i < 4; ++i) {
     const __m512i even_low = _mm512_shuffle_i32x4(b[i], b[i + 4], 0x88);
     const __m512i odd_low = _mm512_shuffle_i32x4(b[i], b[i + 4], 0xDD);
     const __m512i even_high = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0x88);
     const __m512i odd_high = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0xDD);
-    _mm512_store_si512(to + i * 32, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
-    _mm512_store_si512(to + (i + 8) * 32, _mm512_shuffle_i32x4(even_low, even_high, 0xDD));
-    _mm512_store_si512(to + (i + 4) * 32, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
-    _mm512_store_si512(to + (i + 12) * 32, _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD));
+    _mm512_store_si512(to + i * kPairs, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
+    _mm512_store_si512(to + (i + 8) * kPairs, _mm512_shuffle_i32x4(even_low, even_high, 0xDD));
+    _mm512_store_si512(to + (i + 4) * kPairs, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
+    _mm512_store_si512(to + (i + 12) * kPairs, _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD));
   }
 }
 
@@ -125,11 +132,11 @@ void pack_values(const TileAttentionTask& task, const Room& room) {
   // Words of two rows in turn: the first 16 columns, then the second 16.
   alignas(64) std::uint16_t first[32];
   alignas(64) std::uint16_t second[32];
-  for (std::uint16_t i = 0; i < 16; ++i) {
-    first[2 * i] = i;
-    first[2 * i + 1] = static_cast<std::uint16_t>(32 + i);
-    second[2 * i] = static_cast<std::uint16_t>(16 + i);
-    second[2 * i + 1] = static_cast<std::uint16_t>(48 + i);
+  for (std::size_t i = 0; i < kTile; ++i) {
+    first[2 * i] = static_cast<std::uint16_t>(i);
+    first[2 * i + 1] = static_cast<std::uint16_t>(kPairs + i);
+    second[2 * i] = static_cast<std::uint16_t>(kTile + i);
+    second[2 * i + 1] = static_cast<std::uint16_t>(kPairs + kTile + i);
   }
   const __m512i low = _mm512_load_si512(first);
   const __m512i high = _mm512_load_si512(second);
@@ -152,8 +159,8 @@ void pack_values(const TileAttentionTask& task, const Room& room) {
   }
 }
 
-// scores[kRowTiles * 16, keys] = q k^T. Tiles 0-3 are sums, 4 and 5 rows of q, 6 and 7 keys.
-template <int kRowTiles>
+// scores[RowTiles * 16, keys] = q k^T. Tiles 0-3 are sums, 4 and 5 rows of q, 6 and 7 keys.
+template <int RowTiles>
 void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_t query) {
   const Bf16* q = task.q + query * task.stride;
   const std::size_t q_bytes = task.stride * sizeof(Bf16);
@@ -164,7 +171,7 @@ void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_
     const std::byte* keys = packed + key / kTile * block;
     zero_tile<0>();
     zero_tile<1>();
-    if constexpr (kRowTiles == 2) {
+    if constexpr (RowTiles == 2) {
       zero_tile<2>();
       zero_tile<3>();
     }
@@ -174,7 +181,7 @@ void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_
       load_tile<7>(keys + block, 64);
       multiply_tiles<0, 4, 6>();
       multiply_tiles<1, 4, 7>();
-      if constexpr (kRowTiles == 2) {
+      if constexpr (RowTiles == 2) {
         load_tile<5>(q + kTile * task.stride + d, q_bytes);
         multiply_tiles<2, 5, 6>();
         multiply_tiles<3, 5, 7>();
@@ -183,7 +190,7 @@ void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_
     float* to = room.scores + key;
     store_tile<0>(to, score_bytes);
     store_tile<1>(to + kTile, score_bytes);
-    if constexpr (kRowTiles == 2) {
+    if constexpr (RowTiles == 2) {
       store_tile<2>(to + kTile * room.keys, score_bytes);
       store_tile<3>(to + kTile * room.keys + kTile, score_bytes);
     }
@@ -228,8 +235,8 @@ inline float share_row(const TileAttentionTask& task, const Room& room, std::siz
   return 1.0F / _mm512_reduce_add_ps(_mm512_add_ps(total_a, total_b));
 }
 
-// context[kRowTiles * 16, depth] = shares v
-template <int kRowTiles>
+// context[RowTiles * 16, depth] = shares v
+template <int RowTiles>
 void multiply_values(const Room& room) {
   const std::size_t share_bytes = room.keys * sizeof(Bf16);
   const std::size_t context_bytes = room.depth * sizeof(float);
@@ -239,7 +246,7 @@ void multiply_values(const Room& room) {
         reinterpret_cast<const std::byte*>(room.packed_values) + d / kTile * kTileBytes;
     zero_tile<0>();
     zero_tile<1>();
-    if constexpr (kRowTiles == 2) {
+    if constexpr (RowTiles == 2) {
       zero_tile<2>();
       zero_tile<3>();
     }
@@ -249,7 +256,7 @@ void multiply_values(const Room& room) {
       load_tile<7>(values + kTileBytes, 64);
       multiply_tiles<0, 4, 6>();
       multiply_tiles<1, 4, 7>();
-      if constexpr (kRowTiles == 2) {
+      if constexpr (RowTiles == 2) {
         load_tile<5>(room.shares + kTile * room.keys + key, share_bytes);
         multiply_tiles<2, 5, 6>();
         multiply_tiles<3, 5, 7>();
@@ -258,7 +265,7 @@ void multiply_values(const Room& room) {
     float* to = room.context + d;
     store_tile<0>(to, context_bytes);
     store_tile<1>(to + kTile, context_bytes);
-    if constexpr (kRowTiles == 2) {
+    if constexpr (RowTiles == 2) {
       store_tile<2>(to + kTile * room.depth, context_bytes);
       store_tile<3>(to + kTile * room.depth + kTile, context_bytes);
     }
@@ -321,4 +328,8 @@ void release_tiles() {
 
 }  // namespace breakeven::ops::cpu
 
+#ifdef __clang__
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif

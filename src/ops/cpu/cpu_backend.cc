@@ -1,7 +1,6 @@
 #include "ops/cpu/cpu_backend.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <bit>
@@ -9,6 +8,7 @@
 #include "base/check.h"
 #include "ops/cpu/backend.h"
 #include "ops/cpu/isa.h"
+#include "ops/cpu/openmp.h"
 
 namespace breakeven::ops {
 

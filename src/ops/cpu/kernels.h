@@ -115,11 +115,11 @@ const Kernels& kernels_for(bool avx512);
 
 // Each kernel file fills its part of the table once for every instruction set; the namespaces are
 // Highway's.
-namespace breakeven::ops::cpu::N_AVX2 {
+namespace breakeven::ops::cpu::N_AVX2 {  // NOLINT(readability-identifier-naming)
 void fill_row_kernels(Kernels& table);
 void fill_matrix_kernels(Kernels& table);
 }  // namespace breakeven::ops::cpu::N_AVX2
-namespace breakeven::ops::cpu::N_AVX3 {
+namespace breakeven::ops::cpu::N_AVX3 {  // NOLINT(readability-identifier-naming)
 void fill_row_kernels(Kernels& table);
 void fill_matrix_kernels(Kernels& table);
 }  // namespace breakeven::ops::cpu::N_AVX3

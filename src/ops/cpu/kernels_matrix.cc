@@ -17,60 +17,60 @@ namespace {
 constexpr std::size_t kTileRows = 6;
 constexpr std::size_t kTileVectors = HWY_TARGET == HWY_AVX2 ? 2 : 4;
 
-template <std::size_t kRows, std::size_t kVectors>
+template <std::size_t RowCount, std::size_t VectorCount>
 HWY_INLINE void multiply_tile(const float* HWY_RESTRICT a, std::size_t a_stride,
                               const float* HWY_RESTRICT b, std::size_t b_stride,
                               float* HWY_RESTRICT c, std::size_t c_stride, std::size_t depth) {
   const DF d;
-  VF sums[kRows][kVectors];
-  for (std::size_t r = 0; r < kRows; ++r) {
-    for (std::size_t v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
+  VF sums[RowCount][VectorCount];
+  for (std::size_t r = 0; r < RowCount; ++r) {
+    for (std::size_t v = 0; v < VectorCount; ++v) sums[r][v] = hn::Zero(d);
   }
   for (std::size_t k = 0; k < depth; ++k) {
-    VF line[kVectors];
-    for (std::size_t v = 0; v < kVectors; ++v) {
+    VF line[VectorCount];
+    for (std::size_t v = 0; v < VectorCount; ++v) {
       line[v] = hn::LoadU(d, b + k * b_stride + v * lanes());
     }
-    for (std::size_t r = 0; r < kRows; ++r) {
+    for (std::size_t r = 0; r < RowCount; ++r) {
       const VF factor = hn::Set(d, a[r * a_stride + k]);
-      for (std::size_t v = 0; v < kVectors; ++v) {
+      for (std::size_t v = 0; v < VectorCount; ++v) {
         sums[r][v] = hn::MulAdd(factor, line[v], sums[r][v]);
       }
     }
   }
-  for (std::size_t r = 0; r < kRows; ++r) {
-    for (std::size_t v = 0; v < kVectors; ++v) {
+  for (std::size_t r = 0; r < RowCount; ++r) {
+    for (std::size_t v = 0; v < VectorCount; ++v) {
       hn::StoreU(sums[r][v], d, c + r * c_stride + v * lanes());
     }
   }
 }
 
-template <std::size_t kVectors>
+template <std::size_t VectorCount>
 HWY_INLINE void multiply_rows(const float* a, std::size_t a_stride, const float* b,
                               std::size_t b_stride, float* c, std::size_t c_stride,
                               std::size_t rows, std::size_t depth) {
   std::size_t r = 0;
   for (; r + kTileRows <= rows; r += kTileRows) {
-    multiply_tile<kTileRows, kVectors>(a + r * a_stride, a_stride, b, b_stride, c + r * c_stride,
-                                       c_stride, depth);
+    multiply_tile<kTileRows, VectorCount>(a + r * a_stride, a_stride, b, b_stride, c + r * c_stride,
+                                          c_stride, depth);
   }
   const float* rest = a + r * a_stride;
   float* to = c + r * c_stride;
   switch (rows - r) {
     case 1:
-      multiply_tile<1, kVectors>(rest, a_stride, b, b_stride, to, c_stride, depth);
+      multiply_tile<1, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
       break;
     case 2:
-      multiply_tile<2, kVectors>(rest, a_stride, b, b_stride, to, c_stride, depth);
+      multiply_tile<2, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
       break;
     case 3:
-      multiply_tile<3, kVectors>(rest, a_stride, b, b_stride, to, c_stride, depth);
+      multiply_tile<3, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
       break;
     case 4:
-      multiply_tile<4, kVectors>(rest, a_stride, b, b_stride, to, c_stride, depth);
+      multiply_tile<4, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
       break;
     case 5:
-      multiply_tile<5, kVectors>(rest, a_stride, b, b_stride, to, c_stride, depth);
+      multiply_tile<5, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
       break;
     default:
       break;

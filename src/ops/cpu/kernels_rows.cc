@@ -230,9 +230,9 @@ void finish_rows(const Accumulated& in, std::size_t rows, std::size_t columns, c
 struct Same {
   HWY_INLINE VF operator()(VF x) const { return x; }
 };
-template <Activation kActivation>
+template <Activation Which>
 struct Activate {
-  HWY_INLINE VF operator()(VF x) const { return activate(kActivation, x); }
+  HWY_INLINE VF operator()(VF x) const { return activate(Which, x); }
 };
 
 template <class Row>

@@ -1,11 +1,10 @@
 #include "ops/cpu/lane.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "base/check.h"
+#include "ops/cpu/openmp.h"
 
 namespace breakeven::ops::cpu {
 namespace {
@@ -150,12 +149,8 @@ void CpuLane::plan_chunks(std::size_t rows, std::vector<Chunk>& out) const {
   const std::size_t count = (rows + round - 1) / round * limits_.threads;
   const std::size_t bucket = bucket_for((rows + count - 1) / count);
   for (std::size_t first = 0; first < rows; first += kBuckets[bucket]) {
-    const std::size_t left = rows - first;
-    if (left >= kBuckets[bucket]) {
-      out.push_back({first, kBuckets[bucket], bucket});
-    } else {
-      out.push_back({first, left, bucket_for(left)});
-    }
+    const std::size_t taken = std::min(rows - first, kBuckets[bucket]);
+    out.push_back({first, taken, bucket_for(taken)});
   }
 }
 

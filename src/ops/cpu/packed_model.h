@@ -17,7 +17,7 @@
 namespace breakeven::ops::cpu {
 
 // Row counts that have primitives. Rows are cut into chunks of the largest or fewer, so that a
-// chunk's intermediate values stay in a core's L2 (docs/decisions/cpu-backend.md).
+// chunk's intermediate values stay in a core's L2 (docs/decisions/0007-cpu-backend.md).
 inline constexpr std::array<std::size_t, 10> kBuckets{16, 32, 48, 64, 96, 128, 160, 192, 224, 256};
 
 // What a backend's precision and instruction set mean for its number formats.

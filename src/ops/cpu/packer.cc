@@ -1,7 +1,6 @@
 #include "ops/cpu/packer.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +10,7 @@
 
 #include "base/cpus.h"
 #include "base/thread_team.h"
+#include "ops/cpu/openmp.h"
 
 namespace breakeven::ops::cpu {
 namespace {

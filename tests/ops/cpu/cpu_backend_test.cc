@@ -7,10 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <fstream>
+#include <bit>
 
 #include "base/limits.h"
 #include "harness.h"
+#include "ops/cpu/packed_model.h"
 #include "ops/reference/reference.h"
 
 namespace breakeven {
@@ -117,8 +118,21 @@ TEST_P(CpuBackend, TheForcedInstructionSetRan) {
     EXPECT_EQ(set, testing::forced_set());
   }
   EXPECT_EQ(set, ops::cpu_instruction_set());
-  // A pass on it, so that the claim is about code that ran: an AVX2 process must not have touched
-  // the upper half of a 512-bit register, which oneDNN's own log shows in its primitives' names.
+  // oneDNN names what it generated code for.
+  namespace cpu = ops::cpu;
+  const EncoderShape model = shape(128, 2, 256);
+  const RandomEncoder sample(model);
+  const auto packed =
+      cpu::CpuModel::pack(sample.weights, cpu::formats_for(GetParam(), cpu::current_set().value()));
+  ASSERT_TRUE(packed) << packed.error().to_string();
+  const std::string made = (*packed)->gemms().plain->implementation();
+  const bool tiles = set == "avx512_core_amx" && GetParam() != Precision::fp32;
+  EXPECT_EQ(made.find("amx") != std::string::npos, tiles) << made;
+  if (set == "avx2" || set == "avx2_vnni") {
+    EXPECT_EQ(made.find("avx512"), std::string::npos) << made;
+  } else if (GetParam() == Precision::fp32) {
+    EXPECT_NE(made.find("avx512_core"), std::string::npos) << made;
+  }
   const EncoderShape small = shape(64, 2, 128);
   const RandomEncoder encoder(small);
   compare(small, encoder.weights, unpadded({20}), 1, "forced");
@@ -300,6 +314,71 @@ TEST_P(CpuBackend, RefusesModelsThatItCannotRun) {
   const auto empty = make()->pack(RandomEncoder(none).weights);
   ASSERT_FALSE(empty);
   EXPECT_EQ(empty.error().code, "ops/unsupported");
+}
+
+// The extremes that a precision's formats allow: sums that do not saturate and do not round.
+TEST_P(CpuBackend, IntegerProductsAreExact) {
+  namespace cpu = ops::cpu;
+  const cpu::Formats formats = cpu::formats_for(GetParam(), cpu::current_set().value());
+  constexpr std::size_t kDepth = 192;
+  constexpr std::size_t kColumns = 64;
+  const bool int8 = GetParam() == Precision::int8;
+  const bool bf16 = GetParam() == Precision::bf16;
+  cpu::GemmSpec spec;
+  spec.depth = kDepth;
+  spec.columns = kColumns;
+  spec.in = int8 ? cpu::DataType::u8 : bf16 ? cpu::DataType::bf16 : cpu::DataType::f32;
+  spec.weights = int8 ? cpu::DataType::s8 : spec.in;
+  spec.out = int8 ? cpu::DataType::s32 : cpu::DataType::f32;
+  const auto gemm = cpu::Gemm::make(spec, cpu::kBuckets).value();
+  // int8: the largest products of one sign, then of the other, then small ones. Otherwise integers
+  // whose sums fit the mantissa.
+  const int largest = int8 ? formats.weight_limit : 7;
+  std::vector<float> weights(kDepth * kColumns);
+  std::vector<std::int8_t> small(weights.size());
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const std::size_t column = i / kDepth;
+    const int value = column % 3 == 0   ? largest
+                      : column % 3 == 1 ? -largest
+                                        : static_cast<int>(i % 5) - 2;
+    weights[i] = static_cast<float>(value);
+    small[i] = static_cast<std::int8_t>(value);
+  }
+  const std::size_t bytes = gemm->weight_bytes() + gemm->scratch_bytes() + 4096;
+  auto arena = cpu::Arena::allocate(bytes).value();
+  const void* plain = int8 ? static_cast<const void*>(small.data()) : weights.data();
+  const auto packed = gemm->pack(plain, arena.take<std::byte>(gemm->weight_bytes()));
+  auto* scratch = arena.take<std::byte>(gemm->scratch_bytes());
+  cpu::GemmCaller caller(gemm);
+  for (std::size_t bucket = 0; bucket < cpu::kBuckets.size(); ++bucket) {
+    const std::size_t rows = cpu::kBuckets[bucket];
+    std::vector<float> wide(rows * kDepth);
+    std::vector<std::uint8_t> bytes_in(wide.size());
+    std::vector<cpu::Bf16> halves(wide.size());
+    for (std::size_t i = 0; i < wide.size(); ++i) {
+      const std::size_t row = i / kDepth;
+      const int value =
+          int8 ? (row % 2 == 0 ? 255 : static_cast<int>(i % 256)) : static_cast<int>(i % 11) - 5;
+      wide[i] = static_cast<float>(value);
+      bytes_in[i] = static_cast<std::uint8_t>(value);
+      halves[i] = static_cast<cpu::Bf16>(std::bit_cast<std::uint32_t>(wide[i]) >> 16);
+    }
+    const void* in = int8   ? static_cast<const void*>(bytes_in.data())
+                     : bf16 ? static_cast<const void*>(halves.data())
+                            : wide.data();
+    std::vector<float> out(rows * kColumns);
+    caller.run(bucket, in, packed, out.data(), nullptr, scratch);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      double sum = 0;
+      for (std::size_t k = 0; k < kDepth; ++k) {
+        sum += static_cast<double>(wide[i / kColumns * kDepth + k]) *
+               weights[i % kColumns * kDepth + k];
+      }
+      const double ours = int8 ? static_cast<double>(std::bit_cast<std::int32_t>(out[i]))
+                               : static_cast<double>(out[i]);
+      ASSERT_EQ(ours, sum) << rows << " rows, at " << i << ", " << gemm->implementation();
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, CpuBackend,

@@ -1,0 +1,227 @@
+// Shares of this machine's measured peak: each op of a DistilBERT layer, and a whole pass.
+//
+//   ops_bench [--threads N] [--set NAME] [--batch B] [--cut 512] [--seconds S]
+//
+// Peaks and ops are measured one after the other in the same run, as CPU time of one thread; the
+// whole pass is wall time with the threads asked for. Weights are random: what they hold does not
+// change the speed of any op here.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "base/cpus.h"
+#include "ops/cpu/cpu_backend.h"
+#include "peaks.h"
+#include "testing/random_encoder.h"
+
+namespace breakeven::bench {
+namespace {
+
+using ops::Precision;
+
+// IMDB's lengths in tokens (mean about 310, 14 % over 512) at equal steps of their distribution.
+constexpr int kImdbLengths[] = {62,  93,  122, 134, 143, 150, 155, 161, 166, 171, 177,
+                                183, 190, 197, 205, 214, 223, 234, 246, 260, 275, 292,
+                                312, 335, 362, 394, 432, 480, 540, 640, 800, 1100};
+
+struct Options {
+  unsigned threads = usable_cpus().threads();
+  std::string set;
+  std::size_t batch = 32;
+  std::size_t cut = 512;
+  double seconds = 2;
+};
+
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::vector<testing::RandomBatch::Sequence> lengths(const Options& options) {
+  std::vector<testing::RandomBatch::Sequence> sequences;
+  for (std::size_t i = 0; i < options.batch; ++i) {
+    // Spread over the distribution whatever the batch size; 13 is coprime to 32.
+    const std::size_t at = (i * 13 + 16) % std::size(kImdbLengths);
+    const auto n = std::min(options.cut, static_cast<std::size_t>(kImdbLengths[at]));
+    sequences.push_back({n, n});
+  }
+  return sequences;
+}
+
+// One op of a pass: its time, and the arithmetic that the model asks for.
+struct Part {
+  const char* name;
+  double operations = 0;
+  double seconds = 0;
+};
+
+struct Pass {
+  std::vector<Part> parts{{"embed_ln"}, {"attention"},     {"project_ln"},
+                          {"ffn_ln"},   {"cls_attention"}, {"cls project_ln + ffn_ln"},
+                          {"head"}};
+  double seconds = 1e30;
+  double operations() const {
+    double sum = 0;
+    for (const Part& part : parts) sum += part.operations;
+    return sum;
+  }
+};
+
+void count_operations(const testing::EncoderShape& shape,
+                      const std::vector<testing::RandomBatch::Sequence>& sequences, Pass& pass) {
+  const auto hidden = static_cast<double>(shape.hidden);
+  const auto inner = static_cast<double>(shape.intermediate);
+  const auto full = static_cast<double>(shape.layers - 1);
+  double rows = 0;
+  double pairs = 0;
+  for (const auto& s : sequences) {
+    rows += static_cast<double>(s.rows);
+    pairs += static_cast<double>(s.rows) * static_cast<double>(s.valid);
+  }
+  const auto count = static_cast<double>(sequences.size());
+  pass.parts[1].operations = full * (6 * hidden * hidden * rows + 4 * hidden * pairs);
+  pass.parts[2].operations = full * 2 * hidden * hidden * rows;
+  pass.parts[3].operations = full * 4 * hidden * inner * rows;
+  const auto heads = static_cast<double>(shape.heads);
+  pass.parts[4].operations = 4 * hidden * heads * rows + 6 * hidden * hidden * count;
+  pass.parts[5].operations = (2 * hidden * hidden + 4 * hidden * inner) * count;
+  pass.parts[6].operations = 2 * hidden * hidden * count;
+}
+
+Pass run_passes(ops::Backend& backend, ops::Lane& lane, const testing::EncoderShape& shape,
+                const ops::Batch& batch, const Options& options, bool cpu_time) {
+  const auto clock = cpu_time ? thread_seconds : wall_seconds;
+  const std::size_t last = shape.layers - 1;
+  Pass best;
+  const double end = wall_seconds() + options.seconds;
+  for (int i = 0; i < 3 || wall_seconds() < end; ++i) {
+    Pass pass;
+    const double begin = clock();
+    double mark = begin;
+    const auto add = [&](std::size_t part) {
+      const double now = clock();
+      pass.parts[part].seconds += now - mark;
+      mark = now;
+    };
+    backend.upload(lane, batch);
+    mark = clock();
+    backend.run(lane, [&] {
+      backend.embed_ln(lane);
+      add(0);
+      for (std::size_t layer = 0; layer < last; ++layer) {
+        backend.attention(lane, layer);
+        add(1);
+        backend.project_ln(lane, layer, ops::Act::x);
+        add(2);
+        backend.ffn_ln(lane, layer, ops::Act::x);
+        add(3);
+      }
+      backend.cls_attention(lane, last);
+      add(4);
+      backend.project_ln(lane, last, ops::Act::x_cls);
+      backend.ffn_ln(lane, last, ops::Act::x_cls);
+      add(5);
+      backend.head(lane);
+      add(6);
+    });
+    pass.seconds = clock() - begin;
+    if (i > 0 && pass.seconds < best.seconds) best = pass;
+  }
+  return best;
+}
+
+double peak_of(Precision precision, const Peaks& peaks) {
+  if (precision == Precision::bf16 && peaks.bf16 > 0) return peaks.bf16;
+  if (precision == Precision::int8 && peaks.int8 > 0) return peaks.int8;
+  return peaks.fp32;
+}
+
+void print_peaks(const Peaks& peaks, const std::string& set) {
+  fmt::print("measured peaks of one core ({}), GFLOP/s (int8: GOP/s)\n", set);
+  fmt::print("  fp32 from registers {:.0f}\n", peaks.fp32 / 1e9);
+  if (peaks.bf16 > 0) {
+    fmt::print("  bf16 tiles from registers {:.0f}, one tile load a product {:.0f}\n",
+               peaks.bf16 / 1e9, peaks.bf16_loads / 1e9);
+    fmt::print("  int8 tiles from registers {:.0f}, one tile load a product {:.0f}\n",
+               peaks.int8 / 1e9, peaks.int8_loads / 1e9);
+  }
+}
+
+void bench_precision(Precision precision, const Options& options, const Peaks& peaks,
+                     const testing::EncoderShape& shape, const testing::RandomEncoder& encoder) {
+  const auto backend = ops::make_cpu_backend({precision, options.set}).value();
+  const auto model = backend->pack(encoder.weights).value();
+  const auto sequences = lengths(options);
+  const testing::RandomBatch batch(shape, sequences);
+  const double peak = peak_of(precision, peaks);
+  const char* unit = peak == peaks.fp32 ? "fp32" : to_string(precision).data();
+  fmt::print("\n{}: batch {}, {} tokens, cut at {}\n", to_string(precision), options.batch,
+             batch.ids.size(), options.cut);
+  {
+    const auto lane = backend->make_lane(model, {batch.ids.size(), options.batch, 1}).value();
+    Pass pass = run_passes(*backend, *lane, shape, batch.batch(), options, true);
+    count_operations(shape, sequences, pass);
+    fmt::print("  {:<26}{:>10}{:>12}{:>18}\n", "one thread, CPU time", "ms", "GFLOP/s",
+               fmt::format("of {} peak", unit));
+    for (const Part& part : pass.parts) {
+      const double rate = part.operations / part.seconds;
+      fmt::print("  {:<26}{:>10.2f}{:>12.0f}{:>17.1f}%\n", part.name, part.seconds * 1e3,
+                 rate / 1e9, 100 * rate / peak);
+    }
+  }
+  const auto lane =
+      backend->make_lane(model, {batch.ids.size(), options.batch, options.threads}).value();
+  Pass pass = run_passes(*backend, *lane, shape, batch.batch(), options, false);
+  count_operations(shape, sequences, pass);
+  const double rate = pass.operations() / pass.seconds;
+  fmt::print(
+      "  roofline: {} threads, wall time {:.1f} ms, {:.1f} sequences/s, {:.0f} GFLOP/s = "
+      "{:.1f} % of {} x {:.0f}\n",
+      options.threads, pass.seconds * 1e3, static_cast<double>(options.batch) / pass.seconds,
+      rate / 1e9, 100 * rate / (peak * options.threads), options.threads, peak / 1e9);
+}
+
+int run(const Options& options) {
+  // The first backend claims the instruction set, and with it the right to use tiles.
+  const auto first = ops::make_cpu_backend({Precision::fp32, options.set});
+  if (!first) {
+    fmt::print(stderr, "{}\n", first.error().to_string());
+    return 2;
+  }
+  const std::string set = (*first)->info().instruction_set;
+  const Peaks peaks = measure_peaks(set.find("avx512") == 0, set.find("amx") != std::string::npos);
+  print_peaks(peaks, set);
+  testing::EncoderShape shape;
+  shape.hidden = 768;
+  shape.heads = 12;
+  shape.intermediate = 3072;
+  shape.vocabulary = 30522;
+  shape.positions = 512;
+  shape.layers = 6;
+  shape.labels = 2;
+  const testing::RandomEncoder encoder(shape);
+  for (const Precision precision : ops::cpu_precisions()) {
+    bench_precision(precision, options, peaks, shape, encoder);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace breakeven::bench
+
+int main(int count, char** arguments) {
+  breakeven::bench::Options options;
+  CLI::App app("Shares of this machine's measured peak, op by op");
+  app.add_option("--threads", options.threads, "Threads of the whole pass")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--set", options.set, "Instruction set to force");
+  app.add_option("--batch", options.batch, "Sequences of a batch")->check(CLI::PositiveNumber);
+  app.add_option("--cut", options.cut, "Longest sequence in tokens")->check(CLI::Range(1, 512));
+  app.add_option("--seconds", options.seconds, "Time for each measurement");
+  CLI11_PARSE(app, count, arguments);
+  return breakeven::bench::run(options);
+}

@@ -1,0 +1,100 @@
+#include "peaks.h"
+
+#include <immintrin.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace breakeven::bench {
+
+double thread_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+namespace {
+
+constexpr int kRounds = 20000;
+constexpr int kTileRounds = 2000;
+constexpr int kTries = 15;
+
+// Operations a second of the fastest of some tries.
+template <class Loop>
+double fastest(double operations, const Loop& loop) {
+  double best = 1e30;
+  for (int i = 0; i < kTries; ++i) {
+    const double begin = thread_seconds();
+    loop();
+    best = std::min(best, thread_seconds() - begin);
+  }
+  return operations / best;
+}
+
+// Twelve independent sums hide the latency of a multiply-add (4 cycles on 2 ports need 8).
+__attribute__((target("avx2,fma"))) void fma_256() {
+  __asm__ volatile(
+      "vxorps %%xmm12, %%xmm12, %%xmm12\n.irp n,0,1,2,3,4,5,6,7,8,9,10,11\n"
+      "vxorps %%xmm\\n, %%xmm\\n, %%xmm\\n\n.endr\nmov %0, %%ecx\n1:\n"
+      ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\nvfmadd231ps %%ymm12, %%ymm12, %%ymm\\n\n.endr\n"
+      "dec %%ecx\njnz 1b\n" ::"i"(kRounds)
+      : "ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+        "xmm10", "xmm11", "xmm12");
+}
+__attribute__((target("avx512f"))) void fma_512() {
+  __asm__ volatile(
+      "vxorps %%xmm12, %%xmm12, %%xmm12\n.irp n,0,1,2,3,4,5,6,7,8,9,10,11\n"
+      "vxorps %%xmm\\n, %%xmm\\n, %%xmm\\n\n.endr\nmov %0, %%ecx\n1:\n"
+      ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\nvfmadd231ps %%zmm12, %%zmm12, %%zmm\\n\n.endr\n"
+      "dec %%ecx\njnz 1b\n" ::"i"(kRounds)
+      : "ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+        "xmm10", "xmm11", "xmm12");
+}
+
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+alignas(64) std::uint8_t tiles[4 * 1024];
+
+#define BREAKEVEN_FOUR_PRODUCTS(op)                                                               \
+  op " %%tmm6, %%tmm4, %%tmm0\n" op " %%tmm7, %%tmm4, %%tmm1\n" op " %%tmm6, %%tmm5, %%tmm2\n" op \
+     " %%tmm7, %%tmm5, %%tmm3\n"
+#define BREAKEVEN_FOUR_LOADS                                       \
+  "tileloadd (%1,%2,1), %%tmm4\ntileloadd 1024(%1,%2,1), %%tmm5\n" \
+  "tileloadd 2048(%1,%2,1), %%tmm6\ntileloadd 3072(%1,%2,1), %%tmm7\n"
+#define BREAKEVEN_TILE_LOOP(loads, op)                                  \
+  __asm__ volatile("mov %0, %%ecx\n1:\n" loads BREAKEVEN_FOUR_PRODUCTS( \
+                       op) "dec %%ecx\njnz 1b\n" ::"i"(kTileRounds),    \
+                   "r"(tiles), "r"(std::size_t{64})                     \
+                   : "ecx", "memory")
+
+}  // namespace
+
+Peaks measure_peaks(bool avx512, bool amx) {
+  Peaks peaks;
+  const double lanes = avx512 ? 16 : 8;
+  peaks.fp32 = fastest(2.0 * lanes * 12 * kRounds, avx512 ? fma_512 : fma_256);
+  if (!amx) return peaks;
+  static const TileConfig kConfig{};
+  __asm__ volatile("ldtilecfg %0" ::"m"(kConfig) : "memory");
+  __asm__ volatile(
+      "tilezero %%tmm0\ntilezero %%tmm1\ntilezero %%tmm2\ntilezero %%tmm3\ntilezero %%tmm4\n"
+      "tilezero %%tmm5\ntilezero %%tmm6\ntilezero %%tmm7\n" ::);
+  const double products = 4.0 * kTileRounds;
+  const double bf16 = 2.0 * 16 * 16 * 32 * products;
+  const double int8 = 2.0 * 16 * 16 * 64 * products;
+  peaks.bf16 = fastest(bf16, [] { BREAKEVEN_TILE_LOOP("", "tdpbf16ps"); });
+  peaks.int8 = fastest(int8, [] { BREAKEVEN_TILE_LOOP("", "tdpbusd"); });
+  peaks.bf16_loads = fastest(bf16, [] { BREAKEVEN_TILE_LOOP(BREAKEVEN_FOUR_LOADS, "tdpbf16ps"); });
+  peaks.int8_loads = fastest(int8, [] { BREAKEVEN_TILE_LOOP(BREAKEVEN_FOUR_LOADS, "tdpbusd"); });
+  __asm__ volatile("tilerelease" ::);
+  return peaks;
+}
+
+}  // namespace breakeven::bench

@@ -1,0 +1,355 @@
+// Each vector kernel against plain double arithmetic, for AVX2 and AVX-512, and the tile kernel
+// between guard pages: the sanitizers do not see what tile loads and stores touch.
+#include "ops/cpu/kernels.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "base/limits.h"
+#include "ops/cpu/arena.h"
+#include "ops/cpu/attention_amx.h"
+#include "ops/cpu/isa.h"
+
+namespace breakeven::ops::cpu {
+namespace {
+
+float widen(Bf16 half) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
+}
+Bf16 halve(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
+}
+
+std::vector<float> normal(std::size_t count, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> distribution;
+  std::vector<float> values(count);
+  for (float& value : values) value = distribution(random);
+  return values;
+}
+
+class VectorKernels : public ::testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    const auto sets = runnable_sets();
+    if (sets.empty()) GTEST_SKIP() << "SKIPPED: this CPU has no AVX2";
+    if (GetParam() && !has_avx512(sets.back())) GTEST_SKIP() << "SKIPPED: this CPU has no AVX-512";
+  }
+  const Kernels& kernels() const { return kernels_for(GetParam()); }
+
+  std::vector<float> apply(Activation activation, const std::vector<float>& x) const {
+    const std::vector<float> bias(x.size(), 0.0F);
+    std::vector<float> out(x.size());
+    Accumulated in;
+    in.f32 = x.data();
+    in.stride = x.size();
+    in.bias = bias.data();
+    kernels().finish(in, &activation, 1, x.size(),
+                     {Narrow::Format::f32, out.data(), x.size(), nullptr, nullptr}, nullptr);
+    return out;
+  }
+  double worst(Activation activation, double (*exact)(double)) const {
+    std::vector<float> x(1 << 20);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] =
+          static_cast<float>(-12.0 + 24.0 * static_cast<double>(i) / static_cast<double>(x.size()));
+    }
+    x[0] = -3.0e30F;
+    x[1] = 3.0e30F;
+    x[2] = 0.0F;
+    const std::vector<float> y = apply(activation, x);
+    double most = 0;
+    for (std::size_t i = 2; i < x.size(); ++i) most = std::max(most, std::fabs(y[i] - exact(x[i])));
+    EXPECT_EQ(y[1], activation == Activation::tanh ? 1.0F : 3.0e30F);
+    EXPECT_EQ(std::fabs(y[0]), activation == Activation::tanh ? 1.0F : std::fabs(y[0]));
+    EXPECT_TRUE(std::isfinite(y[0]));
+    return most;
+  }
+};
+
+TEST_P(VectorKernels, Activations) {
+  EXPECT_LE(worst(Activation::gelu_erf,
+                  [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }),
+            limit("ops/cpu/activation_abs_max"));
+  EXPECT_LE(worst(Activation::gelu_tanh,
+                  [](double x) {
+                    return 0.5 * x *
+                           (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+                  }),
+            limit("ops/cpu/activation_abs_max"));
+  EXPECT_LE(worst(Activation::tanh, [](double x) { return std::tanh(x); }),
+            limit("ops/cpu/activation_abs_max"));
+  EXPECT_EQ(worst(Activation::relu, [](double x) { return std::max(x, 0.0); }), 0.0);
+}
+
+TEST_P(VectorKernels, IntegerProductsAreExact) {
+  std::mt19937 random(3);
+  std::uniform_int_distribution<int> value(-9, 9);
+  for (const std::size_t rows : {1U, 2U, 5U, 6U, 7U, 12U, 13U}) {
+    for (const std::size_t columns : {16U, 32U, 48U, 64U, 80U, 144U}) {
+      for (const std::size_t depth : {1U, 7U, 64U}) {
+        std::vector<float> a(rows * depth);
+        std::vector<float> b(depth * columns);
+        std::vector<float> c(rows * columns, NAN);
+        for (float& v : a) v = static_cast<float>(value(random));
+        for (float& v : b) v = static_cast<float>(value(random));
+        kernels().multiply(a.data(), depth, b.data(), columns, c.data(), columns, rows, columns,
+                           depth);
+        for (std::size_t i = 0; i < rows * columns; ++i) {
+          float sum = 0;
+          for (std::size_t k = 0; k < depth; ++k) {
+            sum += a[i / columns * depth + k] * b[k * columns + i % columns];
+          }
+          ASSERT_EQ(c[i], sum) << rows << " " << columns << " " << depth << " at " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(VectorKernels, SoftmaxOfAnyLength) {
+  for (const std::size_t count : {1U, 2U, 15U, 16U, 17U, 31U, 100U, 512U}) {
+    std::vector<float> scores = normal(padded(count), 4);
+    for (float& s : scores) s *= 30.0F;
+    const std::vector<float> before = scores;
+    kernels().softmax(scores.data(), count, 0.25F);
+    double most = -1e30;
+    double total = 0;
+    for (std::size_t i = 0; i < count; ++i) most = std::max(most, 0.25 * before[i]);
+    for (std::size_t i = 0; i < count; ++i) total += std::exp(0.25 * before[i] - most);
+    for (std::size_t i = 0; i < count; ++i) {
+      EXPECT_NEAR(scores[i], std::exp(0.25 * before[i] - most) / total,
+                  limit("ops/cpu/activation_abs_max"));
+    }
+    for (std::size_t i = count; i < scores.size(); ++i) EXPECT_EQ(scores[i], 0.0F);
+  }
+}
+
+// Quantised rows come back within half a step, whatever their range.
+TEST_P(VectorKernels, QuantisedRowsComeBack) {
+  constexpr std::size_t kColumns = 48;
+  std::vector<std::vector<float>> rows{std::vector<float>(kColumns, 0.0F),
+                                       std::vector<float>(kColumns, 7.5F),
+                                       std::vector<float>(kColumns, -7.5F),
+                                       normal(kColumns, 5),
+                                       normal(kColumns, 6),
+                                       normal(kColumns, 7)};
+  for (float& v : rows[4]) v = std::fabs(v) + 100.0F;
+  rows[5][3] = 500.0F;
+  for (const auto& row : rows) {
+    std::vector<std::uint8_t> data(kColumns);
+    float scale = 0;
+    std::int32_t zero = -1;
+    kernels().quantise_f32(row.data(), kColumns, 1, kColumns,
+                           {Narrow::Format::u8, data.data(), kColumns, &scale, &zero});
+    ASSERT_GT(scale, 0.0F);
+    for (std::size_t i = 0; i < kColumns; ++i) {
+      EXPECT_NEAR(static_cast<float>(data[i] - zero) * scale, row[i], 1.01F * scale);
+    }
+    std::vector<Bf16> halves(kColumns);
+    std::transform(row.begin(), row.end(), halves.begin(), halve);
+    kernels().quantise_bf16(halves.data(), kColumns, 1, kColumns,
+                            {Narrow::Format::u8, data.data(), kColumns, &scale, &zero});
+    for (std::size_t i = 0; i < kColumns; ++i) {
+      EXPECT_NEAR(static_cast<float>(data[i] - zero) * scale, widen(halves[i]), 1.01F * scale);
+    }
+  }
+}
+
+// Scales and zero points are undone exactly: integers come out.
+TEST_P(VectorKernels, ScaledSumsAreExact) {
+  constexpr std::size_t kRows = 3;
+  constexpr std::size_t kColumns = 32;
+  std::vector<std::int32_t> sums(kRows * kColumns);
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<std::int32_t>(i * 1000) - 7;
+  std::vector<float> bias(kColumns), scale(kColumns), row_scale{1.0F, 2.0F, 0.5F};
+  std::vector<std::int32_t> column_sum(kColumns), zero{0, 128, 255};
+  for (std::size_t c = 0; c < kColumns; ++c) {
+    bias[c] = static_cast<float>(c);
+    scale[c] = c % 2 == 0 ? 0.25F : 4.0F;
+    column_sum[c] = static_cast<std::int32_t>(c) - 16;
+  }
+  const Accumulated in{nullptr,      sums.data(),       kColumns,         bias.data(),
+                       scale.data(), column_sum.data(), row_scale.data(), zero.data()};
+  std::vector<float> out(kRows * kColumns);
+  kernels().finish(in, nullptr, kRows, kColumns,
+                   {Narrow::Format::f32, out.data(), kColumns, nullptr, nullptr}, nullptr);
+  std::vector<float> twice(out.size());
+  kernels().add_scaled(in, true, kRows, kColumns, twice.data(), kColumns);
+  kernels().add_scaled(in, false, kRows, kColumns, twice.data(), kColumns);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::size_t r = i / kColumns;
+    const std::size_t c = i % kColumns;
+    const float value =
+        static_cast<float>(sums[i] - zero[r] * column_sum[c]) * row_scale[r] * scale[c];
+    EXPECT_EQ(out[i], value + bias[c]) << i;
+    EXPECT_EQ(twice[i], 2 * value) << i;
+  }
+}
+
+TEST_P(VectorKernels, ResidualNormOfAnyWidth) {
+  for (const std::size_t width : {1U, 8U, 15U, 16U, 17U, 40U, 384U}) {
+    const std::size_t columns = padded(width);
+    const auto cut = [&](std::vector<float> values) {  // zeros behind the width
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        if (i % columns >= width) values[i] = 0.0F;
+      }
+      return values;
+    };
+    const auto sum = cut(normal(2 * columns, 8));
+    auto x = cut(normal(2 * columns, 9));
+    const auto bias = cut(normal(columns, 10));
+    const auto gamma = cut(normal(columns, 11));
+    const auto beta = cut(normal(columns, 12));
+    const auto before = x;
+    std::vector<Bf16> half(2 * columns);
+    Accumulated in;
+    in.f32 = sum.data();
+    in.stride = columns;
+    in.bias = bias.data();
+    kernels().residual_norm(in, {gamma.data(), beta.data(), 1e-5F, width}, 2, x.data(), columns,
+                            {Narrow::Format::bf16, half.data(), columns, nullptr, nullptr});
+    for (std::size_t r = 0; r < 2; ++r) {
+      std::vector<double> row(width);
+      double mean = 0;
+      double variance = 0;
+      for (std::size_t c = 0; c < width; ++c) {
+        row[c] = static_cast<double>(sum[r * columns + c]) + bias[c] + before[r * columns + c];
+        mean += row[c] / static_cast<double>(width);
+      }
+      for (const double v : row) variance += (v - mean) * (v - mean) / static_cast<double>(width);
+      for (std::size_t c = 0; c < columns; ++c) {
+        const double exact =
+            c < width ? (row[c] - mean) / std::sqrt(variance + 1e-5) * gamma[c] + beta[c] : 0.0;
+        EXPECT_NEAR(x[r * columns + c], exact, 1e-5) << width << " " << c;
+        EXPECT_EQ(half[r * columns + c], halve(x[r * columns + c])) << width << " " << c;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, VectorKernels, ::testing::Values(false, true),
+                         [](const auto& of) { return of.param ? "avx512" : "avx2"; });
+
+// Memory that ends right before a page that nobody may touch.
+template <class T>
+class Guarded {
+ public:
+  explicit Guarded(std::size_t count) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t bytes = count * sizeof(T);
+    size_ = (bytes + page - 1) / page * page + page;
+    base_ = static_cast<std::byte*>(
+        ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ::mprotect(base_ + size_ - page, page, PROT_NONE);
+    data_ = reinterpret_cast<T*>(base_ + size_ - page - bytes);
+  }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+  ~Guarded() { ::munmap(base_, size_); }
+  T* data() { return data_; }
+
+ private:
+  std::byte* base_ = nullptr;
+  std::size_t size_ = 0;
+  T* data_ = nullptr;
+};
+
+struct HeadCase {
+  std::size_t rows, keys, head_size;
+};
+
+// softmax(scale q k^T) v in double, from bf16.
+std::vector<double> attend(const std::vector<Bf16>& q, const std::vector<Bf16>& k,
+                           const std::vector<Bf16>& v, std::size_t stride, std::size_t query,
+                           const HeadCase& c) {
+  std::vector<double> shares(c.keys);
+  double total = 0;
+  for (std::size_t j = 0; j < c.keys; ++j) {
+    double score = 0;
+    for (std::size_t d = 0; d < c.head_size; ++d) {
+      score += static_cast<double>(widen(q[query * stride + d])) * widen(k[j * stride + d]);
+    }
+    shares[j] = std::exp(score / std::sqrt(static_cast<double>(c.head_size)));
+    total += shares[j];
+  }
+  std::vector<double> out(c.head_size);
+  for (std::size_t d = 0; d < c.head_size; ++d) {
+    for (std::size_t j = 0; j < c.keys; ++j) {
+      out[d] += shares[j] / total * widen(v[j * stride + d]);
+    }
+  }
+  return out;
+}
+
+void check_tiles(const HeadCase& c) {
+  const std::size_t stride = c.head_size;  // one head: what lies behind it is the guard
+  const std::size_t count = c.rows * stride;
+  std::vector<Bf16> values[3];
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    const auto random = normal(count, 20 + i);
+    values[i].resize(count);
+    std::transform(random.begin(), random.end(), values[i].begin(), halve);
+  }
+  const std::size_t tile_rows = padded(c.rows, 32);
+  Guarded<Bf16> q(tile_rows * stride + 32);
+  Guarded<Bf16> k(c.keys * stride);  // nothing behind the last key may be read
+  Guarded<Bf16> v(c.keys * stride);
+  Guarded<Bf16> ctx(count);
+  std::copy_n(values[0].data(), count, q.data());
+  std::copy_n(values[1].data(), c.keys * stride, k.data());
+  std::copy_n(values[2].data(), c.keys * stride, v.data());
+  const std::size_t scratch_bytes = tile_attention_scratch_bytes(c.keys, c.head_size);
+  ASSERT_EQ(scratch_bytes % 64, 0U);
+  Guarded<std::byte> scratch(scratch_bytes);
+  tile_attention({q.data(), k.data(), v.data(), stride, 0, c.rows, c.keys, c.head_size,
+                  1.0F / std::sqrt(static_cast<float>(c.head_size)), ctx.data(), scratch.data()});
+  release_tiles();
+  for (std::size_t row = 0; row < c.rows; row += std::max<std::size_t>(1, c.rows / 9)) {
+    const auto exact = attend(values[0], values[1], values[2], stride, row, c);
+    for (std::size_t d = 0; d < c.head_size; ++d) {
+      EXPECT_NEAR(widen(ctx.data()[row * stride + d]), exact[d], limit("ops/cpu/tiles_abs_max"))
+          << "rows " << c.rows << " keys " << c.keys << " D " << c.head_size << " at " << row << ","
+          << d;
+    }
+  }
+}
+
+TEST(TileAttention, StaysInsideItsMemoryForEveryShape) {
+  const auto sets = runnable_sets();
+  if (sets.empty() || !has_amx(sets.back())) GTEST_SKIP() << "SKIPPED: this CPU has no AMX";
+  for (const std::size_t head_size : {8U, 24U, 32U, 40U, 64U, 80U, 128U}) {
+    for (const std::size_t rows : {1U, 2U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 65U}) {
+      check_tiles({rows, rows, head_size});
+      if (rows > 3) check_tiles({rows, rows / 3, head_size});
+    }
+  }
+  check_tiles({512, 512, 64});
+  check_tiles({511, 97, 32});
+}
+
+TEST(Arena, CountsWhatItGives) {
+  Arena counted;
+  EXPECT_EQ(counted.take<float>(3), nullptr);
+  EXPECT_EQ(counted.take<std::uint8_t>(65), nullptr);
+  EXPECT_EQ(counted.used(), 64U + 128U);
+  Arena real = Arena::allocate(counted.used()).value();
+  auto* a = real.take<float>(3);
+  auto* b = real.take<std::uint8_t>(65);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(a) % 64, 0U);
+  EXPECT_EQ(reinterpret_cast<std::byte*>(b) - reinterpret_cast<std::byte*>(a), 64);
+  EXPECT_EQ(b[64], 0);
+  EXPECT_DEATH(real.take<float>(1), "used=");
+}
+
+}  // namespace
+}  // namespace breakeven::ops::cpu
