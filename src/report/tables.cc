@@ -96,7 +96,10 @@ bool breaks_parity(const record::Record& record) {
 }
 
 TableCell verdict_cell(const record::Record& record) {
-  const std::string why = record.reasons.empty() ? "" : " " + record.reasons.front().code;
+  std::string why;  // the first of the reasons that made it so
+  for (const record::Reason& reason : record.reasons) {
+    if (why.empty() && reason.severity == record.verdict) why = " " + reason.code;
+  }
   switch (record.verdict) {
     case record::Verdict::valid:
       return {"VALID", Style::good};

@@ -1,0 +1,186 @@
+#include "study/cell_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "measure/thresholds.h"
+
+namespace breakeven::study {
+namespace {
+
+// Passes that must agree before a cell counts as warm. A pass of seconds has passed start-up by
+// itself; of short ones more are looked at.
+std::size_t warm_window(double pass_s) {
+  return pass_s >= 1 ? 2 : 4;
+}
+
+measure::SampleOptions sample_options(const record::Cell& cell, std::size_t window) {
+  measure::SampleOptions options;
+  options.steady.window = window;
+  options.mode = cell.mode == "stream" ? measure::Mode::stream : measure::Mode::serial;
+  options.batch = cell.batch;
+  return options;
+}
+
+// Stream: seconds of work in each stage, summed over passes and workers.
+record::Stages busy_stages(const measure::Samples& samples) {
+  record::Stages sum;
+  for (const StageSeconds& stages : samples.stages) {
+    sum.tokenize_s += stages.tokenize;
+    sum.pack_s += stages.pack;
+    sum.upload_s += stages.upload;
+    sum.compute_s += stages.compute;
+    sum.download_s += stages.download;
+    sum.decode_s += stages.decode;
+  }
+  return sum;
+}
+
+constexpr std::size_t kMedianSamples = 11;
+
+}  // namespace
+
+Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::string_view> texts,
+                                std::size_t batch) {
+  StreamResult stream;
+  BREAKEVEN_TRY_VOID(classifier.run_stream(texts, batch, stream));
+  return MoreOutputs{std::move(stream.logits), std::move(stream.labels)};
+}
+
+Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input& input,
+                           const measure::Clock& clock) {
+  constexpr std::size_t kTexts = 8;
+  record::Cell cell;
+  cell.device = spec.device;
+  cell.precision = spec.precision;
+  cell.threads = spec.threads;
+  cell.max_length = spec.max_length;
+  cell.padding = spec.padding;
+  cell.batch = std::min<std::uint64_t>({kTexts, spec.max_batch, input.timed});
+  const auto texts = std::span(input.texts).first(cell.batch);
+  BatchResult result;
+  // The first one also makes buffers and reads the weights for the first time.
+  BREAKEVEN_TRY_VOID(classifier.run_batch(texts, result));
+  const double start = clock.now_s();
+  BREAKEVEN_TRY_VOID(classifier.run_batch(texts, result));
+  const double guessed = guess_pass_s(cell, input.prototype.instruction_set, input.work, texts);
+  const double seconds = clock.now_s() - start;
+  return seconds > 0 && guessed > 0 ? seconds / guessed : 1;
+}
+
+void CellRun::correct_guess(double factor) {
+  guessed_pass_s_ *= factor;
+}
+
+ClassifierInfo Relay::info() const {
+  return target_->info();
+}
+Result<void> Relay::run_batch(std::span<const std::string_view> texts, BatchResult& out) {
+  return target_->run_batch(texts, out);
+}
+Result<void> Relay::run_stream(std::span<const std::string_view> texts, std::size_t batch,
+                               StreamResult& out) {
+  return target_->run_stream(texts, batch, out);
+}
+
+CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& tools)
+    : cell(planned),
+      clock_(*tools.clock),
+      guessed_pass_s_(guess_pass_s(planned, input.prototype.instruction_set, input.work,
+                                   std::span(input.texts).first(input.timed))),
+      warm_window_(warm_window(guessed_pass_s_)),
+      sampler_(relay_, std::span(input.texts).first(input.timed),
+               sample_options(planned, warm_window_), *tools.clock, tools.stop),
+      watch_(tools.root, *tools.clock),
+      meter_(tools.root, *tools.clock),
+      batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {}
+
+std::string CellRun::name() const {
+  return fmt::format("{} {} batch {} {}", cell.device, cell.precision, cell.batch, cell.mode);
+}
+
+double CellRun::pass_s() const {
+  const double known = sampler_.expected_pass_s();
+  return known > 0 ? known : guessed_pass_s_;
+}
+
+std::size_t CellRun::passes_wanted() const {
+  constexpr std::size_t kForAnInterval = 6;
+  if (cell.mode == "stream") return kForAnInterval;
+  return std::max(kForAnInterval, (kMedianSamples + batches_per_pass_ - 1) / batches_per_pass_);
+}
+
+double CellRun::wanted_s() const {
+  const std::size_t have = sampler_.samples().passes();
+  const std::size_t more = passes_wanted() > have ? passes_wanted() - have : 0;
+  return pass_s() * static_cast<double>(more + (warm_ ? 1 : warm_window_));
+}
+
+double CellRun::smallest_visit_s() const {
+  return pass_s() * static_cast<double>(2 + (warm_ ? 1 : warm_window_));
+}
+
+bool CellRun::usable() const {
+  return !failed && !sampler_.samples().interrupted && sampler_.samples().passes() >= 3;
+}
+
+Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
+  relay_.point_to(&classifier);
+  if (started_at_.empty()) {
+    started_at_ = measure::utc_now();
+    info_ = classifier.info();
+  }
+  const double begin = clock_.now_s();
+  // It ends as soon as times are steady, so the budget may be generous; but never most of the slot.
+  const double passes = warm_ ? 1.5 : 1.5 * static_cast<double>(warm_window_);
+  const double warm_s = std::min(0.5 * slot_s, std::max(passes * pass_s(), 0.25 * slot_s));
+  BREAKEVEN_TRY_VOID(sampler_.warm_up(warm_s));
+  warm_ = true;
+  watch_.start();
+  meter_.start();
+  const auto measured = sampler_.measure(std::max(1e-3, slot_s - (clock_.now_s() - begin)));
+  meter_.stop();
+  watch_.look();
+  watch_.stop();
+  relay_.point_to(nullptr);
+  return measured;
+}
+
+Result<void> CellRun::make_record(const Input& input, const Judges& judges,
+                                  const MoreOutputs* more) {
+  done = true;
+  record = input.prototype;
+  record.cell = cell;
+  record.started_at = started_at_;
+  if (fresh) {
+    record.memory = fresh->memory;
+    record.cold_start = fresh->cold_start;
+  }
+  if (failed) {
+    measure::judge(record, "failed", 1, failed->to_string());
+    return {};
+  }
+  record.instruction_set = info_.instruction_set;
+  record.tokenizer = info_.tokenizer;
+  const measure::Samples& samples = sampler_.samples();
+  measure::summarise(samples, input.timed, record);
+  if (samples.judged > 0) {
+    std::vector<float> logits = samples.logits;
+    std::vector<std::uint32_t> labels = samples.labels;
+    // Texts that were not timed follow those that were, so the timed ones must be complete.
+    if (more != nullptr && samples.judged == input.timed) {
+      logits.insert(logits.end(), more->logits.begin(), more->logits.end());
+      labels.insert(labels.end(), more->labels.begin(), more->labels.end());
+    }
+    BREAKEVEN_TRY_VOID(judges.judge(logits, labels, samples.repeat_abs_max, record));
+  }
+  record.conditions = watch_.conditions();
+  record.energy = meter_.energy(input.timed * samples.passes());
+  record.bound =
+      measure::bound_by(record.stages ? *record.stages : busy_stages(samples), record.gpu);
+  measure::judge_all(samples, record);
+  return {};
+}
+
+}  // namespace breakeven::study

@@ -1,0 +1,91 @@
+// One cell while a sweep runs: its sampler, what is known of its cost, and in the end its record.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "classifier/classifier.h"
+#include "measure/energy.h"
+#include "measure/environment.h"
+#include "measure/sampler.h"
+#include "study/judging.h"
+#include "study/sweep.h"
+
+namespace breakeven::study {
+
+// Outputs of texts that are judged but not timed.
+struct MoreOutputs {
+  std::vector<float> logits;
+  std::vector<std::uint32_t> labels;
+};
+Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::string_view> texts,
+                                std::size_t batch);
+
+// How many times longer a batch takes on this classifier than guess_pass_s() says, by running one
+// twice, untimed. 1 when it cannot be told.
+Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input& input,
+                           const measure::Clock& clock);
+
+// Hands every call on to the classifier of the moment: a sampler lives through all rounds, its
+// classifier only through one.
+class Relay final : public Classifier {
+ public:
+  void point_to(Classifier* target) { target_ = target; }
+  ClassifierInfo info() const override;
+  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override;
+  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+                          StreamResult& out) override;
+
+ private:
+  Classifier* target_ = nullptr;
+};
+
+class CellRun {
+ public:
+  CellRun(const record::Cell& planned, const Input& input, const Tools& tools);
+
+  std::string name() const;  // "cpu bf16 batch 32 stream"
+  const measure::Sampler& sampler() const { return sampler_; }
+
+  // The guess of a pass's time was off by this factor on the same classifier.
+  void correct_guess(double factor);
+
+  // Seconds until the cell has what it wants: passes enough for an interval, samples for a median.
+  double wanted_s() const;
+  // The shortest visit that is worth a switch.
+  double smallest_visit_s() const;
+  // Whether what has been measured would make a record.
+  bool usable() const;
+
+  // Warms up (until steady the first time, shortly when coming back) and measures.
+  Result<void> visit(Classifier& classifier, double slot_s);
+
+  // Fills `record` from the samples and sets `done`. Errors: parity/shape.
+  Result<void> make_record(const Input& input, const Judges& judges, const MoreOutputs* more);
+
+  record::Cell cell;
+  std::optional<Fresh> fresh;
+  std::optional<Error> failed;
+  bool done = false;
+  record::Record record;
+
+ private:
+  double pass_s() const;
+  std::size_t passes_wanted() const;
+
+  const measure::Clock& clock_;
+  double guessed_pass_s_;
+  std::size_t warm_window_;  // passes that must agree before the cell counts as warm
+  Relay relay_;
+  measure::Sampler sampler_;
+  measure::ConditionsWatch watch_;
+  measure::RaplMeter meter_;
+  std::size_t batches_per_pass_;
+  std::string started_at_;
+  ClassifierInfo info_;
+  bool warm_ = false;
+};
+
+}  // namespace breakeven::study

@@ -1,0 +1,51 @@
+// The judges of a sweep: the plain reference looks at a small fixed sample of the fp32 CPU path,
+// the fp32 CPU path at everything else. Made before anything is timed.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "measure/parity.h"
+#include "record/record.h"
+#include "study/sweep.h"
+
+namespace breakeven::study {
+
+// The reference computes with plain loops: few texts, cut short, or it would take minutes.
+inline constexpr std::size_t kReferenceTexts = 8;
+inline constexpr std::uint64_t kReferenceLength = 64;
+
+class Judges {
+ public:
+  Judges(const Input& input, const Tools& tools) : input_(input), tools_(tools) {}
+
+  // Errors: the classifiers'; parity/judge when fp32 fails before the reference;
+  // parity/interrupted.
+  Result<void> prepare();
+
+  // Fills record.parity and record.accuracy from the cell's outputs, in the order of the texts.
+  Result<void> judge(std::span<const float> logits, std::span<const std::uint32_t> labels,
+                     double repeat_abs_max, record::Record& record) const;
+
+  // "the fp32 path agrees with the plain reference to 2.1e-06 on 8 texts".
+  const std::string& note() const { return note_; }
+
+ private:
+  Result<measure::JudgeLogits> logits_of(const Spec& spec, std::span<const std::string_view> texts,
+                                         const std::string& texts_hash, const std::string& name);
+  Result<void> check_against_reference(unsigned threads);
+  std::uint64_t distinct_originals(std::size_t texts) const;
+  // A verdict on texts enough is kept, and stands in for a later run's few texts as long as these
+  // break no limit: same model, build and kernels, other texts.
+  void keep_or_recall_proof(record::Record& record) const;
+
+  const Input& input_;
+  const Tools& tools_;
+  std::map<std::uint64_t, measure::JudgeLogits> by_length_;
+  std::string note_;
+};
+
+}  // namespace breakeven::study

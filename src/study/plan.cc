@@ -1,0 +1,158 @@
+#include "study/plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+
+namespace breakeven::study {
+namespace {
+
+template <class T>
+std::vector<T> distinct(const std::vector<T>& values) {
+  std::vector<T> result;
+  for (const T& value : values) {
+    if (std::find(result.begin(), result.end(), value) == result.end()) result.push_back(value);
+  }
+  return result;
+}
+
+// Achieved floating-point operations a second and thread, measured on a few server CPUs.
+double guess_speed(std::string_view precision, std::string_view instruction_set) {
+  const bool amx = instruction_set.find("amx") != std::string_view::npos;
+  const bool avx512 = instruction_set.find("avx512") != std::string_view::npos;
+  if (precision == "bf16") return amx ? 400e9 : 100e9;
+  if (precision == "int8") return amx ? 500e9 : avx512 ? 200e9 : 80e9;
+  return avx512 ? 80e9 : 40e9;
+}
+
+}  // namespace
+
+std::vector<record::Cell> plan_cells(const Axes& axes) {
+  std::vector<record::Cell> cells;
+  // The outer loops are those that nobody compares across: block_sizes() cuts between them.
+  for (const std::uint64_t max_length : distinct(axes.max_lengths)) {
+    for (const std::string& padding : distinct(axes.paddings)) {
+      for (const unsigned threads : distinct(axes.threads)) {
+        for (const std::uint64_t batch : distinct(axes.batches)) {
+          for (const std::string& device : distinct(axes.devices)) {
+            for (const std::string& precision : distinct(axes.precisions)) {
+              for (const std::string& mode : distinct(axes.modes)) {
+                record::Cell cell;
+                cell.device = device;
+                cell.precision = precision;
+                cell.batch = batch;
+                cell.threads = threads;
+                cell.max_length = max_length;
+                cell.padding = padding;
+                cell.mode = mode;
+                cells.push_back(std::move(cell));
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  return cells;
+}
+
+std::vector<Group> group_cells(std::span<const record::Cell> cells) {
+  std::vector<Group> groups;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const record::Cell& cell = cells[i];
+    Spec spec{cell.device, cell.precision, cell.threads, cell.max_length, cell.padding, 0, false};
+    const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& group) {
+      spec.max_batch = group.spec.max_batch;
+      return group.spec == spec;
+    });
+    if (found == groups.end()) {
+      spec.max_batch = cell.batch;
+      groups.push_back({std::move(spec), {i}});
+    } else {
+      found->spec.max_batch = std::max(found->spec.max_batch, cell.batch);
+      found->cells.push_back(i);
+    }
+  }
+  return groups;
+}
+
+std::vector<std::size_t> block_sizes(std::span<const record::Cell> cells, std::size_t most) {
+  BREAKEVEN_CHECK(most > 0);
+  // Runs of cells that belong together because only device, precision or mode differ.
+  std::vector<std::size_t> runs;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const auto family = [](const record::Cell& cell) {
+      return std::tuple(cell.max_length, cell.padding, cell.threads, cell.batch);
+    };
+    if (i > 0 && family(cells[i]) == family(cells[i - 1])) {
+      ++runs.back();
+    } else {
+      runs.push_back(1);
+    }
+  }
+  std::vector<std::size_t> blocks;
+  for (const std::size_t run : runs) {
+    if (!blocks.empty() && blocks.back() + run <= most) {
+      blocks.back() += run;
+    } else {
+      blocks.push_back(run);
+    }
+  }
+  return blocks;
+}
+
+std::vector<double> fair_shares(double total, std::span<const double> wants) {
+  std::vector<std::size_t> order(wants.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return wants[a] < wants[b]; });
+  std::vector<double> shares(wants.size(), 0.0);
+  double left = std::max(0.0, total);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const double equal = left / static_cast<double>(order.size() - i);
+    const double share = std::min(equal, std::max(0.0, wants[order[i]]));
+    shares[order[i]] = share;
+    left -= share;
+  }
+  return shares;
+}
+
+PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
+                        std::uint64_t max_length, std::string_view padding) {
+  constexpr double kBytesPerToken = 4.4;
+  const auto longest = static_cast<double>(max_length);
+  const auto tokens_of = [&](std::string_view text) {
+    return std::min(longest, 2 + static_cast<double>(text.size()) / kBytesPerToken);
+  };
+  PassTokens result;
+  for (std::size_t begin = 0; begin < texts.size(); begin += batch) {
+    const auto group = texts.subspan(begin, std::min<std::size_t>(batch, texts.size() - begin));
+    double widest = 0;
+    for (const std::string_view text : group) widest = std::max(widest, tokens_of(text));
+    for (const std::string_view text : group) {
+      const double real = tokens_of(text);
+      const double computed = padding == "none" ? real : padding == "longest" ? widest : longest;
+      result.real += real;
+      result.computed += computed;
+      result.pairs += computed * computed;
+    }
+  }
+  return result;
+}
+
+double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
+                    std::span<const std::string_view> texts) {
+  const PassTokens tokens = guess_tokens(texts, cell.batch, cell.max_length, cell.padding);
+  const double flops =
+      tokens.computed * work.flops_per_token + tokens.pairs * work.flops_per_token_pair;
+  constexpr double kGpuSpeed = 50e12;
+  const double speed = cell.device == "cpu" ? guess_speed(cell.precision, instruction_set) *
+                                                  std::max(1U, cell.threads)
+                                            : kGpuSpeed;
+  constexpr double kOverheadPerBatch_s = 2e-4;
+  const double batches = static_cast<double>((texts.size() + cell.batch - 1) / cell.batch);
+  return flops / speed + batches * kOverheadPerBatch_s;
+}
+
+}  // namespace breakeven::study

@@ -1,0 +1,69 @@
+// Which cells a sweep has, how they share classifiers and time. Pure: nothing here measures.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "record/record.h"
+
+namespace breakeven::study {
+
+// Every list multiplies. A value that is given twice counts once.
+struct Axes {
+  std::vector<std::string> devices = {"cpu"};
+  std::vector<std::string> precisions = {"fp32"};
+  std::vector<std::uint64_t> batches = {1, 32};
+  std::vector<unsigned> threads = {1};
+  std::vector<std::uint64_t> max_lengths = {512};
+  std::vector<std::string> paddings = {"none"};
+  std::vector<std::string> modes = {"serial", "stream"};
+};
+std::vector<record::Cell> plan_cells(const Axes& axes);
+
+// What a classifier must be made for. Cells that differ only in batch and mode share one.
+struct Spec {
+  std::string device = "cpu";
+  std::string precision = "fp32";
+  unsigned threads = 1;
+  std::uint64_t max_length = 512;
+  std::string padding = "none";
+  std::uint64_t max_batch = 1;
+  bool reference = false;  // the plain loops
+  bool operator==(const Spec&) const = default;
+};
+
+struct Group {
+  Spec spec;
+  std::vector<std::size_t> cells;  // indices
+};
+std::vector<Group> group_cells(std::span<const record::Cell> cells);
+
+// Cuts a long sweep into blocks that are measured and written one after the other, so that an
+// interruption costs one block. Cells interleave within a block; those that differ only in device,
+// precision and mode stay together. Sums to cells.size().
+std::vector<std::size_t> block_sizes(std::span<const record::Cell> cells, std::size_t most = 24);
+
+// Max-min fair shares: nobody gets more than it wants, what one leaves goes to the others equally.
+// Sums to min(total, sum of wants).
+std::vector<double> fair_shares(double total, std::span<const double> wants);
+
+// What a pass costs before anything ran: for --dry-run, and to share out the first minute.
+struct Work {
+  double flops_per_token = 0;       // all layers' matrices, 2 per multiply-add
+  double flops_per_token_pair = 0;  // attention: scores and context, all layers
+};
+struct PassTokens {
+  double real = 0, computed = 0;
+  double pairs = 0;  // sum of squared computed lengths
+};
+// From the texts' bytes: about 4.4 a token in English. Padding really counts.
+PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
+                        std::uint64_t max_length, std::string_view padding);
+// Rough by nature (a factor of two): speeds of a thread by precision and instruction set.
+double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
+                    std::span<const std::string_view> texts);
+
+}  // namespace breakeven::study

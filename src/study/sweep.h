@@ -1,0 +1,76 @@
+// A sweep: many cells measured over the same texts in the same order, interleaved in random order,
+// judged before their time counts, each finished record handed on at once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "classifier/classifier.h"
+#include "measure/clock.h"
+#include "record/record.h"
+#include "study/plan.h"
+
+namespace breakeven::study {
+
+// Where the study says what it does. Called between passes, never inside the clock.
+class Progress {
+ public:
+  Progress() = default;
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  virtual ~Progress() = default;
+  // `what`: "judging", "memory and cold start", "cpu bf16 batch 32 stream".
+  // `done` in [0, 1]; `left_s` to the end of the whole study, as far as it is known.
+  virtual void update(std::string_view what, double done, double left_s) = 0;
+};
+
+struct Input {
+  std::vector<record::Cell> cells;
+  std::vector<std::string_view> texts;  // all are judged; the first `timed` make a pass
+  std::size_t timed = 0;
+  std::vector<int> labels;  // of each text, -1 = unknown; empty = none at all
+  // Fingerprints of the originals that each text holds; empty = each text is one.
+  std::vector<std::vector<std::uint64_t>> originals;
+  ProblemType problem = ProblemType::single_label;
+  record::Record prototype;  // run, command, model, texts' name and hash, machine, build
+  Work work;
+  double time_s = 180;  // of sampling and warming up, shared by all cells
+  std::uint64_t seed = 1;
+  std::string cache;  // folder for judges' logits; "" = none
+};
+
+// What a fresh process said about one cell.
+struct Fresh {
+  std::optional<record::Memory> memory;
+  std::optional<record::ColdStart> cold_start;
+};
+
+struct Tools {
+  std::function<Result<std::unique_ptr<Classifier>>(const Spec&)> make;
+  std::function<Result<Fresh>(const record::Cell&)> fresh;  // empty = not measured
+  std::function<Result<void>(const record::Record&)> keep;  // to the journal
+  Progress* progress = nullptr;                             // may be null
+  const std::atomic<bool>* stop = nullptr;                  // may be null
+  const measure::Clock* clock = &measure::monotonic_clock();
+  std::string root = "/";  // where machine counters are read
+};
+
+struct Outcome {
+  std::vector<record::Record> records;  // finished cells, in the order of Input::cells
+  bool interrupted = false;
+  std::vector<std::string> notes;  // what a person should know beside the records
+};
+
+// Errors: those of the classifiers when nothing at all could be measured (a single cell that fails
+// becomes an INVALID record), parity/judge when the fp32 path disagrees with the plain reference,
+// and those of Tools::keep.
+Result<Outcome> run_sweep(const Input& input, const Tools& tools);
+
+}  // namespace breakeven::study

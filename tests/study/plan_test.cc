@@ -1,0 +1,86 @@
+#include "study/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace breakeven::study {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(Plan, EveryListMultiplies) {
+  Axes axes;
+  axes.precisions = {"fp32", "bf16", "int8"};
+  axes.threads = {1, 2};
+  const auto cells = plan_cells(axes);
+  EXPECT_EQ(cells.size(), 3U * 2 * 2 * 2);
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    for (std::size_t j = i + 1; j < cells.size(); ++j) EXPECT_FALSE(cells[i] == cells[j]);
+  }
+}
+
+TEST(Plan, AValueGivenTwiceCountsOnce) {
+  Axes axes;
+  axes.batches = {1, 32, 1};
+  axes.modes = {"serial"};
+  EXPECT_EQ(plan_cells(axes).size(), 2U);
+}
+
+TEST(Plan, CellsThatDifferInBatchAndModeShareAClassifier) {
+  Axes axes;
+  axes.precisions = {"fp32", "int8"};
+  const auto cells = plan_cells(axes);
+  const auto groups = group_cells(cells);
+  ASSERT_EQ(groups.size(), 2U);
+  for (const Group& group : groups) {
+    EXPECT_EQ(group.cells.size(), 4U);
+    EXPECT_EQ(group.spec.max_batch, 32U);
+    for (const std::size_t i : group.cells) EXPECT_EQ(cells[i].precision, group.spec.precision);
+  }
+}
+
+TEST(Plan, BlocksKeepComparedCellsTogether) {
+  Axes axes;
+  axes.precisions = {"fp32", "bf16", "int8"};
+  axes.batches = {1, 2, 4, 8, 16};
+  const auto cells = plan_cells(axes);  // five families of six
+  EXPECT_THAT(block_sizes(cells, 14), ElementsAre(12U, 12U, 6U));
+  EXPECT_THAT(block_sizes(cells, 1), ElementsAre(6U, 6U, 6U, 6U, 6U));
+  EXPECT_TRUE(block_sizes(std::vector<record::Cell>{}).empty());
+}
+
+TEST(FairShares, WhoWantsLittleLeavesTheRestToTheOthers) {
+  const std::vector<double> wants = {1, 100, 2, 100};
+  EXPECT_THAT(fair_shares(43, wants), ElementsAre(1, 20, 2, 20));
+  EXPECT_THAT(fair_shares(1000, wants), ElementsAre(1, 100, 2, 100));
+  EXPECT_THAT(fair_shares(0, wants), ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(fair_shares(-1, wants), ElementsAre(0, 0, 0, 0));
+}
+
+TEST(Guess, PaddingIsReallyCounted) {
+  const std::string short_text(100, 'a');
+  const std::string long_text(5000, 'a');
+  const std::vector<std::string_view> texts = {short_text, short_text, long_text, long_text};
+  const auto packed = guess_tokens(texts, 4, 512, "none");
+  EXPECT_EQ(packed.computed, packed.real);
+  EXPECT_EQ(guess_tokens(texts, 4, 512, "longest").computed, 4 * 512);
+  EXPECT_EQ(guess_tokens(texts, 4, 512, "max_length").computed, 4 * 512);
+  // In batches of two the short ones share a batch.
+  EXPECT_EQ(guess_tokens(texts, 2, 512, "longest").computed, packed.real);
+  EXPECT_LT(packed.real, 4 * 512);
+}
+
+TEST(Guess, FasterPrecisionsAndMoreThreadsTakeLessTime) {
+  const std::string text(1000, 'a');
+  const std::vector<std::string_view> texts(8, text);
+  const Work work{85e6, 15360};
+  record::Cell cell;
+  const double one = guess_pass_s(cell, "avx512_core_amx", work, texts);
+  cell.threads = 2;
+  EXPECT_LT(guess_pass_s(cell, "avx512_core_amx", work, texts), one);
+  cell.precision = "bf16";
+  EXPECT_LT(guess_pass_s(cell, "avx512_core_amx", work, texts), one / 2);
+}
+
+}  // namespace
+}  // namespace breakeven::study

@@ -1,0 +1,326 @@
+#include "study/sweep.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "study/fake_machine.h"
+#include "testing/paths.h"
+
+namespace breakeven::study {
+namespace {
+
+using breakeven::testing::FakeClassifier;
+using breakeven::testing::FakeMachine;
+using ::testing::HasSubstr;
+
+class SweepTest : public ::testing::Test {
+ protected:
+  SweepTest() {
+    for (std::size_t i = 0; i < 64; ++i) texts_.emplace_back(20 + (i * 37) % 200, 'a');
+    use_texts(64);
+    input_.time_s = 60;
+    input_.work = {1e6, 0};
+    input_.prototype.model_hash = "model";
+    Axes axes;
+    axes.precisions = {"fp32", "bf16"};
+    axes.batches = {1, 8};
+    input_.cells = plan_cells(axes);
+    tools_.make = [this](const Spec& spec) { return machine_.make(spec); };
+    tools_.keep = [this](const record::Record& record) -> Result<void> {
+      kept_.push_back(record);
+      return {};
+    };
+    tools_.clock = &machine_.clock;
+    tools_.stop = &stop_;
+    tools_.root = root_.path().string() + "/";  // no counters of this machine
+  }
+
+  void use_texts(std::size_t timed) {
+    input_.texts.assign(texts_.begin(), texts_.end());
+    input_.timed = timed;
+  }
+  void add_texts(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) texts_.emplace_back(20 + (i * 31) % 200, 'b');
+    use_texts(64);
+  }
+  double letters() const {
+    double sum = 0;
+    for (const std::string& text : texts_) sum += static_cast<double>(text.size());
+    return sum;
+  }
+  Result<Outcome> run() { return run_sweep(input_, tools_); }
+
+  static const record::Record& find(const Outcome& outcome, const std::string& precision,
+                                    std::uint64_t batch, const std::string& mode) {
+    for (const record::Record& record : outcome.records) {
+      const record::Cell& cell = record.cell;
+      if (cell.precision == precision && cell.batch == batch && cell.mode == mode) return record;
+    }
+    ADD_FAILURE() << "no record of " << precision << " " << batch << " " << mode;
+    static const record::Record kNone;
+    return kNone;
+  }
+
+  breakeven::testing::TempDir root_;
+  FakeMachine machine_;
+  std::vector<std::string> texts_;
+  Input input_;
+  Tools tools_;
+  std::vector<record::Record> kept_;
+  std::atomic<bool> stop_{false};
+};
+
+TEST_F(SweepTest, FindsThePlantedCosts) {
+  const auto letter_s = [](const std::string& precision) {
+    return precision == "bf16" ? 1e-5 : 4e-5;
+  };
+  machine_.seconds_per_letter = [&](const Spec& spec) { return letter_s(spec.precision); };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_EQ(outcome->records.size(), 8U);
+  for (const record::Record& record : outcome->records) {
+    EXPECT_NEAR(record.reviews_per_s.value, 64 / (letter_s(record.cell.precision) * letters()),
+                1e-6);
+    EXPECT_EQ(record.verdict, record::Verdict::valid)
+        << (record.reasons.empty() ? "" : record.reasons[0].message);
+    if (record.cell.mode == "serial") {
+      EXPECT_EQ(record.bound, "compute");
+    }
+    EXPECT_EQ(record.texts.count, 64U);
+    EXPECT_EQ(record.texts.real_tokens, static_cast<std::uint64_t>(letters()));
+  }
+  EXPECT_EQ(kept_.size(), 8U);
+}
+
+TEST_F(SweepTest, OnePackedModelAtATime) {
+  ASSERT_TRUE(run());
+  EXPECT_EQ(machine_.most_alive, 1U);
+}
+
+TEST_F(SweepTest, CellsInterleave) {
+  // Times vary, so that nobody has enough early.
+  machine_.cost = [](std::size_t letters, std::size_t call) {
+    return 1e-4 * static_cast<double>(letters) * (call % 7 == 0 ? 1.5 : 1.0);
+  };
+  ASSERT_TRUE(run());
+  std::vector<std::string> order;
+  for (const Spec& spec : machine_.made) {
+    if (!spec.reference && spec.max_length == 512) order.push_back(spec.precision);
+  }
+  std::size_t switches = 0;
+  for (std::size_t i = 1; i < order.size(); ++i) switches += order[i] != order[i - 1] ? 1U : 0U;
+  EXPECT_GE(switches, 3U);
+}
+
+TEST_F(SweepTest, TheSeedDecidesTheOrder) {
+  const auto order = [&](std::uint64_t seed) {
+    input_.seed = seed;
+    kept_.clear();
+    EXPECT_TRUE(run());
+    std::vector<std::string> names;
+    for (const record::Record& record : kept_) {
+      names.push_back(record.cell.precision + record.cell.mode + std::to_string(record.cell.batch));
+    }
+    return names;
+  };
+  EXPECT_EQ(order(1), order(1));
+  std::set<std::vector<std::string>> orders;
+  for (std::uint64_t seed = 1; seed < 8; ++seed) orders.insert(order(seed));
+  EXPECT_GT(orders.size(), 1U);
+}
+
+TEST_F(SweepTest, SlowCellsGetFewerPassesAndSaySo) {
+  // A pass of fp32 takes 6 s, one of bf16 60 ms: a minute holds what bf16 wants, not what fp32
+  // wants.
+  machine_.seconds_per_letter = [&](const Spec& spec) {
+    return (spec.precision == "bf16" ? 0.06 : 6) / letters();
+  };
+  input_.work = {2e8, 0};  // the guess knows that passes are slow
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  const auto& slow = find(*outcome, "fp32", 8, "serial");
+  const auto& fast = find(*outcome, "bf16", 8, "serial");
+  EXPECT_GE(slow.samples_s.size(), 1U);
+  EXPECT_LT(slow.passes, 6U);
+  EXPECT_NE(slow.verdict, record::Verdict::valid);
+  EXPECT_GE(fast.passes, 6U);
+  EXPECT_EQ(fast.verdict, record::Verdict::valid);
+}
+
+TEST_F(SweepTest, TimeIsKept) {
+  // Times that never satisfy the stop rule: only the budget ends the sweep.
+  std::size_t state = 1;
+  machine_.cost = [&](std::size_t letters, std::size_t) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return 1e-5 * static_cast<double>(letters) * (1 + static_cast<double>(state >> 60U) / 2);
+  };
+  input_.prototype.model_hash = "other";
+  const double judging = 2 * 1e-5 * letters() * 9;
+  ASSERT_TRUE(run());
+  EXPECT_GT(machine_.clock.now_s(), 55);
+  EXPECT_LT(machine_.clock.now_s(), 66 + judging);
+}
+
+TEST_F(SweepTest, OutputsOfTimedPassesAreJudged) {
+  machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
+    if (spec.precision == "bf16") fake.wobble_from = 0;
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  const auto& good = find(*outcome, "fp32", 1, "serial");
+  const auto& bad = find(*outcome, "bf16", 1, "serial");
+  ASSERT_TRUE(good.parity && bad.parity);
+  EXPECT_EQ(good.parity->texts, 64U);
+  EXPECT_EQ(good.parity->logit_abs_max, 0);
+  EXPECT_EQ(good.parity->outcome, "unproven");  // 64 texts prove nothing
+  EXPECT_NEAR(bad.parity->logit_abs_max, 0.25, 1e-6);
+}
+
+TEST_F(SweepTest, MoreTextsAreJudgedThanTimed) {
+  add_texts(1100);
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  const auto& record = find(*outcome, "bf16", 8, "stream");
+  EXPECT_EQ(record.texts.count, 64U);
+  EXPECT_EQ(record.parity->texts, 1164U);
+  EXPECT_EQ(record.parity->outcome, "passed");
+}
+
+TEST_F(SweepTest, AProofIsKeptForLaterRunsOfTheSameBuild) {
+  add_texts(1100);
+  input_.cache = (root_ / "cache").string();
+  input_.prototype.texts.name = "many";
+  ASSERT_TRUE(run());
+  input_.texts.resize(64);
+  auto outcome = run();
+  ASSERT_TRUE(outcome);
+  const auto& later = find(*outcome, "bf16", 8, "serial");
+  EXPECT_EQ(later.parity->texts, 64U);
+  EXPECT_EQ(later.parity->outcome, "passed");
+  EXPECT_THAT(later.parity->judge, HasSubstr("1164 texts of many"));
+  input_.prototype.build.commit = "another";
+  outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(find(*outcome, "bf16", 8, "serial").parity->outcome, "unproven");
+}
+
+TEST_F(SweepTest, TheReferenceJudgesTheFp32Path) {
+  machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
+    if (spec.reference) fake.wobble_from = 0;
+  };
+  const auto outcome = run();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, "parity/judge");
+  EXPECT_TRUE(kept_.empty());
+}
+
+TEST_F(SweepTest, AccuracyCountsDistinctOriginals) {
+  for (std::size_t i = 0; i < texts_.size(); ++i) {
+    input_.labels.push_back(texts_[i].size() % 2 == 1 ? 1 : 0);
+    input_.originals.push_back({i / 2});
+  }
+  input_.labels[0] = 1 - input_.labels[0];
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  const auto& accuracy = outcome->records.front().accuracy;
+  ASSERT_TRUE(accuracy);
+  EXPECT_NEAR(accuracy->share, 63.0 / 64, 1e-9);
+  EXPECT_EQ(accuracy->distinct, 32U);
+}
+
+TEST_F(SweepTest, ACellThatFailsIsARecordAndTheOthersGoOn) {
+  machine_.refuse = "bf16";
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  ASSERT_EQ(outcome->records.size(), 8U);
+  const auto& failed = find(*outcome, "bf16", 1, "serial");
+  EXPECT_EQ(failed.verdict, record::Verdict::invalid);
+  ASSERT_FALSE(failed.reasons.empty());
+  EXPECT_EQ(failed.reasons[0].code, "failed");
+  EXPECT_THAT(failed.reasons[0].message, HasSubstr("not enough memory"));
+  EXPECT_EQ(find(*outcome, "fp32", 1, "serial").verdict, record::Verdict::valid);
+}
+
+TEST_F(SweepTest, AClassifierThatBreaksWhileItRunsIsARecordToo) {
+  machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
+    if (spec.precision == "bf16") fake.fail_at = 5;
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->records.size(), 8U);
+  EXPECT_EQ(find(*outcome, "bf16", 1, "serial").reasons.at(0).code, "failed");
+}
+
+TEST_F(SweepTest, WhenEveryCellFailsTheErrorIsTheResult) {
+  std::erase_if(input_.cells, [](const auto& cell) { return cell.precision == "fp32"; });
+  machine_.refuse = "bf16";
+  const auto outcome = run();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, "engine/memory");
+}
+
+TEST_F(SweepTest, AnErrorOfTheJournalEndsTheSweep) {
+  tools_.keep = [](const record::Record&) -> Result<void> {
+    return fail("file/unwritable", "disk full");
+  };
+  const auto outcome = run();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, "file/unwritable");
+}
+
+TEST_F(SweepTest, AnInterruptKeepsFinishedCells) {
+  tools_.keep = [this](const record::Record& record) -> Result<void> {
+    kept_.push_back(record);
+    if (kept_.size() == 3) stop_ = true;
+    return {};
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_TRUE(outcome->interrupted);
+  EXPECT_GE(outcome->records.size(), 3U);
+  EXPECT_LT(outcome->records.size(), 8U);
+  for (const record::Record& record : outcome->records) {
+    EXPECT_EQ(record.verdict, record::Verdict::valid);
+  }
+}
+
+TEST_F(SweepTest, AnInterruptBeforeAnythingIsNoError) {
+  stop_ = true;
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_TRUE(outcome->interrupted);
+  EXPECT_TRUE(outcome->records.empty());
+}
+
+TEST_F(SweepTest, MemoryAndColdStartComeFromAFreshProcess) {
+  std::size_t asked = 0;
+  tools_.fresh = [&](const record::Cell& cell) -> Result<Fresh> {
+    ++asked;
+    if (cell.mode == "stream") return fail("child/killed", "the child was killed");
+    Fresh fresh;
+    fresh.memory = record::Memory{};
+    fresh.memory->peak_rss_bytes = 1000 * cell.batch;
+    fresh.cold_start = record::ColdStart{1.5, 1, 0.3, 0.2};
+    return fresh;
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(asked, 8U);
+  EXPECT_EQ(find(*outcome, "fp32", 8, "serial").memory->peak_rss_bytes, 8000U);
+  EXPECT_EQ(find(*outcome, "fp32", 8, "serial").cold_start->total_s, 1.5);
+  EXPECT_FALSE(find(*outcome, "fp32", 8, "stream").memory);
+  EXPECT_THAT(outcome->notes, ::testing::Contains(HasSubstr("the child was killed")));
+}
+
+TEST_F(SweepTest, NothingToDoIsDone) {
+  input_.cells.clear();
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_TRUE(outcome->records.empty());
+}
+
+}  // namespace
+}  // namespace breakeven::study
