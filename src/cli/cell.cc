@@ -1,0 +1,63 @@
+// `breakeven cell`: hidden; one cell in a fresh process, asked for by `run` (cli/fresh_cell.h).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+
+#include "cli/fresh_cell.h"
+#include "engine/native.h"
+#include "measure/clock.h"
+#include "measure/memory.h"
+
+namespace breakeven::cli {
+namespace {
+
+Result<CellAnswer> run_cell(const CellRequest& request) {
+  const measure::Clock& clock = measure::monotonic_clock();
+  CellAnswer answer;
+  Study study;
+  study.flags.instruction_set = request.instruction_set;
+  BREAKEVEN_TRY(study.model, engine::load_model({request.model}));
+  answer.loaded_s = clock.now_s();
+  const record::Cell& cell = request.cell;
+  const study::Spec spec{cell.device,  cell.precision, cell.threads, cell.max_length,
+                         cell.padding, cell.batch,     false};
+  BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, make_classifier(study, spec));
+  // The engine keeps what it packed: a server would not hold the fp32 weights either.
+  study.model.reset();
+  answer.packed_s = clock.now_s();
+  const std::vector<std::string_view> texts(request.texts.begin(), request.texts.end());
+  if (cell.mode == "stream") {
+    StreamResult result;
+    BREAKEVEN_TRY_VOID(classifier->run_stream(texts, cell.batch, result));
+    answer.first_label_s = clock.now_s();
+  } else {
+    BatchResult result;
+    for (std::size_t begin = 0; begin < texts.size(); begin += cell.batch) {
+      const auto batch =
+          std::span(texts).subspan(begin, std::min<std::size_t>(cell.batch, texts.size() - begin));
+      BREAKEVEN_TRY_VOID(classifier->run_batch(batch, result));
+      if (begin == 0) answer.first_label_s = clock.now_s();
+    }
+  }
+  answer.memory = measure::memory_of(classifier->info());
+  return answer;
+}
+
+}  // namespace
+
+void add_cell(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("cell", "");
+  command->group("");  // not in --help
+  command->callback([&context] {
+    measure::start_counting_allocations();
+    const std::string request{std::istreambuf_iterator<char>(std::cin), {}};
+    const auto parsed = parse_cell_request(request);
+    if (!parsed) return report_error(context, parsed.error());
+    const auto answer = run_cell(*parsed);
+    if (!answer) return report_error(context, answer.error());
+    std::puts(to_json(*answer).c_str());
+  });
+}
+
+}  // namespace breakeven::cli

@@ -1,0 +1,133 @@
+#include "cli/fresh_cell.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "measure/child.h"
+
+namespace breakeven::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kLimit_s = 900;
+
+template <class T, class Fill>
+Result<T> parse_with(const char* code, const std::string& text, Fill fill) {
+  T value;
+  try {
+    fill(json::parse(text), value);
+  } catch (const json::exception& error) {
+    return fail(code, fmt::format("not a message between our own processes: {}", error.what()));
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string to_json(const CellRequest& request) {
+  const record::Cell& cell = request.cell;
+  const json value = {{"device", cell.device},
+                      {"precision", cell.precision},
+                      {"batch", cell.batch},
+                      {"threads", cell.threads},
+                      {"max_length", cell.max_length},
+                      {"padding", cell.padding},
+                      {"mode", cell.mode},
+                      {"model", request.model},
+                      {"instruction_set", request.instruction_set},
+                      {"texts", request.texts}};
+  // Texts may hold any bytes; invalid UTF-8 counts as U+FFFD in the tokenizer too.
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<CellRequest> parse_cell_request(const std::string& text) {
+  return parse_with<CellRequest>("cell/request", text, [](const json& value, CellRequest& out) {
+    value.at("device").get_to(out.cell.device);
+    value.at("precision").get_to(out.cell.precision);
+    value.at("batch").get_to(out.cell.batch);
+    value.at("threads").get_to(out.cell.threads);
+    value.at("max_length").get_to(out.cell.max_length);
+    value.at("padding").get_to(out.cell.padding);
+    value.at("mode").get_to(out.cell.mode);
+    value.at("model").get_to(out.model);
+    value.at("instruction_set").get_to(out.instruction_set);
+    value.at("texts").get_to(out.texts);
+  });
+}
+
+std::string to_json(const CellAnswer& answer) {
+  const record::Memory& memory = answer.memory;
+  json value = {{"weight_bytes", memory.weight_bytes},
+                {"activation_bytes", memory.activation_bytes},
+                {"library_bytes", memory.library_bytes},
+                {"peak_allocated_bytes", memory.peak_allocated_bytes},
+                {"peak_rss_bytes", memory.peak_rss_bytes},
+                {"method", memory.method},
+                {"loaded_s", answer.loaded_s},
+                {"packed_s", answer.packed_s},
+                {"first_label_s", answer.first_label_s}};
+  return value.dump();
+}
+
+Result<CellAnswer> parse_cell_answer(const std::string& text) {
+  return parse_with<CellAnswer>("cell/answer", text, [](const json& value, CellAnswer& out) {
+    value.at("weight_bytes").get_to(out.memory.weight_bytes);
+    value.at("activation_bytes").get_to(out.memory.activation_bytes);
+    value.at("library_bytes").get_to(out.memory.library_bytes);
+    value.at("peak_allocated_bytes").get_to(out.memory.peak_allocated_bytes);
+    value.at("peak_rss_bytes").get_to(out.memory.peak_rss_bytes);
+    value.at("method").get_to(out.memory.method);
+    value.at("loaded_s").get_to(out.loaded_s);
+    value.at("packed_s").get_to(out.packed_s);
+    value.at("first_label_s").get_to(out.first_label_s);
+  });
+}
+
+std::vector<std::string> texts_for_fresh(std::span<const std::string_view> pass,
+                                         std::size_t batch) {
+  const auto batch_at = [&](std::size_t begin) {
+    return pass.subspan(begin, std::min(batch, pass.size() - begin));
+  };
+  std::size_t largest = 0;
+  std::size_t most = 0;
+  for (std::size_t begin = 0; begin < pass.size(); begin += batch) {
+    std::size_t bytes = 0;
+    for (const std::string_view text : batch_at(begin)) bytes += text.size();
+    if (bytes > most) {
+      most = bytes;
+      largest = begin;
+    }
+  }
+  std::vector<std::string> texts;
+  for (const std::string_view text : batch_at(0)) texts.emplace_back(text);
+  for (const std::string_view text : batch_at(largest)) texts.emplace_back(text);
+  return texts;
+}
+
+Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell) {
+  CellRequest request;
+  request.cell = cell;
+  request.model = study.flags.model;
+  request.instruction_set = study.flags.instruction_set;
+  request.texts =
+      texts_for_fresh(std::span(study.input.texts).first(study.input.timed), cell.batch);
+  BREAKEVEN_TRY(const measure::ChildAnswer child,
+                measure::run_child({"cell"}, to_json(request), kLimit_s, &stop_on_interrupt()));
+  BREAKEVEN_TRY(const CellAnswer answer, parse_cell_answer(child.json));
+  study::Fresh fresh;
+  fresh.memory = answer.memory;
+  if (cell.mode == "serial") {
+    record::ColdStart cold;
+    cold.total_s = answer.first_label_s - child.started_s;
+    cold.load_s = answer.loaded_s - child.started_s;
+    cold.pack_s = answer.packed_s - answer.loaded_s;
+    cold.first_pass_s = answer.first_label_s - answer.packed_s;
+    fresh.cold_start = cold;
+  }
+  return fresh;
+}
+
+}  // namespace breakeven::cli

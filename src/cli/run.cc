@@ -1,0 +1,243 @@
+// `breakeven run`: the main job. Measures every cell and says what it means.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "base/units.h"
+#include "cli/fresh_cell.h"
+#include "cli/progress.h"
+#include "cli/study_options.h"
+#include "record/journal.h"
+#include "report/format.h"
+#include "report/report.h"
+#include "report/table.h"
+#include "study/sweep.h"
+
+namespace breakeven::cli {
+namespace {
+
+constexpr std::size_t kDefaultTexts = 128;
+
+struct RunFlags {
+  StudyFlags study;
+  bool no_memory = false;
+};
+
+double unix_now_s() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// What the whole run takes, roughly: judging, fresh processes, and the sampling itself.
+double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bool fresh) {
+  const study::Input& input = study.input;
+  const std::string& isa = input.prototype.instruction_set;
+  const auto timed = std::span(input.texts).first(input.timed);
+  record::Cell judge;
+  for (const record::Cell& cell : cells) judge.threads = std::max(judge.threads, cell.threads);
+  judge.batch = 8;
+  constexpr double kReference_s = 10;
+  constexpr double kProcess_s = 2;
+  double total = kReference_s + study::guess_pass_s(judge, isa, input.work, input.texts);
+  double least = 0;  // every cell warms up and makes a pass, whatever --time says
+  for (const record::Cell& cell : cells) {
+    const double pass = study::guess_pass_s(cell, isa, input.work, timed);
+    least += 2 * pass;
+    const double batches = static_cast<double>(input.timed) /
+                           static_cast<double>(std::max<std::uint64_t>(1, cell.batch));
+    if (fresh) total += kProcess_s + 2 * pass / std::max(1.0, batches);
+  }
+  return total + std::max(input.time_s, least);
+}
+
+void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool fresh) {
+  report::Table table({{"device", true, 0},
+                       {"precision", true, 0},
+                       {"batch", false, 0},
+                       {"threads", false, 0},
+                       {"max length", false, 0},
+                       {"padding", true, 0},
+                       {"mode", true, 0},
+                       {"a pass, roughly", false, 0}});
+  const auto timed = std::span(study.input.texts).first(study.input.timed);
+  for (const record::Cell& cell : cells) {
+    table.add_row({{cell.device, {}},
+                   {cell.precision, {}},
+                   {std::to_string(cell.batch), {}},
+                   {std::to_string(cell.threads), {}},
+                   {std::to_string(cell.max_length), {}},
+                   {cell.padding, {}},
+                   {cell.mode, {}},
+                   {format_seconds(study::guess_pass_s(cell, study.input.prototype.instruction_set,
+                                                       study.input.work, timed)),
+                    {}}});
+  }
+  std::string text = fmt::format(
+      "{} over {} of {}, model {}\n", report::counted(cells.size(), "cell"),
+      report::counted(study.input.timed, "text"), study.reviews.name, study.model->name);
+  if (!study.device_note.empty()) text += study.device_note + "\n";
+  text += table.to_text(100, study.render.colour);
+  text += fmt::format(
+      "Estimated time: {} (rough: from this machine's instruction set, nothing was "
+      "run)\n",
+      format_seconds(estimate_s(study, cells, fresh)));
+  (void)write_output("", text);
+}
+
+// Records of an earlier run that answer cells of this one.
+std::vector<record::Record> done_before(const std::vector<record::Record>& journal,
+                                        const std::vector<record::Cell>& cells,
+                                        const record::Record& prototype) {
+  std::vector<record::Record> done;
+  for (const record::Cell& cell : cells) {
+    // The last one counts: a cell may have been measured again.
+    for (auto record = journal.rbegin(); record != journal.rend(); ++record) {
+      const bool failed =
+          std::any_of(record->reasons.begin(), record->reasons.end(), [](const auto& reason) {
+            return reason.code == "failed" || reason.code == "interrupted";
+          });
+      if (record->kind != "cell" || !(record->cell == cell) || failed ||
+          record->model_hash != prototype.model_hash ||
+          record->texts.hash != prototype.texts.hash ||
+          record->machine.hostname_hash != prototype.machine.hostname_hash) {
+        continue;
+      }
+      done.push_back(*record);
+      break;
+    }
+  }
+  return done;
+}
+
+// The records in the order of the plan, whether they came from the journal or from now.
+std::vector<record::Record> in_order(const std::vector<record::Cell>& cells,
+                                     const std::vector<record::Record>& records) {
+  std::vector<record::Record> ordered;
+  for (const record::Cell& cell : cells) {
+    const auto found = std::find_if(records.begin(), records.end(),
+                                    [&](const auto& record) { return record.cell == cell; });
+    if (found != records.end()) ordered.push_back(*found);
+  }
+  return ordered;
+}
+
+int exit_code_of(const std::vector<record::Record>& records, bool interrupted) {
+  if (interrupted) return kCannotTell;
+  const auto breaks = [](const record::Record& record) {
+    return record.parity && record.parity->outcome == "failed";
+  };
+  if (std::any_of(records.begin(), records.end(), breaks)) return kResultSaysNo;
+  const auto counts = [](const record::Record& record) {
+    return record.verdict != record::Verdict::invalid;
+  };
+  return std::any_of(records.begin(), records.end(), counts) ? kOk : kCannotTell;
+}
+
+class RunCommand {
+ public:
+  RunCommand(const RunFlags& flags, Context& context) : flags_(flags), context_(context) {}
+  Result<void> run();
+
+ private:
+  Result<std::vector<record::Record>> resume();
+  Result<study::Outcome> measure(record::Journal& journal);
+  void say(const std::string& text) const { std::fprintf(stderr, "breakeven: %s\n", text.c_str()); }
+
+  const RunFlags& flags_;
+  Context& context_;
+  std::unique_ptr<Study> study_;
+  std::vector<record::Cell> cells_;
+};
+
+Result<std::vector<record::Record>> RunCommand::resume() {
+  if (flags_.study.resume.empty()) return std::vector<record::Record>{};
+  BREAKEVEN_TRY(const record::JournalContent content, record::read_journal(flags_.study.resume));
+  for (const std::string& note : content.notes) say(flags_.study.resume + ": " + note);
+  return done_before(content.records, cells_, study_->input.prototype);
+}
+
+Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
+  ProgressLine progress;
+  study::Tools tools;
+  tools.make = [&](const study::Spec& spec) { return make_classifier(*study_, spec); };
+  if (!flags_.no_memory) {
+    tools.fresh = [&](const record::Cell& cell) { return measure_fresh(*study_, cell); };
+  }
+  tools.keep = [&](const record::Record& record) { return journal.append(record); };
+  tools.progress = &progress;
+  tools.stop = &stop_on_interrupt();
+  return study::run_sweep(study_->input, tools);
+}
+
+Result<void> RunCommand::run() {
+  (void)stop_on_interrupt();  // from here on Ctrl-C means: end well
+  BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_, kDefaultTexts));
+  BREAKEVEN_TRY(cells_, make_cells(*study_));
+  BREAKEVEN_TRY(std::vector<record::Record> records, resume());
+  for (const record::Cell& cell : cells_) {
+    const bool done = std::any_of(records.begin(), records.end(),
+                                  [&](const auto& record) { return record.cell == cell; });
+    if (!done) study_->input.cells.push_back(cell);
+  }
+  if (flags_.study.dry_run) {
+    print_plan(*study_, study_->input.cells, !flags_.no_memory);
+    return {};
+  }
+  std::string path = flags_.study.resume.empty() ? flags_.study.journal : flags_.study.resume;
+  if (path.empty()) path = record::journal_name(unix_now_s());
+  BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
+  if (!records.empty())
+    say(fmt::format("{} of {} are in {} already", records.size(),
+                    report::counted(cells_.size(), "cell"), path));
+  BREAKEVEN_TRY(study::Outcome outcome, measure(journal));
+  records.insert(records.end(), outcome.records.begin(), outcome.records.end());
+  records = in_order(cells_, records);
+  BREAKEVEN_TRY(const std::string text, report::render(records, study_->render));
+  BREAKEVEN_TRY_VOID(write_output(flags_.study.output, text));
+  for (const std::string& note : outcome.notes) say(note);
+  if (outcome.interrupted) {
+    say(fmt::format("interrupted: {} of {} are in {}; go on with: {}", records.size(),
+                    report::counted(cells_.size(), "cell"), path, resume_command(context_, path)));
+  } else {
+    say(fmt::format("every sample is in {}", path));
+  }
+  context_.exit_code = exit_code_of(records, outcome.interrupted);
+  return {};
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand(
+      "run", "Measures devices, precisions and batches on the same texts and gives a verdict");
+  auto flags = std::make_shared<RunFlags>();
+  add_study_flags(*command, flags->study);
+  command->add_option("--mode", flags->study.mode, "serial, stream or both (default: both)");
+  command->add_option("--count", flags->study.count,
+                      fmt::format("Texts of a pass (default: {})", kDefaultTexts));
+  command->add_option("--judge", flags->study.judge,
+                      "Texts whose outputs are judged, untimed ones too (default: --count); parity "
+                      "is proven from 1000");
+  command->add_option("--time", flags->study.time,
+                      "Time for sampling, shared by the cells (default: 3m)");
+  command->add_option("--resume", flags->study.resume,
+                      "Journal of an interrupted run: its finished cells are not measured again");
+  command->add_flag("--no-memory", flags->no_memory,
+                    "Leaves out memory and cold start, which take a process for each cell");
+  command->footer(
+      "Exit codes: 0 measured; 1 a row's outputs break parity; 2 usage or environment; 3 can't "
+      "tell:\nno row is valid, or Ctrl-C came first (finished cells are kept, --resume goes on).");
+  command->callback([flags, &context] {
+    RunCommand run(*flags, context);
+    if (const auto result = run.run(); !result) {
+      report_error(context, result.error());
+      if (result.error().code == "parity/judge") context.exit_code = kResultSaysNo;
+    }
+  });
+}
+
+}  // namespace breakeven::cli

@@ -1,0 +1,278 @@
+#include "cli/study_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "base/cpus.h"
+#include "base/files.h"
+#include "base/units.h"
+#include "cli/text_options.h"
+#include "measure/environment.h"
+#include "measure/parity.h"
+
+namespace breakeven::cli {
+namespace {
+
+constexpr std::uint64_t kMaxBatch = 4096;
+constexpr std::uint64_t kMaxTexts = 10'000'000;
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t at = 0;
+  while (true) {
+    const std::size_t comma = text.find(',', at);
+    parts.push_back(text.substr(at, comma == std::string::npos ? comma : comma - at));
+    if (comma == std::string::npos) return parts;
+    at = comma + 1;
+  }
+}
+
+// The model's own names of what model/plan.h and classifier/classifier.h each define.
+ProblemType problem_of(const model::EncoderPlan& plan) {
+  switch (plan.problem) {
+    case model::ProblemType::single_label:
+      return ProblemType::single_label;
+    case model::ProblemType::multi_label:
+      return ProblemType::multi_label;
+    case model::ProblemType::regression:
+      return ProblemType::regression;
+  }
+  return ProblemType::single_label;
+}
+
+std::string make_run_id() {
+  return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
+}
+
+Result<study::Axes> parse_axes(const StudyFlags& flags, const model::EncoderPlan& plan,
+                               const std::vector<std::string>& devices) {
+  study::Axes axes;
+  axes.devices = devices;
+  BREAKEVEN_TRY(axes.batches, parse_numbers("--batch", flags.batch, kMaxBatch));
+  BREAKEVEN_TRY(axes.threads, parse_threads(flags.threads, usable_cpus().threads()));
+  BREAKEVEN_TRY(axes.max_lengths, parse_numbers("--max-length", flags.max_length, plan.positions));
+  BREAKEVEN_TRY(axes.paddings,
+                parse_choices("--padding", flags.padding, {"none", "longest", "max_length"}));
+  BREAKEVEN_TRY(axes.modes, parse_choices("--mode", flags.mode, {"serial", "stream"}));
+  for (const std::uint64_t length : axes.max_lengths) {
+    if (length < 3) {
+      return fail("flag/number", fmt::format("--max-length {} holds no word", length),
+                  "[CLS] and [SEP] count too: give 3 or more");
+    }
+  }
+  return axes;
+}
+
+Result<void> read_texts(Study& study, std::size_t default_count) {
+  const StudyFlags& flags = study.flags;
+  std::uint64_t count = default_count;
+  if (!flags.count.empty()) {
+    BREAKEVEN_TRY(const auto numbers, parse_numbers("--count", flags.count, kMaxTexts));
+    count = numbers.front();
+  }
+  std::uint64_t judged = count;
+  if (!flags.judge.empty()) {
+    BREAKEVEN_TRY(const auto numbers, parse_numbers("--judge", flags.judge, kMaxTexts));
+    judged = std::max(count, numbers.front());
+  }
+  data::SourceOptions options;
+  options.texts = flags.texts;
+  options.text_field = flags.text_field;
+  options.label_field = flags.label_field;
+  options.split = flags.split;
+  options.labels = study.model->checkpoint.plan.labels;
+  options.seed = flags.seed;
+  BREAKEVEN_TRY(study.reviews, data::read_reviews(options, judged));
+  study::Input& input = study.input;
+  if (study.reviews.reviews.empty()) {
+    return fail("texts/empty", fmt::format("'{}' holds no text", flags.texts),
+                "give a file with at least one review, or leave out --texts for the built-in ones");
+  }
+  bool any_label = false;
+  for (const data::Review& review : study.reviews.reviews) {
+    input.texts.emplace_back(review.text);
+    input.labels.push_back(review.label.value_or(-1));
+    input.originals.push_back(review.originals);
+    any_label |= review.label.has_value();
+  }
+  if (!any_label) input.labels.clear();
+  input.timed = std::min<std::size_t>(count, input.texts.size());
+  return {};
+}
+
+record::Record make_prototype(const Study& study, const Context& context) {
+  record::Record record;
+  record.run_id = make_run_id();
+  record.command = context.command;
+  record.model_name = study.model->name;
+  record.model_hash = study.model->checkpoint.content_hash;
+  record.machine = measure::read_machine();
+  record.instruction_set = study.flags.instruction_set.empty() ? record.machine.instruction_set
+                                                               : study.flags.instruction_set;
+  record.machine.more["gpu_note"] = study.device_note;
+  record.build = measure::read_build();
+  record.texts.name = study.reviews.name;
+  record.texts.note = study.reviews.note;
+  record.texts.hash = measure::hash_texts(std::span(study.input.texts).first(study.input.timed));
+  return record;
+}
+
+}  // namespace
+
+void add_study_flags(CLI::App& command, StudyFlags& flags) {
+  command.add_option(
+      "--model", flags.model,
+      "Folder, name in the Hugging Face cache, or 'builtin' (default: the DistilBERT "
+      "sentiment model if it is in the cache, else 'builtin')");
+  command.add_option("--texts", flags.texts,
+                     "builtin, imdb, a .jsonl, .csv or .txt file, a folder or archive of aclImdb, "
+                     "or - (default: builtin)");
+  command.add_option("--text-field", flags.text_field, "Field of the text (default: text)");
+  command.add_option("--label-field", flags.label_field, "Field of the label (default: label)");
+  command.add_option("--split", flags.split, "Split of IMDB (default: test)");
+  command.add_option("--device", flags.device, "all, auto, cpu, cuda or cuda:I (default: all)");
+  command.add_option("--precision", flags.precision,
+                     "fp32, bf16, fp16, int8 or all: what a device runs fast");
+  command.add_option("--batch", flags.batch, "Texts in a batch (default: 1,32)");
+  command.add_option("--threads", flags.threads, "CPU threads, 'all' = usable CPUs (default: all)");
+  command.add_option("--max-length", flags.max_length,
+                     "Tokens at which a text is cut (default: 512)");
+  command.add_option("--padding", flags.padding, "none, longest, max_length (default: none)");
+  command.add_option("--instruction-set", flags.instruction_set,
+                     "Forces one, such as avx2 (default: the best here)");
+  command.add_option("--seed", flags.seed, "Order of texts and cells (default: 1)");
+  command.add_option("--format", flags.format, "table, md, csv, json or jsonl (default: table)");
+  command.add_option("-o,--output", flags.output, "File for the report (default: stdout)");
+  command.add_option("--journal", flags.journal,
+                     "File that records are appended to (default: breakeven-<time>.jsonl)");
+  command.add_flag("--dry-run", flags.dry_run, "Lists the cells and the estimated time");
+}
+
+Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const std::string& text,
+                                                 std::uint64_t most) {
+  std::vector<std::uint64_t> numbers;
+  for (const std::string& part : split(text)) {
+    BREAKEVEN_TRY(const std::uint64_t number, parse_number(flag, part, 1, most));
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all) {
+  std::vector<unsigned> threads;
+  for (const std::string& part : split(text)) {
+    if (part == "all") {
+      threads.push_back(all);
+      continue;
+    }
+    auto number = parse_numbers("--threads", part, all);
+    if (!number) {
+      return fail("flag/threads", fmt::format("--threads '{}' does not work", part),
+                  fmt::format("give 1 to {} (the CPUs that this process may use), or all", all));
+    }
+    threads.push_back(static_cast<unsigned>(number->front()));
+  }
+  return threads;
+}
+
+Result<std::vector<std::string>> parse_choices(const std::string& flag, const std::string& text,
+                                               const std::vector<std::string>& known) {
+  std::vector<std::string> parts = split(text);
+  for (const std::string& part : parts) {
+    if (std::find(known.begin(), known.end(), part) == known.end()) {
+      return fail("flag/choice", fmt::format("{} '{}' is not known", flag, part),
+                  fmt::format("choose from {}", fmt::join(known, ", ")));
+    }
+  }
+  return parts;
+}
+
+Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Context& context,
+                                             std::size_t count) {
+  auto study = std::make_unique<Study>();
+  study->flags = flags;
+  BREAKEVEN_TRY(study->render.format, report::parse_format(flags.format));
+  BREAKEVEN_TRY_VOID(check_output(flags.output));
+  BREAKEVEN_TRY(study->input.time_s, parse_duration(flags.time));
+  study->gpus = ops::list_gpus();
+  BREAKEVEN_TRY(ops::DeviceSelection selection, ops::select_devices(flags.device, study->gpus));
+  study->devices = std::move(selection.devices);
+  study->device_note = std::move(selection.note);
+  BREAKEVEN_TRY(study->model, engine::load_model({flags.model}));
+  const model::EncoderPlan& plan = study->model->checkpoint.plan;
+  BREAKEVEN_TRY(study->axes, parse_axes(flags, plan, study->devices));
+  BREAKEVEN_TRY_VOID(read_texts(*study, count));
+  study->input.problem = problem_of(plan);
+  study->input.seed = flags.seed;
+  study->input.work = work_of(plan);
+  study->input.prototype = make_prototype(*study, context);
+  if (auto cache = cache_folder()) study->input.cache = *cache + "/judge";
+  const bool to_terminal = flags.output.empty() || flags.output == "-";
+  study->render.colour =
+      to_terminal && isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  return study;
+}
+
+Result<std::vector<record::Cell>> make_cells(const Study& study) {
+  const std::vector<std::string> known = {"fp32", "bf16", "fp16", "int8", "all"};
+  BREAKEVEN_TRY(const std::vector<std::string> asked,
+                parse_choices("--precision", study.flags.precision, known));
+  const bool all = std::find(asked.begin(), asked.end(), "all") != asked.end();
+  study::Axes axes = study.axes;
+  axes.precisions = all ? std::vector<std::string>{"fp32", "bf16", "fp16", "int8"} : asked;
+  std::vector<record::Cell> cells;
+  std::vector<std::vector<std::string>> can;
+  for (const std::string& device : axes.devices) {
+    std::vector<std::string> names;
+    for (const ops::Precision precision : engine::native_precisions(device)) {
+      names.emplace_back(ops::to_string(precision));
+    }
+    for (const std::string& precision : asked) {
+      if (precision != "all" && std::find(names.begin(), names.end(), precision) == names.end()) {
+        return fail("flag/precision", fmt::format("{} does not run {} fast", device, precision),
+                    fmt::format("it runs {}", fmt::join(names, ", ")));
+      }
+    }
+    can.push_back(std::move(names));
+  }
+  for (record::Cell& cell : study::plan_cells(axes)) {
+    const auto device = static_cast<std::size_t>(
+        std::find(axes.devices.begin(), axes.devices.end(), cell.device) - axes.devices.begin());
+    if (std::find(can[device].begin(), can[device].end(), cell.precision) == can[device].end()) {
+      continue;
+    }
+    cells.push_back(std::move(cell));
+  }
+  return cells;
+}
+
+Result<std::unique_ptr<Classifier>> make_classifier(const Study& study, const study::Spec& spec) {
+  engine::NativeOptions options;
+  options.device = spec.device;
+  BREAKEVEN_TRY(options.precision, ops::parse_precision(spec.precision));
+  options.threads = spec.threads;
+  options.max_length = spec.max_length;
+  options.max_batch = spec.max_batch;
+  BREAKEVEN_TRY(options.padding, parse_padding(spec.padding));
+  options.instruction_set = study.flags.instruction_set;
+  options.reference = spec.reference;
+  return engine::make_native(study.model, options);
+}
+
+study::Work work_of(const model::EncoderPlan& plan) {
+  const auto hidden = static_cast<double>(plan.hidden);
+  const auto intermediate = static_cast<double>(plan.intermediate);
+  // The last layer works on the [CLS] rows, but needs keys and values of all.
+  const double whole = static_cast<double>(plan.layers) - 1;
+  study::Work work;
+  work.flops_per_token =
+      whole * 2 * (4 * hidden * hidden + 2 * hidden * intermediate) + 4 * hidden * hidden;
+  work.flops_per_token_pair = whole * 4 * hidden;
+  return work;
+}
+
+}  // namespace breakeven::cli

@@ -1,0 +1,84 @@
+// The flags that `run` and `scale` share, as typed and as understood.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/commands.h"
+#include "data/source.h"
+#include "engine/native.h"
+#include "ops/cuda/device_list.h"
+#include "report/report.h"
+#include "study/plan.h"
+#include "study/sweep.h"
+
+namespace breakeven::cli {
+
+// As typed: CLI11 fills these, check() and the functions below turn them into meaning.
+struct StudyFlags {
+  std::string model;
+  std::string texts = "builtin", text_field = "text", label_field = "label", split = "test";
+  std::string count, judge;
+  std::string device = "all", precision = "all", batch = "1,32", threads = "all";
+  std::string max_length = "512", padding = "none", mode = "serial,stream";
+  std::string instruction_set;
+  std::string time = "3m";
+  std::uint64_t seed = 1;
+  std::string format = "table", output, journal, resume;
+  bool dry_run = false;
+};
+void add_study_flags(CLI::App& command, StudyFlags& flags);
+
+// "1,32" -> {1, 32}. Empty parts, zero, signs, fractions and values above `most` are refused by
+// value. Errors: flag/number.
+Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const std::string& text,
+                                                 std::uint64_t most);
+// "1,all" -> {1, 16}: "all" is the number of usable CPUs. Errors: flag/threads.
+Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all);
+// Every part must be one of `known`; "all" alone stands for all of them when `all_allowed`.
+// Errors: flag/choice.
+Result<std::vector<std::string>> parse_choices(const std::string& flag, const std::string& text,
+                                               const std::vector<std::string>& known);
+
+// A study made ready: everything is checked before anything is measured.
+struct Study {
+  StudyFlags flags;
+  std::shared_ptr<const engine::LoadedModel> model;
+  ops::GpuList gpus;
+  std::vector<std::string> devices;
+  std::string device_note;  // "no GPU was seen: ..."
+  data::ReviewSet reviews;
+  study::Axes axes;
+  study::Input input;  // but for cells; views into `reviews`
+  report::RenderOptions render;
+};
+// `count`, `judge`: texts of a pass, texts judged, when the flags do not say.
+Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Context& context,
+                                             std::size_t count);
+
+// Cells of the axes that each device can run: --precision all means what a device runs fast.
+Result<std::vector<record::Cell>> make_cells(const Study& study);
+
+// A classifier of this program for a cell's spec.
+Result<std::unique_ptr<Classifier>> make_classifier(const Study& study, const study::Spec& spec);
+
+// Whether FILE can be written, told before hours are spent: "" and "-" are stdout.
+// Errors: file/unwritable.
+Result<void> check_output(const std::string& path);
+// To stdout or, by rename, to a file. Errors: file/unwritable.
+Result<void> write_output(const std::string& path, const std::string& content);
+
+// Sets a flag on the first Ctrl-C (or SIGTERM); the second ends the program as usual.
+const std::atomic<bool>& stop_on_interrupt();
+
+// "breakeven run --batch 1 --resume FILE" for the command as typed.
+std::string resume_command(const Context& context, const std::string& journal);
+
+// Work of one token, from the model's sizes.
+study::Work work_of(const model::EncoderPlan& plan);
+
+}  // namespace breakeven::cli

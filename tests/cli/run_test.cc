@@ -1,0 +1,206 @@
+// `breakeven run`, `scale` and `report` as a user meets them: the real program, in a folder of its
+// own, on the narrow built-in model. Nothing here looks at how long anything took.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "record/journal.h"
+#include "testing/paths.h"
+
+namespace breakeven {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Ended {
+  int code = -1;
+  std::string out, err;
+};
+
+class RunTest : public ::testing::Test {
+ protected:
+  // Runs the program in folder_ without a GPU, a cache and a colour.
+  Ended run(const std::string& arguments) {
+    const std::string err_file = (folder_ / "stderr").string();
+    const std::string command =
+        "cd '" + folder_.path().string() + "' || exit 99; export CUDA_VISIBLE_DEVICES= HF_HOME='" +
+        (folder_ / "hf").string() + "' XDG_CACHE_HOME='" + (folder_ / "cache").string() + "'; '" +
+        BREAKEVEN_BINARY + "' " + arguments + " 2>'" + err_file + "'";
+    Ended ended;
+    FILE* pipe = popen(command.c_str(), "r");
+    if (pipe == nullptr) return ended;
+    char buffer[4096];
+    for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) {
+      ended.out.append(buffer, n);
+    }
+    const int status = pclose(pipe);
+    if (WIFEXITED(status)) ended.code = WEXITSTATUS(status);
+    std::stringstream text;
+    text << std::ifstream(err_file).rdbuf();
+    ended.err = text.str();
+    return ended;
+  }
+
+  void expect_refused(const std::string& arguments, const std::string& value) {
+    const Ended ended = run(arguments);
+    EXPECT_EQ(ended.code, 2) << arguments << "\n" << ended.out << ended.err;
+    EXPECT_THAT(ended.err, HasSubstr(value)) << arguments;
+    EXPECT_EQ(ended.out, "") << arguments;
+  }
+
+  testing::TempDir folder_;
+  const std::string small_ =
+      "--model builtin-narrow --count 8 --batch 1,4 --precision fp32 --max-length 32 --time 1s ";
+};
+
+TEST_F(RunTest, BadValuesAreRefusedByName) {
+  const std::string run_narrow = "run --model builtin-narrow ";
+  expect_refused(run_narrow + "--batch 0", "--batch");
+  expect_refused(run_narrow + "--batch 1,,2", "--batch");
+  expect_refused(run_narrow + "--batch many", "many");
+  expect_refused(run_narrow + "--batch -1", "-1");
+  expect_refused(run_narrow + "--threads 100000", "100000");
+  expect_refused(run_narrow + "--threads none", "none");
+  expect_refused(run_narrow + "--max-length 100000", "100000");
+  expect_refused(run_narrow + "--max-length 2", "--max-length 2");
+  expect_refused(run_narrow + "--padding some", "some");
+  expect_refused(run_narrow + "--mode paced", "paced");
+  expect_refused(run_narrow + "--precision fp64", "fp64");
+  expect_refused(run_narrow + "--time soon", "soon");
+  expect_refused(run_narrow + "--count 0", "--count");
+  expect_refused(run_narrow + "--judge x", "--judge");
+  expect_refused(run_narrow + "--format html", "html");
+  expect_refused(run_narrow + "--device tpu", "tpu");
+  expect_refused(run_narrow + "--instruction-set sse9", "sse9");
+  expect_refused(run_narrow + "--texts nowhere.jsonl", "nowhere.jsonl");
+  expect_refused(run_narrow + "--no-such-flag", "--no-such-flag");
+  expect_refused("run --model nowhere/at-all", "nowhere/at-all");
+  expect_refused(run_narrow + "--resume nowhere.jsonl", "nowhere.jsonl");
+}
+
+TEST_F(RunTest, AGpuThatIsNotThereIsAClearError) {
+  expect_refused("run --model builtin-narrow --device cuda", "cuda");
+}
+
+TEST_F(RunTest, OutputIsCheckedBeforeAnythingIsMeasured) {
+  expect_refused("run " + small_ + "-o /no/such/folder/report.txt", "/no/such/folder");
+  expect_refused("run " + small_ + "-o " + folder_.path().string(), folder_.path().string());
+  expect_refused("run " + small_ + "--journal /no/such/folder/j.jsonl", "/no/such/folder");
+}
+
+TEST_F(RunTest, DryRunListsCellsAndMeasuresNothing) {
+  const Ended ended = run("run --model builtin-narrow --batch 1,32 --precision fp32 --dry-run");
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("4 cells"));
+  EXPECT_THAT(ended.out, HasSubstr("Estimated time"));
+  EXPECT_EQ(run("report breakeven-*.jsonl").code, 2);  // no journal was made
+}
+
+TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
+  const Ended ended = run("run " + small_ + "--journal j.jsonl");
+  ASSERT_THAT(ended.code, ::testing::AnyOf(0, 3)) << ended.err;  // 3: too noisy to tell
+  EXPECT_THAT(ended.out, HasSubstr("Serial: latency"));
+  EXPECT_THAT(ended.out, HasSubstr("Stream: throughput"));
+  EXPECT_THAT(ended.out, HasSubstr("Memory and cold start"));
+  EXPECT_THAT(ended.out, HasSubstr("Verdict"));
+  EXPECT_THAT(ended.out, HasSubstr("No GPU was measured"));
+  EXPECT_THAT(ended.out, Not(HasSubstr("\x1b[")));
+  EXPECT_THAT(ended.err, HasSubstr("j.jsonl"));
+  std::istringstream lines(ended.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 104U) << line;
+
+  const auto journal = record::read_journal((folder_ / "j.jsonl").string());
+  ASSERT_TRUE(journal) << journal.error().message;
+  ASSERT_EQ(journal->records.size(), 4U);
+  for (const record::Record& record : journal->records) {
+    EXPECT_FALSE(record.samples_s.empty());
+    ASSERT_TRUE(record.parity);
+    EXPECT_EQ(record.parity->flips, 0U);
+    EXPECT_EQ(record.texts.count, 8U);
+    ASSERT_TRUE(record.memory);
+    EXPECT_GT(record.memory->peak_rss_bytes, record.memory->weight_bytes);
+    EXPECT_EQ(record.cold_start.has_value(), record.cell.mode == "serial");
+  }
+
+  // The report of the journal says the same, in every format.
+  const Ended again = run("report j.jsonl");
+  EXPECT_EQ(again.code, 0) << again.err;
+  for (const std::string format : {"md", "csv", "json", "jsonl"}) {
+    const Ended rendered = run("report j.jsonl --format " + format + " -o out." + format);
+    EXPECT_EQ(rendered.code, 0) << rendered.err;
+    EXPECT_EQ(rendered.out, "");
+    EXPECT_TRUE(std::filesystem::file_size(folder_ / ("out." + format)) > 100);
+  }
+
+  // Nothing is left to do, and the table is whole.
+  const Ended resumed = run("run " + small_ + "--resume j.jsonl");
+  EXPECT_THAT(resumed.err, HasSubstr("4 of 4 cells are in j.jsonl already"));
+  EXPECT_THAT(resumed.out, HasSubstr("Serial: latency"));
+  EXPECT_EQ(record::read_journal((folder_ / "j.jsonl").string())->records.size(), 4U);
+}
+
+TEST_F(RunTest, ResumeMeasuresOnlyWhatIsMissing) {
+  ASSERT_THAT(run("run " + small_ + "--no-memory --mode serial --journal j.jsonl").code,
+              ::testing::AnyOf(0, 3));
+  const Ended resumed = run("run " + small_ + "--no-memory --resume j.jsonl");
+  EXPECT_THAT(resumed.err, HasSubstr("2 of 4 cells are in j.jsonl already"));
+  const auto journal = record::read_journal((folder_ / "j.jsonl").string());
+  ASSERT_TRUE(journal);
+  ASSERT_EQ(journal->records.size(), 4U);
+  EXPECT_EQ(journal->records[2].cell.mode, "stream");
+  EXPECT_EQ(journal->records[3].cell.mode, "stream");
+}
+
+TEST_F(RunTest, AnInterruptKeepsWhatIsDoneAndSaysHowToGoOn) {
+  const Ended ended =
+      run("run --model builtin-narrow --count 8 --batch 1 --precision fp32 --no-memory --time 10m "
+          "--journal j.jsonl 2>stderr >out & pid=$!; while [ ! -e j.jsonl ]; do sleep 0.1; done; "
+          "sleep 1; "
+          "kill -INT $pid; wait $pid; exit $?; true");
+  EXPECT_EQ(ended.code, 3) << ended.err;
+  EXPECT_THAT(ended.err, HasSubstr("--resume j.jsonl"));
+}
+
+TEST_F(RunTest, AnEmptyOrBrokenJournalIsRefusedByName) {
+  std::ofstream(folder_ / "empty.jsonl") << "";
+  std::ofstream(folder_ / "broken.jsonl") << "{\"schema_version\": \n{}\n";
+  expect_refused("report empty.jsonl", "empty.jsonl");
+  expect_refused("report broken.jsonl", "broken.jsonl");
+  expect_refused("report missing.jsonl", "missing.jsonl");
+  expect_refused("report", "files");
+}
+
+TEST_F(RunTest, ScaleGivesItsEvidence) {
+  const Ended ended =
+      run("scale --model builtin-narrow --precision fp32 --batch 1,4 --sizes 4..64 --max-length 32 "
+          "--time 1s --journal s.jsonl");
+  // On a busy machine the answer may be "can't tell", or even "no": not what is tested here.
+  ASSERT_THAT(ended.code, ::testing::AnyOf(0, 1, 3)) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("Linear in the number of texts"));
+  EXPECT_THAT(ended.out, HasSubstr("Log-log slope"));
+  EXPECT_THAT(ended.out, HasSubstr("Within one text time is not linear"));
+  const auto journal = record::read_journal((folder_ / "s.jsonl").string());
+  ASSERT_TRUE(journal);
+  ASSERT_EQ(journal->records.size(), 2U);
+  for (const record::Record& record : journal->records) {
+    ASSERT_TRUE(record.scaling);
+    EXPECT_GE(record.scaling->points.size(), 8U);
+    EXPECT_EQ(record.scaling->points.back().texts, 64U);
+  }
+}
+
+TEST_F(RunTest, ScaleRefusesSizesThatShowNothing) {
+  const std::string scale = "scale --model builtin-narrow --precision fp32 ";
+  expect_refused(scale + "--sizes 10", "10");
+  expect_refused(scale + "--sizes 100..200", "100..200");
+  expect_refused(scale + "--sizes 0..100", "--sizes");
+  expect_refused(scale + "--sizes 10..1000 --max-length 64,128", "--max-length");
+}
+
+}  // namespace
+}  // namespace breakeven
