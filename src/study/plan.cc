@@ -151,8 +151,8 @@ double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, 
                                                   std::max(1U, cell.threads)
                                             : kGpuSpeed;
   constexpr double kOverheadPerBatch_s = 2e-4;
-  const double batches = static_cast<double>((texts.size() + cell.batch - 1) / cell.batch);
-  return flops / speed + batches * kOverheadPerBatch_s;
+  const std::size_t batches = (texts.size() + cell.batch - 1) / cell.batch;
+  return flops / speed + static_cast<double>(batches) * kOverheadPerBatch_s;
 }
 
 }  // namespace breakeven::study
