@@ -6,7 +6,8 @@ target_include_directories(breakeven_flags INTERFACE "${CMAKE_SOURCE_DIR}/src" "
 # -ffp-contract=off: the reference and the kernels must not differ by a compiler's silent fused multiply-add.
 set(cxx_only "$<$<COMPILE_LANGUAGE:CXX>:")
 target_compile_options(breakeven_flags INTERFACE
-  "${cxx_only}-Wall;-Wextra;-Wconversion;-Wsign-conversion;-Wshadow;-Wnon-virtual-dtor;-Wold-style-cast;-Wno-restrict;-ffp-contract=off>")
+  "${cxx_only}-Wall;-Wextra;-Wconversion;-Wsign-conversion;-Wshadow;-Wnon-virtual-dtor;-Wold-style-cast;-ffp-contract=off>"
+  "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>")
 # Not CMAKE_CUDA_STANDARD: CMake 3.25.1 does not know that nvcc has C++20 and drops it without a word.
 target_compile_options(breakeven_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>")
 # fmt 9 switches half of its constexpr off under nvcc, and the other half then does not compile as C++20.
@@ -44,7 +45,6 @@ function(breakeven_test name)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE breakeven_flags breakeven_testing ${arg_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_options(${name} PRIVATE -Wno-sign-conversion -Wno-conversion)
   target_compile_definitions(${name} PRIVATE BREAKEVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
@@ -63,6 +63,5 @@ function(breakeven_fuzzer name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE breakeven_flags ${arg_DEPS})
-  target_compile_options(${name} PRIVATE -Wno-conversion -Wno-sign-conversion)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endfunction()
