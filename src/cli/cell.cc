@@ -26,6 +26,9 @@ Result<CellAnswer> run_cell(const CellRequest& request) {
   // The engine keeps what it packed: a server would not hold the fp32 weights either.
   study.model.reset();
   answer.packed_s = clock.now_s();
+  const std::uint64_t loading_peak = measure::peak_rss_bytes();
+  measure::reset_peak_allocated();
+  measure::reset_peak_rss();
   const std::vector<std::string_view> texts(request.texts.begin(), request.texts.end());
   if (cell.mode == "stream") {
     StreamResult result;
@@ -41,6 +44,7 @@ Result<CellAnswer> run_cell(const CellRequest& request) {
     }
   }
   answer.memory = measure::memory_of(classifier->info());
+  answer.memory.loading_peak_rss_bytes = loading_peak;
   return answer;
 }
 

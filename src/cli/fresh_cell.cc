@@ -65,6 +65,7 @@ std::string to_json(const CellAnswer& answer) {
                 {"library_bytes", memory.library_bytes},
                 {"peak_allocated_bytes", memory.peak_allocated_bytes},
                 {"peak_rss_bytes", memory.peak_rss_bytes},
+                {"loading_peak_rss_bytes", memory.loading_peak_rss_bytes},
                 {"method", memory.method},
                 {"loaded_s", answer.loaded_s},
                 {"packed_s", answer.packed_s},
@@ -79,6 +80,7 @@ Result<CellAnswer> parse_cell_answer(const std::string& text) {
     value.at("library_bytes").get_to(out.memory.library_bytes);
     value.at("peak_allocated_bytes").get_to(out.memory.peak_allocated_bytes);
     value.at("peak_rss_bytes").get_to(out.memory.peak_rss_bytes);
+    value.at("loading_peak_rss_bytes").get_to(out.memory.loading_peak_rss_bytes);
     value.at("method").get_to(out.memory.method);
     value.at("loaded_s").get_to(out.loaded_s);
     value.at("packed_s").get_to(out.packed_s);

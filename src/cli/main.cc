@@ -30,7 +30,14 @@ int run_program(int argc, char** argv) {
   app.failure_message(CLI::FailureMessage::simple);
   Context context;
   context.command.assign(argv, argv + argc);
-#include "subcommands.inc"
+  add_run(app, context);
+  add_scale(app, context);
+  add_report(app, context);
+  add_classify(app, context);
+  add_tokenize(app, context);
+  add_info(app, context);
+  add_fetch(app, context);
+  add_cell(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

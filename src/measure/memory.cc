@@ -58,6 +58,13 @@ std::uint64_t peak_rss_bytes(const std::string& root) {
   return status_bytes(root, "VmHWM:");
 }
 
+bool reset_peak_rss(const std::string& root) {
+  // 5 resets the high-water mark (proc(5), clear_refs).
+  std::ofstream out(std::filesystem::path(root) / "proc/self/clear_refs");
+  out << "5" << std::flush;
+  return out.good();
+}
+
 std::uint64_t current_rss_bytes(const std::string& root) {
   return status_bytes(root, "VmRSS:");
 }

@@ -30,6 +30,9 @@ void reset_peak_allocated();           // the peak becomes what is allocated now
 // VmHWM and VmRSS; 0 when /proc cannot be read. getrusage is no substitute: a process made by
 // vfork and exec starts with its parent's maximum.
 std::uint64_t peak_rss_bytes(const std::string& root = "/");
+// VmHWM becomes VmRSS. False when the kernel does not allow it; the peak then still holds what came
+// before.
+bool reset_peak_rss(const std::string& root = "/");
 std::uint64_t current_rss_bytes(const std::string& root = "/");
 
 // The memory row of the cell that this process has run: weights and activations as the classifier

@@ -91,6 +91,7 @@ void fields(V& v, S& s) {
   v("library_bytes", s.library_bytes);
   v("peak_allocated_bytes", s.peak_allocated_bytes);
   v("peak_rss_bytes", s.peak_rss_bytes);
+  v("loading_peak_rss_bytes", s.loading_peak_rss_bytes);
   v("device_peak_allocated_bytes", s.device_peak_allocated_bytes);
   v("device_used_bytes", s.device_used_bytes);
   v("device_total_bytes", s.device_total_bytes);

@@ -87,12 +87,14 @@ struct Accuracy {
   bool operator==(const Accuracy&) const = default;
 };
 
-// In a fresh process whose arena is sized for this cell.
+// In a fresh process whose arena is sized for this cell. Peaks count from the moment when the
+// weights are packed and their source is dropped: what a server holds while it answers.
 struct Memory {
   std::uint64_t weight_bytes = 0, activation_bytes = 0;
-  std::uint64_t library_bytes = 0;         // peak allocated less weights and activations
-  std::uint64_t peak_allocated_bytes = 0;  // handed out by the allocator at most
-  std::uint64_t peak_rss_bytes = 0;        // VmHWM: what the system sees
+  std::uint64_t library_bytes = 0;           // peak allocated less weights and activations
+  std::uint64_t peak_allocated_bytes = 0;    // handed out by the allocator at most
+  std::uint64_t peak_rss_bytes = 0;          // VmHWM: what the system sees
+  std::uint64_t loading_peak_rss_bytes = 0;  // the same until the weights were packed
   // Device memory; absent on the CPU.
   std::optional<std::uint64_t> device_peak_allocated_bytes;  // by the engine's own count
   std::optional<std::uint64_t> device_used_bytes;            // by NVML, context included

@@ -23,7 +23,10 @@ struct Reviews {
 };
 
 Result<Reviews> imdb_reviews(const std::string& archive, std::size_t count) {
-  BREAKEVEN_TRY(auto set, data::read_reviews({.texts = archive}, count));
+  data::SourceOptions options;
+  options.texts = archive;
+  options.labels = {"NEGATIVE", "POSITIVE"};
+  BREAKEVEN_TRY(auto set, data::read_reviews(options, count));
   Reviews reviews;
   for (auto& review : set.reviews) {
     reviews.owned.push_back(std::move(review.text));
@@ -93,9 +96,10 @@ TEST_P(Parity, EveryPrecisionKeepsItsLimits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(ImdbMinilm, Parity, ::testing::Values(false, true), [](const auto& info) {
-  return std::string(info.param ? "Widened" : "Narrow");
-});
+INSTANTIATE_TEST_SUITE_P(ImdbMinilm, Parity, ::testing::Values(false, true),
+                         [](const auto& tested) {
+                           return std::string(tested.param ? "Widened" : "Narrow");
+                         });
 
 }  // namespace
 }  // namespace breakeven::engine
