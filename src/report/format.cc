@@ -16,7 +16,7 @@ std::string bracket(double low, double high) {
 }  // namespace
 
 std::string seconds_with_interval(const record::Estimate& estimate) {
-  const std::string text = format_seconds(estimate.value);
+  std::string text = format_seconds(estimate.value);
   if (!estimate.interval) return text;
   const std::string unit = text.substr(text.find(' ') + 1);
   const double scale = unit == "min"  ? 1.0 / 60

@@ -139,7 +139,7 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   warm_ = true;
   watch_.start();
   meter_.start();
-  const auto measured = sampler_.measure(std::max(1e-3, slot_s - (clock_.now_s() - begin)));
+  auto measured = sampler_.measure(std::max(1e-3, slot_s - (clock_.now_s() - begin)));
   meter_.stop();
   watch_.look();
   watch_.stop();

@@ -33,14 +33,14 @@ const Row* find_code_point(std::span<const Row> rows, char32_t c) {
 }
 
 void append_decomposed(char32_t c, std::u32string& out) {
-  if (c < 0xC0) {
-    out.push_back(c);
-  } else if (c >= kHangulFirst && c <= kHangulLast) {
+  // Nothing below U+00C0 decomposes: no look-up for most text.
+  const auto* row = c < 0xC0 ? nullptr : find_code_point(tables::kDecomposition, c);
+  if (c >= kHangulFirst && c <= kHangulLast) {
     const char32_t index = c - kHangulFirst;
     out.push_back(kLeadingJamo + index / (kVowels * kTrailings));
     out.push_back(kVowelJamo + index % (kVowels * kTrailings) / kTrailings);
     if (index % kTrailings != 0) out.push_back(kTrailingJamoBefore + index % kTrailings);
-  } else if (const auto* row = find_code_point(tables::kDecomposition, c)) {
+  } else if (row != nullptr) {
     for (const char32_t part : tables::kDecompositionPool.subspan(row->offset, row->length))
       out.push_back(part);
   } else {
