@@ -21,7 +21,9 @@
 namespace breakeven::cli {
 namespace {
 
-constexpr std::size_t kDefaultTexts = 128;
+// Few enough that the slowest default cell (fp32 on two cores) makes several passes in its share of
+// the time.
+constexpr std::size_t kDefaultTexts = 64;
 
 struct RunFlags {
   StudyFlags study;
@@ -223,7 +225,7 @@ void add_run(CLI::App& app, Context& context) {
                       "Texts whose outputs are judged, untimed ones too (default: --count); parity "
                       "is proven from 1000");
   command->add_option("--time", flags->study.time,
-                      "Time for sampling, shared by the cells (default: 3m)");
+                      "Time for sampling, shared by the cells (default: 4m)");
   command->add_option("--resume", flags->study.resume,
                       "Journal of an interrupted run: its finished cells are not measured again");
   command->add_flag("--no-memory", flags->no_memory,

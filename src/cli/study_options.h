@@ -26,7 +26,7 @@ struct StudyFlags {
   std::string device = "all", precision = "all", batch = "1,32", threads = "all";
   std::string max_length = "512", padding = "none", mode = "serial,stream";
   std::string instruction_set;
-  std::string time = "3m";
+  std::string time = "4m";
   std::uint64_t seed = 1;
   std::string format = "table", output, journal, resume;
   bool dry_run = false;
