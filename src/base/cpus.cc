@@ -6,7 +6,8 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+
+#include "base/cgroups.h"
 
 namespace breakeven {
 namespace {
@@ -29,30 +30,13 @@ double folder_quota(const std::filesystem::path& folder) {
   return 0;
 }
 
-// The smallest quota from this process's cgroup up to the root: each level limits those below it.
+// The smallest quota from this process's cgroup up to the root.
 double process_quota(const std::filesystem::path& root) {
-  std::ifstream cgroups(root / "proc/self/cgroup");
   double smallest = 0;
-  for (std::string line; std::getline(cgroups, line);) {
-    // hierarchy:controllers:path; v2 has no controllers, v1's CPU hierarchy names "cpu".
-    std::istringstream fields(line);
-    std::string hierarchy;
-    std::string controllers;
-    std::string path;
-    std::getline(fields, hierarchy, ':');
-    std::getline(fields, controllers, ':');
-    std::getline(fields, path);
-    const bool v2 = controllers.empty();
-    if (!v2 && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
-    const std::filesystem::path base = root / "sys/fs/cgroup" / (v2 ? "" : controllers);
-    std::filesystem::path below = std::filesystem::path(path).relative_path();
-    while (true) {
-      const double quota = folder_quota(base / below);
-      if (quota > 0) smallest = smallest > 0 ? std::min(smallest, quota) : quota;
-      if (below.empty()) break;
-      below = below.parent_path();
-    }
-  }
+  for_each_cgroup_folder(root, "cpu", [&](const std::filesystem::path& folder) {
+    const double quota = folder_quota(folder);
+    if (quota > 0) smallest = smallest > 0 ? std::min(smallest, quota) : quota;
+  });
   return smallest;
 }
 

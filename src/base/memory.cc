@@ -7,6 +7,8 @@
 #include <limits>
 #include <sstream>
 
+#include "base/cgroups.h"
+
 namespace breakeven {
 namespace {
 
@@ -64,24 +66,9 @@ std::size_t folder_left(const std::filesystem::path& folder) {
 std::size_t available_memory_bytes(const std::string& root) {
   const std::filesystem::path base(root);
   std::size_t available = kernel_available(base);
-  std::ifstream cgroups(base / "proc/self/cgroup");
-  for (std::string line; std::getline(cgroups, line);) {
-    std::istringstream fields(line);
-    std::string hierarchy;
-    std::string controllers;
-    std::string path;
-    std::getline(fields, hierarchy, ':');
-    std::getline(fields, controllers, ':');
-    std::getline(fields, path);
-    if (!controllers.empty() && controllers != "memory") continue;
-    const std::filesystem::path mount = base / "sys/fs/cgroup" / controllers;
-    std::filesystem::path below = std::filesystem::path(path).relative_path();
-    while (true) {
-      available = std::min(available, folder_left(mount / below));
-      if (below.empty()) break;
-      below = below.parent_path();
-    }
-  }
+  for_each_cgroup_folder(base, "memory", [&](const std::filesystem::path& folder) {
+    available = std::min(available, folder_left(folder));
+  });
   return available;
 }
 
