@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,6 +34,7 @@ enum class ProblemType : std::uint8_t {
 
 struct ClassifierInfo {
   std::string runtime;          // native, pytorch, onnxruntime ...
+  std::string variant;          // how that runtime is used: "seed", "tuned"; "" = its only way
   std::string device;           // cpu, cuda:0
   std::string precision;        // fp32, bf16, fp16, int8
   std::string instruction_set;  // what ran: "avx512_core_amx"
@@ -45,6 +47,8 @@ struct ClassifierInfo {
   std::vector<std::string> labels;   // by index
   std::size_t weight_bytes = 0;      // packed weights
   std::size_t activation_bytes = 0;  // arenas of all lanes
+  std::map<std::string, std::string> settings;  // a runtime's version, hints, streams ...
+  std::vector<int> processes;  // that do its work beside this one: their CPU time is not foreign
 };
 
 // Seconds spent in each stage of one batch. In serial mode they add up to the batch's total.
@@ -66,6 +70,9 @@ struct BatchResult {
   std::vector<std::uint32_t> tokens;  // [B] real tokens of each text, [CLS] and [SEP] included
   std::size_t computed_tokens = 0;    // rows really computed, padding included
   StageSeconds stages;
+  // Text to label by the clock of the process that did it (CLOCK_MONOTONIC, as ours), so that no
+  // pipe is inside; 0 = the caller times the call.
+  double seconds = 0;
 };
 
 // What came of classifying many texts with several batches in flight.
@@ -77,6 +84,7 @@ struct StreamResult {
   std::size_t computed_tokens = 0;
   unsigned batches_in_flight = 0;  // at most
   StageSeconds busy;               // summed over all workers; may exceed the wall time
+  double seconds = 0;              // as BatchResult's, of all texts
 };
 
 class Classifier {

@@ -1,0 +1,100 @@
+// Other runtimes as Classifiers: each is a process of its own that speaks the protocol of
+// docs/runtimes.md over stdin and stdout. It times itself on the clock that we use, so that no pipe
+// is inside a measured interval.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "classifier/classifier.h"
+
+namespace breakeven::runtimes {
+
+// The names that `--runtime` knows beside "native".
+std::span<const std::string_view> known_runtimes();  // pytorch, onnxruntime, openvino, ctranslate2
+
+// One way in which a runtime can run a model here.
+struct Ability {
+  std::string variant;  // "seed", "tuned"; the first of a runtime's abilities is its default
+  std::string device, precision;
+  std::vector<std::string> paddings;  // those it can do; the first is taken when nobody asks
+};
+
+struct Capabilities {
+  std::string runtime, version, tokenizer;
+  std::vector<Ability> abilities;
+};
+
+struct WorkerSpec {
+  std::string runtime, variant, model_folder;
+  std::string device = "cpu", precision = "fp32", padding = "longest";
+  unsigned threads = 1;
+  std::uint64_t max_length = 512, max_batch = 1;
+  bool operator==(const WorkerSpec&) const = default;
+};
+
+// Seconds after which a silent worker is given up, by what it was asked.
+struct TimeLimits {
+  double hello_s = 120;  // importing the libraries
+  double load_s = 1800;  // converting, quantising and compiling; each progress line starts it anew
+  double run_s = 600;    // one batch, one stream
+  double shutdown_s = 5;
+};
+
+struct PoolOptions {
+  // Interpreter by runtime, as the user named it; a runtime that is not in here is looked for in
+  // its own environment (environment.h).
+  std::map<std::string, std::string> interpreters{};
+  TimeLimits limits{};
+  // Where a worker says what it does while it loads: "converting", 0.3. May be empty.
+  std::function<void(std::string_view what, double done)> progress{};
+  const std::atomic<bool>* stop = nullptr;  // set: a wait ends with runtime/interrupted
+};
+
+// Memory and cold start of a worker that was made for this alone. Times on the monotonic clock.
+struct FreshWorker {
+  double started_s = 0, loaded_s = 0, first_label_s = 0;
+  std::uint64_t weight_bytes = 0;  // 0 = the runtime does not say
+  std::uint64_t peak_rss_bytes = 0, loading_peak_rss_bytes = 0;
+  std::optional<std::uint64_t> device_peak_bytes;  // by the runtime's own count
+};
+
+// The workers of a study. A worker that nobody holds is stopped (CPU: SIGSTOP, so that it takes no
+// time from others; the oldest end when memory gets short) or ended (GPU: it would hold device
+// memory). Not thread-safe; outlives its classifiers.
+class Pool {
+ public:
+  explicit Pool(PoolOptions options);
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  ~Pool();  // ends every worker
+
+  // What a runtime can do here; asked once. Errors: runtime/missing (not set up, with the line that
+  // sets it up), those of a worker.
+  Result<Capabilities> capabilities(const std::string& runtime);
+
+  // A classifier on a worker of this spec, started or woken. It ends or stops with its last use;
+  // a second one of the same spec while the first lives is an error. Errors: runtime/missing,
+  // runtime/unsupported, runtime/died, runtime/time-limit, runtime/garbage, runtime/refused,
+  // runtime/interrupted, each with the worker's last words.
+  Result<std::unique_ptr<Classifier>> make(const WorkerSpec& spec);
+
+  // A new process that classifies `texts` once in batches of max_batch (`stream`: as a stream).
+  Result<FreshWorker> measure_fresh(const WorkerSpec& spec, std::span<const std::string_view> texts,
+                                    bool stream);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace breakeven::runtimes
