@@ -1,0 +1,169 @@
+"""BERT and DistilBERT sequence classifiers as an ONNX graph, from config.json and safetensors alone.
+
+The nodes have the shapes that onnxruntime.transformers.optimizer knows (model_type "bert"): it makes EmbedLayerNormalization,
+Attention, SkipLayerNormalization and BiasGelu of them. Inputs are input_ids and attention_mask [B, S] int64, for BERT token_type_ids
+too; the output is logits [B, C] fp32.
+"""
+import dataclasses
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+import common
+
+OPSET = 17  # the first with LayerNormalization
+LOWEST = float(np.finfo(np.float32).min)
+
+
+@dataclasses.dataclass
+class Shape:
+    """The names under which the two architectures keep the same things."""
+
+    layers: int
+    heads: int
+    hidden: int
+    activation: str
+    eps: float
+    prefix: str
+    layer: str
+    attention: tuple  # query, key, value, output, its norm
+    ffn: tuple        # up, down, its norm
+    head: tuple       # dense, its activation, classifier
+
+
+def read_shape(model):
+    config = model.config
+    if model.type == "distilbert":
+        return Shape(config["n_layers"], config["n_heads"], config["dim"], config.get("activation", "gelu"), 1e-12, "distilbert.",
+                     "distilbert.transformer.layer.{}.",
+                     ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm"),
+                     ("ffn.lin1", "ffn.lin2", "output_layer_norm"), ("pre_classifier", "Relu", "classifier"))
+    if model.type == "bert":
+        return Shape(config["num_hidden_layers"], config["num_attention_heads"], config["hidden_size"], config.get("hidden_act", "gelu"),
+                     config.get("layer_norm_eps", 1e-12), "bert.", "bert.encoder.layer.{}.",
+                     ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
+                      "attention.output.LayerNorm"),
+                     ("intermediate.dense", "output.dense", "output.LayerNorm"), ("bert.pooler.dense", "Tanh", "classifier"))
+    raise common.Refused("unsupported", f"model_type is {model.type!r}: only bert and distilbert are exported here",
+                         "take --runtime pytorch")
+
+
+class Graph:
+    """Nodes and initialisers under construction. Each op method returns the name of its output."""
+
+    def __init__(self, tensors):
+        self.tensors, self.nodes, self.initializers, self.constants = tensors, [], {}, {}
+
+    def op(self, kind, *inputs, **attributes):
+        output = f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def weight(self, name, transpose=False):
+        if name not in self.tensors:
+            raise common.Refused("model", f"the weights have no {name}")
+        value = self.tensors[name]
+        self.initializers.setdefault(name, np.ascontiguousarray(value.T) if transpose else value)
+        return name
+
+    def constant(self, value, dtype):
+        array = np.asarray(value, dtype=dtype)
+        name = self.constants.setdefault((array.dtype.str, array.shape, array.tobytes()), f"constant_{len(self.constants)}")
+        self.initializers[name] = array
+        return name
+
+    def linear(self, x, name):
+        """[.., in] -> [.., out] as MatMul and Add: the form that the fusions look for."""
+        return self.op("Add", self.op("MatMul", x, self.weight(name + ".weight", transpose=True)), self.weight(name + ".bias"))
+
+    def norm(self, x, name, eps):
+        return self.op("LayerNormalization", x, self.weight(name + ".weight"), self.weight(name + ".bias"), axis=-1, epsilon=eps)
+
+    def activate(self, x, kind):
+        number = lambda value: self.constant(value, np.float32)  # pylint: disable=unnecessary-lambda-assignment
+        if kind == "relu":
+            return self.op("Relu", x)
+        if kind == "gelu":
+            erf = self.op("Add", self.op("Erf", self.op("Div", x, number(2 ** 0.5))), number(1))
+            return self.op("Mul", self.op("Mul", x, erf), number(0.5))
+        if kind in ("gelu_new", "gelu_pytorch_tanh"):
+            cube = self.op("Mul", self.op("Pow", x, number(3)), number(0.044715))
+            inner = self.op("Mul", self.op("Add", x, cube), number((2 / np.pi) ** 0.5))
+            outer = self.op("Add", self.op("Tanh", inner), number(1))
+            return self.op("Mul", self.op("Mul", x, number(0.5)), outer)
+        raise common.Refused("unsupported", f"the activation is {kind!r}: gelu, gelu_new, gelu_pytorch_tanh and relu are exported here",
+                             "take --runtime pytorch")
+
+
+def embed(graph, shape, positions):
+    def look_up(table, ids):
+        return graph.op("Gather", graph.weight(f"{shape.prefix}embeddings.{table}_embeddings.weight"), ids)
+    whole = lambda value: graph.constant(value, np.int64)  # pylint: disable=unnecessary-lambda-assignment
+    length = graph.op("Gather", graph.op("Shape", "input_ids"), whole(1), axis=0)
+    end = graph.op("Unsqueeze", length, whole([0]))
+    numbers = graph.op("Slice", graph.constant(np.arange(positions)[None], np.int64), whole([0]), end, whole([1]), whole([1]))
+    words = look_up("word", "input_ids")
+    if shape.prefix == "bert.":
+        words = graph.op("Add", words, look_up("token_type", "token_type_ids"))
+    return graph.norm(graph.op("Add", words, look_up("position", numbers)), f"{shape.prefix}embeddings.LayerNorm", shape.eps)
+
+
+def attend(graph, shape, x, mask, names):
+    """x [B, S, H], mask [B, 1, 1, S]: 0 or the lowest float -> the context's projection [B, S, H], before its residual."""
+    head = shape.hidden // shape.heads
+    split = graph.constant([0, 0, shape.heads, head], np.int64)
+
+    def heads(name, order):
+        return graph.op("Transpose", graph.op("Reshape", graph.linear(x, name), split), perm=order)
+    query, key, value = heads(names[0], (0, 2, 1, 3)), heads(names[1], (0, 2, 3, 1)), heads(names[2], (0, 2, 1, 3))
+    scores = graph.op("Div", graph.op("MatMul", query, key), graph.constant(head ** 0.5, np.float32))
+    shares = graph.op("Softmax", graph.op("Add", scores, mask), axis=-1)
+    context = graph.op("Transpose", graph.op("MatMul", shares, value), perm=(0, 2, 1, 3))
+    return graph.linear(graph.op("Reshape", context, graph.constant([0, 0, shape.hidden], np.int64)), names[3])
+
+
+def export(model):
+    """-> the onnx.ModelProto of a common.Model."""
+    shape = read_shape(model)
+    graph = Graph(model.tensors())
+    mask = graph.op("Unsqueeze", graph.op("Unsqueeze", "attention_mask", graph.constant([1], np.int64)), graph.constant([2], np.int64))
+    absent = graph.op("Sub", graph.constant(1, np.float32), graph.op("Cast", mask, to=TensorProto.FLOAT))
+    mask = graph.op("Mul", absent, graph.constant(LOWEST, np.float32))
+    x = embed(graph, shape, model.positions)
+    for index in range(shape.layers):
+        prefix = shape.layer.format(index)
+        names = [prefix + name for name in shape.attention + shape.ffn]
+        x = graph.norm(graph.op("Add", attend(graph, shape, x, mask, names), x), names[4], shape.eps)
+        wide = graph.activate(graph.linear(x, names[5]), shape.activation)
+        x = graph.norm(graph.op("Add", graph.linear(wide, names[6]), x), names[7], shape.eps)
+    first = graph.op("Gather", x, graph.constant(0, np.int64), axis=1)
+    dense, activation, classifier = shape.head
+    graph.linear(graph.op(activation, graph.linear(first, dense)), classifier)
+    graph.nodes[-1].output[0] = "logits"
+    inputs = ["input_ids", "attention_mask"] + (["token_type_ids"] if shape.prefix == "bert." else [])
+    whole = helper.make_graph(
+        graph.nodes, "classifier",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(model.labels)])],
+        [numpy_helper.from_array(value, name) for name, value in graph.initializers.items()])
+    made = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="breakeven")
+    made.ir_version = 8  # what went with opset 17: older runtimes read it too
+    onnx.checker.check_model(made)
+    return made
+
+
+def fuse(made, model, fp16=False):
+    """-> the fused onnx.ModelProto and {op type: how often} of what was fused. Needs onnxruntime and sympy, not torch. With `fp16`
+    its weights and insides are fp16, its logits stay fp32."""
+    from onnxruntime.transformers import fusion_options, optimizer  # pylint: disable=import-outside-toplevel
+    shape = read_shape(model)
+    options = fusion_options.FusionOptions("bert")
+    options.attention_mask_format = fusion_options.AttentionMaskFormat.MaskIndexEnd
+    fused = optimizer.optimize_model(made, "bert", shape.heads, shape.hidden, optimization_options=options, opt_level=0)
+    counts = {kind: count for kind, count in fused.get_fused_operator_statistics().items() if count}
+    if not any(one.domain == "com.microsoft" for one in fused.model.opset_import):
+        fused.model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    if fp16:
+        fused.convert_float_to_float16(keep_io_types=True)
+    return fused.model, counts
