@@ -1,6 +1,6 @@
 // Shares of this machine's measured peak: each op of a DistilBERT layer, and a whole pass.
 //
-//   ops_bench [--threads N] [--set NAME] [--batch B] [--cut 512] [--seconds S]
+//   ops_bench [--threads N] [--set NAME] [--batch B] [--cut 512] [--seconds S] [--gemm own,onednn]
 //
 // Peaks and ops are measured one after the other in the same run, as CPU time of one thread; the
 // whole pass is wall time with the threads asked for. Weights are random: what they hold does not
@@ -35,7 +35,11 @@ struct Options {
   std::size_t batch = 32;
   std::size_t cut = 512;
   double seconds = 2;
+  std::vector<std::string> gemms{""};
 };
+
+// What one layer of DistilBERT's GEMMs read in bf16, five times: more than an L2, less than an L3.
+constexpr std::size_t kLayerBytes = std::size_t{2} * (4 * 768 * 768 + 2 * 768 * 3072);
 
 double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -140,27 +144,39 @@ double peak_of(Precision precision, const Peaks& peaks) {
   return peaks.fp32;
 }
 
-void print_peaks(const Peaks& peaks, const std::string& set) {
+void print_peaks(const Peaks& peaks, const std::string& set, unsigned threads) {
   fmt::print("measured peaks of one core ({}), GFLOP/s (int8: GOP/s)\n", set);
   fmt::print("  fp32 from registers {:.0f}\n", peaks.fp32 / 1e9);
   if (peaks.bf16 > 0) {
-    fmt::print("  bf16 tiles from registers {:.0f}, one tile load a product {:.0f}\n",
-               peaks.bf16 / 1e9, peaks.bf16_loads / 1e9);
-    fmt::print("  int8 tiles from registers {:.0f}, one tile load a product {:.0f}\n",
-               peaks.int8 / 1e9, peaks.int8_loads / 1e9);
+    const char* line =
+        "  {} tiles from registers {:.0f}, one tile load a product: L1 {:.0f}, L2 {:.0f}\n";
+    fmt::print(fmt::runtime(line), "bf16", peaks.bf16 / 1e9, peaks.bf16_loads / 1e9,
+               peaks.bf16_l2 / 1e9);
+    fmt::print(fmt::runtime(line), "int8", peaks.int8 / 1e9, peaks.int8_loads / 1e9,
+               peaks.int8_l2 / 1e9);
   }
+  fmt::print(
+      "  reading one layer's weights ({:.1f} MB): {:.1f} GB/s with one thread, {:.1f} with {}; "
+      "five "
+      "layers': {:.1f} with {}\n",
+      kLayerBytes / 1e6, read_bandwidth(kLayerBytes, 1) / 1e9,
+      read_bandwidth(kLayerBytes, threads) / 1e9, threads,
+      read_bandwidth(5 * kLayerBytes, threads) / 1e9, threads);
 }
 
-void bench_precision(Precision precision, const Options& options, const Peaks& peaks,
-                     const testing::EncoderShape& shape, const testing::RandomEncoder& encoder) {
-  const auto backend = ops::make_cpu_backend({precision, options.set}).value();
+void bench_precision(Precision precision, const std::string& gemm, const Options& options,
+                     const Peaks& peaks, const testing::EncoderShape& shape,
+                     const testing::RandomEncoder& encoder) {
+  auto made = ops::make_cpu_backend({precision, options.set, gemm});
+  if (!made) return;  // no own GEMM for this precision
+  const auto backend = *std::move(made);
   const auto model = backend->pack(encoder.weights).value();
   const auto sequences = lengths(options);
   const testing::RandomBatch batch(shape, sequences);
   const double peak = peak_of(precision, peaks);
   const char* unit = peak == peaks.fp32 ? "fp32" : to_string(precision).data();
-  fmt::print("\n{}: batch {}, {} tokens, cut at {}\n", to_string(precision), options.batch,
-             batch.ids.size(), options.cut);
+  fmt::print("\n{}, GEMMs by {}: batch {}, {} tokens, cut at {}\n", to_string(precision),
+             backend->info().gemm, options.batch, batch.ids.size(), options.cut);
   {
     const auto lane = backend->make_lane(model, {batch.ids.size(), options.batch, 1}).value();
     Pass pass = run_passes(*backend, *lane, shape, batch.batch(), options, true);
@@ -194,7 +210,7 @@ int run(const Options& options) {
   }
   const std::string set = (*first)->info().instruction_set;
   const Peaks peaks = measure_peaks(set.find("avx512") == 0, set.find("amx") != std::string::npos);
-  print_peaks(peaks, set);
+  print_peaks(peaks, set, options.threads);
   testing::EncoderShape shape;
   shape.hidden = 768;
   shape.heads = 12;
@@ -205,7 +221,9 @@ int run(const Options& options) {
   shape.labels = 2;
   const testing::RandomEncoder encoder(shape);
   for (const Precision precision : ops::cpu_precisions()) {
-    bench_precision(precision, options, peaks, shape, encoder);
+    for (const std::string& gemm : options.gemms) {
+      bench_precision(precision, gemm, options, peaks, shape, encoder);
+    }
   }
   return 0;
 }
@@ -221,6 +239,7 @@ int main(int count, char** arguments) {
   app.add_option("--set", options.set, "Instruction set to force");
   app.add_option("--batch", options.batch, "Sequences of a batch")->check(CLI::PositiveNumber);
   app.add_option("--cut", options.cut, "Longest sequence in tokens")->check(CLI::Range(1, 512));
+  app.add_option("--gemm", options.gemms, "Whose GEMMs: own, onednn, or both")->delimiter(',');
   app.add_option("--seconds", options.seconds, "Time for each measurement");
   CLI11_PARSE(app, count, arguments);
   return breakeven::bench::run(options);

@@ -4,8 +4,14 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
+
+#include "base/thread_team.h"
+#include "ops/cpu/arena.h"
 
 namespace breakeven::bench {
 
@@ -74,7 +80,48 @@ alignas(64) std::uint8_t tiles[4 * 1024];
                    "r"(tiles), "r"(std::size_t{64})                     \
                    : "ecx", "memory")
 
+// The same loop over `tile_memory`, four tiles further each time, `passes` times.
+#define BREAKEVEN_TILE_WALK(op)                                                            \
+  for (int pass = 0; pass < kWalkPasses; ++pass) {                                         \
+    for (std::size_t at = 0; at < kWalkBytes; at += 4096) {                                \
+      __asm__ volatile(BREAKEVEN_WALK_LOADS BREAKEVEN_FOUR_PRODUCTS(op)::"r"(memory + at), \
+                       "r"(std::size_t{64})                                                \
+                       : "memory");                                                        \
+    }                                                                                      \
+  }
+#define BREAKEVEN_WALK_LOADS                                       \
+  "tileloadd (%0,%1,1), %%tmm4\ntileloadd 1024(%0,%1,1), %%tmm5\n" \
+  "tileloadd 2048(%0,%1,1), %%tmm6\ntileloadd 3072(%0,%1,1), %%tmm7\n"
+constexpr std::size_t kWalkBytes = std::size_t{512} << 10;
+constexpr int kWalkPasses = 16;
+
+// A byte of every line, which brings the line; four sums hide the latency of an addition.
+std::uint64_t touch(const std::byte* from, std::size_t bytes) {
+  std::uint64_t sums[4] = {};
+  for (std::size_t at = 0; at + 256 <= bytes; at += 256) {
+    for (std::size_t i = 0; i < 4; ++i) sums[i] += static_cast<std::uint64_t>(from[at + 64 * i]);
+  }
+  return sums[0] + sums[1] + sums[2] + sums[3];
+}
+
 }  // namespace
+
+double read_bandwidth(std::size_t bytes, unsigned threads) {
+  ops::cpu::Arena arena = ops::cpu::Arena::allocate(bytes).value();
+  auto* memory = arena.take<std::byte>(bytes);
+  std::fill_n(memory, bytes, std::byte{1});
+  ThreadTeam team(threads);
+  const std::size_t part = bytes / threads / 256 * 256;
+  std::atomic<std::uint64_t> sum{0};
+  double best = 1e30;
+  for (int i = 0; i < kTries; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    team.run([&](unsigned member) { sum += touch(memory + member * part, part); });
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+    best = std::min(best, passed.count());
+  }
+  return sum == 0 ? 0 : static_cast<double>(part * threads) / best;
+}
 
 Peaks measure_peaks(bool avx512, bool amx) {
   Peaks peaks;
@@ -93,6 +140,12 @@ Peaks measure_peaks(bool avx512, bool amx) {
   peaks.int8 = fastest(int8, [] { BREAKEVEN_TILE_LOOP("", "tdpbusd"); });
   peaks.bf16_loads = fastest(bf16, [] { BREAKEVEN_TILE_LOOP(BREAKEVEN_FOUR_LOADS, "tdpbf16ps"); });
   peaks.int8_loads = fastest(int8, [] { BREAKEVEN_TILE_LOOP(BREAKEVEN_FOUR_LOADS, "tdpbusd"); });
+  std::vector<std::byte> storage(kWalkBytes + 64, std::byte{1});
+  const std::byte* memory =
+      storage.data() + (64 - reinterpret_cast<std::uintptr_t>(storage.data()) % 64) % 64;
+  const double walk = static_cast<double>(kWalkBytes / 4096 * kWalkPasses) / kTileRounds;
+  peaks.bf16_l2 = fastest(bf16 * walk, [=] { BREAKEVEN_TILE_WALK("tdpbf16ps") });
+  peaks.int8_l2 = fastest(int8 * walk, [=] { BREAKEVEN_TILE_WALK("tdpbusd") });
   __asm__ volatile("tilerelease" ::);
   return peaks;
 }

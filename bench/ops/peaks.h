@@ -1,17 +1,24 @@
-// What this machine's arithmetic units do at most, measured: loops without memory, and loops whose
-// tile loads hit L1. One thread, operations a second (a multiply-add is two).
+// What this machine does at most, measured: arithmetic from registers, with tile loads that hit L1
+// or L2, and reading memory. One thread, operations a second (a multiply-add is two), unless said.
 #pragma once
+
+#include <cstddef>
 
 namespace breakeven::bench {
 
 struct Peaks {
   double fp32 = 0;        // FMA on the widest vectors that `avx512` allows
   double bf16 = 0;        // tile products from registers; 0 without AMX
-  double bf16_loads = 0;  // with one tile load a product, 2 x 2 blocking
+  double bf16_loads = 0;  // with one tile load a product, 2 x 2 blocking, all in L1
+  double bf16_l2 = 0;     // the same over 512 KiB
   double int8 = 0;
   double int8_loads = 0;
+  double int8_l2 = 0;
 };
 Peaks measure_peaks(bool avx512, bool amx);
+
+// Bytes a second that `threads` threads together read, each its own part of `bytes`; wall time.
+double read_bandwidth(std::size_t bytes, unsigned threads);
 
 // CPU time of the calling thread in seconds.
 double thread_seconds();

@@ -141,6 +141,7 @@ struct BackendInfo {
   std::string
       instruction_set;  // what really runs, for example "avx512_core_amx"; "" when not applicable
   Precision precision = Precision::fp32;
+  std::string gemm{};  // whose GEMMs run, where there is a choice: "own", "onednn"; else ""
 };
 
 class Backend {

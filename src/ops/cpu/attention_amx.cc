@@ -17,44 +17,11 @@
 namespace breakeven::ops::cpu {
 namespace {
 
-// A tile has 16 rows of 64 bytes: 16 floats, or 16 pairs of bf16.
-constexpr std::size_t kTile = 16;
-constexpr std::size_t kPairs = 32;  // bf16 in a row of a tile
-constexpr std::size_t kTileBytes = 1024;
+#include "ops/cpu/tiles.inc"
+
+constexpr std::size_t kPairs = 32;           // bf16 in a row of a tile
 constexpr std::size_t kQueries = 2 * kTile;  // rows handled at once
 constexpr float kMasked = -1.0e30F;
-
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-// Own assembler because GCC 12's intrinsics tell the optimiser too little about the memory that
-// they read, and stores before them can be moved behind them.
-inline __attribute__((always_inline)) void load_config(const TileConfig& config) {
-  __asm__ volatile("ldtilecfg %0" ::"m"(config) : "memory");
-}
-template <int Register>
-inline __attribute__((always_inline)) void load_tile(const void* from, std::size_t stride) {
-  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(Register)
-                   : "memory");
-}
-template <int Register>
-inline __attribute__((always_inline)) void store_tile(void* to, std::size_t stride) {
-  __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(Register)
-                   : "memory");
-}
-template <int Register>
-inline __attribute__((always_inline)) void zero_tile() {
-  __asm__ volatile("tilezero %%tmm%c0" ::"i"(Register));
-}
-template <int Sum, int First, int Second>
-inline __attribute__((always_inline)) void multiply_tiles() {
-  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(Sum), "i"(First), "i"(Second));
-}
 
 constexpr std::size_t round_up(std::size_t n, std::size_t step) {
   return (n + step - 1) / step * step;
@@ -179,12 +146,12 @@ void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_
       load_tile<4>(q + d, q_bytes);
       load_tile<6>(keys, 64);
       load_tile<7>(keys + block, 64);
-      multiply_tiles<0, 4, 6>();
-      multiply_tiles<1, 4, 7>();
+      multiply_bf16<0, 4, 6>();
+      multiply_bf16<1, 4, 7>();
       if constexpr (RowTiles == 2) {
         load_tile<5>(q + kTile * task.stride + d, q_bytes);
-        multiply_tiles<2, 5, 6>();
-        multiply_tiles<3, 5, 7>();
+        multiply_bf16<2, 5, 6>();
+        multiply_bf16<3, 5, 7>();
       }
     }
     float* to = room.scores + key;
@@ -254,12 +221,12 @@ void multiply_values(const Room& room) {
       load_tile<4>(room.shares + key, share_bytes);
       load_tile<6>(values, 64);
       load_tile<7>(values + kTileBytes, 64);
-      multiply_tiles<0, 4, 6>();
-      multiply_tiles<1, 4, 7>();
+      multiply_bf16<0, 4, 6>();
+      multiply_bf16<1, 4, 7>();
       if constexpr (RowTiles == 2) {
         load_tile<5>(room.shares + kTile * room.keys + key, share_bytes);
-        multiply_tiles<2, 5, 6>();
-        multiply_tiles<3, 5, 7>();
+        multiply_bf16<2, 5, 6>();
+        multiply_bf16<3, 5, 7>();
       }
     }
     float* to = room.context + d;
@@ -296,11 +263,10 @@ std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_s
 }
 
 void tile_attention(const TileAttentionTask& task) {
-  static const TileConfig kConfig{};
   const Room room(task.keys, task.head_size, task.scratch);
   pack_keys(task, room);
   pack_values(task, room);
-  load_config(kConfig);
+  load_config();
   for (std::size_t query = task.query_begin; query < task.query_end; query += kQueries) {
     const std::size_t left = task.query_end - query;
     const std::size_t rows = left < kQueries ? left : kQueries;

@@ -37,6 +37,17 @@ class CpuBackend final : public Backend {
                      const Rows& x, const void* ctx) const;
   void ffn_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
                  const Rows& x) const;
+  // The ops on the own GEMM (blocks_amx.cc).
+  void tile_qkv(CpuLane& lane, const TileLayer& layer) const;
+  void tile_project(CpuLane& lane, const Layer& layer, const Rows& x, const void* ctx,
+                    std::size_t rows) const;
+  void tile_ffn(CpuLane& lane, const Layer& layer, const Rows& x, std::size_t rows) const;
+  void tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Rows& x, std::size_t first,
+                       std::size_t rows, std::size_t block_begin, std::size_t block_end) const;
+  void quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns, std::size_t block,
+                        std::size_t rows) const;
+  void tile_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
+                 std::size_t rows) const;
   // Row 0 of sequences begin .. end.
   void cls_keys(CpuLane& lane, unsigned member, std::size_t head, std::size_t begin,
                 std::size_t end) const;

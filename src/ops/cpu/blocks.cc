@@ -148,9 +148,13 @@ void CpuBackend::attention(Lane& lane, std::size_t layer) {
   BREAKEVEN_CHECK(layer + 1 < l.model().shape().layers, "layer {} is packed for cls_attention",
                   layer);
   const Layer& weights = l.model().layer(layer);
-  l.parallel(l.chunks.size(), [&](unsigned member, std::size_t index) {
-    project_qkv(l, weights, member, l.chunks[index]);
-  });
+  if (formats_.own_gemm) {
+    tile_qkv(l, weights.tiles);
+  } else {
+    l.parallel(l.chunks.size(), [&](unsigned member, std::size_t index) {
+      project_qkv(l, weights, member, l.chunks[index]);
+    });
+  }
   l.parallel(l.units.size(), [&](unsigned member, std::size_t index) {
     if (formats_.bf16_attention) {
       attend_on_tiles(l, member, l.units[index]);
@@ -190,6 +194,10 @@ void CpuBackend::project_ln(Lane& lane, std::size_t layer, Act x) {
   CpuLane& l = own(lane);
   const Layer& weights = l.model().layer(layer);
   const bool cls = x == Act::x_cls;
+  if (formats_.own_gemm) {
+    return cls ? tile_project(l, weights, l.x_cls, l.ctx_cls, l.sequences())
+               : tile_project(l, weights, l.x, l.ctx, l.rows());
+  }
   const std::vector<Chunk>& chunks = cls ? l.cls_chunks : l.chunks;
   l.parallel(chunks.size(), [&](unsigned member, std::size_t index) {
     project_chunk(l, weights, member, chunks[index], cls ? l.x_cls : l.x, cls ? l.ctx_cls : l.ctx);
@@ -230,6 +238,9 @@ void CpuBackend::ffn_ln(Lane& lane, std::size_t layer, Act x) {
   CpuLane& l = own(lane);
   const Layer& weights = l.model().layer(layer);
   const bool cls = x == Act::x_cls;
+  if (formats_.own_gemm) {
+    return cls ? tile_ffn(l, weights, l.x_cls, l.sequences()) : tile_ffn(l, weights, l.x, l.rows());
+  }
   const std::vector<Chunk>& chunks = cls ? l.cls_chunks : l.chunks;
   l.parallel(chunks.size(), [&](unsigned member, std::size_t index) {
     ffn_chunk(l, weights, member, chunks[index], cls ? l.x_cls : l.x);

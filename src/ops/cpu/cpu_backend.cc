@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 
 #include "base/check.h"
 #include "ops/cpu/backend.h"
@@ -11,6 +12,32 @@
 #include "ops/cpu/openmp.h"
 
 namespace breakeven::ops {
+
+namespace {
+
+// Own kernels, or oneDNN's?
+Result<bool> choose_gemm(const CpuOptions& options, cpu::InstructionSet set) {
+  const char* variable = std::getenv("BREAKEVEN_CPU_GEMM");
+  const bool asked = !options.gemm.empty();
+  const std::string wanted = asked ? options.gemm : variable == nullptr ? "" : variable;
+  const bool possible = cpu::has_own_gemm(options.precision, set);
+  if (wanted.empty()) return possible;
+  if (wanted == "onednn") return false;
+  if (wanted != "own") {
+    return fail("ops/gemm", fmt::format("'{}' is not a kind of GEMM", wanted),
+                "choose own or onednn");
+  }
+  // The variable is for every backend of a process; the option means this one.
+  if (!possible && asked) {
+    return fail("ops/gemm",
+                fmt::format("there is no own GEMM for {} on {}", to_string(options.precision),
+                            cpu::to_string(set)),
+                "choose onednn");
+  }
+  return possible;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
   BREAKEVEN_TRY(const cpu::InstructionSet set, cpu::claim_set(options.instruction_set));
@@ -23,7 +50,8 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
                             cpu::to_string(set)),
                 "choose from " + known);
   }
-  return std::make_unique<cpu::CpuBackend>(cpu::formats_for(options.precision, set));
+  BREAKEVEN_TRY(const bool own_gemm, choose_gemm(options, set));
+  return std::make_unique<cpu::CpuBackend>(cpu::formats_for(options.precision, set, own_gemm));
 }
 
 std::vector<Precision> cpu_precisions() {
@@ -54,7 +82,8 @@ CpuLane& own(Lane& lane) {
 }  // namespace
 
 BackendInfo CpuBackend::info() const {
-  return {"cpu", std::string(to_string(formats_.set)), formats_.precision};
+  return {"cpu", std::string(to_string(formats_.set)), formats_.precision,
+          formats_.own_gemm ? "own" : "onednn"};
 }
 
 Result<std::shared_ptr<const PackedModel>> CpuBackend::pack(const EncoderWeights& weights) {

@@ -85,6 +85,9 @@ struct Kernels {
   // x = LN(accumulated + x)
   void (*residual_norm)(const Accumulated& in, const NormParameters& norm, std::size_t rows,
                         float* x, std::size_t stride, const Narrow& out);
+  // x = LN(x)
+  void (*norm)(const NormParameters& norm, std::size_t rows, float* x, std::size_t stride,
+               const Narrow& out);
   // out = activation(accumulated), or the plain value without one. `columns` is a multiple of kPad.
   // `work` holds one row of floats; it is used only when out is u8.
   void (*finish)(const Accumulated& in, const Activation* activation, std::size_t rows,

@@ -162,6 +162,19 @@ void residual_norm(const Accumulated& in, const NormParameters& norm, std::size_
   }
 }
 
+void norm_rows(const NormParameters& norm, std::size_t rows, float* x, std::size_t stride,
+               const Narrow& out) {
+  const DF d;
+  const std::size_t columns = padded(norm.width);
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* row = x + r * stride;
+    VF total = hn::Zero(d);
+    for (std::size_t c = 0; c < columns; c += lanes())
+      total = hn::Add(total, hn::LoadU(d, row + c));
+    normalise_row(row, total, norm, r, out);
+  }
+}
+
 void embed_norm(const EmbedTables& tables, const std::int32_t* ids, const std::int32_t* positions,
                 const std::int32_t* types, std::size_t rows, float* x, std::size_t stride,
                 const Narrow& out) {
@@ -292,6 +305,7 @@ void quantise_bf16(const Bf16* in, std::size_t stride, std::size_t rows, std::si
 void fill_row_kernels(Kernels& table) {
   table.embed_norm = embed_norm;
   table.residual_norm = residual_norm;
+  table.norm = norm_rows;
   table.finish = finish;
   table.add_scaled = add_scaled;
   table.quantise_bf16 = quantise_bf16;

@@ -15,6 +15,11 @@ constexpr std::size_t kSpareRows = 64;
 // A query range shorter than this does not pay for packing the keys once more.
 constexpr std::size_t kLeastQueries = 64;
 
+// Own GEMM: rows that go through projection or FFN together. Alone, so that their fp32 rows and the
+// intermediate values stay in L2; a team shares them, and each member streams its own weights.
+constexpr std::size_t kRowsAlone = 256;
+constexpr std::size_t kRowsOfTeam = 512;
+
 std::size_t bucket_for(std::size_t rows) {
   const auto* at = std::lower_bound(kBuckets.begin(), kBuckets.end(), rows);
   return static_cast<std::size_t>(at - kBuckets.begin());
@@ -45,6 +50,15 @@ void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
   const Formats& formats = model_->formats();
   const std::size_t hidden = shape.hidden_padded;
   const std::size_t widest = std::max(hidden, shape.block);
+  const std::size_t longest = std::min(limits_.rows, shape.positions);
+  s.attention = formats.bf16_attention
+                    ? static_cast<void*>(arena.take<std::byte>(
+                          tile_attention_scratch_bytes(longest, shape.head_size)))
+                    : arena.take<float>(attention_scratch_floats(longest, shape.head_size));
+  if (formats.own_gemm) {
+    s.tiles = arena.take<std::byte>(kTileGemmScratchBytes);
+    return;
+  }
   s.accumulated = arena.take<float>(kLargest * widest);
   s.down = arena.take<float>(kLargest * hidden);
   s.row = arena.take<float>(widest);
@@ -66,11 +80,21 @@ void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
     if (g != nullptr) gemm = std::max(gemm, g->scratch_bytes());
   }
   s.gemm = arena.take<std::byte>(gemm);
-  const std::size_t longest = std::min(limits_.rows, shape.positions);
-  s.attention = formats.bf16_attention
-                    ? static_cast<void*>(arena.take<std::byte>(
-                          tile_attention_scratch_bytes(longest, shape.head_size)))
-                    : arena.take<float>(attention_scratch_floats(longest, shape.head_size));
+}
+
+void CpuLane::lay_out_between(Arena& arena) {
+  const ModelShape& shape = model_->shape();
+  const bool alone = limits_.threads == 1;
+  const std::size_t most = std::max(limits_.rows, limits_.sequences);
+  between.rows = std::min(alone ? kRowsAlone : kRowsOfTeam, padded(most, kTileRowsAtOnce));
+  between.blocks = alone ? 1 : shape.blocks;
+  between.stride = between.rows + kTileRowsAtOnce;
+  const std::size_t inner = between.blocks * between.stride * shape.block;
+  between.inner = arena.take<Bf16>(inner);
+  if (model_->formats().gemm_in != Narrow::Format::u8) return;
+  between.narrow = arena.take<std::uint8_t>(std::max(inner, between.stride * shape.hidden_padded));
+  between.scale = arena.take<float>(between.blocks * between.stride);
+  between.zero = arena.take<std::int32_t>(between.blocks * between.stride);
 }
 
 void CpuLane::lay_out(Arena& arena) {
@@ -112,6 +136,7 @@ void CpuLane::lay_out(Arena& arena) {
   head_hidden = arena.take<float>(limits_.sequences * hidden);
   head_out = arena.take<float>(limits_.sequences * shape.labels_padded);
   logits = arena.take<float>(limits_.sequences * shape.labels);
+  if (formats.own_gemm) lay_out_between(arena);
   scratch.resize(limits_.threads);
   for (Scratch& s : scratch) lay_out_scratch(arena, s);
 }
@@ -135,7 +160,9 @@ Result<std::unique_ptr<CpuLane>> CpuLane::make(std::shared_ptr<const CpuModel> m
   BREAKEVEN_TRY(lane->arena_, Arena::allocate(bytes(*lane->model_, limits)));
   lane->lay_out(lane->arena_);
   const ModelShape& shape = lane->model_->shape();
-  for (unsigned i = 0; i < limits.threads; ++i) lane->callers.emplace_back(lane->model_->gemms());
+  const bool library = !lane->model_->formats().own_gemm;
+  for (unsigned i = 0; library && i < limits.threads; ++i)
+    lane->callers.emplace_back(lane->model_->gemms());
   lane->order_.reserve(limits.sequences);
   lane->chunks.reserve(limits.rows / kBuckets.front() + 1);
   lane->cls_chunks.reserve(limits.sequences / kBuckets.front() + 1);

@@ -48,9 +48,22 @@ struct Scratch {
   void* narrow = nullptr;  // int8: [chunk, H], the quantised context
   float* narrow_scale = nullptr;
   std::int32_t* narrow_zero = nullptr;
-  float* row = nullptr;       // one row
-  std::byte* gemm = nullptr;  // oneDNN's own
+  float* row = nullptr;        // one row
+  std::byte* gemm = nullptr;   // oneDNN's own
+  std::byte* tiles = nullptr;  // the own GEMM's
   void* attention = nullptr;
+};
+
+// Between two own GEMMs, shared by the team: `rows` + 32 rows at most.
+struct Between {
+  std::size_t rows = 0;    // of one chunk
+  std::size_t blocks = 0;  // FFN blocks that are computed together
+  Bf16* inner = nullptr;   // [blocks][rows][block]: activation(up(x))
+  // int8: the same quantised, or [rows][H]: the quantised context.
+  std::uint8_t* narrow = nullptr;
+  float* scale = nullptr;  // [blocks][rows]
+  std::int32_t* zero = nullptr;
+  std::size_t stride = 0;  // rows of a block in memory
 };
 
 struct Callers {
@@ -121,6 +134,7 @@ class CpuLane final : public Lane {
   float* head_hidden = nullptr;  // [B, padded H]
   float* head_out = nullptr;     // [B, padded C]
   float* logits = nullptr;       // [B, C]
+  Between between;
   std::vector<Scratch> scratch;
   std::vector<Callers> callers;
 
@@ -128,6 +142,7 @@ class CpuLane final : public Lane {
   CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits);
   void lay_out(Arena& arena);
   void lay_out_scratch(Arena& arena, Scratch& s) const;
+  void lay_out_between(Arena& arena);
   void plan_chunks(std::size_t rows, std::vector<Chunk>& out) const;
   void plan_units();
 

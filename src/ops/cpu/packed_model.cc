@@ -38,7 +38,7 @@ void cut_ffn(ModelShape& shape, std::size_t step) {
 
 }  // namespace
 
-Formats formats_for(Precision precision, InstructionSet set) {
+Formats formats_for(Precision precision, InstructionSet set, bool own_gemm) {
   Formats formats;
   formats.precision = precision;
   formats.set = set;
@@ -46,6 +46,8 @@ Formats formats_for(Precision precision, InstructionSet set) {
   if (precision == Precision::int8) formats.gemm_in = Narrow::Format::u8;
   // oneDNN's bf16 layout of a narrower matrix changes with the number of rows.
   if (precision == Precision::bf16) formats.width_step = 64;
+  formats.own_gemm = own_gemm;
+  if (own_gemm) formats.width_step = 64;  // bytes of a tile's row
   formats.bf16_attention = precision != Precision::fp32 && has_amx(set);
   formats.bf16_context = formats.bf16_attention || precision == Precision::bf16;
   // Without VNNI two u8 x s8 products are added in 16 bits: 2 * 255 * 64 just fits.
@@ -86,6 +88,7 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& format
 }
 
 Result<void> CpuModel::make_gemms() {
+  if (formats_.own_gemm) return {};
   const std::size_t hidden = shape_.hidden_padded;
   const bool int8 = formats_.precision == Precision::int8;
   GemmSpec plain;
@@ -120,19 +123,51 @@ Result<void> CpuModel::make_gemms() {
   return {};
 }
 
-void CpuModel::lay_out(Arena& arena) {
+void CpuModel::lay_out_layer(Arena& arena, std::size_t index) {
   const bool int8 = formats_.precision == Precision::int8;
-  const std::size_t hidden = shape_.hidden_padded;
-  const auto norm = [&](Norm& n) {
-    n.gamma = arena.take<float>(hidden);
-    n.beta = arena.take<float>(hidden);
-  };
   const auto linear = [&](Linear& l, const Gemm& gemm) {
     const std::size_t columns = gemm.spec().columns;
     l.data = arena.take<std::byte>(gemm.weight_bytes());
     l.bias = arena.take<float>(columns);
     if (int8) l.column_scale = arena.take<float>(columns);
     if (int8) l.column_sum = arena.take<std::int32_t>(columns);
+  };
+  Layer& layer = layers_[index];
+  if (index + 1 < shape_.layers) {
+    for (Linear* l : {&layer.query, &layer.key, &layer.value}) linear(*l, *gemms_.qkv);
+  }
+  linear(layer.project, *gemms_.plain);
+  layer.up.resize(shape_.blocks);
+  layer.down.resize(shape_.blocks);
+  for (Linear& l : layer.up) linear(l, *gemms_.up);
+  for (Linear& l : layer.down) linear(l, *gemms_.down_first);
+}
+
+void CpuModel::lay_out_tiles(Arena& arena, std::size_t index) {
+  const bool int8 = formats_.precision == Precision::int8;
+  const std::size_t hidden = shape_.hidden_padded;
+  const auto linear = [&](TileLinear& l, std::size_t columns, std::size_t depth) {
+    l.columns = columns;
+    l.depth = depth;
+    l.tiles = arena.take<std::byte>(tile_weight_bytes(columns, depth, int8));
+    l.bias = arena.take<float>(columns);
+    if (int8) l.column_scale = arena.take<float>(columns);
+    if (int8) l.column_sum = arena.take<std::int32_t>(columns);
+  };
+  TileLayer& layer = layers_[index].tiles;
+  if (index + 1 < shape_.layers) linear(layer.qkv, 3 * hidden, hidden);
+  linear(layer.project, hidden, hidden);
+  layer.up.resize(shape_.blocks);
+  layer.down.resize(shape_.blocks);
+  for (TileLinear& l : layer.up) linear(l, shape_.block, hidden);
+  for (TileLinear& l : layer.down) linear(l, hidden, shape_.block);
+}
+
+void CpuModel::lay_out(Arena& arena) {
+  const std::size_t hidden = shape_.hidden_padded;
+  const auto norm = [&](Norm& n) {
+    n.gamma = arena.take<float>(hidden);
+    n.beta = arena.take<float>(hidden);
   };
   if (formats_.precision == Precision::fp32) {
     embedding_.word_f32 = arena.take<float>(shape_.vocabulary * hidden);
@@ -146,17 +181,13 @@ void CpuModel::lay_out(Arena& arena) {
   norm(embedding_.norm);
   layers_.resize(shape_.layers);
   for (std::size_t index = 0; index < shape_.layers; ++index) {
-    Layer& layer = layers_[index];
-    if (index + 1 < shape_.layers) {
-      for (Linear* l : {&layer.query, &layer.key, &layer.value}) linear(*l, *gemms_.qkv);
+    if (formats_.own_gemm) {
+      lay_out_tiles(arena, index);
+    } else {
+      lay_out_layer(arena, index);
     }
-    linear(layer.project, *gemms_.plain);
-    norm(layer.attention_norm);
-    layer.up.resize(shape_.blocks);
-    layer.down.resize(shape_.blocks);
-    for (Linear& l : layer.up) linear(l, *gemms_.up);
-    for (Linear& l : layer.down) linear(l, *gemms_.down_first);
-    norm(layer.ffn_norm);
+    norm(layers_[index].attention_norm);
+    norm(layers_[index].ffn_norm);
   }
   const std::size_t heads = shape_.heads;
   cls_.query = arena.take<float>(heads * hidden * shape_.head_padded);

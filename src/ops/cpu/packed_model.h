@@ -1,5 +1,6 @@
-// A model's weights as the CPU backend reads them: GEMM weights in oneDNN's blocked layout, all
-// widths padded to kPad with zeros, the FFN cut into column blocks, one block of memory for all.
+// A model's weights as the CPU backend reads them: GEMM weights in tile order or in oneDNN's
+// blocked layout, all widths padded to kPad with zeros, the FFN cut into column blocks, one block
+// of memory for all.
 #pragma once
 
 #include <array>
@@ -10,6 +11,7 @@
 
 #include "ops/cpu/arena.h"
 #include "ops/cpu/gemm.h"
+#include "ops/cpu/gemm_amx.h"
 #include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
 #include "ops/ops.h"
@@ -29,8 +31,12 @@ struct Formats {
   bool bf16_context = false;      // the context is bf16
   std::size_t width_step = kPad;  // H and F are padded to a multiple of it
   int weight_limit = 127;         // int8: largest magnitude of a weight
+  bool own_gemm = false;          // GEMMs by the AMX kernels of this folder, not oneDNN's
 };
-Formats formats_for(Precision precision, InstructionSet set);
+constexpr bool has_own_gemm(Precision precision, InstructionSet set) {
+  return has_amx(set) && precision != Precision::fp32;
+}
+Formats formats_for(Precision precision, InstructionSet set, bool own_gemm);
 
 struct ModelShape {
   std::size_t hidden = 0, heads = 0, head_size = 0, intermediate = 0;
@@ -45,8 +51,8 @@ struct ModelShape {
 // Errors: ops/unsupported (no layer, a head larger than 128).
 Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& formats);
 
-// The primitives of one model: several of them are the same one when the FFN block is as wide as
-// the hidden layer.
+// oneDNN's primitives of one model, none when the own GEMM runs: several of them are the same one
+// when the FFN block is as wide as the hidden layer.
 struct Gemms {
   std::shared_ptr<const Gemm> qkv;         // [H, H] with bias, to q, k or v
   std::shared_ptr<const Gemm> plain;       // [H, H] without
@@ -63,6 +69,26 @@ struct Linear {
   std::int32_t* column_sum = nullptr;  // int8: sum of a column's quantised weights
 };
 
+// The same for the own GEMM: TileWeights views it.
+struct TileLinear {
+  std::size_t columns = 0;
+  std::size_t depth = 0;
+  std::byte* tiles = nullptr;
+  float* bias = nullptr;
+  float* column_scale = nullptr;
+  std::int32_t* column_sum = nullptr;
+  TileWeights weights(bool with_bias = true) const {
+    return {tiles,        depth,     columns, column_scale != nullptr, with_bias ? bias : nullptr,
+            column_scale, column_sum};
+  }
+};
+
+// A layer for the own GEMM. q, k and v are one matrix; FFN blocks as in Layer.
+struct TileLayer {
+  TileLinear qkv, project;
+  std::vector<TileLinear> up, down;
+};
+
 struct Norm {
   float* gamma = nullptr;
   float* beta = nullptr;
@@ -73,6 +99,7 @@ struct Norm {
 struct Layer {
   Linear query, key, value, project;
   std::vector<Linear> up, down;
+  TileLayer tiles;  // instead of all the above, when the own GEMM runs
   Norm attention_norm, ffn_norm;
 };
 
@@ -120,6 +147,8 @@ class CpuModel final : public PackedModel {
   friend class Packer;
   Result<void> make_gemms();
   void lay_out(Arena& arena);
+  void lay_out_layer(Arena& arena, std::size_t index);
+  void lay_out_tiles(Arena& arena, std::size_t index);
 
   Formats formats_;
   ModelShape shape_;

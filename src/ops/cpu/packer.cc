@@ -22,34 +22,34 @@ Bf16 to_bf16(float value) {
 
 // The part of a matrix that one Gemm takes, with zeros behind its real rows and columns.
 std::vector<float> cut(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
-                       const GemmSpec& spec) {
-  std::vector<float> part(spec.columns * spec.depth, 0.0F);
-  const std::size_t outs = std::min(spec.columns, from.out - std::min(from.out, out_begin));
-  const std::size_t ins = std::min(spec.depth, from.in - std::min(from.in, in_begin));
+                       std::size_t columns, std::size_t depth) {
+  std::vector<float> part(columns * depth, 0.0F);
+  const std::size_t outs = std::min(columns, from.out - std::min(from.out, out_begin));
+  const std::size_t ins = std::min(depth, from.in - std::min(from.in, in_begin));
   for (std::size_t o = 0; o < outs; ++o) {
     const float* row = from.weight.data() + (out_begin + o) * from.in + in_begin;
-    std::copy_n(row, ins, part.data() + o * spec.depth);
+    std::copy_n(row, ins, part.data() + o * depth);
   }
   return part;
 }
 
 // Symmetric, one scale for each output channel.
-std::vector<std::int8_t> quantise(const std::vector<float>& part, const GemmSpec& spec, int limit,
-                                  Linear& to) {
+std::vector<std::int8_t> quantise(const std::vector<float>& part, std::size_t depth, int limit,
+                                  float* column_scale, std::int32_t* column_sum) {
   std::vector<std::int8_t> quantised(part.size());
-  for (std::size_t o = 0; o < spec.columns; ++o) {
-    const float* row = part.data() + o * spec.depth;
+  for (std::size_t o = 0; o * depth < part.size(); ++o) {
+    const float* row = part.data() + o * depth;
     float most = 0;
-    for (std::size_t i = 0; i < spec.depth; ++i) most = std::max(most, std::fabs(row[i]));
+    for (std::size_t i = 0; i < depth; ++i) most = std::max(most, std::fabs(row[i]));
     const float scale = most > 0 ? most / static_cast<float>(limit) : 1.0F;
     std::int32_t sum = 0;
-    for (std::size_t i = 0; i < spec.depth; ++i) {
+    for (std::size_t i = 0; i < depth; ++i) {
       const auto q = static_cast<std::int32_t>(std::nearbyint(row[i] / scale));
-      quantised[o * spec.depth + i] = static_cast<std::int8_t>(std::clamp(q, -limit, limit));
-      sum += quantised[o * spec.depth + i];
+      quantised[o * depth + i] = static_cast<std::int8_t>(std::clamp(q, -limit, limit));
+      sum += quantised[o * depth + i];
     }
-    to.column_scale[o] = scale;
-    to.column_sum[o] = sum;
+    column_scale[o] = scale;
+    column_sum[o] = sum;
   }
   return quantised;
 }
@@ -61,9 +61,10 @@ void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::s
   const int limit = model_.formats_.weight_limit;
   jobs_.emplace_back([from, out_begin, in_begin, limit, &gemm, &to] {
     const GemmSpec& spec = gemm.spec();
-    const std::vector<float> part = cut(from, out_begin, in_begin, spec);
+    const std::vector<float> part = cut(from, out_begin, in_begin, spec.columns, spec.depth);
     if (spec.weights == DataType::s8) {
-      to.matrix = gemm.pack(quantise(part, spec, limit, to).data(), to.data);
+      const auto small = quantise(part, spec.depth, limit, to.column_scale, to.column_sum);
+      to.matrix = gemm.pack(small.data(), to.data);
     } else {
       to.matrix = gemm.pack(part.data(), to.data);
     }
@@ -72,6 +73,46 @@ void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::s
     const std::size_t outs = std::min(spec.columns, from.out - std::min(from.out, out_begin));
     std::copy_n(from.bias.data() + out_begin, outs, to.bias);
   });
+}
+
+void Packer::add_tiles(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+                       TileLinear& to, std::size_t column, std::size_t columns) {
+  const int limit = model_.formats_.weight_limit;
+  jobs_.emplace_back([from, out_begin, in_begin, limit, column, columns, &to] {
+    const std::vector<float> part = cut(from, out_begin, in_begin, columns, to.depth);
+    const bool int8 = to.column_scale != nullptr;
+    std::byte* tiles = to.tiles + tile_weight_bytes(column, to.depth, int8);
+    if (int8) {
+      const auto small =
+          quantise(part, to.depth, limit, to.column_scale + column, to.column_sum + column);
+      pack_tiles(small.data(), columns, to.depth, tiles);
+    } else {
+      pack_tiles(part.data(), columns, to.depth, tiles);
+    }
+    if (in_begin != 0) return;
+    const std::size_t outs = std::min(columns, from.out - std::min(from.out, out_begin));
+    std::copy_n(from.bias.data() + out_begin, outs, to.bias + column);
+  });
+}
+
+void Packer::add_tile_layer(std::size_t index) {
+  const LayerWeights& from = weights_.layers[index];
+  const ModelShape& shape = model_.shape_;
+  TileLayer& to = model_.layers_[index].tiles;
+  const std::size_t hidden = shape.hidden_padded;
+  if (index + 1 < shape.layers) {
+    std::size_t column = 0;
+    for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
+      add_tiles(*linear, 0, 0, to.qkv, column, hidden);
+      column += hidden;
+    }
+  }
+  add_tiles(from.project, 0, 0, to.project, 0, hidden);
+  for (std::size_t b = 0; b < shape.blocks; ++b) {
+    const std::size_t begin = b * shape.block;
+    add_tiles(from.up, begin, 0, to.up[b], 0, shape.block);
+    add_tiles(from.down, 0, begin, to.down[b], 0, hidden);
+  }
 }
 
 void Packer::add_norm(const NormWeights& from, Norm& to) {
@@ -111,6 +152,9 @@ void Packer::add_embedding() {
 void Packer::add_layer(std::size_t index) {
   const LayerWeights& from = weights_.layers[index];
   Layer& to = model_.layers_[index];
+  add_norm(from.attention_norm, to.attention_norm);
+  add_norm(from.ffn_norm, to.ffn_norm);
+  if (model_.formats_.own_gemm) return add_tile_layer(index);
   const Gemms& gemms = model_.gemms_;
   if (index + 1 < model_.shape_.layers) {
     add_linear(from.query, 0, 0, *gemms.qkv, to.query);
@@ -118,13 +162,11 @@ void Packer::add_layer(std::size_t index) {
     add_linear(from.value, 0, 0, *gemms.qkv, to.value);
   }
   add_linear(from.project, 0, 0, *gemms.plain, to.project);
-  add_norm(from.attention_norm, to.attention_norm);
   for (std::size_t b = 0; b < model_.shape_.blocks; ++b) {
     const std::size_t begin = b * model_.shape_.block;
     add_linear(from.up, begin, 0, *gemms.up, to.up[b]);
     add_linear(from.down, 0, begin, *gemms.down_first, to.down[b]);
   }
-  add_norm(from.ffn_norm, to.ffn_norm);
 }
 
 void Packer::add_cls_attention() {

@@ -52,8 +52,15 @@ Sequences unpadded(std::initializer_list<std::size_t> lengths) {
   return sequences;
 }
 
-class CpuBackend : public ::testing::TestWithParam<Precision> {
+// A precision, and whose GEMMs run: "" is the default, own kernels where there are some.
+struct Kind {
+  Precision precision;
+  const char* gemm;
+};
+
+class CpuBackend : public ::testing::TestWithParam<Kind> {
  protected:
+  static Precision precision() { return GetParam().precision; }
   static void SetUpTestSuite() {
     const std::string forced = testing::forced_set();
     const std::vector<std::string> here = ops::cpu_instruction_sets();
@@ -63,20 +70,24 @@ class CpuBackend : public ::testing::TestWithParam<Precision> {
     }
   }
   void SetUp() override {
-    auto made = ops::make_cpu_backend({GetParam(), testing::forced_set()});
+    auto made = ops::make_cpu_backend({precision(), testing::forced_set(), GetParam().gemm});
+    if (made && GetParam().gemm != std::string() &&
+        ops::cpu_instruction_set() != "avx512_core_amx") {
+      GTEST_SKIP() << "oneDNN's GEMMs are the default here, and tested as such";
+    }
     if (!made && made.error().code == "ops/unsupported") {
       GTEST_SKIP() << "SKIPPED: " << made.error().to_string();
     }
     ASSERT_TRUE(made) << made.error().to_string();
   }
   static std::unique_ptr<ops::Backend> make() {
-    return ops::make_cpu_backend({GetParam(), testing::forced_set()}).value();
+    return ops::make_cpu_backend({precision(), testing::forced_set(), GetParam().gemm}).value();
   }
 
   static void expect_near(const std::vector<testing::Tapped>& ours,
                           const std::vector<testing::Tapped>& judge, const std::string& set,
                           const std::string& what) {
-    const Limits limits = limits_for(GetParam(), set);
+    const Limits limits = limits_for(precision(), set);
     ASSERT_EQ(ours.size(), judge.size());
     for (std::size_t i = 0; i < judge.size(); ++i) {
       const auto d = testing::difference(ours[i].values, judge[i].values);
@@ -118,24 +129,47 @@ TEST_P(CpuBackend, TheForcedInstructionSetRan) {
     EXPECT_EQ(set, testing::forced_set());
   }
   EXPECT_EQ(set, ops::cpu_instruction_set());
+  const bool own = set == "avx512_core_amx" && precision() != Precision::fp32 &&
+                   GetParam().gemm == std::string();
+  EXPECT_EQ(backend->info().gemm, own ? "own" : "onednn");
   // oneDNN names what it generated code for.
   namespace cpu = ops::cpu;
   const EncoderShape model = shape(128, 2, 256);
   const RandomEncoder sample(model);
-  const auto packed =
-      cpu::CpuModel::pack(sample.weights, cpu::formats_for(GetParam(), cpu::current_set().value()));
+  const auto packed = cpu::CpuModel::pack(
+      sample.weights, cpu::formats_for(precision(), cpu::current_set().value(), false));
   ASSERT_TRUE(packed) << packed.error().to_string();
   const std::string made = (*packed)->gemms().plain->implementation();
-  const bool tiles = set == "avx512_core_amx" && GetParam() != Precision::fp32;
+  const bool tiles = set == "avx512_core_amx" && precision() != Precision::fp32;
   EXPECT_EQ(made.find("amx") != std::string::npos, tiles) << made;
   if (set == "avx2" || set == "avx2_vnni") {
     EXPECT_EQ(made.find("avx512"), std::string::npos) << made;
-  } else if (GetParam() == Precision::fp32) {
+  } else if (precision() == Precision::fp32) {
     EXPECT_NE(made.find("avx512_core"), std::string::npos) << made;
   }
+  EXPECT_EQ((*packed)->layer(0).tiles.project.tiles, nullptr);
   const EncoderShape small = shape(64, 2, 128);
   const RandomEncoder encoder(small);
   compare(small, encoder.weights, unpadded({20}), 1, "forced");
+}
+
+// A model that is packed for the own GEMM has no primitive of oneDNN, so nothing else can run it.
+TEST_P(CpuBackend, AModelIsPackedForOneKindOfGemm) {
+  namespace cpu = ops::cpu;
+  const cpu::InstructionSet set = cpu::current_set().value();
+  if (!cpu::has_own_gemm(precision(), set)) {
+    const auto refused = ops::make_cpu_backend({precision(), testing::forced_set(), "own"});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "ops/gemm");
+    EXPECT_THAT(refused.error().message, ::testing::HasSubstr(std::string(to_string(set))));
+    return;
+  }
+  const RandomEncoder sample(shape(128, 2, 256));
+  const auto own = cpu::CpuModel::pack(sample.weights, cpu::formats_for(precision(), set, true));
+  ASSERT_TRUE(own) << own.error().to_string();
+  EXPECT_EQ((*own)->gemms().plain, nullptr);
+  EXPECT_EQ((*own)->layer(0).query.data, nullptr);
+  EXPECT_NE((*own)->layer(0).tiles.qkv.tiles, nullptr);
 }
 
 TEST_P(CpuBackend, EveryShapeOfSequence) {
@@ -159,8 +193,11 @@ TEST_P(CpuBackend, EveryShapeOfSequence) {
       {{100, 512}, {512, 512}},
   };
   for (const Sequences& group : groups) {
-    compare(small, encoder.weights, group, 2,
-            "first of " + std::to_string(group.size()) + ": " + std::to_string(group[0].rows));
+    for (const unsigned threads : {1U, 2U}) {
+      compare(small, encoder.weights, group, threads,
+              "first of " + std::to_string(group.size()) + ": " + std::to_string(group[0].rows) +
+                  " with " + std::to_string(threads));
+    }
   }
 }
 
@@ -234,9 +271,9 @@ TEST_P(CpuBackend, OutlierChannels) {
   Runner judge(ops::make_reference_backend(), weights, limits);
   const auto a = run_all(*ours.backend, *ours.lane, made, batch.batch());
   const auto b = run_all(*judge.backend, *judge.lane, made, batch.batch());
-  const char* key = GetParam() == Precision::fp32   ? "ops/fp32/relative_rms"
-                    : GetParam() == Precision::bf16 ? "ops/bf16/relative_rms"
-                                                    : "ops/int8/outliers_relative_rms";
+  const char* key = precision() == Precision::fp32   ? "ops/fp32/relative_rms"
+                    : precision() == Precision::bf16 ? "ops/bf16/relative_rms"
+                                                     : "ops/int8/outliers_relative_rms";
   for (std::size_t i = 0; i + 1 < b.size(); ++i) {
     EXPECT_LE(testing::difference(a[i].values, b[i].values).relative_rms, limit(key)) << b[i].name;
   }
@@ -258,7 +295,7 @@ TEST_P(CpuBackend, PaddingChangesNothing) {
   const auto with = run_all(*a.backend, *a.lane, made, padded.batch());
   const auto without = run_all(*b.backend, *b.lane, made, packed.batch());
   const auto d = testing::difference(with.back().values, without.back().values);
-  EXPECT_LE(d.abs_max, limits_for(GetParam(), a.backend->info().instruction_set).logit);
+  EXPECT_LE(d.abs_max, limits_for(precision(), a.backend->info().instruction_set).logit);
 }
 
 // A lane that has seen a large group must not leave anything behind for a small one.
@@ -319,11 +356,11 @@ TEST_P(CpuBackend, RefusesModelsThatItCannotRun) {
 // The extremes that a precision's formats allow: sums that do not saturate and do not round.
 TEST_P(CpuBackend, IntegerProductsAreExact) {
   namespace cpu = ops::cpu;
-  const cpu::Formats formats = cpu::formats_for(GetParam(), cpu::current_set().value());
+  const cpu::Formats formats = cpu::formats_for(precision(), cpu::current_set().value(), false);
   constexpr std::size_t kDepth = 192;
   constexpr std::size_t kColumns = 64;
-  const bool int8 = GetParam() == Precision::int8;
-  const bool bf16 = GetParam() == Precision::bf16;
+  const bool int8 = precision() == Precision::int8;
+  const bool bf16 = precision() == Precision::bf16;
   cpu::GemmSpec spec;
   spec.depth = kDepth;
   spec.columns = kColumns;
@@ -382,8 +419,29 @@ TEST_P(CpuBackend, IntegerProductsAreExact) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, CpuBackend,
-                         ::testing::Values(Precision::fp32, Precision::bf16, Precision::int8),
-                         [](const auto& of) { return std::string(to_string(of.param)); });
+                         ::testing::Values(Kind{Precision::fp32, ""}, Kind{Precision::bf16, ""},
+                                           Kind{Precision::int8, ""},
+                                           Kind{Precision::bf16, "onednn"},
+                                           Kind{Precision::int8, "onednn"}),
+                         [](const auto& of) {
+                           return std::string(to_string(of.param.precision)) + of.param.gemm;
+                         });
+
+TEST(CpuOptions, TheEnvironmentChoosesTheGemm) {
+  if (ops::cpu_instruction_sets().empty()) GTEST_SKIP() << "SKIPPED: this CPU has no AVX2";
+  const auto chosen = [](const char* variable, const std::string& option) {
+    ::setenv("BREAKEVEN_CPU_GEMM", variable, 1);
+    auto made = ops::make_cpu_backend({Precision::int8, testing::forced_set(), option});
+    ::unsetenv("BREAKEVEN_CPU_GEMM");
+    return made ? (*made)->info().gemm : made.error().code;
+  };
+  const char* best = ops::cpu_instruction_set() == "avx512_core_amx" ? "own" : "onednn";
+  EXPECT_EQ(chosen("onednn", ""), "onednn");
+  EXPECT_EQ(chosen("own", ""), best);  // where there is one
+  EXPECT_EQ(chosen("own", "onednn"), "onednn");
+  EXPECT_EQ(chosen("mkl", ""), "ops/gemm");
+  EXPECT_EQ(chosen("onednn", "mkl"), "ops/gemm");
+}
 
 TEST(CpuOptions, RefusesUnknownAndSecondInstructionSets) {
   const auto unknown = ops::make_cpu_backend({Precision::fp32, "avx1024"});

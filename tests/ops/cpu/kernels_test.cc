@@ -3,8 +3,6 @@
 #include "ops/cpu/kernels.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -14,6 +12,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "guarded.h"
 #include "ops/cpu/arena.h"
 #include "ops/cpu/attention_amx.h"
 #include "ops/cpu/isa.h"
@@ -240,30 +239,6 @@ TEST_P(VectorKernels, ResidualNormOfAnyWidth) {
 INSTANTIATE_TEST_SUITE_P(Targets, VectorKernels, ::testing::Values(false, true),
                          [](const auto& of) { return of.param ? "avx512" : "avx2"; });
 
-// Memory that ends right before a page that nobody may touch.
-template <class T>
-class Guarded {
- public:
-  explicit Guarded(std::size_t count) {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const std::size_t bytes = count * sizeof(T);
-    size_ = (bytes + page - 1) / page * page + page;
-    base_ = static_cast<std::byte*>(
-        ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    ::mprotect(base_ + size_ - page, page, PROT_NONE);
-    data_ = reinterpret_cast<T*>(base_ + size_ - page - bytes);
-  }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
-  ~Guarded() { ::munmap(base_, size_); }
-  T* data() { return data_; }
-
- private:
-  std::byte* base_ = nullptr;
-  std::size_t size_ = 0;
-  T* data_ = nullptr;
-};
-
 struct HeadCase {
   std::size_t rows, keys, head_size;
 };
@@ -301,16 +276,16 @@ void check_tiles(const HeadCase& c) {
     std::transform(random.begin(), random.end(), values[i].begin(), halve);
   }
   const std::size_t tile_rows = padded(c.rows, 32);
-  Guarded<Bf16> q(tile_rows * stride + 32);
-  Guarded<Bf16> k(c.keys * stride);  // nothing behind the last key may be read
-  Guarded<Bf16> v(c.keys * stride);
-  Guarded<Bf16> ctx(count);
+  testing::Guarded<Bf16> q(tile_rows * stride + 32);
+  testing::Guarded<Bf16> k(c.keys * stride);  // nothing behind the last key may be read
+  testing::Guarded<Bf16> v(c.keys * stride);
+  testing::Guarded<Bf16> ctx(count);
   std::copy_n(values[0].data(), count, q.data());
   std::copy_n(values[1].data(), c.keys * stride, k.data());
   std::copy_n(values[2].data(), c.keys * stride, v.data());
   const std::size_t scratch_bytes = tile_attention_scratch_bytes(c.keys, c.head_size);
   ASSERT_EQ(scratch_bytes % 64, 0U);
-  Guarded<std::byte> scratch(scratch_bytes);
+  testing::Guarded<std::byte> scratch(scratch_bytes);
   tile_attention({q.data(), k.data(), v.data(), stride, 0, c.rows, c.keys, c.head_size,
                   1.0F / std::sqrt(static_cast<float>(c.head_size)), ctx.data(), scratch.data()});
   release_tiles();

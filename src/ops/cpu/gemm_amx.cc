@@ -1,0 +1,381 @@
+#include "ops/cpu/gemm_amx.h"
+
+#include <immintrin.h>
+
+// Everything below is compiled for AMX; nothing of the standard library may be instantiated here,
+// because a copy of it with these instructions could be the one that the linker keeps.
+#ifdef __clang__
+#pragma clang attribute push(                                                                     \
+    __attribute__((target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile," \
+                          "amx-bf16,amx-int8"))),                                                 \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target( \
+    "avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16,amx-int8")
+#endif
+
+namespace breakeven::ops::cpu {
+namespace {
+
+#include "ops/cpu/tiles.inc"
+
+constexpr std::size_t kBlockFloats = kPanel * kTileRowsAtOnce;
+constexpr std::size_t kStepBytes = 2 * kTileBytes;  // weights of one panel and one step of depth
+constexpr std::size_t kLine = 64;
+
+inline __m512 set(float value) {
+  return _mm512_set1_ps(value);
+}
+
+// 2^x for x <= 0 to 1e-7.
+inline __attribute__((always_inline)) __m512 exp2(__m512 x) {
+  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 r = _mm512_sub_ps(x, whole);
+  __m512 p = set(0.0013276472454890609F);
+  p = _mm512_fmadd_ps(p, r, set(0.009675540961325169F));
+  p = _mm512_fmadd_ps(p, r, set(0.05550713092088699F));
+  p = _mm512_fmadd_ps(p, r, set(0.24022120237350464F));
+  p = _mm512_fmadd_ps(p, r, set(0.6931469440460205F));
+  p = _mm512_fmadd_ps(p, r, set(1.0000001192092896F));
+  return _mm512_scalef_ps(p, whole);
+}
+
+// x Phi(x) = max(x, 0) - |x| 2^p(|x|), as kernels_math.inc has it: within 7e-7.
+struct GeluErf {
+  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
+    const __m512 magnitude = _mm512_abs_ps(x);
+    const __m512 a = _mm512_min_ps(magnitude, set(5.5F));
+    __m512 p = set(-0.0004769540100824088F);
+    p = _mm512_fmadd_ps(p, a, set(0.00711315032094717F));
+    p = _mm512_fmadd_ps(p, a, set(-0.051909055560827255F));
+    p = _mm512_fmadd_ps(p, a, set(-0.4598880410194397F));
+    p = _mm512_fmadd_ps(p, a, set(-1.150846242904663F));
+    p = _mm512_fmadd_ps(p, a, set(-1.0000265836715698F));
+    return _mm512_fnmadd_ps(magnitude, exp2(p), _mm512_max_ps(x, _mm512_setzero_ps()));
+  }
+};
+
+struct Tanh {
+  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
+    const __m512 a = _mm512_min_ps(_mm512_abs_ps(x), set(10.0F));
+    const __m512 e = exp2(_mm512_mul_ps(a, set(-2.885390081777927F)));  // exp(-2a)
+    const __m512 t = _mm512_div_ps(_mm512_sub_ps(set(1.0F), e), _mm512_add_ps(set(1.0F), e));
+    return _mm512_or_ps(t, _mm512_and_ps(x, set(-0.0F)));
+  }
+};
+
+struct GeluTanh {
+  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
+    const __m512 square = _mm512_mul_ps(x, x);
+    const __m512 cubic = _mm512_fmadd_ps(_mm512_mul_ps(square, x), set(0.044715F), x);
+    const __m512 t = Tanh()(_mm512_mul_ps(cubic, set(0.7978845608028654F)));
+    const __m512 half = _mm512_mul_ps(x, set(0.5F));
+    return _mm512_fmadd_ps(half, t, half);
+  }
+};
+
+struct Relu {
+  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
+    return _mm512_max_ps(x, _mm512_setzero_ps());
+  }
+};
+
+struct Same {
+  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const { return x; }
+};
+
+// Sums become values. `column` counts from the weights' first one, `row` from the rows' first.
+struct Bf16Product {
+  static constexpr std::size_t kDepth = 32;  // of one step
+  static constexpr std::size_t kElement = 2;
+  const float* bias;
+  Bf16Product(const TileRows& /*in*/, const TileWeights& weights) : bias(weights.bias) {}
+
+  template <int Sum, int First, int Second>
+  static inline __attribute__((always_inline)) void multiply() {
+    multiply_bf16<Sum, First, Second>();
+  }
+  inline __attribute__((always_inline)) __m512 value(const float* sums, std::size_t /*row*/,
+                                                     std::size_t column) const {
+    const __m512 sum = _mm512_load_ps(sums);
+    return bias == nullptr ? sum : _mm512_add_ps(sum, _mm512_loadu_ps(bias + column));
+  }
+};
+
+struct Int8Product {
+  static constexpr std::size_t kDepth = 64;
+  static constexpr std::size_t kElement = 1;
+  const float* bias;
+  const float* column_scale;
+  const std::int32_t* column_sum;
+  const float* row_scale;
+  const std::int32_t* row_zero;
+  Int8Product(const TileRows& in, const TileWeights& weights)
+      : bias(weights.bias),
+        column_scale(weights.column_scale),
+        column_sum(weights.column_sum),
+        row_scale(in.row_scale),
+        row_zero(in.row_zero) {}
+
+  template <int Sum, int First, int Second>
+  static inline __attribute__((always_inline)) void multiply() {
+    multiply_int8<Sum, First, Second>();
+  }
+  // The zero point leaves in integers, so that nothing is rounded before the scales.
+  inline __attribute__((always_inline)) __m512 value(const float* sums, std::size_t row,
+                                                     std::size_t column) const {
+    const __m512i shift = _mm512_mullo_epi32(_mm512_set1_epi32(row_zero[row]),
+                                             _mm512_loadu_si512(column_sum + column));
+    const __m512i exact = _mm512_sub_epi32(_mm512_load_si512(sums), shift);
+    const __m512 scale = _mm512_mul_ps(set(row_scale[row]), _mm512_loadu_ps(column_scale + column));
+    const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(exact), scale);
+    return bias == nullptr ? product : _mm512_add_ps(product, _mm512_loadu_ps(bias + column));
+  }
+};
+
+// What becomes of two vectors of one row's values.
+template <class Function>
+struct HalfSink {
+  Bf16* out;
+  std::size_t stride;
+  Function function;
+  explicit HalfSink(const TileOutput& to) : out(to.half), stride(to.stride) {}
+  inline __attribute__((always_inline)) void put(__m512 low, __m512 high, std::size_t row,
+                                                 std::size_t column) const {
+    const __m512bh both = _mm512_cvtne2ps_pbh(function(high), function(low));
+    _mm512_storeu_si512(out + row * stride + column, reinterpret_cast<const __m512i&>(both));
+  }
+};
+
+struct AddSink {
+  float* out;
+  std::size_t stride;
+  explicit AddSink(const TileOutput& to) : out(to.sum), stride(to.stride) {}
+  inline __attribute__((always_inline)) void put(__m512 low, __m512 high, std::size_t row,
+                                                 std::size_t column) const {
+    float* to = out + row * stride + column;
+    _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), low));
+    _mm512_storeu_ps(to + 16, _mm512_add_ps(_mm512_loadu_ps(to + 16), high));
+  }
+};
+
+// A 32 x 32 block whose sums lie in memory and whose rows have not all been finished.
+struct Pending {
+  const float* sums = nullptr;
+  std::size_t row = 0;     // first one
+  std::size_t column = 0;  // first one
+  std::size_t rows = 0;
+  std::size_t done = 0;
+};
+
+template <class Product, class Sink>
+inline __attribute__((always_inline)) void finish_rows(const Product& product, const Sink& sink,
+                                                       Pending& block, std::size_t end) {
+  for (; block.done < end; ++block.done) {
+    const float* sums = block.sums + block.done * kPanel;
+    const std::size_t row = block.row + block.done;
+    sink.put(product.value(sums, row, block.column),
+             product.value(sums + kTile, row, block.column + kTile), row, block.column);
+  }
+}
+
+// Where the tiles of one block of results come from.
+struct Source {
+  const std::byte* in;       // 32 rows
+  const std::byte* weights;  // one panel
+};
+
+// One block: `steps` products of 2 x 2 tiles. Tiles 0-3 are sums, 4 and 5 rows, 6 and 7 weights.
+// A tile is loaded again right after its last use, one step ahead: on a core that is shared with
+// another thread, products do not wait for loads of their own step. The last step loads the
+// first one of the next block. Meanwhile the vector units finish the block before.
+template <class Product, class Sink>
+inline __attribute__((always_inline)) void multiply_block(const Product& product, const Sink& sink,
+                                                          const Source& now, const Source& next,
+                                                          std::size_t stride, std::size_t steps,
+                                                          Pending& before, std::size_t share,
+                                                          const std::byte*& ahead,
+                                                          std::size_t lines) {
+  const std::byte* in = now.in;
+  const std::byte* weights = now.weights;
+  for (std::size_t step = 1; step <= steps; ++step) {
+    in = step == steps ? next.in : in + kLine;
+    weights = step == steps ? next.weights : weights + kStepBytes;
+    Product::template multiply<0, 4, 6>();
+    Product::template multiply<1, 4, 7>();
+    load_tile<4>(in, stride);
+    Product::template multiply<2, 5, 6>();
+    load_tile<6>(weights, kLine);
+    Product::template multiply<3, 5, 7>();
+    load_tile<5>(in + kTile * stride, stride);
+    load_tile<7>(weights + kTileBytes, kLine);
+    for (std::size_t i = 0; i < lines; ++i, ahead += kLine) {
+      _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
+    }
+    const std::size_t end = before.done + share;
+    finish_rows(product, sink, before, end < before.rows ? end : before.rows);
+  }
+  finish_rows(product, sink, before, before.rows);
+}
+
+inline __attribute__((always_inline)) void store_block(float* to) {
+  constexpr std::size_t kStride = kPanel * sizeof(float);
+  store_tile<0>(to, kStride);
+  zero_tile<0>();
+  store_tile<1>(to + kTile, kStride);
+  zero_tile<1>();
+  store_tile<2>(to + kTile * kPanel, kStride);
+  zero_tile<2>();
+  store_tile<3>(to + kTile * kPanel + kTile, kStride);
+  zero_tile<3>();
+}
+
+struct Shape {
+  std::size_t rows, row_blocks, steps, stride, panel_bytes, panel_begin, blocks;
+};
+
+template <class Product>
+inline Source source_of(const TileRows& in, const TileWeights& weights, const Shape& shape,
+                        std::size_t block) {
+  // Behind the last block comes itself: its tiles are loaded and not used.
+  const std::size_t at = block < shape.blocks ? block : shape.blocks - 1;
+  const std::size_t panel = shape.panel_begin + at / shape.row_blocks;
+  const std::size_t row = at % shape.row_blocks * kTileRowsAtOnce;
+  return {static_cast<const std::byte*>(in.data) + row * shape.stride,
+          weights.tiles + panel * shape.panel_bytes};
+}
+
+template <class Product, class Sink>
+void multiply_all(const TileRows& in, const TileWeights& weights, const Shape& shape,
+                  const Sink& sink, std::byte* scratch) {
+  const Product product(in, weights);
+  auto* sums = reinterpret_cast<float*>(scratch);
+  const std::size_t share = (kTileRowsAtOnce + shape.steps - 1) / shape.steps;
+  Source now = source_of<Product>(in, weights, shape, 0);
+  load_config();
+  load_tile<4>(now.in, shape.stride);
+  load_tile<5>(now.in + kTile * shape.stride, shape.stride);
+  load_tile<6>(now.weights, kLine);
+  load_tile<7>(now.weights + kTileBytes, kLine);
+  Pending before;
+  const std::byte* ahead = nullptr;
+  // Each step brings a few lines of the next panel from the shared cache or memory to L2.
+  const std::size_t steps_a_panel = shape.row_blocks * shape.steps;
+  const std::size_t lines = (shape.panel_bytes / kLine + steps_a_panel - 1) / steps_a_panel;
+  for (std::size_t block = 0; block < shape.blocks; ++block) {
+    const std::size_t row_block = block % shape.row_blocks;
+    const std::size_t panel = shape.panel_begin + block / shape.row_blocks;
+    if (row_block == 0) ahead = weights.tiles + (panel + 1) * shape.panel_bytes;
+    const Source next = source_of<Product>(in, weights, shape, block + 1);
+    multiply_block(product, sink, now, next, shape.stride, shape.steps, before, share, ahead,
+                   lines);
+    float* to = sums + block % 2 * kBlockFloats;
+    store_block(to);
+    const std::size_t row = row_block * kTileRowsAtOnce;
+    const std::size_t left = shape.rows - row;
+    before = {to, row, panel * kPanel, left < kTileRowsAtOnce ? left : kTileRowsAtOnce, 0};
+    now = next;
+  }
+  finish_rows(product, sink, before, before.rows);
+}
+
+template <class Product>
+void multiply_to(const TileRows& in, const TileWeights& weights, const Shape& shape,
+                 const TileOutput& out, std::byte* scratch) {
+  if (out.kind == TileOutput::Kind::add) {
+    return multiply_all<Product>(in, weights, shape, AddSink(out), scratch);
+  }
+  if (out.kind == TileOutput::Kind::half) {
+    return multiply_all<Product>(in, weights, shape, HalfSink<Same>(out), scratch);
+  }
+  switch (out.activation) {
+    case Activation::gelu_erf:
+      return multiply_all<Product>(in, weights, shape, HalfSink<GeluErf>(out), scratch);
+    case Activation::gelu_tanh:
+      return multiply_all<Product>(in, weights, shape, HalfSink<GeluTanh>(out), scratch);
+    case Activation::relu:
+      return multiply_all<Product>(in, weights, shape, HalfSink<Relu>(out), scratch);
+    case Activation::tanh:
+      return multiply_all<Product>(in, weights, shape, HalfSink<Tanh>(out), scratch);
+  }
+}
+
+}  // namespace
+
+void tile_multiply(const TileRows& in, std::size_t rows, const TileWeights& weights,
+                   std::size_t panel_begin, std::size_t panel_end, const TileOutput& out,
+                   std::byte* scratch) {
+  const std::size_t row_blocks = (rows + kTileRowsAtOnce - 1) / kTileRowsAtOnce;
+  const std::size_t element = weights.int8 ? Int8Product::kElement : Bf16Product::kElement;
+  const std::size_t depth = weights.int8 ? Int8Product::kDepth : Bf16Product::kDepth;
+  const Shape shape{rows,
+                    row_blocks,
+                    weights.depth / depth,
+                    in.stride * element,
+                    weights.panel_bytes(),
+                    panel_begin,
+                    (panel_end - panel_begin) * row_blocks};
+  if (weights.int8) {
+    multiply_to<Int8Product>(in, weights, shape, out, scratch);
+  } else {
+    multiply_to<Bf16Product>(in, weights, shape, out, scratch);
+  }
+}
+
+TileWeights TileWeights::part(std::size_t first, std::size_t count) const {
+  TileWeights cut = *this;
+  cut.tiles += first / kPanel * panel_bytes();
+  cut.columns = count;
+  if (bias != nullptr) cut.bias += first;
+  if (int8) cut.column_scale += first;
+  if (int8) cut.column_sum += first;
+  return cut;
+}
+
+std::size_t tile_weight_bytes(std::size_t columns, std::size_t depth, bool int8) {
+  return columns * depth * (int8 ? 1 : 2);
+}
+
+// In a tile of weights a row holds one dword of depth (2 bf16 or 4 s8) for each of 16 columns.
+void pack_tiles(const float* from, std::size_t columns, std::size_t depth, std::byte* to) {
+  auto* half = reinterpret_cast<Bf16*>(to);
+  for (std::size_t panel = 0; panel < columns; panel += kPanel) {
+    for (std::size_t k = 0; k < depth; k += 32) {
+      for (std::size_t tile = panel; tile < panel + kPanel; tile += kTile) {
+        for (std::size_t row = 0; row < kTile; ++row) {
+          for (std::size_t column = tile; column < tile + kTile; ++column) {
+            const float* pair = from + column * depth + k + 2 * row;
+            const __m128bh halves = _mm_cvtneps_pbh(_mm_setr_ps(pair[0], pair[1], 0, 0));
+            const auto bits = _mm_cvtsi128_si32(reinterpret_cast<const __m128i&>(halves));
+            *half++ = static_cast<Bf16>(bits & 0xFFFF);
+            *half++ = static_cast<Bf16>(static_cast<std::uint32_t>(bits) >> 16);
+          }
+        }
+      }
+    }
+  }
+}
+
+void pack_tiles(const std::int8_t* from, std::size_t columns, std::size_t depth, std::byte* to) {
+  for (std::size_t panel = 0; panel < columns; panel += kPanel) {
+    for (std::size_t k = 0; k < depth; k += 64) {
+      for (std::size_t tile = panel; tile < panel + kPanel; tile += kTile) {
+        for (std::size_t row = 0; row < kTile; ++row) {
+          for (std::size_t column = tile; column < tile + kTile; ++column) {
+            const std::int8_t* four = from + column * depth + k + 4 * row;
+            for (std::size_t i = 0; i < 4; ++i) *to++ = static_cast<std::byte>(four[i]);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace breakeven::ops::cpu
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif

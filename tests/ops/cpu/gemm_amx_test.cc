@@ -1,0 +1,308 @@
+// The own GEMM against sums in double: random shapes, integers that must come out exact, and guard
+// pages, because the sanitizers do not see what tiles read.
+#include "ops/cpu/gemm_amx.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "base/limits.h"
+#include "guarded.h"
+#include "ops/cpu/attention_amx.h"
+#include "ops/cpu/isa.h"
+
+namespace breakeven::ops::cpu {
+namespace {
+
+using Kind = TileOutput::Kind;
+using testing::Guarded;
+
+float widen(Bf16 half) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
+}
+Bf16 halve(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
+}
+
+struct Shape {
+  std::size_t rows, columns, depth;
+  bool int8 = false;
+  Kind kind = Kind::half;
+  Activation activation = Activation::gelu_erf;
+  bool bias = true;
+  std::size_t panel_begin = 0, panel_end = 0;  // both 0: all
+};
+
+std::string describe(const Shape& s) {
+  return std::string(s.int8 ? "int8 " : "bf16 ") + std::to_string(s.rows) + " x " +
+         std::to_string(s.columns) + " x " + std::to_string(s.depth) + " kind " +
+         std::to_string(static_cast<int>(s.kind)) + " panels " + std::to_string(s.panel_begin) +
+         "-" + std::to_string(s.panel_end);
+}
+
+// One multiplication with all its memory, each piece of it right before a guard page.
+class Case {
+ public:
+  // Values are integers when `integers`: sums and scales are then exact in fp32.
+  Case(Shape shape, bool integers, std::uint32_t seed)
+      : shape_(shape),
+        integers_(integers),
+        random_(seed),
+        input_(padded(shape.rows, kTileRowsAtOnce) * shape.depth * element()),
+        tiles_(tile_weight_bytes(shape.columns, shape.depth, shape.int8)),
+        half_(shape.rows * shape.columns),
+        sum_(shape.rows * shape.columns),
+        bias_(shape.columns),
+        column_scale_(shape.columns),
+        column_sum_(shape.columns),
+        row_scale_(shape.rows),
+        row_zero_(shape.rows),
+        scratch_(kTileGemmScratchBytes),
+        values_(shape.rows * shape.depth),
+        weights_(shape.columns * shape.depth) {
+    if (shape_.panel_end == 0) shape_.panel_end = shape_.columns / kPanel;
+    fill();
+  }
+
+  void run() {
+    TileWeights weights{tiles_.data(), shape_.depth, shape_.columns, shape_.int8,
+                        shape_.bias ? bias_.data() : nullptr};
+    TileRows in{input_.data(), shape_.depth};
+    if (shape_.int8) {
+      weights.column_scale = column_scale_.data();
+      weights.column_sum = column_sum_.data();
+      in.row_scale = row_scale_.data();
+      in.row_zero = row_zero_.data();
+    }
+    TileOutput out;
+    out.kind = shape_.kind;
+    out.activation = shape_.activation;
+    out.half = half_.data();
+    out.sum = sum_.data();
+    out.stride = shape_.columns;
+    tile_multiply(in, shape_.rows, weights, shape_.panel_begin, shape_.panel_end, out,
+                  scratch_.data());
+    release_tiles();
+  }
+
+  void check() {
+    for (std::size_t r = 0; r < shape_.rows; ++r) {
+      for (std::size_t c = 0; c < shape_.columns; ++c) check(r, c);
+    }
+  }
+
+ private:
+  static constexpr float kBefore = 3.0F;  // what lies in the output
+
+  std::size_t element() const { return shape_.int8 ? 1 : 2; }
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+  float real() { return std::normal_distribution<float>()(random_); }
+
+  void fill() {
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      // One column in 50 is an outlier of 40 times the rest.
+      const float most = i % shape_.depth % 50 == 7 ? 40.0F : 1.0F;
+      if (shape_.int8) {
+        values_[i] = static_cast<float>(between(0, 255));
+        reinterpret_cast<std::uint8_t*>(input_.data())[i] = static_cast<std::uint8_t>(values_[i]);
+      } else {
+        values_[i] = integers_ ? static_cast<float>(between(-4, 4)) : widen(halve(most * real()));
+        reinterpret_cast<Bf16*>(input_.data())[i] = halve(values_[i]);
+      }
+    }
+    std::vector<std::int8_t> small(weights_.size());
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+      weights_[i] = shape_.int8 ? static_cast<float>(between(-127, 127))
+                    : integers_ ? static_cast<float>(between(-4, 4))
+                                : widen(halve(real()));
+      if (shape_.int8) small[i] = static_cast<std::int8_t>(weights_[i]);
+    }
+    if (shape_.int8) {
+      pack_tiles(small.data(), shape_.columns, shape_.depth, tiles_.data());
+    } else {
+      pack_tiles(weights_.data(), shape_.columns, shape_.depth, tiles_.data());
+    }
+    for (std::size_t c = 0; c < shape_.columns; ++c) {
+      bias_.data()[c] = integers_ ? static_cast<float>(between(-9, 9)) : real();
+      column_scale_.data()[c] = integers_ ? 1.0F : 0.01F + std::fabs(real()) / 64;
+      column_sum_.data()[c] = 0;
+      for (std::size_t k = 0; k < shape_.depth; ++k) {
+        column_sum_.data()[c] += static_cast<std::int32_t>(weights_[c * shape_.depth + k]);
+      }
+    }
+    for (std::size_t r = 0; r < shape_.rows; ++r) {
+      row_scale_.data()[r] = integers_ ? 1.0F : 0.01F + std::fabs(real()) / 64;
+      row_zero_.data()[r] = between(0, 255);
+      for (std::size_t c = 0; c < shape_.columns; ++c) {
+        half_.data()[r * shape_.columns + c] = halve(kBefore);
+        sum_.data()[r * shape_.columns + c] = kBefore;
+      }
+    }
+  }
+
+  double exact(std::size_t r, std::size_t c, double& size) const {
+    double sum = 0;
+    size = 0;
+    const double zero = shape_.int8 ? row_zero_.data()[r] : 0;
+    for (std::size_t k = 0; k < shape_.depth; ++k) {
+      const double product =
+          (values_[r * shape_.depth + k] - zero) * weights_[c * shape_.depth + k];
+      sum += product;
+      size += std::fabs(product);
+    }
+    if (shape_.int8) {
+      const double scale = static_cast<double>(row_scale_.data()[r]) * column_scale_.data()[c];
+      sum *= scale;
+      size *= scale;
+    }
+    return sum + (shape_.bias ? bias_.data()[c] : 0.0F);
+  }
+
+  double activate(double x) const {
+    switch (shape_.activation) {
+      case Activation::gelu_erf:
+        return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+      case Activation::gelu_tanh:
+        return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+      case Activation::tanh:
+        return std::tanh(x);
+      case Activation::relu:
+        break;
+    }
+    return std::max(x, 0.0);
+  }
+
+  void check(std::size_t r, std::size_t c) const {
+    const std::size_t at = r * shape_.columns + c;
+    const std::size_t panel = c / kPanel;
+    const float half = widen(half_.data()[at]);
+    const float sum = sum_.data()[at];
+    const bool ours = panel >= shape_.panel_begin && panel < shape_.panel_end;
+    const bool adds = shape_.kind == Kind::add;
+    if (!ours || !adds) {
+      ASSERT_EQ(sum, kBefore) << describe(shape_) << " at " << r << "," << c;
+    }
+    if (!ours || adds) {
+      ASSERT_EQ(half, kBefore) << describe(shape_) << " at " << r << "," << c;
+    }
+    if (!ours) return;
+    double size = 0;
+    const double value = exact(r, c, size);
+    // fp32 sums of `depth` products, in an order of the hardware's.
+    const double rounding = integers_ ? 0 : size * 0x1p-24 * 8;
+    if (shape_.kind == Kind::add) {
+      ASSERT_NEAR(sum, value + kBefore, rounding + (integers_ ? 0 : std::fabs(value) * 0x1p-22))
+          << describe(shape_) << " at " << r << "," << c;
+      return;
+    }
+    const double result = shape_.kind == Kind::half ? value : activate(value);
+    // Sums of integers up to 2^24 are exact, and then rounded once; polynomials add their own.
+    const double polynomial =
+        shape_.kind == Kind::activate ? limit("ops/cpu/activation_abs_max") : 0;
+    ASSERT_NEAR(half, result, std::fabs(result) * 0x1p-8 + rounding + polynomial)
+        << describe(shape_) << " at " << r << "," << c;
+    if (integers_ && shape_.kind == Kind::half) {
+      ASSERT_EQ(half, widen(halve(static_cast<float>(result))))
+          << describe(shape_) << " at " << r << "," << c;
+    }
+  }
+
+  Shape shape_;
+  bool integers_;
+  std::mt19937 random_;
+  Guarded<std::byte> input_, tiles_;
+  Guarded<Bf16> half_;
+  Guarded<float> sum_, bias_, column_scale_;
+  Guarded<std::int32_t> column_sum_;
+  Guarded<float> row_scale_;
+  Guarded<std::int32_t> row_zero_;
+  Guarded<std::byte> scratch_;
+  std::vector<float> values_, weights_;
+};
+
+class TileGemm : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto sets = runnable_sets();
+    if (sets.empty() || !has_amx(sets.back())) GTEST_SKIP() << "SKIPPED: this CPU has no AMX";
+  }
+  static void run(const Shape& shape, bool integers, std::uint32_t seed) {
+    Case one(shape, integers, seed);
+    one.run();
+    one.check();
+  }
+};
+
+TEST_F(TileGemm, IntegersAreExactAroundEveryEdge) {
+  std::uint32_t seed = 1;
+  for (const bool int8 : {false, true}) {
+    for (const std::size_t rows : {1U, 2U, 15U, 16U, 17U, 31U, 32U, 33U, 48U, 64U, 65U}) {
+      for (const std::size_t columns : {32U, 64U, 96U}) {
+        for (const std::size_t depth : {64U, 128U, 192U, 768U}) {
+          for (const Kind kind : {Kind::half, Kind::add}) {
+            run({rows, columns, depth, int8, kind}, true, ++seed);
+            if (HasFatalFailure()) return;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(TileGemm, RandomShapesAndValues) {
+  std::mt19937 random(5);
+  const auto pick = [&](std::size_t low, std::size_t high) {
+    return std::uniform_int_distribution<std::size_t>(low, high)(random);
+  };
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    Shape shape{pick(1, 100), kPanel * pick(1, 6), 64 * pick(1, 7)};
+    shape.int8 = i % 2 == 1;
+    shape.kind = static_cast<Kind>(pick(0, 2));
+    shape.activation = static_cast<Activation>(pick(0, 3));
+    shape.bias = pick(0, 3) != 0;
+    shape.panel_begin = pick(0, shape.columns / kPanel - 1);
+    shape.panel_end = pick(shape.panel_begin + 1, shape.columns / kPanel);
+    run(shape, false, 1000 + i);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// 768 products of 255 x 127 of one sign: 25 million, beyond what fp32 holds exactly. Two columns
+// that differ by one product must still differ.
+TEST_F(TileGemm, Int8SumsDoNotSaturate) {
+  constexpr std::size_t kDepth = 768;
+  Guarded<std::uint8_t> in(32 * kDepth);
+  for (std::size_t i = 0; i < 32 * kDepth; ++i) in.data()[i] = 255;
+  std::vector<std::int8_t> weights(kPanel * kDepth, 127);
+  for (std::size_t i = 0; i < kDepth; ++i) weights[kDepth + i] = -127;
+  weights[2 * kDepth] = 126;
+  Guarded<std::byte> tiles(tile_weight_bytes(kPanel, kDepth, true));
+  pack_tiles(weights.data(), kPanel, kDepth, tiles.data());
+  std::vector<float> scale(kPanel, 1.0F), row_scale(1, 1.0F), sum(kPanel, 0.0F);
+  std::vector<std::int32_t> column_sum(kPanel, 0), zero(1, 0);
+  // A column sum of one more than the largest power of two below brings the result into fp32's
+  // range.
+  constexpr std::int32_t kLargest = 255 * 127 * static_cast<std::int32_t>(kDepth);
+  column_sum[0] = column_sum[2] = kLargest;
+  column_sum[1] = -kLargest;
+  zero[0] = 1;
+  alignas(64) std::byte scratch[kTileGemmScratchBytes];
+  TileOutput out;
+  out.kind = Kind::add;
+  out.sum = sum.data();
+  out.stride = kPanel;
+  tile_multiply({in.data(), kDepth, row_scale.data(), zero.data()}, 1,
+                {tiles.data(), kDepth, kPanel, true, nullptr, scale.data(), column_sum.data()}, 0,
+                1, out, scratch);
+  release_tiles();
+  EXPECT_EQ(sum[0], 0.0F);
+  EXPECT_EQ(sum[1], 0.0F);
+  EXPECT_EQ(sum[2], -255.0F);
+}
+
+}  // namespace
+}  // namespace breakeven::ops::cpu
