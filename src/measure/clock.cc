@@ -4,16 +4,14 @@
 #include <cmath>
 #include <ctime>
 
+#include "base/monotonic.h"
+
 namespace breakeven::measure {
 namespace {
 
 class MonotonicClock final : public Clock {
  public:
-  double now_s() const override {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-  }
+  double now_s() const override { return monotonic_now_s(); }
 
   void sleep_until(double time_s) const override {
     timespec wake{};
