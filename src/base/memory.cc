@@ -14,13 +14,13 @@ namespace {
 
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-std::size_t kernel_available(const std::filesystem::path& root) {
+std::size_t meminfo_bytes(const std::filesystem::path& root, const std::string& wanted) {
   std::ifstream meminfo(root / "proc/meminfo");
   for (std::string line; std::getline(meminfo, line);) {
     std::istringstream fields(line);
     std::string name;
     std::size_t kilobytes = 0;
-    if (fields >> name >> kilobytes && name == "MemAvailable:") return kilobytes * 1024;
+    if (fields >> name >> kilobytes && name == wanted) return kilobytes * 1024;
   }
   return kNoLimit;
 }
@@ -48,14 +48,16 @@ std::size_t reclaimable_in(const std::filesystem::path& folder) {
   return reclaimable;
 }
 
+// The limit of one cgroup folder; v1 writes a number near 2^63 for "none".
+std::size_t folder_limit(const std::filesystem::path& folder) {
+  return std::min(number_in(folder / "memory.max"), number_in(folder / "memory.limit_in_bytes"));
+}
+
 // What is left in one cgroup folder.
 std::size_t folder_left(const std::filesystem::path& folder) {
-  std::size_t limit = number_in(folder / "memory.max");
-  std::size_t used = number_in(folder / "memory.current");
-  if (limit == kNoLimit) {
-    limit = number_in(folder / "memory.limit_in_bytes");
-    used = number_in(folder / "memory.usage_in_bytes");
-  }
+  const std::size_t limit = folder_limit(folder);
+  std::size_t used =
+      std::min(number_in(folder / "memory.current"), number_in(folder / "memory.usage_in_bytes"));
   if (limit == kNoLimit || used == kNoLimit) return kNoLimit;
   used -= std::min(used, reclaimable_in(folder));
   return limit > used ? limit - used : 0;
@@ -65,11 +67,20 @@ std::size_t folder_left(const std::filesystem::path& folder) {
 
 std::size_t available_memory_bytes(const std::string& root) {
   const std::filesystem::path base(root);
-  std::size_t available = kernel_available(base);
+  std::size_t available = meminfo_bytes(base, "MemAvailable:");
   for_each_cgroup_folder(base, "memory", [&](const std::filesystem::path& folder) {
     available = std::min(available, folder_left(folder));
   });
   return available;
+}
+
+std::size_t total_memory_bytes(const std::string& root) {
+  const std::filesystem::path base(root);
+  std::size_t total = meminfo_bytes(base, "MemTotal:");
+  for_each_cgroup_folder(base, "memory", [&](const std::filesystem::path& folder) {
+    total = std::min(total, folder_limit(folder));
+  });
+  return total;
 }
 
 }  // namespace breakeven

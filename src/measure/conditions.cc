@@ -106,25 +106,71 @@ OwnUsage usage_of(int who) {
           static_cast<std::uint64_t>(usage.ru_majflt)};
 }
 
+void add(const OwnUsage& part, OwnUsage& sum) {
+  sum.cpu_s += part.cpu_s;
+  sum.involuntary_switches += part.involuntary_switches;
+  sum.voluntary_switches += part.voluntary_switches;
+  sum.major_faults += part.major_faults;
+}
+
+// All threads of a process and its children that have ended; nothing when there is no such process.
+OwnUsage usage_of_process(const path& root, int process) {
+  OwnUsage usage;
+  const path folder = root / "proc" / std::to_string(process);
+  std::ifstream stat(folder / "stat");
+  std::string line;
+  std::getline(stat, line);
+  // The name, in brackets, may hold spaces and brackets. Behind it: state and 6 more (3 to 9), then
+  // minflt, cminflt, majflt, cmajflt, utime, stime, cutime, cstime (10 to 17, proc(5)).
+  const auto name_end = line.rfind(')');
+  if (name_end == std::string::npos) return usage;
+  std::istringstream fields(line.substr(name_end + 1));
+  std::string skipped;
+  for (int field = 3; field <= 9; ++field) fields >> skipped;
+  std::uint64_t minor = 0, minor_of_children = 0, major = 0, major_of_children = 0;
+  double user = 0, system = 0, user_of_children = 0, system_of_children = 0;
+  fields >> minor >> minor_of_children >> major >> major_of_children;
+  fields >> user >> system >> user_of_children >> system_of_children;
+  usage.major_faults = major + major_of_children;
+  usage.cpu_s = (user + system + user_of_children + system_of_children) /
+                static_cast<double>(::sysconf(_SC_CLK_TCK));
+  std::error_code error;
+  for (const auto& task : std::filesystem::directory_iterator(folder / "task", error)) {
+    std::ifstream status(task.path() / "status");
+    for (std::string field; std::getline(status, field);) {
+      std::istringstream words(field);
+      std::string name;
+      std::uint64_t count = 0;
+      words >> name >> count;
+      if (name == "voluntary_ctxt_switches:") usage.voluntary_switches += count;
+      if (name == "nonvoluntary_ctxt_switches:") usage.involuntary_switches += count;
+    }
+  }
+  return usage;
+}
+
+// A thread of another process that ends takes its counts away.
+std::uint64_t increase(std::uint64_t before, std::uint64_t after) {
+  return after > before ? after - before : 0;
+}
+
 }  // namespace
 
-OwnUsage own_usage() {
+OwnUsage own_usage(std::span<const int> processes, const std::string& root) {
   OwnUsage own = usage_of(RUSAGE_SELF);
-  const OwnUsage children = usage_of(RUSAGE_CHILDREN);
-  own.cpu_s += children.cpu_s;
-  own.involuntary_switches += children.involuntary_switches;
-  own.voluntary_switches += children.voluntary_switches;
-  own.major_faults += children.major_faults;
+  add(usage_of(RUSAGE_CHILDREN), own);
+  for (const int process : processes) add(usage_of_process(root, process), own);
   return own;
 }
 
 struct ConditionsWatch::State {
   path root;
   const Clock& clock;
-  std::function<OwnUsage()> usage;
+  Usage usage;
   std::set<int> usable;
 
   bool running = false;
+  std::vector<int> processes;
   double start_s = 0;
   CpuTimes start_times;
   OwnUsage start_usage;
@@ -136,25 +182,28 @@ struct ConditionsWatch::State {
   std::vector<double> mhz;
 };
 
-ConditionsWatch::ConditionsWatch(const std::string& root, const Clock& clock,
-                                 std::function<OwnUsage()> usage)
-    : state_(
-          new State{root, clock, std::move(usage), {}, false, 0, {}, {}, {}, {}, 0, 0, false, {}}) {
+ConditionsWatch::ConditionsWatch(const std::string& root, const Clock& clock, Usage usage)
+    : state_(new State{
+          root, clock, std::move(usage), {}, false, {}, 0, {}, {}, {}, {}, 0, 0, false, {}}) {
+  if (!state_->usage) {
+    state_->usage = [root](std::span<const int> processes) { return own_usage(processes, root); };
+  }
   const UsableCpus cpus = usable_cpus(root);
   state_->usable.insert(cpus.ids.begin(), cpus.ids.end());
 }
 
 ConditionsWatch::~ConditionsWatch() = default;
 
-void ConditionsWatch::start() {
+void ConditionsWatch::start(std::span<const int> processes) {
   State& state = *state_;
+  state.processes.assign(processes.begin(), processes.end());
   if (!state.load_known) {
     state.sum.load_average_1m = number_in(state.root / "proc/loadavg").value_or(0);
     state.load_known = true;
   }
   state.start_throttles = read_throttle_count(state.root, state.usable);
   state.start_times = read_cpu_times(state.root, state.usable);
-  state.start_usage = state.usage();
+  state.start_usage = state.usage(state.processes);
   state.start_s = state.clock.now_s();
   state.running = true;
 }
@@ -172,16 +221,17 @@ void ConditionsWatch::stop() {
   if (!state.running) return;
   state.running = false;
   state.sum.wall_s += state.clock.now_s() - state.start_s;
-  const OwnUsage usage = state.usage();
+  const OwnUsage usage = state.usage(state.processes);
   const CpuTimes times = read_cpu_times(state.root, state.usable);
   const double own = usage.cpu_s - state.start_usage.cpu_s;
   state.sum.own_cpu_s += own;
   state.foreign_s += times.busy - state.start_times.busy - own;
   state.steal_s += times.steal - state.start_times.steal;
+  const OwnUsage& before = state.start_usage;
   state.sum.involuntary_switches +=
-      usage.involuntary_switches - state.start_usage.involuntary_switches;
-  state.sum.voluntary_switches += usage.voluntary_switches - state.start_usage.voluntary_switches;
-  state.sum.major_faults += usage.major_faults - state.start_usage.major_faults;
+      increase(before.involuntary_switches, usage.involuntary_switches);
+  state.sum.voluntary_switches += increase(before.voluntary_switches, usage.voluntary_switches);
+  state.sum.major_faults += increase(before.major_faults, usage.major_faults);
   const auto throttles = read_throttle_count(state.root, state.usable);
   if (throttles && state.start_throttles) {
     state.sum.throttle_events =

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/cpus.h"
+#include "base/memory.h"
 #include "measure/parity.h"
 
 namespace breakeven::measure {
@@ -97,35 +98,6 @@ std::uint64_t meminfo_bytes(const path& root, const std::string& wanted) {
   return 0;
 }
 
-// The smallest limit from this process's cgroup up to the root; 0 = none below `memory_bytes`.
-std::uint64_t memory_limit(const path& root, std::uint64_t memory_bytes) {
-  std::uint64_t smallest = 0;
-  std::ifstream cgroups(root / "proc/self/cgroup");
-  for (std::string line; std::getline(cgroups, line);) {
-    std::istringstream fields(line);
-    std::string hierarchy;
-    std::string controllers;
-    std::string below;
-    std::getline(fields, hierarchy, ':');
-    std::getline(fields, controllers, ':');
-    std::getline(fields, below);
-    if (!controllers.empty() && controllers != "memory") continue;
-    const path mount = root / "sys/fs/cgroup" / controllers;
-    for (path folder = path(below).relative_path();; folder = folder.parent_path()) {
-      for (const char* name : {"memory.max", "memory.limit_in_bytes"}) {
-        std::ifstream in(mount / folder / name);
-        std::uint64_t limit = 0;
-        // v1 writes a number near 2^63 for "none".
-        if (in >> limit && limit < memory_bytes && (smallest == 0 || limit < smallest)) {
-          smallest = limit;
-        }
-      }
-      if (folder.empty()) break;
-    }
-  }
-  return smallest;
-}
-
 unsigned count_nodes(const path& root) {
   unsigned nodes = 0;
   std::error_code error;
@@ -201,7 +173,9 @@ record::Machine read_machine(const std::string& root_folder) {
   machine.cpus_usable = static_cast<unsigned>(usable.ids.size());
   machine.cpu_quota = usable.quota;
   machine.memory_bytes = meminfo_bytes(root, "MemTotal");
-  machine.memory_limit_bytes = memory_limit(root, machine.memory_bytes);
+  if (const auto total = total_memory_bytes(root_folder); total < machine.memory_bytes) {
+    machine.memory_limit_bytes = total;
+  }
   add_more(root, machine.more);
   return machine;
 }

@@ -137,7 +137,7 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   const double warm_s = std::min(0.5 * slot_s, std::max(passes * pass_s(), 0.25 * slot_s));
   BREAKEVEN_TRY_VOID(sampler_.warm_up(warm_s));
   warm_ = true;
-  watch_.start();
+  watch_.start(classifier.info().processes);
   meter_.start();
   auto measured = sampler_.measure(std::max(1e-3, slot_s - (clock_.now_s() - begin)));
   meter_.stop();

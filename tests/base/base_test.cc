@@ -117,6 +117,14 @@ TEST(Memory, TheTightestLimitCounts) {
   EXPECT_EQ(available_memory_bytes(root.path().string()), 400U);
   write(root / "sys/fs/cgroup/a/memory.stat", "inactive_file 0\ntotal_inactive_file 99999\n");
   EXPECT_EQ(available_memory_bytes(root.path().string()), 5000U);
+  EXPECT_EQ(total_memory_bytes(root.path().string()), 5000U);
+  write(root / "sys/fs/cgroup/a/memory.max", "max\n");
+  EXPECT_EQ(total_memory_bytes(root.path().string()), 2000U * 1024);
+  write(root / "proc/self/cgroup", "5:memory:/m\n");
+  write(root / "sys/fs/cgroup/memory/m/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(total_memory_bytes(root.path().string()), 2000U * 1024);
+  write(root / "sys/fs/cgroup/memory/m/memory.limit_in_bytes", "6000\n");
+  EXPECT_EQ(total_memory_bytes(root.path().string()), 6000U);
 }
 
 TEST(ThreadTeam, EveryMemberRunsOncePerRun) {

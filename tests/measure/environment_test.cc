@@ -1,8 +1,10 @@
 #include "measure/environment.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -152,7 +154,7 @@ TEST_F(ConditionsTest, SharesAreOfTheUsableCpus) {
   put("sys/class/thermal/thermal_zone0/type", "x86_pkg_temp\n");
   put("sys/class/thermal/thermal_zone0/temp", "61000\n");
   put_stat(100, 0, 0);
-  ConditionsWatch watch(root(), clock_, [this] { return usage_; });
+  ConditionsWatch watch(root(), clock_, [this](auto) { return usage_; });
   watch.start();
   clock_.advance(10);
   usage_ = {8.0 * static_cast<double>(cpus()), 3, 4, 1};
@@ -183,7 +185,7 @@ TEST_F(ConditionsTest, SharesAreOfTheUsableCpus) {
 }
 
 TEST_F(ConditionsTest, WhatCannotBeReadIsAbsent) {
-  ConditionsWatch watch(root(), clock_, [this] { return usage_; });
+  ConditionsWatch watch(root(), clock_, [this](auto) { return usage_; });
   watch.start();
   clock_.advance(1);
   watch.stop();
@@ -193,6 +195,72 @@ TEST_F(ConditionsTest, WhatCannotBeReadIsAbsent) {
   EXPECT_FALSE(seen.temperature_c_max);
   EXPECT_FALSE(seen.throttle_events);
   EXPECT_EQ(seen.foreign_cpu_share, 0);
+}
+
+// Field 14 on: utime, stime, cutime, cstime; 12 and 13 are the major faults.
+std::string stat_of_process(long user, long system, long user_of_children, int faults) {
+  return "77 (a) b (c)) S 1 77 77 0 -1 4194560 500 600 " + std::to_string(faults) + " 1 " +
+         std::to_string(user) + " " + std::to_string(system) + " " +
+         std::to_string(user_of_children) + " 0 20 0 3 0 99 1000\n";
+}
+
+TEST_F(ConditionsTest, WorkersAreNotForeign) {
+  const long tick = ::sysconf(_SC_CLK_TCK);
+  put_stat(0, 0, 0);
+  put("proc/77/stat", stat_of_process(50 * tick, 0, 0, 3));
+  put("proc/77/task/77/status", "voluntary_ctxt_switches:\t10\nnonvoluntary_ctxt_switches:\t4\n");
+  put("proc/77/task/78/status", "voluntary_ctxt_switches:\t90\nnonvoluntary_ctxt_switches:\t6\n");
+  ConditionsWatch watch(root(), clock_, {});
+  const int worker[] = {77, 99999999};
+  watch.start(worker);
+  clock_.advance(10);
+  const auto busy = static_cast<long>(9 * cpus()) * tick;
+  put("proc/77/stat", stat_of_process(50 * tick + busy - 2 * tick, tick, tick, 8));
+  put("proc/77/task/77/status", "voluntary_ctxt_switches:\t15\nnonvoluntary_ctxt_switches:\t11\n");
+  put_stat(9 * tick, 0, 0);
+  watch.stop();
+  const auto seen = watch.conditions();
+  EXPECT_NEAR(seen.own_cpu_s, 9.0 * static_cast<double>(cpus()), 0.2) << "and a little of our own";
+  EXPECT_EQ(seen.foreign_cpu_share, 0);
+  EXPECT_GE(seen.major_faults, 5U);
+  EXPECT_GE(seen.involuntary_switches, 7U);
+  EXPECT_GE(seen.voluntary_switches, 5U);
+  // Without the worker it is somebody else's.
+  ConditionsWatch blind(root(), clock_, {});
+  put_stat(0, 0, 0);
+  blind.start();
+  clock_.advance(10);
+  put_stat(9 * tick, 0, 0);
+  blind.stop();
+  EXPECT_NEAR(blind.conditions().foreign_cpu_share, 0.9, 0.02);
+}
+
+// A child's time is in /proc while it lives, and in the kernel's count of our children afterwards.
+TEST(Conditions, AChildThatEndsIsCountedOnce) {
+  int pipe[2] = {-1, -1};
+  ASSERT_EQ(::pipe(pipe), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const std::clock_t half = CLOCKS_PER_SEC / 2;
+    while (std::clock() < half) {
+    }
+    char byte = 'x';
+    const bool told = ::write(pipe[1], &byte, 1) == 1;
+    while (std::clock() < 2 * half) {
+    }
+    ::_exit(told ? 0 : 1);
+  }
+  const int children[] = {child};
+  const double before_s = own_usage(children).cpu_s;
+  char byte = 0;
+  ASSERT_EQ(::read(pipe[0], &byte, 1), 1);
+  const double half_s = own_usage(children).cpu_s - before_s;
+  EXPECT_NEAR(half_s, 0.5, 0.15);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_NEAR(own_usage(children).cpu_s - before_s, 1.0, 0.15);
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 TEST(Conditions, OwnWorkIsNotForeign) {
