@@ -58,6 +58,8 @@ struct PoolOptions {
   // Where a worker says what it does while it loads: "converting", 0.3. May be empty.
   std::function<void(std::string_view what, double done)> progress{};
   const std::atomic<bool>* stop = nullptr;  // set: a wait ends with runtime/interrupted
+  std::string scripts{};   // the folder of the workers' NAME.py; "" = the program's own
+  std::string root = "/";  // where the memory's files are read; another one in tests
 };
 
 // Memory and cold start of a worker that was made for this alone. Times on the monotonic clock.
@@ -82,13 +84,18 @@ class Pool {
   // sets it up), those of a worker.
   Result<Capabilities> capabilities(const std::string& runtime);
 
-  // A classifier on a worker of this spec, started or woken. It ends or stops with its last use;
-  // a second one of the same spec while the first lives is an error. Errors: runtime/missing,
-  // runtime/unsupported, runtime/died, runtime/time-limit, runtime/garbage, runtime/refused,
-  // runtime/interrupted, each with the worker's last words.
+  // A classifier on a worker of this spec, started or woken; spec.variant "" takes the first that
+  // can do the rest. The worker stops or ends with the classifier; a second one of the same spec
+  // while the first lives is runtime/busy. Errors, here and of the classifier's calls, each with
+  // the worker's last words: runtime/missing, runtime/unsupported (also: what it can do),
+  // runtime/start, runtime/died, runtime/time-limit, runtime/garbage (an answer that the protocol
+  // does not know), runtime/clock (times that cannot be), runtime/refused (its own error; only
+  // after this, unsupported and missing does the classifier go on), runtime/interrupted.
   Result<std::unique_ptr<Classifier>> make(const WorkerSpec& spec);
 
-  // A new process that classifies `texts` once in batches of max_batch (`stream`: as a stream).
+  // A new process that classifies `texts` once in batches of max_batch (`stream`: as a stream,
+  // whose first label counts as there when the whole stream is). peak_rss_bytes is of the time
+  // after loading. Errors: as make().
   Result<FreshWorker> measure_fresh(const WorkerSpec& spec, std::span<const std::string_view> texts,
                                     bool stream);
 

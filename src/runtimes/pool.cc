@@ -1,0 +1,299 @@
+// The workers of a study (declared in runtimes.h).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "base/memory.h"
+#include "base/monotonic.h"
+#include "runtimes/process_classifier.h"
+#include "runtimes/runtimes.h"
+#include "runtimes/scripts.h"
+#include "runtimes/worker.h"
+
+namespace breakeven::runtimes {
+namespace {
+
+// Answers at once, for bench/runtimes: what is left is the harness. Any Python runs it.
+constexpr std::string_view kNullRuntime = "null";
+
+// Stopped workers end, the oldest first, while less than this is free.
+std::size_t wanted_free_bytes(const std::string& root) {
+  constexpr std::size_t kLeast = 2ULL << 30;
+  constexpr double kShare = 0.15;
+  return std::max(kLeast,
+                  static_cast<std::size_t>(kShare * static_cast<double>(total_memory_bytes(root))));
+}
+
+bool on_cpu(const WorkerSpec& spec) {
+  return spec.device == "cpu";
+}
+
+// So that the peak after loading can be told from the one of loading; without it the two are one.
+void reset_peak_rss(int pid) {
+  std::ofstream("/proc/" + std::to_string(pid) + "/clear_refs") << "5";
+}
+
+std::string in_words(const Ability& ability) {
+  return fmt::format("{} {} {} ({})", ability.variant, ability.device, ability.precision,
+                     fmt::join(ability.paddings, ", "));
+}
+
+// `wanted` with its variant, if the runtime can do it.
+Result<WorkerSpec> resolve(const WorkerSpec& wanted, const Capabilities& capabilities) {
+  std::string known;
+  for (const Ability& ability : capabilities.abilities) {
+    const bool fits = (wanted.variant.empty() || wanted.variant == ability.variant) &&
+                      wanted.device == ability.device && wanted.precision == ability.precision &&
+                      std::find(ability.paddings.begin(), ability.paddings.end(), wanted.padding) !=
+                          ability.paddings.end();
+    if (fits) {
+      WorkerSpec resolved = wanted;
+      resolved.variant = ability.variant;
+      return resolved;
+    }
+    known += (known.empty() ? "" : "; ") + in_words(ability);
+  }
+  return fail("runtime/unsupported",
+              fmt::format("runtime {} cannot do {}", wanted.runtime,
+                          in_words({wanted.variant.empty() ? "any variant" : wanted.variant,
+                                    wanted.device,
+                                    wanted.precision,
+                                    {wanted.padding}})),
+              known.empty() ? "" : "it can: " + known);
+}
+
+}  // namespace
+
+std::span<const std::string_view> known_runtimes() {
+  static constexpr std::array<std::string_view, 4> kNames = {"pytorch", "onnxruntime", "openvino",
+                                                             "ctranslate2"};
+  return kNames;
+}
+
+class Pool::Impl {
+ public:
+  explicit Impl(PoolOptions options) : options_(std::move(options)) {}
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() {
+    for (const auto& slot : slots_) end(*slot);
+  }
+
+  Result<Capabilities> capabilities(const std::string& runtime);
+  Result<std::unique_ptr<Classifier>> make(const WorkerSpec& wanted);
+  Result<FreshWorker> measure_fresh(const WorkerSpec& wanted,
+                                    std::span<const std::string_view> texts, bool stream);
+
+ private:
+  struct Slot {
+    std::unique_ptr<Worker> worker;
+    bool loaded = false, held = false;
+    std::uint64_t used = 0;  // when it was last let go, as a running number
+  };
+
+  Result<std::string> interpreter_of(const std::string& runtime) const;
+  Result<std::unique_ptr<Worker>> start(const std::string& runtime);
+  Result<Slot*> loaded_slot(const WorkerSpec& spec);
+  Slot* find(const WorkerSpec& spec);
+  Slot* find_unloaded(const std::string& runtime);
+  Slot& keep(std::unique_ptr<Worker> worker);
+  void release(Slot& slot);
+  void drop(const Slot& slot);
+  void make_room();
+  static void end(Slot& slot);
+
+  PoolOptions options_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::map<std::string, Result<Capabilities>> capabilities_;
+  std::uint64_t releases_ = 0;
+};
+
+Result<std::string> Pool::Impl::interpreter_of(const std::string& runtime) const {
+  const auto named = options_.interpreters.find(runtime);
+  if (named != options_.interpreters.end()) return named->second;
+  if (runtime == kNullRuntime) return "python3";
+  return fail("runtime/missing", fmt::format("runtime {} is not set up", runtime),
+              "breakeven runtimes setup " + runtime);
+}
+
+Result<std::unique_ptr<Worker>> Pool::Impl::start(const std::string& runtime) {
+  std::string scripts = options_.scripts;
+  if (scripts.empty()) {
+    BREAKEVEN_TRY(scripts, scripts_folder());
+  }
+  const std::string script = (std::filesystem::path(scripts) / (runtime + ".py")).string();
+  if (!std::filesystem::exists(script)) {
+    return fail("runtime/unknown", fmt::format("there is no runtime '{}'", runtime),
+                fmt::format("known are: native, {}", fmt::join(known_runtimes(), ", ")));
+  }
+  BREAKEVEN_TRY(const std::string interpreter, interpreter_of(runtime));
+  make_room();
+  return Worker::start(
+      {runtime, interpreter, script, options_.limits, options_.progress, options_.stop});
+}
+
+Result<Capabilities> Pool::Impl::capabilities(const std::string& runtime) {
+  if (const auto known = capabilities_.find(runtime); known != capabilities_.end()) {
+    return known->second;
+  }
+  auto worker = start(runtime);
+  if (!worker) {
+    const Result<Capabilities> failed = propagate(std::move(worker));
+    // Asked again it would be as slow to fail; an interruption is no property of the runtime.
+    if (failed.error().code != "runtime/interrupted") capabilities_.emplace(runtime, failed);
+    return failed;
+  }
+  // It has imported its libraries: the first that is to load a model goes on from here.
+  Slot& slot = keep(*std::move(worker));
+  const Capabilities found = slot.worker->capabilities();
+  capabilities_.emplace(runtime, found);
+  release(slot);
+  return found;
+}
+
+Result<std::unique_ptr<Classifier>> Pool::Impl::make(const WorkerSpec& wanted) {
+  BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime));
+  BREAKEVEN_TRY(const WorkerSpec spec, resolve(wanted, known));
+  BREAKEVEN_TRY(Slot* const slot, loaded_slot(spec));
+  return std::make_unique<ProcessClassifier>(*slot->worker, [this, slot] { release(*slot); });
+}
+
+// A slot that is held and runs.
+Result<Pool::Impl::Slot*> Pool::Impl::loaded_slot(const WorkerSpec& spec) {
+  if (Slot* const slot = find(spec); slot != nullptr) {
+    if (slot->held) {
+      return fail("runtime/busy",
+                  fmt::format("runtime {}: a classifier of the same spec lives", spec.runtime));
+    }
+    if (slot->worker->running()) {
+      slot->held = true;
+      slot->worker->resume();
+      return slot;
+    }
+    drop(*slot);  // it died while it was stopped
+  }
+  Slot* slot = find_unloaded(spec.runtime);
+  if (slot == nullptr) {
+    BREAKEVEN_TRY(auto worker, start(spec.runtime));
+    slot = &keep(std::move(worker));
+  }
+  slot->held = true;
+  slot->worker->resume();
+  make_room();
+  slot->loaded = true;
+  if (auto loaded = slot->worker->load(spec); !loaded) {
+    end(*slot);
+    drop(*slot);
+    return propagate(std::move(loaded));
+  }
+  return slot;
+}
+
+Result<FreshWorker> Pool::Impl::measure_fresh(const WorkerSpec& wanted,
+                                              std::span<const std::string_view> texts,
+                                              bool stream) {
+  BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime));
+  BREAKEVEN_TRY(const WorkerSpec spec, resolve(wanted, known));
+  BREAKEVEN_TRY(const auto worker, start(spec.runtime));
+  BREAKEVEN_TRY_VOID(worker->load(spec));
+  FreshWorker fresh;
+  fresh.started_s = worker->started_s();
+  fresh.loaded_s = monotonic_now_s();
+  fresh.weight_bytes = worker->loaded().weight_bytes.value_or(0);
+  BREAKEVEN_TRY(const MemoryUse loading, worker->memory());
+  fresh.loading_peak_rss_bytes = loading.peak_rss_bytes;
+  reset_peak_rss(worker->pid());
+  BREAKEVEN_TRY(const auto all, worker->indices_of(texts));
+  const std::size_t step = stream ? all.size() : spec.max_batch;
+  for (std::size_t begin = 0; begin < all.size(); begin += step) {
+    const auto batch = std::span(all).subspan(begin, std::min(step, all.size() - begin));
+    BREAKEVEN_TRY(const Classified classified,
+                  stream ? worker->stream(batch, spec.max_batch) : worker->run(batch));
+    if (begin == 0) fresh.first_label_s = classified.end_s;
+  }
+  BREAKEVEN_TRY(const MemoryUse peak, worker->memory());
+  fresh.peak_rss_bytes = peak.peak_rss_bytes;
+  fresh.device_peak_bytes = peak.device_peak_bytes;
+  worker->end();
+  return fresh;
+}
+
+Pool::Impl::Slot* Pool::Impl::find(const WorkerSpec& spec) {
+  for (const auto& slot : slots_) {
+    if (slot->loaded && slot->worker->spec() == spec) return slot.get();
+  }
+  return nullptr;
+}
+
+Pool::Impl::Slot* Pool::Impl::find_unloaded(const std::string& runtime) {
+  for (const auto& slot : slots_) {
+    if (!slot->loaded && slot->worker->capabilities().runtime == runtime &&
+        slot->worker->running()) {
+      return slot.get();
+    }
+  }
+  return nullptr;
+}
+
+Pool::Impl::Slot& Pool::Impl::keep(std::unique_ptr<Worker> worker) {
+  slots_.push_back(std::make_unique<Slot>());
+  slots_.back()->worker = std::move(worker);
+  return *slots_.back();
+}
+
+void Pool::Impl::release(Slot& slot) {
+  slot.held = false;
+  slot.used = ++releases_;
+  if (slot.worker->running() && (!slot.loaded || on_cpu(slot.worker->spec()))) {
+    slot.worker->pause();
+    make_room();
+  } else {
+    end(slot);
+    drop(slot);
+  }
+}
+
+void Pool::Impl::end(Slot& slot) {
+  slot.worker->resume();
+  slot.worker->end();
+}
+
+void Pool::Impl::drop(const Slot& slot) {
+  std::erase_if(slots_, [&](const auto& other) { return other.get() == &slot; });
+}
+
+void Pool::Impl::make_room() {
+  const std::size_t wanted = wanted_free_bytes(options_.root);
+  while (available_memory_bytes(options_.root) < wanted) {
+    Slot* oldest = nullptr;
+    for (const auto& slot : slots_) {
+      if (!slot->held && (oldest == nullptr || slot->used < oldest->used)) oldest = slot.get();
+    }
+    if (oldest == nullptr) return;
+    end(*oldest);
+    drop(*oldest);
+  }
+}
+
+Pool::Pool(PoolOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+Pool::~Pool() = default;
+
+Result<Capabilities> Pool::capabilities(const std::string& runtime) {
+  return impl_->capabilities(runtime);
+}
+
+Result<std::unique_ptr<Classifier>> Pool::make(const WorkerSpec& spec) {
+  return impl_->make(spec);
+}
+
+Result<FreshWorker> Pool::measure_fresh(const WorkerSpec& spec,
+                                        std::span<const std::string_view> texts, bool stream) {
+  return impl_->measure_fresh(spec, texts, stream);
+}
+
+}  // namespace breakeven::runtimes

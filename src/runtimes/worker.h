@@ -1,0 +1,99 @@
+// One worker: a process that runs one model on one runtime, asked by the protocol of
+// docs/runtimes.md. Any failure but a refusal ends it; every later question gets the same error.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/process.h"
+#include "base/result.h"
+#include "runtimes/protocol.h"
+#include "runtimes/runtimes.h"
+
+namespace breakeven::runtimes {
+
+struct WorkerOptions {
+  std::string runtime;  // for messages, and what it must say that it is
+  std::string interpreter, script;
+  TimeLimits limits{};
+  std::function<void(std::string_view what, double done)> progress{};
+  const std::atomic<bool>* stop = nullptr;
+};
+
+// Errors of every question: runtime/died, runtime/time-limit, runtime/garbage, runtime/clock,
+// runtime/refused, runtime/unsupported, runtime/interrupted. Not thread-safe.
+class Worker {
+ public:
+  // Starts the process and says hello. Errors also: runtime/start.
+  static Result<std::unique_ptr<Worker>> start(const WorkerOptions& options);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() = default;  // kills the process
+
+  int pid() const { return process_->pid(); }
+  double started_s() const { return started_s_; }  // right before the process was made
+  const Capabilities& capabilities() const { return capabilities_; }
+
+  // Once. `spec` with its variant.
+  Result<void> load(const WorkerSpec& spec);
+  const WorkerSpec& spec() const { return spec_; }
+  const Loaded& loaded() const { return loaded_; }
+
+  // Sends those texts that the worker does not have; a text is known by its content.
+  Result<std::vector<std::uint32_t>> indices_of(std::span<const std::string_view> texts);
+  Result<Classified> run(std::span<const std::uint32_t> indices);
+  Result<Classified> stream(std::span<const std::uint32_t> indices, std::size_t batch);
+  Result<MemoryUse> memory();
+
+  bool running();  // it has not failed, and its process lives
+  void pause() { process_->pause(); }
+  void resume() { process_->resume(); }
+  // Asks it to end, and kills it when it does not.
+  void end();
+
+ private:
+  explicit Worker(const WorkerOptions& options) : options_(options) {}
+
+  // Which request, for messages, and how long its answer may take.
+  struct Question {
+    const char* name;
+    double limit_s;
+  };
+  Result<Reply> ask(const Question& question, const std::string& request);
+  // Hands a value on, or fails for good with what is wrong with it.
+  template <class T>
+  Result<T> settle(const Question& question, Result<T> value);
+  Result<Classified> classify(const Question& question, const std::string& request,
+                              std::size_t texts, bool stream);
+  Result<void> send_texts(std::span<const std::string_view> texts);
+  std::string in_words(const Question& question, const std::string& what) const;
+  Error failure_of(TalkEnd end, const Question& question) const;
+  Error fail_for_good(Error error);
+
+  WorkerOptions options_;
+  std::unique_ptr<Process> process_;
+  double started_s_ = 0;
+  double sent_s_ = 0, received_s_ = 0;  // of the last question
+  std::uint64_t id_ = 0;                // of the last request
+  Capabilities capabilities_;
+  WorkerSpec spec_;
+  Loaded loaded_;
+  struct TextKey {
+    std::size_t hash, bytes;
+    bool operator==(const TextKey&) const = default;
+  };
+  struct HashOfKey {
+    std::size_t operator()(const TextKey& key) const { return key.hash; }
+  };
+  std::unordered_map<TextKey, std::uint32_t, HashOfKey> index_of_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace breakeven::runtimes
