@@ -151,10 +151,7 @@ class Batch:
     mask: array.array
     width: int        # S
     lengths: list     # real tokens of each of the B texts
-
-    @property
-    def computed_tokens(self):
-        return len(self.lengths) * self.width
+    computed_tokens: int
 
     def arrays(self):
         """-> ids and mask as numpy arrays [B, S] on the same memory."""
@@ -173,7 +170,7 @@ def pad(rows, padding, max_length, pad_id=0):
         ids += filler[length:]
         mask += ones[:length]
         mask += zeros[length:]
-    return Batch(ids, mask, width, lengths)
+    return Batch(ids, mask, width, lengths, width * len(rows))
 
 
 def by_length(rows):
@@ -287,6 +284,9 @@ class Runtime:
         for batch in batches:
             yield self.compute(batch, laps)
 
+    def before_stream(self):
+        """What a stream needs and a single batch does not; outside of the clock."""
+
     def device_peak_bytes(self):
         return None
 
@@ -377,7 +377,9 @@ class Session:
         texts, size = self.chosen_texts(request), request.get("batch")
         if type(size) is not int or size < 1:
             raise Refused("request", f"batch is {size!r}", "it has to be a number from 1 on")
-        runtime, laps = self.runtime, Laps()
+        runtime = self.runtime
+        runtime.before_stream()
+        laps = Laps()
         rows, order = None, range(len(texts))
         if runtime.sorts:
             rows = runtime.tokenize(texts)

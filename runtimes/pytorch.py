@@ -94,9 +94,8 @@ class PyTorch(common.Runtime):
             return super().prepare(texts, laps)
         inputs = self.auto(texts, padding=self.spec.padding, truncation=True, max_length=self.spec.max_length, return_tensors="pt")
         laps.end("tokenize")
-        batch = common.Batch(inputs, None, inputs["input_ids"].shape[1], inputs["attention_mask"].sum(dim=1).tolist())
-        laps.end("pack")
-        return batch
+        ids = inputs["input_ids"]
+        return common.Batch(inputs, None, ids.shape[1], inputs["attention_mask"].sum(dim=1).tolist(), ids.numel())
 
     def upload(self, batch):
         if self.spec.variant == "seed":

@@ -1,0 +1,148 @@
+"""CTranslate2: its encoder from safetensors through its own specification classes (its converter would need torch), the head in numpy.
+
+It takes token ids of several lengths and removes the padding itself, on the CPU in every layer. Variants: `plain` computes a stream's
+batches one after the other with all threads; `tuned` sorts them by length and computes as many at once as there are threads, one thread
+each, which its documentation recommends for throughput.
+"""
+import collections
+import concurrent.futures
+import time
+
+import common
+
+COMPUTE_TYPES = {"fp32": "float32", "int8": "int8_float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+class CTranslate2(common.Runtime):
+    name = "ctranslate2"
+
+    def __init__(self):
+        global ct2, np  # pylint: disable=global-variable-undefined
+        import ctranslate2 as ct2  # pylint: disable=import-outside-toplevel,import-self
+        import numpy as np  # pylint: disable=import-outside-toplevel
+        self.encoder = self.many = self.threads = self.head = self.folder = None
+
+    def version(self):
+        return ct2.__version__
+
+    def abilities(self):
+        devices = ["cpu"] + [f"cuda:{i}" for i in range(ct2.get_cuda_device_count())]
+        return [{"variant": variant, "device": device, "precision": precision,
+                 "paddings": ["none" if device == "cpu" else "longest"]} for device in devices
+                for precision, kind in COMPUTE_TYPES.items() if kind in ct2.get_supported_compute_types(device.partition(":")[0])
+                for variant in ("plain", "tuned")]
+
+    def load(self, spec, model, progress):
+        if model.type != "distilbert":
+            raise common.Refused("unsupported", f"model_type is {model.type!r}: only distilbert is converted here", "take --runtime pytorch")
+        self.folder = common.converted(("ctranslate2", ct2.__version__, spec.precision, model.hash()),
+                                       lambda folder: convert(model, COMPUTE_TYPES[spec.precision], folder), progress)
+        progress(0.8, "loading")
+        tensors = model.tensors()
+        self.head = [tensors[f"{name}.{part}"] for name in ("pre_classifier", "classifier") for part in ("weight", "bias")]
+        self.encoder = self.open(1, spec.threads)
+        self.sorts = spec.variant == "tuned"
+        settings = {"ctranslate2": ct2.__version__, "compute_type": self.encoder.compute_type, "intra_threads": spec.threads,
+                    "padding_removed": "by CTranslate2", "head": f"numpy {np.__version__}, fp32", "export": "from safetensors",
+                    "stream": f"sorted by length, {spec.threads} batches at once" if self.sorts else "as it comes"}
+        return {"weight_bytes": (self.folder / "model.bin").stat().st_size, "settings": settings}
+
+    def open(self, inter, intra):
+        kind, _, index = self.spec.device.partition(":")
+        return ct2.Encoder(str(self.folder), device=kind, device_index=int(index or 0), inter_threads=inter, intra_threads=intra,
+                           compute_type=COMPUTE_TYPES[self.spec.precision])
+
+    def pack(self, rows, laps):
+        """A rectangle goes in; on the CPU CTranslate2 takes the padding out for all but the products within attention."""
+        batch = common.pad(rows, "longest", self.spec.max_length)
+        if self.spec.padding == "none":
+            batch.computed_tokens = sum(batch.lengths)
+        laps.end("pack")
+        return batch
+
+    def encode(self, encoder, batch):
+        """-> logits [B][C]."""
+        ids = ct2.StorageView.from_array(batch.arrays()[0].astype(np.int32))
+        lengths = ct2.StorageView.from_array(np.array(batch.lengths, dtype=np.int32))
+        states = encoder.forward_batch(ids, lengths).last_hidden_state
+        if self.spec.device != "cpu":
+            states = states.to_device(ct2.Device.cpu)
+        up, up_bias, down, down_bias = self.head
+        first = np.array(states.to(ct2.DataType.float32), copy=False)[:, 0]
+        return (np.maximum(first @ up.T + up_bias, 0) @ down.T + down_bias).tolist()
+
+    def compute(self, batch, laps):
+        logits = self.encode(self.encoder, batch)
+        laps.end("compute")
+        return logits
+
+    def before_stream(self):
+        if self.sorts and self.many is None and self.spec.device == "cpu":
+            self.in_flight = self.spec.threads
+            self.many = self.open(self.in_flight, 1)
+            self.threads = concurrent.futures.ThreadPoolExecutor(self.in_flight)
+
+    def timed(self, batch):
+        begin = time.monotonic()
+        return self.encode(self.many, batch), time.monotonic() - begin
+
+    def compute_all(self, batches, laps):
+        if self.many is None:
+            yield from super().compute_all(batches, laps)
+            return
+        waiting, laps.busy["compute"] = collections.deque(), 0.0
+
+        def oldest():
+            logits, seconds = waiting.popleft().result()
+            laps.busy["compute"] += seconds
+            laps.end("compute")
+            return logits
+
+        for batch in batches:
+            waiting.append(self.threads.submit(self.timed, batch))
+            if len(waiting) > self.in_flight:  # one more than at work, so that nobody waits for the packing
+                yield oldest()
+        while waiting:
+            yield oldest()
+
+
+def convert(model, compute_type, folder):
+    from ctranslate2 import specs  # pylint: disable=import-outside-toplevel
+    from ctranslate2.specs import common_spec  # pylint: disable=import-outside-toplevel
+    kinds = {"gelu": "GELU", "relu": "RELU", "gelu_new": "GELUTanh", "gelu_pytorch_tanh": "GELUTanh"}
+    config, tensors = model.config, model.tensors()
+    if config.get("activation", "gelu") not in kinds:
+        raise common.Refused("unsupported", f"activation {config['activation']!r}: {', '.join(kinds)} are converted", "take --runtime pytorch")
+    encoder = specs.TransformerEncoderSpec(config["n_layers"], config["n_heads"], pre_norm=False, layernorm_embedding=True,
+                                           activation=common_spec.Activation[kinds[config.get("activation", "gelu")]])
+    spec = specs.TransformerEncoderModelSpec(encoder)
+    encoder.scale_embeddings = False
+
+    def linear(target, *names):
+        """One matrix of those named, one below the other."""
+        for part in ("weight", "bias"):
+            setattr(target, part, np.concatenate([tensors[f"distilbert.{name}.{part}"] for name in names]))
+
+    def norm(target, name):
+        target.gamma, target.beta = (tensors[f"distilbert.{name}.{part}"] for part in ("weight", "bias"))
+
+    encoder.embeddings[0].weight = tensors["distilbert.embeddings.word_embeddings.weight"]
+    encoder.position_encodings.encodings = tensors["distilbert.embeddings.position_embeddings.weight"]
+    norm(encoder.layernorm_embedding, "embeddings.LayerNorm")
+    for index, layer in enumerate(encoder.layer):
+        name = f"transformer.layer.{index}"
+        linear(layer.self_attention.linear[0], *(f"{name}.attention.{one}_lin" for one in "qkv"))
+        linear(layer.self_attention.linear[1], f"{name}.attention.out_lin")
+        norm(layer.self_attention.layer_norm, f"{name}.sa_layer_norm")
+        linear(layer.ffn.linear_0, f"{name}.ffn.lin1")
+        linear(layer.ffn.linear_1, f"{name}.ffn.lin2")
+        norm(layer.ffn.layer_norm, f"{name}.output_layer_norm")
+    # Ids go in as numbers: the words only have to be as many.
+    spec.register_vocabulary([f"token{index}" for index in range(config["vocab_size"])])
+    spec.config.unk_token, spec.config.layer_norm_epsilon = "token0", 1e-12
+    spec.validate()
+    spec.optimize(quantization=compute_type)
+    spec.save(str(folder))
+
+
+common.serve(CTranslate2)
