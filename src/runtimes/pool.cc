@@ -42,17 +42,21 @@ std::string in_words(const Ability& ability) {
                      fmt::join(ability.paddings, ", "));
 }
 
-// `wanted` with its variant, if the runtime can do it.
+bool fits(const WorkerSpec& wanted, const Ability& ability) {
+  return (wanted.variant.empty() || wanted.variant == ability.variant) &&
+         wanted.device == ability.device && wanted.precision == ability.precision &&
+         (wanted.padding.empty() || std::find(ability.paddings.begin(), ability.paddings.end(),
+                                              wanted.padding) != ability.paddings.end());
+}
+
+// `wanted` with its variant and padding, if the runtime can do it.
 Result<WorkerSpec> resolve(const WorkerSpec& wanted, const Capabilities& capabilities) {
   std::string known;
   for (const Ability& ability : capabilities.abilities) {
-    const bool fits = (wanted.variant.empty() || wanted.variant == ability.variant) &&
-                      wanted.device == ability.device && wanted.precision == ability.precision &&
-                      std::find(ability.paddings.begin(), ability.paddings.end(), wanted.padding) !=
-                          ability.paddings.end();
-    if (fits) {
+    if (fits(wanted, ability)) {
       WorkerSpec resolved = wanted;
       resolved.variant = ability.variant;
+      if (resolved.padding.empty()) resolved.padding = ability.paddings.front();
       return resolved;
     }
     known += (known.empty() ? "" : "; ") + in_words(ability);
@@ -62,7 +66,7 @@ Result<WorkerSpec> resolve(const WorkerSpec& wanted, const Capabilities& capabil
                           in_words({wanted.variant.empty() ? "any variant" : wanted.variant,
                                     wanted.device,
                                     wanted.precision,
-                                    {wanted.padding}})),
+                                    {wanted.padding.empty() ? "any" : wanted.padding}})),
               known.empty() ? "" : "it can: " + known);
 }
 

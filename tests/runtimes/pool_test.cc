@@ -94,6 +94,16 @@ TEST_F(PoolTest, InfoSaysWhatRan) {
   EXPECT_EQ(info.settings.at("model"), "/models/some");
 }
 
+TEST_F(PoolTest, WhatIsLeftOpenTakesTheFirstThatFits) {
+  WorkerSpec spec = spec_of("good");
+  spec.padding = "";
+  spec.device = "cuda:0";
+  const auto made = make(spec);
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ((*made)->info().variant, "tuned");
+  EXPECT_EQ((*made)->info().padding, Padding::longest);
+}
+
 TEST_F(PoolTest, WhatIsNotANumberIsNaN) {
   const auto made = make(spec_of("run-nan"));
   ASSERT_TRUE(made) << made.error().to_string();
