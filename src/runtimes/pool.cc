@@ -146,7 +146,7 @@ Result<Capabilities> Pool::Impl::capabilities(const std::string& runtime) {
   }
   auto worker = start(runtime);
   if (!worker) {
-    const Result<Capabilities> failed = propagate(std::move(worker));
+    Result<Capabilities> failed = propagate(std::move(worker));
     // Asked again it would be as slow to fail; an interruption is no property of the runtime.
     if (failed.error().code != "runtime/interrupted") capabilities_.emplace(runtime, failed);
     return failed;
