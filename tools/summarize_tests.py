@@ -46,7 +46,7 @@ def main():
         print(f"{total} single tests ran, none skipped")
     slow = slow_tests(build_folder)
     if slow and slow_ran != "yes":
-        print(f"slow tier not run (./test --slow): {len(slow)} programs that need IMDB or the live Hugging Face packages: "
+        print(f"slow tier not run (./test --slow): {len(slow)} programs that need IMDB, the live Hugging Face packages or other runtimes: "
               + ", ".join(slow))
 
 

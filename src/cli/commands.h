@@ -34,6 +34,7 @@ void add_tokenize(CLI::App& app, Context& context);
 void add_info(CLI::App& app, Context& context);
 void add_fetch(CLI::App& app, Context& context);
 void add_report(CLI::App& app, Context& context);
+void add_runtimes(CLI::App& app, Context& context);
 void add_cell(CLI::App& app, Context& context);  // hidden: one cell in a fresh process
 
 }  // namespace breakeven::cli

@@ -37,6 +37,7 @@ int run_program(int argc, char** argv) {
   add_tokenize(app, context);
   add_info(app, context);
   add_fetch(app, context);
+  add_runtimes(app, context);
   add_cell(app, context);
   try {
     app.parse(argc, argv);

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/monotonic.h"
+#include "runtimes/environment.h"
 #include "runtimes/process_classifier.h"
 #include "runtimes/runtimes.h"
 #include "runtimes/scripts.h"
@@ -120,8 +121,7 @@ Result<std::string> Pool::Impl::interpreter_of(const std::string& runtime) const
   const auto named = options_.interpreters.find(runtime);
   if (named != options_.interpreters.end()) return named->second;
   if (runtime == kNullRuntime) return "python3";
-  return fail("runtime/missing", fmt::format("runtime {} is not set up", runtime),
-              "breakeven runtimes setup " + runtime);
+  return find_interpreter(runtime, {});
 }
 
 Result<std::unique_ptr<Worker>> Pool::Impl::start(const std::string& runtime) {

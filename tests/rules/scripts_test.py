@@ -188,7 +188,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual(result.stdout.splitlines(), [
             "100% tests passed, 0 tests failed out of 2",
             "3 of 8 single tests skipped: 2 x no CUDA device; 1 x no clang-tidy",
-            "slow tier not run (./test --slow): 1 programs that need IMDB or the live Hugging Face packages: slow_thing_test",
+            "slow tier not run (./test --slow): 1 programs that need IMDB, the live Hugging Face packages or other runtimes: slow_thing_test",
         ])
         self.assertIn("-LE slow", self.calls())
 
@@ -225,7 +225,8 @@ class Scripts(unittest.TestCase):
         """.ci/run with checks of our own making; each fails if `failing` names it."""
         shutil.copytree(ROOT / ".ci", self.tree / ".ci", dirs_exist_ok=True)
         fakes = pathlib.Path(self.environment["PATH"].split(":")[0])
-        for path, name in ((self.tree / "tools" / "check_format", "format"), (fakes / "shellcheck", "scripts")):
+        for path, name in ((self.tree / "tools" / "check_format", "format"), (fakes / "shellcheck", "scripts"),
+                           (self.tree / "tools" / "check_runtimes", "runtimes")):
             path.write_text(f"#!/bin/bash\necho {name} was here\nexit {int(name in failing)}\n")
             path.chmod(0o755)
         (self.tree / "tools" / "check_tidy.py").write_text(f"print('tidy was here')\nexit({int('tidy' in failing)})\n")
@@ -239,12 +240,12 @@ class Scripts(unittest.TestCase):
         self.assertRegex(result.stdout, r"all checks passed in \d+ s\n$")
 
     def test_ci_fails_when_any_check_fails_and_runs_the_others(self):
-        for name, shown in (("format", "format"), ("scripts", "scripts"), ("tidy", "clang-tidy")):
+        for name, shown in (("format", "format"), ("scripts", "scripts"), ("runtimes", "runtimes"), ("tidy", "clang-tidy")):
             with self.subTest(name):
                 result = self.ci(**{name: True})
                 self.assertEqual(result.returncode, 1)
                 self.assertTrue(result.stdout.endswith(f"\nFAILED: {shown}\n"), result.stdout)
-                for other in ("format", "scripts", "tidy"):
+                for other in ("format", "scripts", "runtimes", "tidy"):
                     self.assertIn(f"{other} was here", result.stdout)
         self.write("tests-fail")
         result = self.ci(format=True)
