@@ -31,7 +31,7 @@ class OnnxRuntime(common.Runtime):
         # Sums of two 8-bit products saturate at 16 bits where there is no VNNI: 7-bit weights there, as onnxruntime's guide says.
         reduced = spec.precision == "int8" and not common.cpu_flags() & {"avx512_vnni", "avx_vnni"}
         folder = common.converted(
-            ("onnxruntime", ort.__version__, spec.precision + ("-reduced" if reduced else ""), model.hash()),
+            ("onnxruntime", ort.__version__, spec.precision + "-channels" * (spec.precision == "int8") + "-reduced" * reduced, model.hash()),
             lambda folder: convert(model, spec.precision, reduced, folder), progress)
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = spec.threads, 1
@@ -52,7 +52,7 @@ class OnnxRuntime(common.Runtime):
             "graph_optimization": "all", "fused": ", ".join(f"{kind} {count}" for kind, count in fused["fused"].items()) or "nothing",
             "export": f"opset {fused['opset']}, from safetensors", "stream": "sorted by length" if self.sorts else "as it comes"}
         if spec.precision == "int8":
-            settings["quantization"] = "dynamic, u8 activations, s8 weights a tensor" + (", 7 bits" if reduced else "")
+            settings["quantization"] = "dynamic, u8 activations a tensor, s8 weights a channel" + (", 7 bits" if reduced else "")
             settings["quantized"] = ", ".join(f"{kind} {count}" for kind, count in fused["quantized"].items())
         return {"weight_bytes": fused["weight_bytes"], "settings": settings}
 
@@ -84,7 +84,7 @@ def convert(model, precision, reduced, folder):
     path = folder / "model.onnx"
     quantized = {}
     if precision == "int8":
-        quantization.quantize_dynamic(fused, path, weight_type=quantization.QuantType.QInt8, reduce_range=reduced,
+        quantization.quantize_dynamic(fused, path, weight_type=quantization.QuantType.QInt8, per_channel=True, reduce_range=reduced,
                                       extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})  # behind fused nodes
         fused = onnx.load(path)
         for node in fused.graph.node:

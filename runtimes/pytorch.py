@@ -60,8 +60,9 @@ class PyTorch(common.Runtime):
                     "attention": self.net.config._attn_implementation, "autograd": "inference_mode" if self.sorts else "no_grad",
                     "stream": "sorted by length" if self.sorts else "as it comes"}
         if spec.precision == "int8":
-            settings["quantization"] = f"torch.ao dynamic, linear layers, engine {torch.backends.quantized.engine}"
-            self.net = torch.ao.quantization.quantize_dynamic(self.net, {torch.nn.Linear}, dtype=torch.qint8)
+            settings["quantization"] = f"torch.ao dynamic, linear layers by channel, engine {torch.backends.quantized.engine}"
+            self.net = torch.ao.quantization.quantize_dynamic(
+                self.net, {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig})
         values = self.net.state_dict().values()  # a quantised layer keeps its weight and bias as a tuple
         tensors = [one for value in values for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, torch.Tensor)]
         self.context = torch.inference_mode if self.sorts else torch.no_grad
