@@ -1,6 +1,7 @@
 // Shares of this machine's measured peak: each op of a DistilBERT layer, and a whole pass.
 //
 //   ops_bench [--threads N] [--set NAME] [--batch B] [--cut 512] [--seconds S] [--gemm own,onednn]
+//             [--precision fp32,bf16,int8]
 //
 // Peaks and ops are measured one after the other in the same run, as CPU time of one thread; the
 // whole pass is wall time with the threads asked for. Weights are random: what they hold does not
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -36,6 +38,7 @@ struct Options {
   std::size_t cut = 512;
   double seconds = 2;
   std::vector<std::string> gemms{""};
+  std::vector<std::string> precisions{};  // empty: all
 };
 
 // What one layer of DistilBERT's GEMMs read in bf16, five times: more than an L2, less than an L3.
@@ -96,46 +99,61 @@ void count_operations(const testing::EncoderShape& shape,
   pass.parts[6].operations = 2 * hidden * hidden * count;
 }
 
-Pass run_passes(ops::Backend& backend, ops::Lane& lane, const testing::EncoderShape& shape,
+// One implementation of the GEMMs, and its fastest pass.
+struct Contender {
+  std::unique_ptr<ops::Backend> backend;
+  std::unique_ptr<ops::Lane> lane;
+  Pass best;
+};
+
+Pass run_pass(ops::Backend& backend, ops::Lane& lane, std::size_t last, const ops::Batch& batch,
+              double (*clock)()) {
+  Pass pass;
+  pass.seconds = 0;
+  const double begin = clock();
+  double mark = begin;
+  const auto add = [&](std::size_t part) {
+    const double now = clock();
+    pass.parts[part].seconds += now - mark;
+    mark = now;
+  };
+  backend.upload(lane, batch);
+  mark = clock();
+  backend.run(lane, [&] {
+    backend.embed_ln(lane);
+    add(0);
+    for (std::size_t layer = 0; layer < last; ++layer) {
+      backend.attention(lane, layer);
+      add(1);
+      backend.project_ln(lane, layer, ops::Act::x);
+      add(2);
+      backend.ffn_ln(lane, layer, ops::Act::x);
+      add(3);
+    }
+    backend.cls_attention(lane, last);
+    add(4);
+    backend.project_ln(lane, last, ops::Act::x_cls);
+    backend.ffn_ln(lane, last, ops::Act::x_cls);
+    add(5);
+    backend.head(lane);
+    add(6);
+  });
+  pass.seconds = clock() - begin;
+  return pass;
+}
+
+// The contenders take turns, because the machine's speed changes with what others do on it.
+void run_passes(std::vector<Contender>& contenders, const testing::EncoderShape& shape,
                 const ops::Batch& batch, const Options& options, bool cpu_time) {
   const auto clock = cpu_time ? thread_seconds : wall_seconds;
-  const std::size_t last = shape.layers - 1;
-  Pass best;
-  const double end = wall_seconds() + options.seconds;
+  const double end = wall_seconds() + options.seconds * static_cast<double>(contenders.size());
+  for (Contender& contender : contenders) contender.best = {};
   for (int i = 0; i < 3 || wall_seconds() < end; ++i) {
-    Pass pass;
-    const double begin = clock();
-    double mark = begin;
-    const auto add = [&](std::size_t part) {
-      const double now = clock();
-      pass.parts[part].seconds += now - mark;
-      mark = now;
-    };
-    backend.upload(lane, batch);
-    mark = clock();
-    backend.run(lane, [&] {
-      backend.embed_ln(lane);
-      add(0);
-      for (std::size_t layer = 0; layer < last; ++layer) {
-        backend.attention(lane, layer);
-        add(1);
-        backend.project_ln(lane, layer, ops::Act::x);
-        add(2);
-        backend.ffn_ln(lane, layer, ops::Act::x);
-        add(3);
-      }
-      backend.cls_attention(lane, last);
-      add(4);
-      backend.project_ln(lane, last, ops::Act::x_cls);
-      backend.ffn_ln(lane, last, ops::Act::x_cls);
-      add(5);
-      backend.head(lane);
-      add(6);
-    });
-    pass.seconds = clock() - begin;
-    if (i > 0 && pass.seconds < best.seconds) best = pass;
+    for (Contender& contender : contenders) {
+      Pass pass = run_pass(*contender.backend, *contender.lane, shape.layers - 1, batch, clock);
+      if (i > 0 && pass.seconds < contender.best.seconds) contender.best = pass;
+    }
   }
-  return best;
 }
 
 double peak_of(Precision precision, const Peaks& peaks) {
@@ -164,41 +182,57 @@ void print_peaks(const Peaks& peaks, const std::string& set, unsigned threads) {
       read_bandwidth(5 * kLayerBytes, threads) / 1e9, threads);
 }
 
-void bench_precision(Precision precision, const std::string& gemm, const Options& options,
-                     const Peaks& peaks, const testing::EncoderShape& shape,
-                     const testing::RandomEncoder& encoder) {
-  auto made = ops::make_cpu_backend({precision, options.set, gemm});
-  if (!made) return;  // no own GEMM for this precision
-  const auto backend = *std::move(made);
-  const auto model = backend->pack(encoder.weights).value();
+void print_parts(const Pass& pass, double peak, const char* unit, const std::string& gemm) {
+  fmt::print("  {:<26}{:>10}{:>12}{:>18}\n", fmt::format("one thread, CPU, {}", gemm), "ms",
+             "GFLOP/s", fmt::format("of {} peak", unit));
+  for (const Part& part : pass.parts) {
+    const double rate = part.operations / part.seconds;
+    fmt::print("  {:<26}{:>10.2f}{:>12.0f}{:>17.1f}%\n", part.name, part.seconds * 1e3, rate / 1e9,
+               100 * rate / peak);
+  }
+}
+
+void make_lanes(std::vector<Contender>& contenders, const ops::EncoderWeights& weights,
+                const ops::LaneLimits& limits) {
+  for (Contender& contender : contenders) {
+    contender.lane.reset();
+    const auto model = contender.backend->pack(weights).value();
+    contender.lane = contender.backend->make_lane(model, limits).value();
+  }
+}
+
+void bench_precision(Precision precision, const Options& options, const Peaks& peaks,
+                     const testing::EncoderShape& shape, const testing::RandomEncoder& encoder) {
+  std::vector<Contender> contenders;
+  for (const std::string& gemm : options.gemms) {
+    auto made = ops::make_cpu_backend({precision, options.set, gemm});
+    if (made) contenders.push_back({*std::move(made), nullptr, {}});  // else there is no own GEMM
+  }
   const auto sequences = lengths(options);
   const testing::RandomBatch batch(shape, sequences);
   const double peak = peak_of(precision, peaks);
   const char* unit = peak == peaks.fp32 ? "fp32" : to_string(precision).data();
-  fmt::print("\n{}, GEMMs by {}: batch {}, {} tokens, cut at {}\n", to_string(precision),
-             backend->info().gemm, options.batch, batch.ids.size(), options.cut);
-  {
-    const auto lane = backend->make_lane(model, {batch.ids.size(), options.batch, 1}).value();
-    Pass pass = run_passes(*backend, *lane, shape, batch.batch(), options, true);
-    count_operations(shape, sequences, pass);
-    fmt::print("  {:<26}{:>10}{:>12}{:>18}\n", "one thread, CPU time", "ms", "GFLOP/s",
-               fmt::format("of {} peak", unit));
-    for (const Part& part : pass.parts) {
-      const double rate = part.operations / part.seconds;
-      fmt::print("  {:<26}{:>10.2f}{:>12.0f}{:>17.1f}%\n", part.name, part.seconds * 1e3,
-                 rate / 1e9, 100 * rate / peak);
-    }
+  fmt::print("\n{}: batch {}, {} tokens, cut at {}\n", to_string(precision), options.batch,
+             batch.ids.size(), options.cut);
+  make_lanes(contenders, encoder.weights, {batch.ids.size(), options.batch, 1});
+  run_passes(contenders, shape, batch.batch(), options, true);
+  for (Contender& contender : contenders) {
+    count_operations(shape, sequences, contender.best);
+    print_parts(contender.best, peak, unit, contender.backend->info().gemm);
   }
-  const auto lane =
-      backend->make_lane(model, {batch.ids.size(), options.batch, options.threads}).value();
-  Pass pass = run_passes(*backend, *lane, shape, batch.batch(), options, false);
-  count_operations(shape, sequences, pass);
-  const double rate = pass.operations() / pass.seconds;
-  fmt::print(
-      "  roofline: {} threads, wall time {:.1f} ms, {:.1f} sequences/s, {:.0f} GFLOP/s = "
-      "{:.1f} % of {} x {:.0f}\n",
-      options.threads, pass.seconds * 1e3, static_cast<double>(options.batch) / pass.seconds,
-      rate / 1e9, 100 * rate / (peak * options.threads), options.threads, peak / 1e9);
+  make_lanes(contenders, encoder.weights, {batch.ids.size(), options.batch, options.threads});
+  run_passes(contenders, shape, batch.batch(), options, false);
+  for (Contender& contender : contenders) {
+    Pass& pass = contender.best;
+    count_operations(shape, sequences, pass);
+    const double rate = pass.operations() / pass.seconds;
+    fmt::print(
+        "  roofline, {}: {} threads, wall time {:.1f} ms, {:.1f} sequences/s, {:.0f} GFLOP/s = "
+        "{:.1f} % of {} x {:.0f}\n",
+        contender.backend->info().gemm, options.threads, pass.seconds * 1e3,
+        static_cast<double>(options.batch) / pass.seconds, rate / 1e9,
+        100 * rate / (peak * options.threads), options.threads, peak / 1e9);
+  }
 }
 
 int run(const Options& options) {
@@ -221,9 +255,10 @@ int run(const Options& options) {
   shape.labels = 2;
   const testing::RandomEncoder encoder(shape);
   for (const Precision precision : ops::cpu_precisions()) {
-    for (const std::string& gemm : options.gemms) {
-      bench_precision(precision, gemm, options, peaks, shape, encoder);
-    }
+    const auto& asked = options.precisions;
+    const bool wanted = std::find(asked.begin(), asked.end(), to_string(precision)) != asked.end();
+    if (!asked.empty() && !wanted) continue;
+    bench_precision(precision, options, peaks, shape, encoder);
   }
   return 0;
 }
@@ -239,6 +274,8 @@ int main(int count, char** arguments) {
   app.add_option("--set", options.set, "Instruction set to force");
   app.add_option("--batch", options.batch, "Sequences of a batch")->check(CLI::PositiveNumber);
   app.add_option("--cut", options.cut, "Longest sequence in tokens")->check(CLI::Range(1, 512));
+  app.add_option("--precision", options.precisions, "fp32, bf16, int8; all when left out")
+      ->delimiter(',');
   app.add_option("--gemm", options.gemms, "Whose GEMMs: own, onednn, or both")->delimiter(',');
   app.add_option("--seconds", options.seconds, "Time for each measurement");
   CLI11_PARSE(app, count, arguments);

@@ -24,9 +24,10 @@ class Lap {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// A group this large reads every layer's weights (14 MB in bf16) rarely enough to be bound by
-// compute; a larger one only needs a larger arena. Measured in docs/decisions/0004-cpu-lanes.md.
-constexpr std::size_t kGroupRows = 2048;
+// Weights are read again for every few hundred rows whatever the group, so a larger group saves
+// nothing; a smaller one leaves less in flight between two ops and lets a core that is held up by
+// others hand work over. Below this, groups of long texts fill badly (docs/decisions/0008).
+constexpr std::size_t kGroupRows = 1024;
 // Below this many rows a thread, all threads work on one group: splitting the sequences would leave
 // cores idle.
 constexpr std::size_t kSideBySideRows = 256;

