@@ -84,6 +84,8 @@ void fill_texts(const Samples& samples, std::size_t text_count, record::Record& 
   texts.mean_tokens = samples.judged == 0 ? 0
                                           : static_cast<double>(texts.real_tokens) /
                                                 static_cast<double>(samples.judged);
+  // Of a pass that was cut short nobody knows the rest.
+  if (samples.judged == text_count) texts.token_counts = samples.tokens;
 }
 
 record::Stages median_stages(std::span<const StageSeconds> stages) {

@@ -128,6 +128,7 @@ void fields(V& v, S& s) {
   v("real_tokens", s.real_tokens);
   v("computed_tokens", s.computed_tokens);
   v("mean_tokens", s.mean_tokens);
+  v("token_counts", s.token_counts);
 }
 
 template <class V, Is<Conditions> S>

@@ -129,6 +129,9 @@ struct Texts {
   std::uint64_t real_tokens = 0;      // in one pass, cut at max_length
   std::uint64_t computed_tokens = 0;  // in one pass, padding included
   double mean_tokens = 0;
+  // Real tokens of each text of one pass, in order, cut at max_length; empty = not known. With them
+  // a reader knows every batch's shape under any padding.
+  std::vector<std::uint32_t> token_counts{};
   bool operator==(const Texts&) const = default;
 };
 

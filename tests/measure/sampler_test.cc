@@ -229,9 +229,22 @@ TEST_F(SamplerTest, SummaryHoldsOnlyPercentilesThatTheSamplesCarry) {
   EXPECT_NEAR(record.tokens_per_s.value, 1000, 1e-6);
   EXPECT_EQ(record.texts.truncated, 2U);
   EXPECT_NEAR(record.texts.mean_tokens, 5.5, 1e-12);
+  EXPECT_THAT(record.texts.token_counts, SizeIs(10));
+  EXPECT_EQ(std::accumulate(record.texts.token_counts.begin(), record.texts.token_counts.end(), 0U),
+            55U);
   ASSERT_TRUE(record.stages);
   EXPECT_NEAR(record.stages->compute_s, 0.0055 * 3 / 4, 1e-9);
   EXPECT_NEAR(*record.spread, 0, 1e-9);
+}
+
+TEST_F(SamplerTest, LengthsOfAPassThatWasCutShortAreNotKept) {
+  FakeClassifier fake(clock_, per_letter);
+  Sampler sampler(fake, texts_, {Mode::serial, 1, {}, {0.0, 7, 7}}, clock_);
+  ASSERT_TRUE(sampler.measure(0.01));
+  ASSERT_LT(sampler.samples().judged, texts_.size());
+  record::Record record;
+  summarise(sampler.samples(), texts_.size(), record);
+  EXPECT_THAT(record.texts.token_counts, IsEmpty());
 }
 
 TEST_F(SamplerTest, AStreamHasThroughputAndNoLatency) {
