@@ -41,19 +41,6 @@ double sum_of_squares(std::span<const double> series, double center) {
   });
 }
 
-// Standard error of the mean of a correlated series and the samples it is worth. Positive
-// correlation also makes the sample variance too small, by 1 - 1/effective.
-struct MeanError {
-  double error = 0;
-  double degrees = 1;
-};
-MeanError mean_error(std::span<const double> series) {
-  const auto n = static_cast<double>(series.size());
-  const double effective = std::max(2.0, effective_samples(series));
-  const double variance = sum_of_squares(series, mean(series)) / (n * (1 - 1 / effective));
-  return {std::sqrt(variance / effective), effective - 1};
-}
-
 }  // namespace
 
 double mean(std::span<const double> samples) {
@@ -127,6 +114,29 @@ double effective_samples(std::span<const double> series) {
   }
   const auto count = static_cast<double>(n);
   return std::clamp(count / std::max(1.0, 2 * sum - 1), 1.0, count);
+}
+
+MeanError mean_error(std::span<const double> series) {
+  const auto n = static_cast<double>(series.size());
+  const double effective = std::max(2.0, effective_samples(series));
+  // Positive correlation also makes the sample variance too small, by 1 - 1/effective.
+  const double variance = sum_of_squares(series, mean(series)) / (n * (1 - 1 / effective));
+  return {std::sqrt(variance / effective), effective - 1};
+}
+
+MeanError batch_means_error(std::span<const double> series) {
+  const std::size_t n = series.size();
+  BREAKEVEN_CHECK(n >= 2, "n={}", n);
+  const auto root = static_cast<std::size_t>(std::sqrt(static_cast<double>(n)));
+  const std::size_t batches = n < 6 ? n : (n < 9 ? n / 2 : std::clamp<std::size_t>(root, 4, 16));
+  std::vector<double> means(batches);
+  for (std::size_t b = 0; b < batches; ++b) {
+    const std::size_t first = b * n / batches;
+    means[b] = mean(series.subspan(first, (b + 1) * n / batches - first));
+  }
+  const auto count = static_cast<double>(batches);
+  const double variance = sum_of_squares(means, mean(means)) / (count - 1);
+  return {std::sqrt(variance / count), count - 1};
 }
 
 std::optional<Interval> percentile_interval(std::span<const double> series, double share,

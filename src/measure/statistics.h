@@ -54,10 +54,34 @@ inline constexpr std::size_t kMinPassesForInterval = 4;
 std::optional<record::Interval> mean_interval(std::span<const double> series,
                                               double confidence = 0.95);
 
+// Standard error of the mean of a correlated series, and the degrees of freedom that it stands on.
+struct MeanError {
+  double error = 0;
+  double degrees = 1;
+};
+// From the effective number of samples. At least two samples.
+MeanError mean_error(std::span<const double> series);
+// From the means of contiguous batches (about the root of the samples many, 4 to 16; pairs below
+// nine samples): what drifts within a batch does not make it narrow. At least two samples.
+MeanError batch_means_error(std::span<const double> series);
+
 // median(a) ÷ median(b) for two independent series; the interval joins both median intervals on the
 // log scale (MOVER, Zou and Donner 2008). All samples > 0.
 record::Estimate ratio_of_medians(std::span<const double> a, std::span<const double> b,
                                   double confidence = 0.95);
+
+// Times of the same work in two runs, in time order. `positions` tells which piece of the work each
+// sample is (which batch of the pass, which text); empty = all are the same piece.
+struct TimedWork {
+  std::span<const double> seconds;
+  std::span<const std::uint32_t> positions;
+};
+// How many times longer `after` takes than `before`, piece by piece: ratio of geometric means over
+// the pieces that both have. Each run's error is the larger of mean_error() and
+// batch_means_error(); Welch's degrees of freedom. Value 0 without a common piece, no interval when
+// a run has fewer than three samples. All seconds > 0; positions empty or as many as seconds.
+record::Estimate ratio_of_times(const TimedWork& before, const TimedWork& after,
+                                double confidence = 0.95);
 
 // y = intercept + slope · x by least squares. At least 3 points (fewer: no intervals), x not all
 // equal. `weights` (empty = all 1) multiply the squared residuals.

@@ -19,13 +19,14 @@ bool needs_gap(const std::vector<Block>& blocks, std::size_t at) {
 }  // namespace
 
 void Document::heading(std::string text) {
-  blocks_.push_back({Block::Kind::heading, std::move(text), Style::strong, std::nullopt});
+  blocks_.push_back(
+      {Block::Kind::heading, printable(std::move(text)), Style::strong, std::nullopt});
 }
 void Document::paragraph(std::string text, Style style) {
-  blocks_.push_back({Block::Kind::paragraph, std::move(text), style, std::nullopt});
+  blocks_.push_back({Block::Kind::paragraph, printable(std::move(text)), style, std::nullopt});
 }
 void Document::bullet(std::string text, Style style) {
-  blocks_.push_back({Block::Kind::bullet, std::move(text), style, std::nullopt});
+  blocks_.push_back({Block::Kind::bullet, printable(std::move(text)), style, std::nullopt});
 }
 void Document::table(Table table) {
   blocks_.push_back({Block::Kind::table, "", Style::plain, std::move(table)});

@@ -47,6 +47,13 @@ std::string styled(std::string_view text, Style style, bool colour) {
   return std::string(escape_of(style)) + std::string(text) + "\x1b[0m";
 }
 
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
+  return text;
+}
+
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;  // not a UTF-8 continuation byte
@@ -79,6 +86,7 @@ std::string wrap(std::string_view text, std::size_t width, std::size_t indent) {
 void Table::add_row(std::vector<TableCell> cells) {
   BREAKEVEN_CHECK(cells.size() == columns_.size(), "cells={} columns={}", cells.size(),
                   columns_.size());
+  for (TableCell& cell : cells) cell.text = printable(std::move(cell.text));
   rows_.push_back(std::move(cells));
 }
 

@@ -14,6 +14,10 @@ enum class Style : std::uint8_t { plain, strong, good, careful, bad, dim };
 // Text in a style, or the bare text when `colour` is false.
 std::string styled(std::string_view text, Style style, bool colour);
 
+// `text` with each control character (newline, escape ...) replaced by a space: what a file says
+// must not steer a terminal or break a table.
+std::string printable(std::string text);
+
 // Columns that a terminal needs to show `text`: one a code point.
 std::size_t display_width(std::string_view text);
 

@@ -154,6 +154,52 @@ TEST(Coverage, OfTheRatioOfMedians) {
   EXPECT_LE(hits, 980);
 }
 
+// Two runs over the same mix of pieces; careful by design, so only the lower end is a promise.
+TEST(Coverage, OfTheRatioOfTimes) {
+  std::mt19937_64 random(11);
+  struct Runs {
+    std::uint32_t pieces;
+    std::size_t passes;
+    double phi;
+  };
+  for (const auto& [pieces, passes, phi] :
+       {Runs{1, 6, 0}, Runs{1, 40, 0.5}, Runs{16, 1, 0}, Runs{16, 8, 0.5}, Runs{64, 3, 0.8}}) {
+    int hits = 0;
+    for (int i = 0; i < kSeries; ++i) {
+      std::vector<std::uint32_t> positions;
+      const auto draw = [&](double factor) {
+        std::vector<double> series = ar1(random, pieces * passes, phi);
+        positions.clear();
+        for (std::size_t k = 0; k < series.size(); ++k) {
+          positions.push_back(static_cast<std::uint32_t>(k % pieces));
+          series[k] = factor * (1 + positions.back()) * std::exp(0.05 * series[k]);
+        }
+        return series;
+      };
+      const auto before = draw(2);
+      const auto after = draw(3);
+      const auto ratio = ratio_of_times({before, positions}, {after, positions});
+      ASSERT_TRUE(ratio.interval);
+      hits += ratio.interval->low <= 1.5 && 1.5 <= ratio.interval->high ? 1 : 0;
+    }
+    EXPECT_GE(hits, 940) << pieces << " pieces, " << passes << " passes, phi " << phi;
+  }
+}
+
+TEST(RatioOfTimes, ComparesOnlyWhatBothRunsHold) {
+  const std::vector<double> before = {1, 10, 1, 10};
+  const std::vector<double> after = {2, 50, 2, 50};
+  const std::vector<std::uint32_t> of_before = {0, 1, 0, 1};
+  const std::vector<std::uint32_t> of_after = {0, 2, 0, 2};
+  const auto ratio = ratio_of_times({before, of_before}, {after, of_after});
+  EXPECT_NEAR(ratio.value, 2, 1e-12);
+  EXPECT_EQ(ratio.samples, 2U);
+  EXPECT_FALSE(ratio.interval) << "two samples carry none";
+  const std::vector<std::uint32_t> elsewhere = {7, 8, 7, 8};
+  EXPECT_EQ(ratio_of_times({before, of_before}, {after, elsewhere}).value, 0);
+  EXPECT_NEAR(ratio_of_times({before, {}}, {before, {}}).value, 1, 1e-12);
+}
+
 TEST(Coverage, OfALinesSlopeAndIntercept) {
   std::mt19937_64 random(4);
   std::normal_distribution<double> normal;

@@ -1,0 +1,302 @@
+#include "report/compare.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "measure/statistics.h"
+#include "record/json.h"
+#include "report/format.h"
+
+namespace breakeven::report {
+namespace {
+
+using record::Record;
+
+// The last record of each cell, in order of first appearance.
+std::vector<const Record*> last_of_each(std::span<const Record> records, const char* side,
+                                        std::vector<std::string>& warnings) {
+  std::vector<const Record*> kept;
+  std::size_t replaced = 0;
+  std::size_t studies = 0;
+  for (const Record& record : records) {
+    if (record.kind != "cell") {
+      ++studies;
+      continue;
+    }
+    const auto same = std::find_if(kept.begin(), kept.end(),
+                                   [&](const Record* other) { return other->cell == record.cell; });
+    if (same == kept.end()) {
+      kept.push_back(&record);
+    } else {
+      *same = &record;
+      ++replaced;
+    }
+  }
+  if (replaced > 0) {
+    warnings.push_back(fmt::format("{}: {} measured more than once; the last record counts", side,
+                                   counted(replaced, "cell")));
+  }
+  if (studies > 0) {
+    warnings.push_back(fmt::format("{}: {} of another kind left out (only cells are compared)",
+                                   side, counted(studies, "record")));
+  }
+  return kept;
+}
+
+Result<void> check_same_work(const Record& before, const Record& after) {
+  const std::string cell = name_of_cell(before.cell);
+  if (before.schema_version != after.schema_version) {
+    return fail("compare/schema",
+                fmt::format("{}: the records are of schema version {} and {}", cell,
+                            before.schema_version, after.schema_version),
+                "measure both with programs of one schema version");
+  }
+  if (before.model_hash != after.model_hash) {
+    return fail(
+        "compare/model",
+        fmt::format("{}: the models differ: '{}' ({:.12}) and '{}' ({:.12})", cell,
+                    before.model_name, before.model_hash, after.model_name, after.model_hash),
+        "compare runs of one model");
+  }
+  if (before.texts.hash != after.texts.hash || before.texts.count != after.texts.count) {
+    return fail("compare/texts",
+                fmt::format("{}: the texts differ: {} of '{}' ({:.12}) and {} of '{}' ({:.12})",
+                            cell, before.texts.count, before.texts.name, before.texts.hash,
+                            after.texts.count, after.texts.name, after.texts.hash),
+                "give both runs the same --texts, --count and --seed");
+  }
+  return {};
+}
+
+using Settings = std::map<std::string, std::string>;
+
+Settings machine_of(const Record& record) {
+  const record::Machine& machine = record.machine;
+  Settings settings = {{"machine", machine.hostname_hash},
+                       {"cpu_model", machine.cpu_model},
+                       {"microcode", machine.microcode},
+                       {"kernel", machine.kernel},
+                       {"os", machine.os},
+                       {"governor", machine.governor},
+                       {"hypervisor", machine.hypervisor},
+                       {"cpus_usable", std::to_string(machine.cpus_usable)},
+                       {"cpu_quota", fmt::format("{}", machine.cpu_quota)},
+                       {"memory_bytes", std::to_string(machine.memory_bytes)}};
+  for (const auto& [name, value] : machine.more) settings["machine." + name] = value;
+  if (record.gpu) {
+    settings["gpu"] = record.gpu->name;
+    settings["gpu.uuid"] = record.gpu->uuid;
+    settings["gpu.driver"] = record.gpu->driver;
+    settings["gpu.runtime"] = record.gpu->runtime;
+  }
+  return settings;
+}
+
+Settings build_of(const Record& record) {
+  const record::Build& build = record.build;
+  Settings settings = {{"version", build.version},
+                       {"commit", build.commit + (build.dirty ? " with changes" : "")},
+                       {"compiler", build.compiler},
+                       {"flags", build.flags},
+                       {"build_type", build.build_type},
+                       {"instruction_set", record.instruction_set},
+                       {"tokenizer", record.tokenizer},
+                       {"batches_in_flight", std::to_string(record.batches_in_flight)}};
+  for (const auto& [name, value] : build.libraries) settings["library " + name] = value;
+  for (const auto& [name, value] : record.runtime_settings) settings["runtime " + name] = value;
+  return settings;
+}
+
+void add_differences(const Settings& before, const Settings& after, std::set<std::string>& out) {
+  std::set<std::string> names;
+  for (const auto& [name, value] : before) names.insert(name);
+  for (const auto& [name, value] : after) names.insert(name);
+  const auto shown = [](const Settings& settings, const std::string& name) {
+    const auto found = settings.find(name);
+    return found == settings.end() || found->second.empty() ? "(none)" : found->second;
+  };
+  for (const std::string& name : names) {
+    const std::string was = shown(before, name);
+    const std::string is = shown(after, name);
+    if (was != is) out.insert(fmt::format("{}: {} -> {}", name, was, is));
+  }
+}
+
+bool all_usable(const std::vector<double>& seconds) {
+  return std::all_of(seconds.begin(), seconds.end(),
+                     [](double s) { return std::isfinite(s) && s > 0; });
+}
+
+// Why a record's times cannot be used; empty = they can.
+std::string unusable(const Record& record, const char* side) {
+  if (record.verdict == record::Verdict::invalid) {
+    return fmt::format("{} is INVALID{}", side,
+                       record.reasons.empty() ? "" : ": " + record.reasons.front().code);
+  }
+  if (record.parity && record.parity->outcome == "failed") {
+    return fmt::format("{} breaks parity", side);
+  }
+  if (record.samples_s.empty()) return fmt::format("{} holds no samples", side);
+  if (!all_usable(record.samples_s)) {
+    return fmt::format("{} holds times that are not above 0", side);
+  }
+  if (!record.sample_positions.empty() &&
+      record.sample_positions.size() != record.samples_s.size()) {
+    return fmt::format("{} holds {} positions for {} samples", side, record.sample_positions.size(),
+                       record.samples_s.size());
+  }
+  return "";
+}
+
+Change judge(const record::Estimate& ratio, double effect) {
+  if (!ratio.interval || ratio.value <= 0) return Change::cannot_tell;
+  const double least = 1 + effect;
+  if (ratio.interval->low > least) return Change::slower;
+  if (ratio.interval->high < 1 / least) return Change::faster;
+  const bool within = ratio.interval->low >= 1 / least && ratio.interval->high <= least;
+  return within ? Change::same : Change::cannot_tell;
+}
+
+std::string noise(const Record& before, const Record& after) {
+  std::set<std::string> codes;
+  for (const Record* record : {&before, &after}) {
+    for (const record::Reason& reason : record->reasons) codes.insert(reason.code);
+  }
+  return codes.empty() ? "" : fmt::format("noisy: {}", fmt::join(codes, ", "));
+}
+
+CellChange change_of(const Record& before, const Record& after, double confidence, double effect) {
+  CellChange result;
+  result.cell = before.cell;
+  result.before_per_s = before.reviews_per_s;
+  result.after_per_s = after.reviews_per_s;
+  result.doubt = unusable(before, "before");
+  if (result.doubt.empty()) result.doubt = unusable(after, "after");
+  if (!result.doubt.empty()) return result;
+  result.ratio = measure::ratio_of_times({before.samples_s, before.sample_positions},
+                                         {after.samples_s, after.sample_positions}, confidence);
+  result.change = judge(result.ratio, effect);
+  result.doubt = noise(before, after);
+  if (result.change == Change::cannot_tell) {
+    const std::string why =
+        !result.ratio.interval
+            ? fmt::format("{}: no interval", counted(result.ratio.samples, "common sample"))
+            : "the interval is too wide";
+    result.doubt = result.doubt.empty() ? why : why + "; " + result.doubt;
+  }
+  return result;
+}
+
+Change outcome_of(const std::vector<CellChange>& cells) {
+  const auto any = [&](Change change) {
+    return std::any_of(cells.begin(), cells.end(),
+                       [&](const CellChange& cell) { return cell.change == change; });
+  };
+  if (any(Change::slower)) return Change::slower;
+  if (cells.empty() || any(Change::cannot_tell)) return Change::cannot_tell;
+  return any(Change::faster) ? Change::faster : Change::same;
+}
+
+void warn_of_differences(const std::vector<std::pair<const Record*, const Record*>>& pairs,
+                         std::vector<std::string>& warnings) {
+  std::set<std::string> machine;
+  std::set<std::string> build;
+  for (const auto& [before, after] : pairs) {
+    add_differences(machine_of(*before), machine_of(*after), machine);
+    add_differences(build_of(*before), build_of(*after), build);
+  }
+  if (!machine.empty()) {
+    warnings.push_back(fmt::format("the machines differ, so a change may be theirs: {}",
+                                   fmt::join(machine, "; ")));
+  }
+  if (!build.empty())
+    warnings.push_back(fmt::format("builds and settings: {}", fmt::join(build, "; ")));
+}
+
+}  // namespace
+
+std::string_view to_string(Change change) {
+  switch (change) {
+    case Change::faster:
+      return "faster";
+    case Change::same:
+      return "same";
+    case Change::slower:
+      return "slower";
+    case Change::cannot_tell:
+      break;
+  }
+  return "can't tell";
+}
+
+std::string name_of_cell(const record::Cell& cell) {
+  const record::Cell usual;
+  std::vector<std::string> parts = {cell.device + " " + cell.precision,
+                                    fmt::format("batch {}", cell.batch),
+                                    counted(cell.threads, "thread")};
+  if (cell.runtime != usual.runtime) parts.push_back(cell.runtime);
+  if (!cell.variant.empty()) parts.push_back(cell.variant);
+  if (cell.max_length != usual.max_length)
+    parts.push_back(fmt::format("max length {}", cell.max_length));
+  if (cell.padding != usual.padding) parts.push_back("padding " + cell.padding);
+  parts.push_back(cell.mode);
+  if (cell.mode == "paced") {
+    parts.push_back(
+        fmt::format("{}/s {}, wait {} s", cell.rate_per_s, cell.arrivals, cell.max_wait_s));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+Result<Comparison> compare(std::span<const Record> before, std::span<const Record> after,
+                           const CompareOptions& options) {
+  if (!(options.minimum_effect > 0 && options.minimum_effect < 1)) {
+    return fail(
+        "compare/effect",
+        fmt::format("a minimum effect of {} is not between 0 and 1", options.minimum_effect),
+        "3 % is 0.03");
+  }
+  Comparison result;
+  result.minimum_effect = options.minimum_effect;
+  const auto old_cells = last_of_each(before, "before", result.warnings);
+  const auto new_cells = last_of_each(after, "after", result.warnings);
+  for (const auto& [cells, side] :
+       {std::pair{&old_cells, "first"}, std::pair{&new_cells, "second"}}) {
+    if (cells->empty()) {
+      return fail("compare/empty", fmt::format("the {} journal holds no measured cell", side),
+                  "give journals that `breakeven run` wrote");
+    }
+  }
+  std::vector<std::pair<const Record*, const Record*>> pairs;
+  std::set<const Record*> met;
+  for (const Record* old_cell : old_cells) {
+    const auto found = std::find_if(new_cells.begin(), new_cells.end(), [&](const Record* record) {
+      return record->cell == old_cell->cell;
+    });
+    if (found == new_cells.end()) {
+      result.only_before.push_back(old_cell->cell);
+      continue;
+    }
+    BREAKEVEN_TRY_VOID(check_same_work(*old_cell, **found));
+    pairs.emplace_back(old_cell, *found);
+    met.insert(*found);
+  }
+  for (const Record* new_cell : new_cells) {
+    if (met.count(new_cell) == 0) result.only_after.push_back(new_cell->cell);
+  }
+  const double cells = std::max(1.0, static_cast<double>(pairs.size()));
+  result.confidence = 1 - (1 - options.confidence) / cells;
+  for (const auto& [old_cell, new_cell] : pairs) {
+    result.cells.push_back(
+        change_of(*old_cell, *new_cell, result.confidence, options.minimum_effect));
+  }
+  warn_of_differences(pairs, result.warnings);
+  result.outcome = outcome_of(result.cells);
+  return result;
+}
+
+}  // namespace breakeven::report

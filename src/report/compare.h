@@ -1,0 +1,55 @@
+// Two runs of the same cells, before and after a change: which became faster, which slower, and
+// which cannot be told. Pure: records in, a comparison out.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "record/record.h"
+#include "report/document.h"
+
+namespace breakeven::report {
+
+struct CompareOptions {
+  double minimum_effect = 0.03;  // a smaller change is "same"; in (0, 1)
+  double confidence = 0.95;      // that all intervals hold together (Bonferroni over the cells)
+};
+
+enum class Change : std::uint8_t { faster, same, slower, cannot_tell };
+std::string_view to_string(Change change);  // "faster", "same", "slower", "can't tell"
+
+struct CellChange {
+  record::Cell cell;
+  Change change = Change::cannot_tell;
+  record::Estimate ratio;                      // time after ÷ time before; value 0 = none
+  record::Estimate before_per_s, after_per_s;  // reviews, as the records have them
+  std::string doubt;                           // why it cannot be told, or what to bear in mind
+};
+
+struct Comparison {
+  std::vector<CellChange> cells;  // in the order of `before`
+  std::vector<record::Cell> only_before, only_after;
+  std::vector<std::string> warnings;  // what differs beside the times, by name
+  double confidence = 0.95;           // of each cell's interval
+  double minimum_effect = 0.03;
+  Change outcome = Change::cannot_tell;  // slower if any is, else can't tell if any is, else same
+                                         // or faster
+};
+
+// Cells are matched by all their dimensions; of several records of one cell the last counts.
+// Errors: compare/effect (out of range), compare/empty (a side holds no cell), compare/schema,
+// compare/model, compare/texts (the same cell stands for other work: nothing can be compared).
+Result<Comparison> compare(std::span<const record::Record> before,
+                           std::span<const record::Record> after, const CompareOptions& options);
+
+Document make_document(const Comparison& comparison);
+// One JSON object, indented; what is not known is null.
+std::string to_json(const Comparison& comparison);
+
+// "cpu bf16, batch 32, 2 threads, stream": all dimensions that are not their default.
+std::string name_of_cell(const record::Cell& cell);
+
+}  // namespace breakeven::report

@@ -1,0 +1,187 @@
+#include "report/compare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "report/sample_records.h"
+
+namespace breakeven::report {
+namespace {
+
+using breakeven::testing::sample_record;
+using breakeven::testing::sample_run;
+using breakeven::testing::sample_scaling;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// The same run with each time multiplied.
+std::vector<record::Record> scaled(std::vector<record::Record> records, double factor) {
+  for (record::Record& record : records) {
+    for (double& seconds : record.samples_s) seconds *= factor;
+  }
+  return records;
+}
+
+Comparison compared(const std::vector<record::Record>& before,
+                    const std::vector<record::Record>& after) {
+  auto comparison = compare(before, after, {});
+  EXPECT_TRUE(comparison) << (comparison ? "" : comparison.error().message);
+  return comparison.value_or(Comparison{});
+}
+
+std::string error_code(const std::vector<record::Record>& before,
+                       const std::vector<record::Record>& after) {
+  const auto comparison = compare(before, after, {});
+  return comparison ? "none" : comparison.error().code;
+}
+
+TEST(Compare, TheSameRunIsTheSame) {
+  const Comparison comparison = compared(sample_run(), sample_run());
+  EXPECT_EQ(comparison.outcome, Change::same);
+  EXPECT_EQ(comparison.cells.size(), 12U);
+  EXPECT_TRUE(comparison.warnings.empty());
+}
+
+TEST(Compare, SlowerAndFasterAreToldApart) {
+  EXPECT_EQ(compared(sample_run(), scaled(sample_run(), 1.1)).outcome, Change::slower);
+  EXPECT_EQ(compared(sample_run(), scaled(sample_run(), 0.9)).outcome, Change::faster);
+  const Comparison small = compared(sample_run(), scaled(sample_run(), 1.02));
+  EXPECT_EQ(small.outcome, Change::same);
+  EXPECT_NEAR(small.cells.front().ratio.value, 1.02, 1e-9);
+}
+
+TEST(Compare, TheMinimumEffectIsTheUsers) {
+  CompareOptions options;
+  options.minimum_effect = 0.01;
+  const auto comparison = compare(sample_run(), scaled(sample_run(), 1.02), options);
+  ASSERT_TRUE(comparison);
+  EXPECT_EQ(comparison->outcome, Change::slower);
+  for (const double effect : {0.0, -0.1, 1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    options.minimum_effect = effect;
+    const auto refused = compare(sample_run(), sample_run(), options);
+    ASSERT_FALSE(refused) << effect;
+    EXPECT_EQ(refused.error().code, "compare/effect");
+  }
+}
+
+TEST(Compare, OneSlowerCellMakesTheOutcomeSlower) {
+  std::vector<record::Record> after = scaled(sample_run(), 0.8);
+  for (double& seconds : after[5].samples_s) seconds *= 1.5;
+  const Comparison comparison = compared(sample_run(), after);
+  EXPECT_EQ(comparison.outcome, Change::slower);
+  EXPECT_EQ(std::count_if(comparison.cells.begin(), comparison.cells.end(),
+                          [](const auto& cell) { return cell.change == Change::slower; }),
+            1);
+}
+
+TEST(Compare, TwoSamplesCannotTell) {
+  std::vector<record::Record> before = {sample_record("fp32", 32, "stream", 0.1)};
+  before[0].samples_s = {12.8, 12.8};
+  const Comparison comparison = compared(before, scaled(before, 2));
+  EXPECT_EQ(comparison.outcome, Change::cannot_tell);
+  EXPECT_THAT(comparison.cells[0].doubt, HasSubstr("2 common samples: no interval"));
+}
+
+TEST(Compare, RowsThatDoNotCountCannotBeTold) {
+  std::vector<record::Record> after = sample_run();
+  after[0].verdict = record::Verdict::invalid;
+  after[0].reasons = {{"interrupted", "", 1, 0, record::Verdict::invalid}};
+  after[1].parity->outcome = "failed";
+  after[2].samples_s.clear();
+  after[3].samples_s[1] = 0;
+  after[4].samples_s[0] = std::numeric_limits<double>::quiet_NaN();
+  after[5].samples_s[0] = -1;
+  after[6].sample_positions = {1, 2};
+  const Comparison comparison = compared(sample_run(), after);
+  EXPECT_EQ(comparison.outcome, Change::cannot_tell);
+  const auto doubt = [&](std::size_t cell) { return comparison.cells[cell].doubt; };
+  EXPECT_EQ(doubt(0), "after is INVALID: interrupted");
+  EXPECT_EQ(doubt(1), "after breaks parity");
+  EXPECT_EQ(doubt(2), "after holds no samples");
+  for (const std::size_t cell : {3U, 4U, 5U}) {
+    EXPECT_EQ(doubt(cell), "after holds times that are not above 0");
+  }
+  EXPECT_THAT(doubt(6), HasSubstr("2 positions for"));
+}
+
+TEST(Compare, OtherWorkIsRefusedByName) {
+  std::vector<record::Record> after = sample_run();
+  after[3].model_hash = "other";
+  after[3].model_name = "another model";
+  EXPECT_EQ(error_code(sample_run(), after), "compare/model");
+  EXPECT_THAT(compare(sample_run(), after, {}).error().message, HasSubstr("another model"));
+  after = sample_run();
+  after[3].texts.hash = "other";
+  EXPECT_EQ(error_code(sample_run(), after), "compare/texts");
+  after = sample_run();
+  after[3].schema_version = 7;
+  EXPECT_EQ(error_code(sample_run(), after), "compare/schema");
+  EXPECT_EQ(error_code({}, sample_run()), "compare/empty");
+  EXPECT_EQ(error_code(sample_run(), sample_scaling()), "compare/empty");
+}
+
+TEST(Compare, WhatDiffersBesideTheTimesIsNamed) {
+  std::vector<record::Record> after = sample_run();
+  for (record::Record& record : after) {
+    record.machine.kernel = "9.9";
+    record.build.commit = "def";
+    record.runtime_settings["streams"] = "4";
+  }
+  const Comparison comparison = compared(sample_run(), after);
+  EXPECT_THAT(comparison.warnings, Contains(HasSubstr("kernel: (none) -> 9.9")));
+  EXPECT_THAT(comparison.warnings, Contains(HasSubstr("commit: abc -> def")));
+  EXPECT_THAT(comparison.warnings, Contains(HasSubstr("runtime streams: (none) -> 4")));
+}
+
+TEST(Compare, CellsOfOneFileAreListed) {
+  std::vector<record::Record> before = sample_run();
+  std::vector<record::Record> after(before.begin() + 2, before.end());
+  before.pop_back();
+  const Comparison comparison = compared(before, after);
+  EXPECT_EQ(comparison.cells.size(), 9U);
+  EXPECT_EQ(comparison.only_before.size(), 2U);
+  ASSERT_EQ(comparison.only_after.size(), 1U);
+  const std::string text = make_document(comparison).to_text(100, false);
+  EXPECT_THAT(text, HasSubstr("Only before"));
+  EXPECT_THAT(text, HasSubstr("- cpu int8, batch 32, 2 threads, stream"));
+}
+
+TEST(Compare, NothingInCommonCannotTell) {
+  const Comparison comparison = compared({sample_record("fp32", 1, "serial", 0.1)},
+                                         {sample_record("int8", 1, "serial", 0.1)});
+  EXPECT_EQ(comparison.outcome, Change::cannot_tell);
+  EXPECT_THAT(make_document(comparison).to_markdown(), HasSubstr("no cell stands in both files"));
+}
+
+TEST(Compare, TheLastRecordOfACellCounts) {
+  std::vector<record::Record> before = scaled(sample_run(), 5);
+  for (record::Record& record : sample_run()) before.push_back(record);
+  const Comparison comparison = compared(before, sample_run());
+  EXPECT_EQ(comparison.outcome, Change::same);
+  EXPECT_THAT(comparison.warnings, Contains(HasSubstr("12 cells measured more than once")));
+}
+
+TEST(Compare, JsonHoldsTheSame) {
+  std::vector<record::Record> after = scaled(sample_run(), 1.1);
+  after.back().samples_s.clear();
+  const std::string json = to_json(compared(sample_run(), after));
+  EXPECT_THAT(json, HasSubstr("\"outcome\": \"slower\""));
+  EXPECT_THAT(json, HasSubstr("\"change\": \"can't tell\""));
+  EXPECT_THAT(json, HasSubstr("\"value\": null"));
+}
+
+TEST(Compare, NamesFromAFileDoNotSteerTheTerminal) {
+  std::vector<record::Record> before = {sample_record("\x1b[2Jfp32\n", 1, "serial", 0.1)};
+  std::vector<record::Record> after = before;
+  after[0].machine.kernel = "\x1b]0;title\x07";
+  const std::string text = make_document(compared(before, after)).to_text(100, false);
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(text, Not(HasSubstr("\x07")));
+}
+
+}  // namespace
+}  // namespace breakeven::report
