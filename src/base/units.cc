@@ -13,6 +13,7 @@ std::string three_digits(double value) {
   if (std::isnan(value)) return "-";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   if (value == 0) return "0";
+  if (std::abs(value) < 1e-30) return fmt::format("{:.2e}", value);  // the scale would overflow
   // Round to three digits first, so that 999.6 becomes 1,000 and not "1000".
   const double scale = std::pow(10.0, 2.0 - std::floor(std::log10(std::abs(value))));
   const double rounded = std::round(value * scale) / scale;

@@ -20,6 +20,7 @@ namespace {
 
 TEST(Units, ThreeDigitsNeverPrintsZeroForSomething) {
   EXPECT_EQ(three_digits(0), "0");
+  EXPECT_EQ(three_digits(5e-324), "4.94e-324");
   EXPECT_EQ(three_digits(1.2345), "1.23");
   EXPECT_EQ(three_digits(9.999), "10.0");
   EXPECT_EQ(three_digits(99.96), "100");

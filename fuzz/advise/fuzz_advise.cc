@@ -1,0 +1,36 @@
+// Whatever a result file holds: the advice on it is an error or an answer, never a crash, and an
+// answer never stands on a row that does not count.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "advise/advise.h"
+#include "base/check.h"
+#include "record/journal.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace breakeven;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto journal = record::parse_journal(text, "input");
+  if (!journal) return 0;
+  advise::Question question;
+  question.cpu_price = 0.19;
+  question.gpu_price = 0.53;
+  for (const bool limited : {false, true}) {
+    if (limited) {
+      question.p99_s = 0.1;
+      question.load_per_s = 40;
+      question.memory_bytes = 2e9;
+      question.budget_per_month = 200;
+      question.accuracy_loss = 0.005;
+      question.max_wait_s = 0.005;
+    }
+    const auto advice = advise::advise(journal->records, question);
+    if (!advice || advice->outcome != advise::Outcome::advice) continue;
+    const advise::Candidate& winner = advice->candidates.at(advice->winner.value());
+    BREAKEVEN_CHECK(winner.unusable.empty() && winner.rate.per_s > 0);
+    BREAKEVEN_CHECK(winner.answer() == advise::Answer::keeps);
+    BREAKEVEN_CHECK(advice->ranking.size() == advice->candidates.size());
+  }
+  return 0;
+}

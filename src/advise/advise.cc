@@ -1,0 +1,327 @@
+#include "advise/advise.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "advise/wording.h"
+#include "base/units.h"
+
+namespace breakeven::advise {
+namespace {
+
+using record::Record;
+
+// Candidates beyond so many get no queue model: a journal that large is no sweep of cells.
+constexpr std::size_t kMaxCandidates = 2000;
+
+Result<void> check_price(const char* flag, const char* side, std::optional<double> price,
+                         bool measured) {
+  if (!price) {
+    if (!measured) return {};
+    return fail("advise/price", fmt::format("{} is missing, but there are {} records", flag, side),
+                fmt::format("give the price of a {} machine an hour, such as {} 0.19", side, flag));
+  }
+  if (!std::isfinite(*price) || *price < 0) {
+    return fail("advise/price", fmt::format("{} is {}, not a price", flag, *price),
+                "give 0 or more");
+  }
+  return {};
+}
+
+Result<void> check_limit(const char* flag, std::optional<double> limit, bool zero_allowed) {
+  if (!limit) return {};
+  if (!std::isfinite(*limit) || *limit < 0 || (*limit == 0 && !zero_allowed)) {
+    return fail("advise/limit", fmt::format("{} is {}, not a limit", flag, *limit),
+                zero_allowed ? "give 0 or more" : "give a number above 0");
+  }
+  return {};
+}
+
+Result<void> check_question(const Question& question, std::span<const Record> records) {
+  const auto measured = [&](Side side) {
+    return std::any_of(records.begin(), records.end(), [&](const Record& record) {
+      return record.kind == "cell" && side_of(record) == side;
+    });
+  };
+  BREAKEVEN_TRY_VOID(check_price("--cpu-price", "CPU", question.cpu_price, measured(Side::cpu)));
+  BREAKEVEN_TRY_VOID(check_price("--gpu-price", "GPU", question.gpu_price, measured(Side::gpu)));
+  BREAKEVEN_TRY_VOID(check_limit("--p99", question.p99_s, false));
+  BREAKEVEN_TRY_VOID(check_limit("--load", question.load_per_s, false));
+  BREAKEVEN_TRY_VOID(check_limit("--memory", question.memory_bytes, false));
+  BREAKEVEN_TRY_VOID(check_limit("--budget", question.budget_per_month, false));
+  BREAKEVEN_TRY_VOID(check_limit("--accuracy-loss", question.accuracy_loss, true));
+  BREAKEVEN_TRY_VOID(check_limit("--max-wait", question.max_wait_s, true));
+  if (question.budget_per_month && !question.load_per_s) {
+    return fail("advise/limit", "--budget needs --load: what a month costs depends on it",
+                "give for example --load 40/s or --load 2M/day");
+  }
+  return {};
+}
+
+// Of several cells that cost the same, the surer one, then the one whose batch is done soonest,
+// then the smallest batch.
+bool comes_before(const Candidate& a, const Candidate& b) {
+  const auto group = [](const Candidate& c) {
+    return !c.unusable.empty() ? 3 : static_cast<int>(c.answer());
+  };
+  if (group(a) != group(b)) return group(a) < group(b);
+  if (group(a) == static_cast<int>(Answer::misses) && a.excess() != b.excess()) {
+    return a.excess() < b.excess();
+  }
+  if (a.cost_per_million.value != b.cost_per_million.value) {
+    return a.cost_per_million.value < b.cost_per_million.value;
+  }
+  if (a.cost_per_million.high != b.cost_per_million.high) {
+    return a.cost_per_million.high < b.cost_per_million.high;  // the surer one
+  }
+  const auto time = [](const Candidate& c) {
+    return c.batch_s ? c.batch_s->value : std::numeric_limits<double>::infinity();
+  };
+  if (time(a) != time(b)) return time(a) < time(b);
+  if (a.cell().batch != b.cell().batch) return a.cell().batch < b.cell().batch;
+  return a.rate.per_s > b.rate.per_s;
+}
+
+std::vector<std::size_t> in_order(const std::vector<Candidate>& candidates) {
+  std::vector<std::size_t> order(candidates.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return comes_before(candidates[a], candidates[b]);
+  });
+  return order;
+}
+
+bool overlap(const Amount& a, const Amount& b) {
+  // Equal whole numbers of machines at equal prices are a tie, which is an answer.
+  if (a.sure() && b.sure()) return false;
+  return a.low <= b.high && b.low <= a.high;
+}
+
+// The cheapest that keeps the limits on one side; `order` is the ranking.
+std::optional<std::size_t> best_of(const std::vector<Candidate>& candidates,
+                                   const std::vector<std::size_t>& order, Side side,
+                                   const std::string& precision) {
+  for (const std::size_t i : order) {
+    const Candidate& candidate = candidates[i];
+    if (!candidate.unusable.empty() || candidate.answer() != Answer::keeps) continue;
+    if (candidate.configuration.side != side) continue;
+    if (precision.empty() || candidate.cell().precision == precision) return i;
+  }
+  return std::nullopt;
+}
+
+// A candidate of the other side of which nobody knows whether it keeps the limits, and which would
+// win if it did.
+std::optional<std::size_t> rival_in_doubt(const std::vector<Candidate>& candidates,
+                                          const Candidate& winner, const std::string& precision) {
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const Candidate& candidate = candidates[i];
+    if (!candidate.unusable.empty() || candidate.answer() != Answer::cannot_tell) continue;
+    if (candidate.configuration.side == winner.configuration.side) continue;
+    if (!precision.empty() && candidate.cell().precision != precision) continue;
+    const bool priced = candidate.rate.per_s > 0;
+    if (priced && candidate.cost_per_million.low < winner.cost_per_million.high) return i;
+    if (!priced && candidate.price < winner.price) return i;
+  }
+  return std::nullopt;
+}
+
+Verdict make_verdict(const std::vector<Candidate>& candidates,
+                     const std::vector<std::size_t>& order, const std::string& precision) {
+  Verdict verdict;
+  verdict.precision = precision;
+  verdict.cpu = best_of(candidates, order, Side::cpu, precision);
+  verdict.gpu = best_of(candidates, order, Side::gpu, precision);
+  if (!verdict.cpu && !verdict.gpu) {
+    const bool doubt = std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& c) {
+      return c.unusable.empty() && c.answer() == Answer::cannot_tell &&
+             (precision.empty() || c.cell().precision == precision);
+    });
+    const bool any = std::any_of(candidates.begin(), candidates.end(),
+                                 [](const Candidate& c) { return c.unusable.empty(); });
+    verdict.outcome = any && !doubt ? Outcome::no_cell : Outcome::cannot_tell;
+    verdict.text = none_text(any, doubt);
+    return verdict;
+  }
+  const std::size_t first = !verdict.gpu || (verdict.cpu && comes_before(candidates[*verdict.cpu],
+                                                                         candidates[*verdict.gpu]))
+                                ? *verdict.cpu
+                                : *verdict.gpu;
+  const Candidate& winner = candidates[first];
+  verdict.winner = winner.configuration.side;
+  verdict.outcome = Outcome::advice;
+  if (const auto rival = rival_in_doubt(candidates, winner, precision)) {
+    verdict.outcome = Outcome::cannot_tell;
+    verdict.text = rival_text(winner, candidates[*rival], candidates);
+    return verdict;
+  }
+  if (!verdict.cpu || !verdict.gpu) {
+    verdict.text = alone_text(winner, candidates);
+    return verdict;
+  }
+  const Candidate& loser = candidates[first == *verdict.cpu ? *verdict.gpu : *verdict.cpu];
+  if (overlap(winner.cost_per_million, loser.cost_per_million)) {
+    verdict.outcome = Outcome::cannot_tell;
+  }
+  verdict.text = against_text(winner, loser, candidates, verdict.outcome == Outcome::advice);
+  return verdict;
+}
+
+void add_verdicts(const std::vector<std::size_t>& order, Advice& advice) {
+  advice.verdicts.push_back(make_verdict(advice.candidates, order, ""));
+  std::set<std::string> precisions[2];
+  for (const Candidate& candidate : advice.candidates) {
+    if (!candidate.unusable.empty()) continue;
+    precisions[candidate.configuration.side == Side::cpu ? 0 : 1].insert(
+        candidate.cell().precision);
+  }
+  for (const std::string& precision : precisions[0]) {
+    if (precisions[1].count(precision) == 0 || precision.empty()) continue;
+    advice.verdicts.push_back(make_verdict(advice.candidates, order, precision));
+  }
+}
+
+void add_ranking(const std::vector<std::size_t>& order, Advice& advice) {
+  for (const std::size_t i : order) {
+    const Candidate* winner = advice.winner ? &advice.candidates[*advice.winner] : nullptr;
+    Ranked ranked{i, standing_of(advice.candidates[i], winner),
+                  reason_of(advice.candidates[i], winner)};
+    if (ranked.standing == "wins" && advice.outcome != Outcome::advice)
+      ranked.standing = "cheapest";
+    advice.ranking.push_back(std::move(ranked));
+  }
+}
+
+void add_break_evens(Advice& advice) {
+  std::vector<std::size_t> take_part;
+  std::optional<std::size_t> best[2];
+  for (std::size_t i = 0; i < advice.candidates.size(); ++i) {
+    const Candidate& candidate = advice.candidates[i];
+    if (!candidate.unusable.empty() || candidate.rate.per_s <= 0) continue;
+    if (candidate.answer_without_budget() == Answer::misses) continue;
+    take_part.push_back(i);
+    auto& side = best[candidate.configuration.side == Side::cpu ? 0 : 1];
+    if (!side || candidate.rate.per_s > advice.candidates[*side].rate.per_s) side = i;
+  }
+  if (!best[0] || !best[1]) return;
+  advice.load = load_break_even(advice.candidates[*best[0]], advice.candidates[*best[1]]);
+  advice.load->cpu = *best[0];
+  advice.load->gpu = *best[1];
+  advice.batch = batch_break_even(advice.candidates, take_part);
+}
+
+// The lowest p99 of a side at a rate that was paced.
+double paced_p99(const std::vector<Candidate>& candidates, Side side, double rate) {
+  double lowest = std::numeric_limits<double>::infinity();
+  for (const Candidate& candidate : candidates) {
+    if (candidate.configuration.side != side || !candidate.unusable.empty()) continue;
+    for (const Record* record : candidate.configuration.paced) {
+      const auto p99 = record->latency_s.find("p99");
+      if (record->cell.rate_per_s != rate || !unusable(*record).empty()) continue;
+      if (p99 == record->latency_s.end() || !plausible(p99->second.value)) continue;
+      lowest = std::min(lowest, p99->second.value);
+    }
+  }
+  return lowest;
+}
+
+std::set<double> paced_rates(const std::vector<Candidate>& candidates, Side side) {
+  std::set<double> rates;
+  for (const Candidate& candidate : candidates) {
+    if (candidate.configuration.side != side) continue;
+    for (const Record* record : candidate.configuration.paced) {
+      rates.insert(record->cell.rate_per_s);
+    }
+  }
+  return rates;
+}
+
+void add_faster_at(Advice& advice) {
+  const auto cpu_rates = paced_rates(advice.candidates, Side::cpu);
+  for (const double rate : paced_rates(advice.candidates, Side::gpu)) {
+    if (cpu_rates.count(rate) == 0) continue;
+    const FasterAtLoad row{rate, paced_p99(advice.candidates, Side::cpu, rate),
+                           paced_p99(advice.candidates, Side::gpu, rate)};
+    if (std::isfinite(row.cpu_p99_s) || std::isfinite(row.gpu_p99_s)) {
+      advice.faster_at.push_back(row);
+    }
+  }
+  advice.faster_basis = "paced";
+  if (!advice.faster_at.empty() || !advice.load) return;
+  // The two cells of the break-even, by the queue model, at a few loads up to what either can do.
+  const auto& cpu = advice.candidates[advice.load->cpu].server;
+  const auto& gpu = advice.candidates[advice.load->gpu].server;
+  if (!cpu || !gpu) return;
+  advice.faster_basis = "modelled";
+  const double most = std::max(full_rate(*cpu), full_rate(*gpu));
+  constexpr int kLoads = 9;
+  for (int i = 0; i < kLoads; ++i) {
+    const double load = most * std::pow(0.5, kLoads - i);
+    const auto p99 = [&](const Server& server) {
+      const auto response = respond(server, load);
+      return response ? response->p99_s : std::numeric_limits<double>::infinity();
+    };
+    advice.faster_at.push_back({load, p99(*cpu), p99(*gpu)});
+  }
+}
+
+Context make_context(const Question& question, const Advice& advice,
+                     std::span<const Configuration> configurations) {
+  Context context{question, advice.families, 0, std::nullopt};
+  for (const Configuration& configuration : configurations) {
+    if (!configuration.paced.empty()) {
+      (configuration.side == Side::cpu ? context.cpu_paced : context.gpu_paced) = true;
+    }
+    context.best_length = std::max(context.best_length, configuration.cell().max_length);
+  }
+  for (const Configuration& configuration : configurations) {
+    const record::Cell& cell = configuration.cell();
+    if (cell.max_length != context.best_length || cell.precision != "fp32") continue;
+    for (const Record* record : configuration.all()) {
+      if (record->accuracy && unusable(*record).empty()) {
+        context.reference_accuracy = record->accuracy->share;
+      }
+    }
+  }
+  return context;
+}
+
+}  // namespace
+
+Result<Advice> advise(std::span<const Record> records, const Question& question) {
+  BREAKEVEN_TRY_VOID(check_question(question, records));
+  BREAKEVEN_TRY(Sorted sorted, sort_records(records));
+  if (sorted.configurations.size() > kMaxCandidates) {
+    return fail("advise/many",
+                fmt::format("{} configurations are more than {}", sorted.configurations.size(),
+                            kMaxCandidates),
+                "give fewer journals");
+  }
+  Advice advice;
+  advice.notes = std::move(sorted.notes);
+  advice.families = fit_families(sorted.configurations);
+  const Context context = make_context(question, advice, sorted.configurations);
+  for (const Configuration& configuration : sorted.configurations) {
+    advice.candidates.push_back(make_candidate(configuration, context));
+  }
+  const std::vector<std::size_t> order = in_order(advice.candidates);
+  add_verdicts(order, advice);
+  const Verdict& best = advice.verdicts.front();
+  advice.outcome = best.outcome;
+  if (best.cpu || best.gpu) advice.winner = best.winner == Side::cpu ? best.cpu : best.gpu;
+  if (!advice.winner && !order.empty() && advice.candidates[order.front()].unusable.empty()) {
+    advice.nearest = order.front();
+  }
+  add_ranking(order, advice);
+  add_break_evens(advice);
+  add_faster_at(advice);
+  advice.headline = headline_of(advice, question);
+  add_notes(question, advice);
+  return advice;
+}
+
+}  // namespace breakeven::advise

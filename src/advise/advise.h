@@ -1,0 +1,75 @@
+// From records, prices and limits to a decision: which cell to rent, what it costs, why every other
+// one lost, from where on the GPU pays, and how sure that is. Pure: reads no file, prints nothing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "advise/break_even.h"
+#include "advise/candidate.h"
+#include "advise/latency_study.h"
+#include "base/result.h"
+#include "record/record.h"
+
+namespace breakeven::advise {
+
+enum class Outcome : std::uint8_t {
+  advice,       // a cell keeps every limit and is the cheapest, surely enough
+  no_cell,      // no cell keeps them
+  cannot_tell,  // too close to call, or nothing valid to decide from
+};
+
+// One row of the ranking, best first.
+struct Ranked {
+  std::size_t candidate = 0;
+  // "wins" ("cheapest" where the outcome is no advice), "costs more", "same cost", "misses",
+  // "can't tell", "left out".
+  std::string standing;
+  std::string reason;  // why it lost, with its numbers
+};
+
+// CPU against GPU over the candidates of one precision, or over all.
+struct Verdict {
+  std::string precision;                // "" = each side's best within the allowed loss
+  std::optional<std::size_t> cpu, gpu;  // candidates: the cheapest that keeps the limits
+  Outcome outcome = Outcome::cannot_tell;
+  Side winner = Side::cpu;  // when outcome is advice
+  std::string text;
+};
+
+// Where one side answers sooner under the same load, by paced records of one rate or the model.
+struct FasterAtLoad {
+  double load = 0;                      // texts a second, on one machine
+  double cpu_p99_s = 0, gpu_p99_s = 0;  // infinite = cannot keep up
+};
+
+struct Advice {
+  Outcome outcome = Outcome::cannot_tell;
+  std::string headline;                // one sentence: the answer
+  std::optional<std::size_t> winner;   // the cheapest that keeps the limits, however sure that is
+  std::optional<std::size_t> nearest;  // when no cell keeps the limits
+  std::vector<Candidate> candidates;
+  std::vector<Ranked> ranking;
+  std::vector<Verdict> verdicts;
+  std::optional<LoadBreakEven> load;
+  std::optional<BatchBreakEven> batch;
+  std::vector<FasterAtLoad> faster_at;  // by load
+  std::string faster_basis;             // "paced" or "modelled"
+  std::vector<Family> families;
+  std::vector<std::string> notes;    // assumptions, mixes, what must be borne in mind
+  std::vector<std::string> missing;  // what was not measured and what would mend it
+};
+
+// `records` must outlive the advice: candidates point into them. Errors: those of sort_records();
+// advise/price (missing for a side that has records, negative or not a number), advise/limit (a
+// limit is not a number above 0; a budget without a load).
+Result<Advice> advise(std::span<const record::Record> records, const Question& question);
+
+// "cpu int8, batch 1, 2 threads": what tells the candidates apart, always with device, precision
+// and batch.
+std::string name_of(const Candidate& candidate, const std::vector<Candidate>& all);
+
+}  // namespace breakeven::advise

@@ -1,0 +1,86 @@
+// One configuration as an answer: how many texts a second one machine of it sustains, which limits
+// it keeps, what it costs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advise/configuration.h"
+#include "advise/latency_study.h"
+#include "advise/queue_model.h"
+
+namespace breakeven::advise {
+
+// An average month: 365.25 days ÷ 12.
+inline constexpr double kHoursAMonth = 365.25 * 24 / 12;
+
+// Prices are of one machine an hour, in any one currency.
+struct Question {
+  std::optional<double> cpu_price, gpu_price;
+  std::optional<double> p99_s;             // of a request, from its arrival
+  std::optional<double> load_per_s;        // texts
+  std::optional<double> memory_bytes;      // of the process: peak RSS, and of the device
+  std::optional<double> budget_per_month;  // needs a load
+  std::optional<double> accuracy_loss;     // share; absent = what docs/parity.md lets pass
+  double max_wait_s = 0;                   // queue model: how long a batch may wait to fill
+};
+
+enum class Answer : std::uint8_t { keeps, cannot_tell, misses };
+
+// What one limit says about a candidate.
+struct Check {
+  std::string limit;  // "p99", "memory", "budget", "accuracy loss", "length"
+  Answer answer = Answer::keeps;
+  std::string text;   // "p99 140 ms, 100 ms allowed"
+  double excess = 1;  // how many times over the limit; 1 = within or not known
+};
+
+struct Rate {
+  double per_s = 0;  // texts a second of one machine; 0 = none
+  std::optional<record::Interval> interval;
+  std::string basis;  // "stream", "paced", "modelled": what it stands on; empty = nothing
+};
+
+// Whole numbers that may be beyond counting.
+struct Amount {
+  double value = 0, low = 0, high = 0;
+  bool sure() const { return low == high; }
+};
+
+struct Candidate {
+  Configuration configuration;
+  std::string unusable;  // why it takes no part at all; empty = it does
+  Rate rate;
+  std::vector<Check> checks;
+  std::vector<std::string> doubts;  // "noisy: spread", "parity unproven on 64 texts"
+  bool times_drawn = false;      // the server draws measured times, no latency model is behind it
+  std::optional<Server> server;  // for the queue model, when its parts are known
+  std::optional<record::Estimate> batch_s;  // serial: mean time of a batch
+  std::optional<double> joules_per_1000, net_joules_per_1000;
+  double price = 0;
+  std::optional<Amount> machines;        // for the load
+  std::optional<Amount> cost_per_month;  // of these machines
+  Amount cost_per_million;               // texts; at full use of one machine without a load
+
+  Answer answer() const;  // the worst of the checks
+  Answer answer_without_budget() const;
+  double excess() const;  // the largest of those that miss
+  const record::Cell& cell() const { return configuration.cell(); }
+};
+
+// `best_length`: the largest max_length of all records; `reference_accuracy`: of fp32 there.
+struct Context {
+  const Question& question;
+  const std::vector<Family>& families;
+  std::uint64_t best_length = 0;
+  std::optional<double> reference_accuracy;
+  bool cpu_paced = false, gpu_paced = false;  // a side has paced cells: only those decide a p99
+};
+Candidate make_candidate(const Configuration& configuration, const Context& context);
+
+// Machines for a load, and what they cost, at the rate and at both ends of its interval.
+void price_for_load(Candidate& candidate, const Question& question);
+
+}  // namespace breakeven::advise

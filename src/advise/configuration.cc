@@ -1,0 +1,181 @@
+#include "advise/configuration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+namespace breakeven::advise {
+namespace {
+
+using record::Record;
+
+// Texts of another mean length are another amount of work.
+constexpr double kTextsMayDiffer = 0.05;
+
+std::string machine_of(const Record& record) {
+  std::string machine = record.machine.hostname_hash + " " + record.machine.cpu_model;
+  if (record.gpu) machine += " " + record.gpu->name;
+  return machine;
+}
+
+// Equal for records of one configuration. '\n' stands between texts, so that two cannot run
+// together unseen.
+std::string configuration_key(const Record& record) {
+  const record::Cell& cell = record.cell;
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{} {} {}", machine_of(record), cell.runtime,
+                     cell.variant, cell.device, cell.precision, cell.padding, cell.batch,
+                     cell.threads, cell.max_length);
+}
+
+std::string cell_key(const Record& record) {
+  const record::Cell& cell = record.cell;
+  return fmt::format("{}\n{}\n{}\n{} {}", configuration_key(record), cell.mode, cell.arrivals,
+                     cell.rate_per_s, cell.max_wait_s);
+}
+
+std::vector<const Record*> last_of_each(std::span<const Record> records,
+                                        std::vector<std::string>& notes) {
+  std::vector<const Record*> kept;
+  std::map<std::string, std::size_t> places;
+  std::size_t replaced = 0;
+  std::size_t other = 0;
+  for (const Record& record : records) {
+    if (record.kind != "cell") {
+      ++other;
+      continue;
+    }
+    const auto [place, is_new] = places.emplace(cell_key(record), kept.size());
+    if (is_new) {
+      kept.push_back(&record);
+    } else {
+      kept[place->second] = &record;
+      ++replaced;
+    }
+  }
+  if (replaced > 0) {
+    notes.push_back(
+        fmt::format("measured more than once: of {} records the later one counts", replaced));
+  }
+  if (other > 0) notes.push_back(fmt::format("{} records are no cells and were left out", other));
+  return kept;
+}
+
+Result<void> check_one_question(const std::vector<const Record*>& records,
+                                std::vector<std::string>& notes) {
+  const Record& first = *records.front();
+  std::set<std::string> texts;
+  std::set<std::string> commits;
+  double shortest = 0;
+  double longest = 0;
+  for (const Record* record : records) {
+    if (record->model_hash != first.model_hash) {
+      return fail(
+          "advise/model",
+          fmt::format("the records are of two models: '{}' ({:.12}) and '{}' ({:.12})",
+                      first.model_name, first.model_hash, record->model_name, record->model_hash),
+          "give journals of one model");
+    }
+    texts.insert(record->texts.hash);
+    if (!record->build.commit.empty()) commits.insert(record->build.commit);
+    const double tokens = record->texts.mean_tokens;
+    if (!plausible(tokens)) continue;
+    shortest = shortest == 0 ? tokens : std::min(shortest, tokens);
+    longest = std::max(longest, tokens);
+  }
+  // Another --max-length cuts the same texts to another mean.
+  if (texts.size() > 1 && longest > (1 + kTextsMayDiffer) * shortest) {
+    return fail(
+        "advise/texts",
+        fmt::format("the records are of different texts: {:.0f} to {:.0f} tokens on average",
+                    shortest, longest),
+        "measure all cells with the same --texts, --count and --seed");
+  }
+  if (texts.size() > 1) {
+    notes.push_back(fmt::format(
+        "the records are of {} sets of texts of nearly the same mean length", texts.size()));
+  }
+  if (commits.size() > 1) {
+    notes.push_back(fmt::format("the records come from {} builds of breakeven", commits.size()));
+  }
+  return {};
+}
+
+}  // namespace
+
+Side side_of(const Record& record) {
+  return record.cell.device == "cpu" ? Side::cpu : Side::gpu;
+}
+
+std::vector<const Record*> Configuration::all() const {
+  std::vector<const Record*> records = paced;
+  for (const Record* record : {serial, stream}) {
+    if (record != nullptr) records.push_back(record);
+  }
+  return records;
+}
+
+bool plausible(double value) {
+  constexpr double kTiny = 1e-9;
+  constexpr double kHuge = 1e12;
+  return std::isfinite(value) && value > kTiny && value < kHuge;
+}
+
+std::optional<record::Interval> interval_of(const record::Estimate& estimate) {
+  if (!estimate.interval || !plausible(estimate.value)) return std::nullopt;
+  record::Interval interval = *estimate.interval;
+  if (!std::isfinite(interval.low) || !std::isfinite(interval.high)) return std::nullopt;
+  interval.low = std::clamp(interval.low, 0.0, estimate.value);
+  interval.high = std::max(interval.high, estimate.value);
+  return interval;
+}
+
+std::string unusable(const Record& record) {
+  if (record.parity && record.parity->outcome == "failed") {
+    return fmt::format("outputs break parity ({} of {} labels differ)", record.parity->flips,
+                       record.parity->texts);
+  }
+  if (record.verdict == record::Verdict::invalid) {
+    return "INVALID" + (record.reasons.empty() ? "" : ": " + record.reasons.front().code);
+  }
+  if (record.cell.batch == 0) return "a batch of 0 texts is none";
+  if (record.cell.max_length == 0) return "texts cut at 0 tokens are none";
+  return "";
+}
+
+Result<Sorted> sort_records(std::span<const Record> records) {
+  Sorted sorted;
+  const std::vector<const Record*> kept = last_of_each(records, sorted.notes);
+  if (kept.empty()) {
+    return fail("advise/empty", "no measured cell is in these records",
+                "give journals that `breakeven run` wrote");
+  }
+  BREAKEVEN_TRY_VOID(check_one_question(kept, sorted.notes));
+  std::map<std::string, std::size_t> places;
+  for (const Record* record : kept) {
+    const auto [place, is_new] =
+        places.emplace(configuration_key(*record), sorted.configurations.size());
+    if (is_new) {
+      Configuration& added = sorted.configurations.emplace_back();
+      added.side = side_of(*record);
+      added.machine = machine_of(*record);
+      added.any = record;
+    }
+    Configuration& configuration = sorted.configurations[place->second];
+    if (record->cell.mode == "serial") configuration.serial = record;
+    if (record->cell.mode == "stream") configuration.stream = record;
+    if (record->cell.mode == "paced" && plausible(record->cell.rate_per_s)) {
+      configuration.paced.push_back(record);
+    }
+  }
+  for (Configuration& configuration : sorted.configurations) {
+    std::stable_sort(
+        configuration.paced.begin(), configuration.paced.end(),
+        [](const Record* a, const Record* b) { return a->cell.rate_per_s < b->cell.rate_per_s; });
+  }
+  return sorted;
+}
+
+}  // namespace breakeven::advise
