@@ -70,7 +70,7 @@ void add_missing_side(const Question& question, Advice& advice) {
     if (any_of_side(advice.candidates, side)) continue;
     const std::string name = side_name(side);
     std::string text = fmt::format(
-        "no {0} was measured, so nothing here says whether one would be cheaper: run breakeven on "
+        "no {0} was measured, so nothing here says whether one would be cheaper: measure on "
         "a {0} machine and give its journal too",
         name);
     const auto price = side == Side::cpu ? question.cpu_price : question.gpu_price;
@@ -289,7 +289,7 @@ void add_notes(const Question& question, Advice& advice) {
   for (const Family& family : advice.families) {
     if (family.model && !family.model->pairs_known) {
       advice.missing.emplace_back(
-          "the lengths of the texts are not in these records (an older breakeven wrote them), so "
+          "the lengths of the texts are not in these records (an older version wrote them), so "
           "the latency model knows no attention term and padding cannot be reckoned");
       break;
     }

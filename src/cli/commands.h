@@ -35,6 +35,8 @@ void add_info(CLI::App& app, Context& context);
 void add_fetch(CLI::App& app, Context& context);
 void add_report(CLI::App& app, Context& context);
 void add_runtimes(CLI::App& app, Context& context);
+void add_advise(CLI::App& app, Context& context);
+void add_compare(CLI::App& app, Context& context);
 void add_cell(CLI::App& app, Context& context);  // hidden: one cell in a fresh process
 
 }  // namespace breakeven::cli

@@ -33,6 +33,8 @@ int run_program(int argc, char** argv) {
   add_run(app, context);
   add_scale(app, context);
   add_report(app, context);
+  add_advise(app, context);
+  add_compare(app, context);
   add_classify(app, context);
   add_tokenize(app, context);
   add_info(app, context);

@@ -2,25 +2,20 @@
 // own, on the narrow built-in model. Nothing here looks at how long anything took.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 
 #include "record/journal.h"
 #include "testing/paths.h"
+#include "testing/program.h"
 
 namespace breakeven {
 namespace {
 
+using ::breakeven::testing::Ended;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct Ended {
-  int code = -1;
-  std::string out, err;
-};
 
 class RunTest : public ::testing::Test {
  protected:
@@ -30,20 +25,8 @@ class RunTest : public ::testing::Test {
     const std::string command =
         "cd '" + folder_.path().string() + "' || exit 99; export CUDA_VISIBLE_DEVICES= HF_HOME='" +
         (folder_ / "hf").string() + "' XDG_CACHE_HOME='" + (folder_ / "cache").string() + "'; '" +
-        BREAKEVEN_BINARY + "' " + arguments + " 2>'" + err_file + "'";
-    Ended ended;
-    FILE* pipe = popen(command.c_str(), "r");
-    if (pipe == nullptr) return ended;
-    char buffer[4096];
-    for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) {
-      ended.out.append(buffer, n);
-    }
-    const int status = pclose(pipe);
-    if (WIFEXITED(status)) ended.code = WEXITSTATUS(status);
-    std::stringstream text;
-    text << std::ifstream(err_file).rdbuf();
-    ended.err = text.str();
-    return ended;
+        BREAKEVEN_BINARY + "' " + arguments;
+    return testing::run_shell(command, err_file);
   }
 
   void expect_refused(const std::string& arguments, const std::string& value) {

@@ -1,0 +1,349 @@
+// The document of an advice (declared in advice_output.h).
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "advise/wording.h"
+#include "base/units.h"
+#include "cli/advice_output.h"
+#include "report/format.h"
+
+namespace breakeven::cli {
+namespace {
+
+using advise::Advice;
+using advise::Candidate;
+using advise::Question;
+using report::Document;
+using report::Style;
+using report::Table;
+using report::TableCell;
+
+// An interval whose ends look alike says nothing.
+std::string with_interval(record::Estimate estimate) {
+  if (!std::isfinite(estimate.value)) return "-";
+  const auto& interval = estimate.interval;
+  if (interval && three_digits(interval->low) == three_digits(interval->high)) {
+    estimate.interval.reset();
+  }
+  return report::rate_with_interval(estimate);
+}
+
+std::string asked(const Question& question) {
+  std::vector<std::string> parts;
+  const auto add = [&](const char* what, const std::optional<double>& value, const auto& show) {
+    if (value) parts.push_back(what + show(*value));
+  };
+  const auto plain = [](double value) { return three_digits(value); };
+  add("CPU machine ", question.cpu_price, [&](double v) { return plain(v) + "/h"; });
+  add("GPU machine ", question.gpu_price, [&](double v) { return plain(v) + "/h"; });
+  add("load ", question.load_per_s, [&](double v) { return plain(v) + " texts/s"; });
+  add("p99 within ", question.p99_s, format_seconds);
+  add("memory within ", question.memory_bytes, format_bytes);
+  add("budget ", question.budget_per_month, [&](double v) { return plain(v) + " a month"; });
+  add("accuracy loss within ", question.accuracy_loss,
+      [&](double v) { return plain(v * 100) + " points"; });
+  return fmt::format("Asked: {}.", fmt::join(parts, ", "));
+}
+
+Style style_of(const Candidate& candidate, const std::string& standing) {
+  if (standing == "wins") return Style::good;
+  if (!candidate.unusable.empty()) return Style::dim;
+  return candidate.answer() == advise::Answer::keeps ? Style::plain : Style::careful;
+}
+
+void add_ranking(Document& document, const Advice& advice) {
+  const bool loaded =
+      std::any_of(advice.candidates.begin(), advice.candidates.end(),
+                  [](const Candidate& candidate) { return candidate.machines.has_value(); });
+  const bool energy =
+      std::any_of(advice.candidates.begin(), advice.candidates.end(),
+                  [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
+  std::vector<report::Column> columns = {{"cell", true, 0}, {"texts/s [95 %]", false, 0}};
+  if (loaded) columns.push_back({"machines", false, 1});
+  if (loaded) columns.push_back({"a month", false, 3});
+  columns.push_back({"a million texts", false, 0});
+  columns.push_back({"batch takes", false, 4});
+  if (energy) columns.push_back({"J/1,000 texts", false, 2});
+  if (energy) columns.push_back({"net of idle", false, 5});
+  columns.push_back({"result", true, 0});
+  Table table(std::move(columns));
+  for (const advise::Ranked& ranked : advice.ranking) {
+    const Candidate& candidate = advice.candidates[ranked.candidate];
+    const bool rated = candidate.rate.per_s > 0;
+    std::vector<TableCell> row = {
+        {advise::name_of(candidate, advice.candidates), {}},
+        {rated ? with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-", {}}};
+    const auto amount = [&](const std::optional<advise::Amount>& value) {
+      return TableCell{value ? advise::amount_text(*value) : "-", {}};
+    };
+    if (loaded) {
+      row.push_back({candidate.machines ? advise::count_text(*candidate.machines) : "-", {}});
+    }
+    if (loaded) row.push_back(amount(candidate.cost_per_month));
+    row.push_back(amount(rated ? std::optional(candidate.cost_per_million) : std::nullopt));
+    row.push_back({candidate.batch_s ? format_seconds(candidate.batch_s->value) : "-", {}});
+    const auto joules = [](const std::optional<double>& value) {
+      return TableCell{value ? three_digits(*value) : "not available", {}};
+    };
+    if (energy) row.push_back(joules(candidate.joules_per_1000));
+    if (energy) row.push_back(joules(candidate.net_joules_per_1000));
+    row.push_back({ranked.standing, style_of(candidate, ranked.standing)});
+    table.add_row(std::move(row));
+  }
+  document.heading("Ranking, cheapest first");
+  document.table(std::move(table));
+  if (advice.ranking.size() > 1) document.heading("Why the others lost");
+  for (const advise::Ranked& ranked : advice.ranking) {
+    if (ranked.standing == "wins" || ranked.standing == "cheapest") continue;
+    document.bullet(fmt::format(
+        "{}: {}", advise::name_of(advice.candidates[ranked.candidate], advice.candidates),
+        ranked.reason));
+  }
+}
+
+void add_verdicts(Document& document, const Advice& advice) {
+  document.heading("CPU or GPU");
+  for (const advise::Verdict& verdict : advice.verdicts) {
+    document.bullet((verdict.precision.empty() ? "Best precision within the allowed loss: "
+                                               : "Same precision (" + verdict.precision + "): ") +
+                    verdict.text);
+  }
+}
+
+std::string threshold_text(const advise::Threshold& threshold, const char* never) {
+  if (!threshold.load) {
+    return std::isfinite(threshold.low)
+               ? fmt::format("{}, though within the intervals it might be from {} texts/s", never,
+                             three_digits(threshold.low))
+               : never;
+  }
+  if (threshold.low == threshold.high)
+    return fmt::format("{} texts/s", three_digits(*threshold.load));
+  return fmt::format("{} texts/s [{}, {}]", three_digits(*threshold.load),
+                     three_digits(threshold.low),
+                     std::isfinite(threshold.high) ? three_digits(threshold.high) : "or never");
+}
+
+void add_load(Document& document, const Advice& advice) {
+  if (!advice.load) return;
+  const advise::LoadBreakEven& load = *advice.load;
+  document.heading("From which load the GPU is cheaper");
+  document.paragraph(fmt::format("Whole machines of {} against whole machines of {}.",
+                                 advise::name_of(advice.candidates[load.gpu], advice.candidates),
+                                 advise::name_of(advice.candidates[load.cpu], advice.candidates)));
+  if (!load.decided) {
+    document.bullet("Can't tell: both cost the same a text within a hundred thousand machines.");
+    return;
+  }
+  document.bullet("Cheaper for the first time above: " + threshold_text(load.first, "never"));
+  document.bullet("Cheaper at every load above: " + threshold_text(load.always, "never"));
+  constexpr std::size_t kShown = 6;
+  std::vector<std::string> ranges;
+  for (const advise::LoadRange& range : load.cheaper) {
+    if (ranges.size() == kShown) {
+      ranges.emplace_back("...");
+      break;
+    }
+    ranges.push_back(std::isfinite(range.to)
+                         ? fmt::format("{} to {}", three_digits(range.from), three_digits(range.to))
+                         : fmt::format("above {}", three_digits(range.from)));
+  }
+  if (ranges.size() > 1) {
+    document.bullet(
+        fmt::format("In pieces, because machines are whole: {} texts/s", fmt::join(ranges, ", ")));
+  }
+}
+
+std::string lead_text(advise::Leads leads) {
+  return leads == advise::Leads::gpu ? "GPU" : leads == advise::Leads::cpu ? "CPU" : "can't tell";
+}
+
+void add_batches(Document& document, const Advice& advice) {
+  if (!advice.batch || advice.batch->rows.empty()) return;
+  document.heading("From which batch the GPU is cheaper and faster");
+  Table table({{"batch", false, 0},
+               {"GPU/CPU texts/s", false, 0},
+               {"CPU/GPU batch time", false, 0},
+               {"faster", true, 0},
+               {"GPU/best CPU cost at full use", false, 0},
+               {"cheaper", true, 0}});
+  for (const advise::BatchRow& row : advice.batch->rows) {
+    table.add_row({{std::to_string(row.batch), {}},
+                   {with_interval(row.throughput_ratio), {}},
+                   {row.time_ratio ? with_interval(*row.time_ratio) : "-", {}},
+                   {lead_text(row.faster), {}},
+                   {with_interval(row.cost_ratio), {}},
+                   {lead_text(row.cheaper), {}}});
+  }
+  document.table(std::move(table));
+  const auto from = [](const std::optional<std::uint64_t>& batch) {
+    return batch ? fmt::format("from batch {}", *batch)
+                 : std::string("at no measured batch surely");
+  };
+  document.bullet(
+      fmt::format("The GPU answers a batch sooner: {}.", from(advice.batch->faster_from)));
+  document.bullet(fmt::format("The GPU is cheaper a text at full use than the CPU at its best: {}.",
+                              from(advice.batch->cheaper_from)));
+}
+
+void add_faster(Document& document, const Advice& advice) {
+  if (advice.faster_at.empty()) return;
+  document.heading(fmt::format("From which load the GPU is faster ({})", advice.faster_basis));
+  Table table({{"texts/s on one machine", false, 0},
+               {"CPU p99", false, 0},
+               {"GPU p99", false, 0},
+               {"faster", true, 0}});
+  const auto time = [](double seconds) {
+    return std::isfinite(seconds) ? format_seconds(seconds) : "cannot keep up";
+  };
+  for (const advise::FasterAtLoad& row : advice.faster_at) {
+    table.add_row({{three_digits(row.load), {}},
+                   {time(row.cpu_p99_s), {}},
+                   {time(row.gpu_p99_s), {}},
+                   {row.gpu_p99_s < row.cpu_p99_s   ? "GPU"
+                    : row.cpu_p99_s < row.gpu_p99_s ? "CPU"
+                                                    : "neither",
+                    {}}});
+  }
+  document.table(std::move(table));
+}
+
+std::string name_of_family(const advise::Family& family) {
+  const record::Cell& cell = family.any->cell;
+  return fmt::format("{}{} {} {}", cell.runtime == "native" ? "" : cell.runtime + " ", cell.device,
+                     cell.precision, report::counted(cell.threads, "thread"));
+}
+
+void add_padding(Document& document, const advise::Family& family) {
+  const auto costs = advise::padding_costs(family);
+  if (costs.empty()) return;
+  Table table({{"padding", true, 0},
+               {"batch", false, 0},
+               {"wasted tokens", false, 0},
+               {"a pass", false, 0},
+               {"over packed", false, 0},
+               {"extrapolated", true, 1}});
+  for (const advise::PaddingCost& cost : costs) {
+    table.add_row({{cost.padding, {}},
+                   {std::to_string(cost.batch), {}},
+                   {report::percent(cost.waste_share), {}},
+                   {format_seconds(cost.pass_s), {}},
+                   {report::times(cost.over_packed), {}},
+                   {cost.extrapolated.empty() ? "no" : cost.extrapolated, {}}});
+  }
+  document.paragraph("What padding costs, by the model of " + name_of_family(family) + ":");
+  document.table(std::move(table));
+}
+
+void add_consequences(Document& document, const advise::Family& family, const Question& question) {
+  if (const auto cost = advise::length_cost(family)) {
+    document.bullet(
+        fmt::format("{}: in batches of {} a text of the real mix takes {}; if all had the mean "
+                    "length {}, if all "
+                    "had {} tokens {} ({} the real mix).",
+                    name_of_family(family), cost->batch, format_seconds(cost->real_s),
+                    format_seconds(cost->at_mean_s), family.max_length,
+                    format_seconds(cost->at_max_s), report::times(cost->at_max_s / cost->real_s)));
+  }
+  if (!question.p99_s) return;
+  if (const auto batch = advise::largest_batch_within(family, *question.p99_s)) {
+    document.bullet(fmt::format(
+        "{}: within {} fits a batch of {} of the mean length ({} tokens), {} of the longest "
+        "({}){}.",
+        name_of_family(family), format_seconds(*question.p99_s),
+        report::counted(batch->at_mean_length, "text"), three_digits(batch->mean_length),
+        batch->at_longest, three_digits(batch->longest),
+        batch->extrapolated.empty() ? "" : "; extrapolated: " + batch->extrapolated));
+  }
+}
+
+// The engines of the answer and of the break-even; --format json has all.
+bool matters(const advise::Family& family, const Advice& advice) {
+  std::vector<std::size_t> candidates;
+  if (advice.winner) candidates.push_back(*advice.winner);
+  if (advice.nearest) candidates.push_back(*advice.nearest);
+  if (advice.load) candidates.insert(candidates.end(), {advice.load->cpu, advice.load->gpu});
+  return std::any_of(candidates.begin(), candidates.end(), [&](std::size_t i) {
+    return family.holds(advice.candidates[i].configuration);
+  });
+}
+
+void add_models(Document& document, const Advice& advice, const Question& question) {
+  document.heading("Latency model: t = a + b x tokens + c x tokens^2 (of each text) a batch");
+  Table table({{"engine", true, 0},
+               {"a", false, 0},
+               {"b a token", false, 0},
+               {"c a pair", false, 0},
+               {"residual", false, 1},
+               {"largest", false, 2},
+               {"points", false, 3}});
+  for (const advise::Family& family : advice.families) {
+    if (!family.model) continue;
+    const advise::LatencyModel& model = *family.model;
+    const auto term = [](const record::Estimate& estimate) {
+      return estimate.value > 0 ? report::seconds_with_interval(estimate) : std::string("0");
+    };
+    const bool exact = !model.half_width;
+    table.add_row({{name_of_family(family), {}},
+                   {term(model.a_s), {}},
+                   {term(model.b_s_per_token), {}},
+                   {model.pairs_known ? term(model.c_s_per_token2) : "-", {}},
+                   {exact ? "-" : report::percent(model.residual_relative_rms), {}},
+                   {exact ? "-" : report::percent(model.residual_relative_max), {}},
+                   {std::to_string(model.points), {}}});
+  }
+  if (table.rows() > 0) document.table(std::move(table));
+  for (const advise::Family& family : advice.families) {
+    if (!family.model) {
+      document.bullet(name_of_family(family) + ": no model: " + family.why_not, Style::dim);
+      continue;
+    }
+    std::vector<std::string> cells;
+    for (const advise::CellResidual& cell : family.cells) {
+      cells.push_back(fmt::format("batch {}{} {:+.1f} % (largest {:+.1f} %)", cell.batch,
+                                  cell.padding == "none" ? "" : " " + cell.padding, cell.mean * 100,
+                                  cell.largest * 100));
+    }
+    if (family.model->half_width) {
+      document.bullet(fmt::format("{}, measured less fitted: {}", name_of_family(family),
+                                  fmt::join(cells, ", ")));
+    } else {
+      document.bullet(name_of_family(family) +
+                      ": as many batch sizes as terms, so the line goes through them and nobody "
+                      "knows its error");
+    }
+    add_consequences(document, family, question);
+  }
+  for (const advise::Family& family : advice.families) {
+    if (matters(family, advice)) add_padding(document, family);
+  }
+}
+
+void add_lines(Document& document, const char* title, const std::vector<std::string>& lines,
+               Style style) {
+  if (lines.empty()) return;
+  document.heading(title);
+  for (const std::string& line : lines) document.bullet(line, style);
+}
+
+}  // namespace
+
+Document make_document(const Advice& advice, const Question& question) {
+  Document document;
+  document.paragraph(advice.headline, Style::strong);
+  document.paragraph(asked(question));
+  add_verdicts(document, advice);
+  add_ranking(document, advice);
+  add_load(document, advice);
+  add_batches(document, advice);
+  add_faster(document, advice);
+  add_models(document, advice, question);
+  add_lines(document, "What this stands on", advice.notes, Style::plain);
+  add_lines(document, "What is missing", advice.missing, Style::careful);
+  return document;
+}
+
+}  // namespace breakeven::cli

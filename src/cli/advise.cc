@@ -1,0 +1,97 @@
+// `breakeven advise FILE...`: which machine to rent for a load, from records and prices.
+#include "advise/advise.h"
+
+#include <CLI/CLI.hpp>
+
+#include "cli/advice_output.h"
+#include "cli/commands.h"
+#include "cli/journals.h"
+#include "cli/quantities.h"
+#include "cli/study_options.h"
+
+namespace breakeven::cli {
+namespace {
+
+struct AdviseFlags {
+  std::vector<std::string> files;
+  std::string cpu_price, gpu_price, p99, load, budget, memory, accuracy_loss, max_wait;
+  std::string format = "table", output;
+};
+
+using Parse = Result<double> (*)(const std::string&, const std::string&);
+
+// A flag that was not given stays empty.
+Result<void> read_flag(const char* flag, const std::string& text, const CLI::App& command,
+                       Parse parse, std::optional<double>& value) {
+  if (command.count(flag) == 0) return {};
+  BREAKEVEN_TRY(value, parse(flag, text));
+  return {};
+}
+
+Result<advise::Question> read_question(const AdviseFlags& flags, const CLI::App& command) {
+  advise::Question question;
+  const auto read = [&](const char* flag, const std::string& text, Parse parse,
+                        std::optional<double>& value) {
+    return read_flag(flag, text, command, parse, value);
+  };
+  BREAKEVEN_TRY_VOID(read("--cpu-price", flags.cpu_price, parse_price, question.cpu_price));
+  BREAKEVEN_TRY_VOID(read("--gpu-price", flags.gpu_price, parse_price, question.gpu_price));
+  BREAKEVEN_TRY_VOID(read("--p99", flags.p99, parse_latency, question.p99_s));
+  BREAKEVEN_TRY_VOID(read("--load", flags.load, parse_load, question.load_per_s));
+  BREAKEVEN_TRY_VOID(read("--budget", flags.budget, parse_budget, question.budget_per_month));
+  BREAKEVEN_TRY_VOID(read("--memory", flags.memory, parse_memory, question.memory_bytes));
+  BREAKEVEN_TRY_VOID(
+      read("--accuracy-loss", flags.accuracy_loss, parse_percent, question.accuracy_loss));
+  std::optional<double> max_wait;
+  BREAKEVEN_TRY_VOID(read("--max-wait", flags.max_wait, parse_wait, max_wait));
+  question.max_wait_s = max_wait.value_or(0);
+  return question;
+}
+
+Result<void> run_advise(const AdviseFlags& flags, const CLI::App& command, Context& context) {
+  BREAKEVEN_TRY(const advise::Question question, read_question(flags, command));
+  BREAKEVEN_TRY(const DocumentFormat format, parse_document_format(flags.format));
+  BREAKEVEN_TRY_VOID(check_output(flags.output));
+  BREAKEVEN_TRY(const std::vector<record::Record> records, read_journals(flags.files));
+  BREAKEVEN_TRY(const advise::Advice advice, advise::advise(records, question));
+  BREAKEVEN_TRY_VOID(write_output(
+      flags.output, format == DocumentFormat::json
+                        ? to_json(advice, question)
+                        : show_document(make_document(advice, question), format, flags.output)));
+  context.exit_code = advice.outcome == advise::Outcome::no_cell       ? kResultSaysNo
+                      : advice.outcome == advise::Outcome::cannot_tell ? kCannotTell
+                                                                       : kOk;
+  return {};
+}
+
+}  // namespace
+
+void add_advise(CLI::App& app, Context& context) {
+  CLI::App* command =
+      app.add_subcommand("advise", "Which machine to rent for a load, from records and prices");
+  auto flags = std::make_shared<AdviseFlags>();
+  command->add_option("files", flags->files, "Journals of CPU and GPU machines")->required();
+  command->add_option("--cpu-price", flags->cpu_price, "Of the CPU machine, an hour: 0.19");
+  command->add_option("--gpu-price", flags->gpu_price, "Of the GPU machine, an hour: 0.53");
+  command->add_option("--p99", flags->p99, "99 of 100 requests within this time: 100ms");
+  command->add_option("--load", flags->load, "Texts to classify: 40/s, 2M/day");
+  command->add_option("--budget", flags->budget, "At most this much a month: 200/month");
+  command->add_option("--memory", flags->memory, "At most this much memory: 2GB, 512MiB");
+  command->add_option("--accuracy-loss", flags->accuracy_loss,
+                      "Points of accuracy that a lower precision may lose: 0.5 (default: what "
+                      "docs/parity.md lets pass)");
+  command->add_option("--max-wait", flags->max_wait,
+                      "Queue model: how long a batch may wait to fill: 5ms (default: not at all)");
+  command->add_option("--format", flags->format, "table, md or json (default: table)");
+  command->add_option("-o,--output", flags->output, "File for the advice (default: stdout)");
+  command->footer(
+      "Exit codes: 0 an answer; 1 no cell keeps the limits; 2 usage or environment; 3 can't tell: "
+      "too\nclose to call, or nothing valid to decide from.");
+  command->callback([flags, command, &context] {
+    if (const auto result = run_advise(*flags, *command, context); !result) {
+      report_error(context, result.error());
+    }
+  });
+}
+
+}  // namespace breakeven::cli

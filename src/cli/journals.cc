@@ -1,0 +1,47 @@
+#include "cli/journals.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "record/journal.h"
+
+namespace breakeven::cli {
+
+Result<std::vector<record::Record>> read_journals(const std::vector<std::string>& files) {
+  std::vector<record::Record> records;
+  for (const std::string& file : files) {
+    BREAKEVEN_TRY(record::JournalContent content, record::read_journal(file));
+    for (const std::string& note : content.notes) {
+      std::fprintf(stderr, "breakeven: %s\n", note.c_str());
+    }
+    if (content.records.empty()) {
+      return fail("journal/empty", fmt::format("'{}' holds no record", file),
+                  "give journals that `breakeven run` wrote");
+    }
+    records.insert(records.end(), std::make_move_iterator(content.records.begin()),
+                   std::make_move_iterator(content.records.end()));
+  }
+  return records;
+}
+
+Result<DocumentFormat> parse_document_format(const std::string& text) {
+  if (text == "table") return DocumentFormat::table;
+  if (text == "md") return DocumentFormat::md;
+  if (text == "json") return DocumentFormat::json;
+  return fail("format/unknown", fmt::format("--format '{}' is not known", text),
+              "choose table, md or json");
+}
+
+std::string show_document(const report::Document& document, DocumentFormat format,
+                          const std::string& output) {
+  if (format == DocumentFormat::md) return document.to_markdown();
+  const bool colour = (output.empty() || output == "-") && isatty(STDOUT_FILENO) == 1 &&
+                      std::getenv("NO_COLOR") == nullptr;
+  constexpr std::size_t kWidth = 100;
+  return document.to_text(kWidth, colour);
+}
+
+}  // namespace breakeven::cli

@@ -1,0 +1,25 @@
+// What the subcommands that only read journals share: reading several, showing a document.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "record/record.h"
+#include "report/document.h"
+
+namespace breakeven::cli {
+
+// All records of all files in order; notes (torn lines) go to stderr. Errors: those of
+// record::read_journal; journal/empty when a file holds no record.
+Result<std::vector<record::Record>> read_journals(const std::vector<std::string>& files);
+
+enum class DocumentFormat : std::uint8_t { table, md, json };
+Result<DocumentFormat> parse_document_format(const std::string& text);  // errors: format/unknown
+
+// As text of 100 columns (coloured on a terminal) or Markdown. Not for json.
+std::string show_document(const report::Document& document, DocumentFormat format,
+                          const std::string& output);
+
+}  // namespace breakeven::cli

@@ -1,0 +1,161 @@
+// `breakeven advise` and `breakeven compare` as a user meets them: the real program on the journal
+// of results/ and on broken ones.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "testing/paths.h"
+#include "testing/program.h"
+
+namespace breakeven {
+namespace {
+
+using ::breakeven::testing::Ended;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class DecideTest : public ::testing::Test {
+ protected:
+  Ended run(const std::string& arguments) {
+    const std::string err_file = (folder_ / "stderr").string();
+    const std::string command =
+        "cd '" + folder_.path().string() + "' && '" BREAKEVEN_BINARY "' " + arguments;
+    return testing::run_shell(command, err_file);
+  }
+
+  void expect_refused(const std::string& arguments, const std::string& value) {
+    const Ended ended = run(arguments);
+    EXPECT_EQ(ended.code, 2) << arguments << "\n" << ended.out << ended.err;
+    EXPECT_THAT(ended.err, HasSubstr(value)) << arguments;
+    EXPECT_EQ(ended.out, "") << arguments;
+  }
+
+  std::string file(const std::string& name, const std::string& content) {
+    std::ofstream(folder_ / name, std::ios::binary) << content;
+    return name;
+  }
+
+  testing::TempDir folder_;
+  const std::string imdb_ =
+      "'" BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl' ";
+  const std::string advise_ = "advise " + imdb_ + "--cpu-price 0.19 ";
+};
+
+TEST_F(DecideTest, QuantitiesAreParsedStrictly) {
+  for (const std::string bad : {"''", "-1", "nan", "inf", "1e3", "0x1", "0.19/day", "0,19",
+                                "'0.19 '", "+0.19", "$", "0.1.9"}) {
+    expect_refused("advise " + imdb_ + "--cpu-price=" + bad, "--cpu-price");
+  }
+  for (const std::string bad :
+       {"''", "40", "0/s", "-4/s", "4/fortnight", "M/day", "2MM/day", "nan/s"}) {
+    expect_refused(advise_ + "--load=" + bad, "--load");
+  }
+  for (const std::string bad : {"''", "100", "0ms", "-1ms", "1ns", "infs", "'100 ms'"}) {
+    expect_refused(advise_ + "--p99=" + bad, "--p99");
+  }
+  for (const std::string bad : {"''", "2", "2PB", "0GB", "-2GB", "GB"}) {
+    expect_refused(advise_ + "--memory=" + bad, "--memory");
+  }
+  for (const std::string bad : {"''", "0", "-5", "200/decade"}) {
+    expect_refused(advise_ + "--load 1/s --budget=" + bad, "--budget");
+  }
+  for (const std::string bad : {"''", "-1", "101", "x", "0.5pp"}) {
+    expect_refused(advise_ + "--accuracy-loss=" + bad, "--accuracy-loss");
+  }
+  expect_refused(advise_ + "--max-wait 5", "--max-wait");
+  expect_refused(advise_ + "--format csv", "csv");
+  expect_refused(advise_ + "-o /no/such/folder/x", "/no/such/folder");
+}
+
+TEST_F(DecideTest, PricesThatAreMissingAreRefusedByName) {
+  expect_refused("advise " + imdb_, "--cpu-price is missing");
+  expect_refused("advise nowhere.jsonl --cpu-price 1", "nowhere.jsonl");
+  expect_refused("advise", "files");
+}
+
+TEST_F(DecideTest, AdviceOnTheRealCpuRecords) {
+  const Ended ended = run(advise_ + "--load 10/s");
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("Take cpu int8, batch 1 for 10.0 texts/s: 1 machine"));
+  EXPECT_THAT(ended.out, HasSubstr("no GPU was measured"));
+  EXPECT_THAT(ended.out, HasSubstr("parity unproven on 64"));
+  EXPECT_THAT(ended.out, Not(HasSubstr("\x1b[")));
+  const Ended impossible = run(advise_ + "--load 10/s --memory 10MB");
+  EXPECT_EQ(impossible.code, 1) << impossible.err;
+  EXPECT_THAT(impossible.out, HasSubstr("nearest is cpu int8, batch 1: memory 153 MB"));
+}
+
+TEST_F(DecideTest, AdviceAsJsonSaysTheSame) {
+  const Ended ended = run(advise_ + "--load 864000/day --p99 1s --format json");
+  const auto json = nlohmann::json::parse(ended.out, nullptr, false);
+  ASSERT_FALSE(json.is_discarded()) << ended.out;
+  EXPECT_EQ(json["question"]["load_per_s"], 10);
+  EXPECT_EQ(json["question"]["p99_s"], 1);
+  EXPECT_TRUE(json["question"]["gpu_price_per_hour"].is_null());
+  EXPECT_EQ(json["candidates"].size(), 6U);
+  EXPECT_EQ(json["ranking"].size(), 6U);
+  EXPECT_TRUE(json["break_even_load"].is_null());
+  EXPECT_EQ(run(advise_ + "--format md -o out.md").code, 0);
+}
+
+TEST_F(DecideTest, BrokenJournalsAreClearErrors) {
+  const auto refused = [&](const std::string& content, const std::string& value) {
+    file("bad.jsonl", content);
+    expect_refused("advise bad.jsonl --cpu-price 1", value);
+    expect_refused("compare bad.jsonl bad.jsonl", value);
+  };
+  refused("", "no record");
+  refused("{\"schema_version\":1\n", "line 1");
+  refused("{\"schema_version\":99,\"cell\":{}}\n", "99");
+  refused("{\"cell\":{}}\n", "schema_version");
+  refused("{\"schema_version\":1,\"cell\":{},\"samples_s\":[NaN]}\n", "line 1");
+  refused("{\"schema_version\":1,\"cell\":{},\"samples_s\":[1e999]}\n", "line 1");
+  refused("{\"schema_version\":1,\"cell\":{},\"passes\":-1}\n", "passes");
+  refused("{\"schema_version\":1,\"cell\":{\"batch\":\"many\"}}\n", "cell.batch");
+  refused("\xff\xfe\x00garbage\n", "line 1");
+  refused(std::string(100'000, '['), "no record");  // one torn line
+}
+
+TEST_F(DecideTest, ARecordOfNothingIsAMarkedRow) {
+  file("bare.jsonl", "{\"schema_version\":1,\"cell\":{\"device\":\"\\u001b[31mcpu\"}}\n");
+  const Ended advice = run("advise bare.jsonl --gpu-price 1");
+  EXPECT_EQ(advice.code, 3) << advice.err;
+  EXPECT_THAT(advice.out, HasSubstr("no stream or paced cell that counts"));
+  EXPECT_THAT(advice.out, Not(HasSubstr("\x1b")));
+  const Ended comparison = run("compare bare.jsonl bare.jsonl");
+  EXPECT_EQ(comparison.code, 3) << comparison.err;
+  EXPECT_THAT(comparison.out, HasSubstr("holds no samples"));
+}
+
+TEST_F(DecideTest, ARunAgainstItselfIsNeverSlower) {
+  const Ended ended = run("compare " + imdb_ + imdb_ + "--format json");
+  EXPECT_EQ(ended.code, 3) << ended.err;  // a single pass cannot tell
+  const auto json = nlohmann::json::parse(ended.out, nullptr, false);
+  ASSERT_FALSE(json.is_discarded()) << ended.out;
+  EXPECT_EQ(json["cells"].size(), 12U);
+  for (const auto& cell : json["cells"]) {
+    EXPECT_THAT(cell["change"].get<std::string>(), ::testing::AnyOf("same", "can't tell"));
+  }
+}
+
+TEST_F(DecideTest, CompareRefusesByName) {
+  expect_refused("compare " + imdb_ + "nowhere.jsonl", "nowhere.jsonl");
+  expect_refused("compare " + imdb_, "after");
+  expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect 0", "minimum effect of 0");
+  expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect much", "--minimum-effect");
+  std::ifstream original(BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl");
+  std::stringstream text;
+  text << original.rdbuf();
+  std::string other = text.str();
+  for (std::size_t at = 0; (at = other.find("\"model_hash\":\"bdfe", at)) != std::string::npos;) {
+    other.replace(at, 18, "\"model_hash\":\"0000");
+  }
+  file("other.jsonl", other);
+  expect_refused("compare " + imdb_ + "other.jsonl", "the models differ");
+}
+
+}  // namespace
+}  // namespace breakeven
