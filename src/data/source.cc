@@ -1,13 +1,13 @@
 #include "data/source.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
+#include <array>
 #include <filesystem>
 #include <unordered_set>
 #include <utility>
 
-#include "base/check.h"
+#include "base/content_hash.h"
 #include "data/builtin_source.h"
 #include "data/bytes.h"
 #include "data/file_sources.h"
@@ -59,23 +59,16 @@ Result<std::unique_ptr<Source>> open_file(const SourceOptions& options) {
 }
 
 std::string sha256_of_texts(const std::vector<Review>& reviews) {
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
-                                                                   EVP_MD_CTX_free);
-  BREAKEVEN_CHECK(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  ContentHash hash;
   for (const Review& review : reviews) {
-    unsigned char length[8];
-    for (std::size_t i = 0; i < 8; ++i) {
-      length[i] = static_cast<unsigned char>(review.text.size() >> (8 * i));
+    std::array<std::byte, 8> length{};
+    for (std::size_t i = 0; i < length.size(); ++i) {
+      length[i] = static_cast<std::byte>(review.text.size() >> (8 * i));
     }
-    EVP_DigestUpdate(context.get(), length, sizeof(length));
-    EVP_DigestUpdate(context.get(), review.text.data(), review.text.size());
+    hash.add(length);
+    hash.add(review.text);
   }
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  BREAKEVEN_CHECK(EVP_DigestFinal_ex(context.get(), digest, &size) == 1);
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
+  return hash.hex();
 }
 
 }  // namespace

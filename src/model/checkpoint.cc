@@ -1,7 +1,6 @@
 #include "model/checkpoint.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -11,10 +10,12 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/content_hash.h"
 #include "base/files.h"
 #include "model/safetensors.h"
 
@@ -177,21 +178,15 @@ Result<std::span<const float>> Store::find(const TensorSpec& spec) {
 // SHA-256 over config and weights; each part's length goes first, so that no byte can move from one
 // part to another unseen.
 std::string hash(std::string_view config, const std::vector<SafetensorsFile>& files) {
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        EVP_MD_CTX_free);
-  BREAKEVEN_CHECK(context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
-  const auto add = [&](const void* data, std::uint64_t size) {
-    BREAKEVEN_CHECK(EVP_DigestUpdate(context.get(), &size, sizeof(size)) == 1);
-    BREAKEVEN_CHECK(EVP_DigestUpdate(context.get(), data, size) == 1);
+  ContentHash hash;
+  const auto add = [&](std::span<const std::byte> bytes) {
+    const std::uint64_t size = bytes.size();
+    hash.add(std::as_bytes(std::span(&size, 1)));
+    hash.add(bytes);
   };
-  add(config.data(), config.size());
-  for (const SafetensorsFile& file : files) add(file.bytes().data(), file.bytes().size());
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  BREAKEVEN_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), &size) == 1);
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
+  add(std::as_bytes(std::span(config)));
+  for (const SafetensorsFile& file : files) add(std::as_bytes(std::span(file.bytes())));
+  return hash.hex();
 }
 
 Result<std::string> read_config(const fs::path& folder) {

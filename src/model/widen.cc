@@ -1,7 +1,6 @@
 #include "model/widen.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/content_hash.h"
 #include "base/cpus.h"
 #include "base/memory.h"
 #include "base/thread_team.h"
@@ -359,15 +359,8 @@ tl::unexpected<Error> memory_error(std::size_t values) {
 
 // Names the wide weights without reading them: they follow from the narrow ones and these values.
 std::string wide_hash(const Checkpoint& narrow, const WideShape& shape, std::uint64_t seed) {
-  const std::string text = fmt::format("{} {} {} {} {} {}", kAlgorithm, narrow.content_hash,
-                                       shape.hidden, shape.heads, shape.intermediate, seed);
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  BREAKEVEN_CHECK(
-      EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1);
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
+  return sha256_hex(fmt::format("{} {} {} {} {} {}", kAlgorithm, narrow.content_hash, shape.hidden,
+                                shape.heads, shape.intermediate, seed));
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <span>
 
+#include "base/content_hash.h"
 #include "base/cpus.h"
 #include "base/files.h"
 #include "base/limits.h"
@@ -139,6 +141,18 @@ TEST(ThreadTeam, EveryMemberRunsOncePerRun) {
     EXPECT_THAT(counts, ::testing::Each(200));
     EXPECT_EQ(started, size - 1);
   }
+}
+
+TEST(ContentHash, KnownAnswers) {
+  // FIPS 180-4's example, in two pieces, and git's name of an empty blob.
+  ContentHash sha256;
+  sha256.add("a");
+  sha256.add(std::as_bytes(std::span("bc", 2)));
+  EXPECT_EQ(sha256.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  ContentHash sha1(HashAlgorithm::sha1);
+  sha1.add(std::string_view("blob 0\0", 7));
+  EXPECT_EQ(sha1.hex(), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
 }
 
 }  // namespace
