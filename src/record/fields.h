@@ -247,6 +247,7 @@ void fields(V& v, S& s) {
   v("batches_in_flight", s.batches_in_flight);
   v("bound", s.bound);
   v("parity", s.parity);
+  v("other_parity", s.other_parity);
   v("accuracy", s.accuracy);
   v("memory", s.memory);
   v("cold_start", s.cold_start);

@@ -225,6 +225,7 @@ struct Record {
   unsigned batches_in_flight = 1;
   std::string bound;  // tokenizer, launch, transfer, compute
   std::optional<Parity> parity;
+  std::optional<Parity> other_parity;  // native rows, by another runtime's fp32: "ours by theirs"
   std::optional<Accuracy> accuracy;
   std::optional<Memory> memory;
   std::optional<ColdStart> cold_start;

@@ -52,6 +52,7 @@ Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input
                            const measure::Clock& clock) {
   constexpr std::size_t kTexts = 8;
   record::Cell cell;
+  cell.runtime = spec.runtime;
   cell.device = spec.device;
   cell.precision = spec.precision;
   cell.threads = spec.threads;
@@ -97,7 +98,10 @@ CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& t
       batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {}
 
 std::string CellRun::name() const {
-  return fmt::format("{} {} batch {} {}", cell.device, cell.precision, cell.batch, cell.mode);
+  const std::string variant = cell.variant.empty() ? "" : ":" + cell.variant;
+  const std::string runtime = cell.runtime == "native" ? "" : cell.runtime + variant + " ";
+  return fmt::format("{}{} {} batch {} {}", runtime, cell.device, cell.precision, cell.batch,
+                     cell.mode);
 }
 
 double CellRun::pass_s() const {
@@ -163,6 +167,7 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
   }
   record.instruction_set = info_.instruction_set;
   record.tokenizer = info_.tokenizer;
+  record.runtime_settings = info_.settings;
   const measure::Samples& samples = sampler_.samples();
   measure::summarise(samples, input.timed, record);
   if (samples.judged > 0) {
@@ -173,7 +178,12 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
       logits.insert(logits.end(), more->logits.begin(), more->logits.end());
       labels.insert(labels.end(), more->labels.begin(), more->labels.end());
     }
-    BREAKEVEN_TRY_VOID(judges.judge(logits, labels, samples.repeat_abs_max, record));
+    if (auto judged = judges.judge(logits, labels, samples.repeat_abs_max, record); !judged) {
+      // Another runtime may answer with logits that no judge can look at: its row, not the sweep.
+      failed = std::move(judged).error();
+      measure::judge(record, "failed", 1, failed->to_string());
+      return {};
+    }
   }
   record.conditions = watch_.conditions();
   record.energy = meter_.energy(input.timed * samples.passes());

@@ -46,7 +46,7 @@ class CellRun {
  public:
   CellRun(const record::Cell& planned, const Input& input, const Tools& tools);
 
-  std::string name() const;  // "cpu bf16 batch 32 stream"
+  std::string name() const;  // "pytorch:seed cpu fp32 batch 32 stream"
   const measure::Sampler& sampler() const { return sampler_; }
 
   // The guess of a pass's time was off by this factor on the same classifier.
@@ -62,7 +62,7 @@ class CellRun {
   // Warms up (until steady the first time, shortly when coming back) and measures.
   Result<void> visit(Classifier& classifier, double slot_s);
 
-  // Fills `record` from the samples and sets `done`. Errors: parity/shape.
+  // Fills `record` from the samples and sets `done`; outputs that cannot be judged make it INVALID.
   Result<void> make_record(const Input& input, const Judges& judges, const MoreOutputs* more);
 
   record::Cell cell;

@@ -13,8 +13,13 @@ namespace breakeven::study {
 namespace {
 
 constexpr std::size_t kJudgeBatch = 8;
-constexpr const char* kJudgeName = "native cpu fp32";
 constexpr const char* kReferenceName = "reference fp32";
+
+// "native cpu fp32", "pytorch:seed cpu fp32".
+std::string judge_name(const Spec& spec) {
+  const std::string variant = spec.variant.empty() ? "" : ":" + spec.variant;
+  return spec.runtime + variant + " cpu fp32";
+}
 
 }  // namespace
 
@@ -45,7 +50,7 @@ Result<void> Judges::check_against_reference(unsigned threads) {
   for (const record::Cell& cell : input_.cells) length = std::min(length, cell.max_length);
   const std::string hash = measure::hash_texts(sample);
   Spec spec{"cpu", "fp32", threads, length, "none", kJudgeBatch, false};
-  BREAKEVEN_TRY(const measure::JudgeLogits ours, logits_of(spec, sample, hash, kJudgeName));
+  BREAKEVEN_TRY(const measure::JudgeLogits ours, logits_of(spec, sample, hash, name_));
   spec.reference = true;
   BREAKEVEN_TRY(const measure::JudgeLogits reference,
                 logits_of(spec, sample, hash, kReferenceName));
@@ -64,21 +69,56 @@ Result<void> Judges::check_against_reference(unsigned threads) {
                 "nothing was measured because nothing could be judged; please report this as a "
                 "bug, or try another --instruction-set");
   }
-  note_ = fmt::format("{} agrees with the plain reference to {} on {} texts cut at {} tokens",
-                      kJudgeName, three_digits(parity.logit_abs_max), parity.texts, length);
+  notes_.push_back(
+      fmt::format("{} agrees with the plain reference to {} on {} texts cut at {} tokens", name_,
+                  three_digits(parity.logit_abs_max), parity.texts, length));
+  return {};
+}
+
+Result<void> Judges::prepare_other(const Spec& judge, const std::string& texts_hash) {
+  for (const record::Cell& cell : input_.cells) {
+    if (cell.runtime != "native" || other_by_length_.count(cell.max_length) > 0) continue;
+    Spec spec = judge;
+    spec.max_length = cell.max_length;
+    BREAKEVEN_TRY(measure::JudgeLogits logits,
+                  logits_of(spec, input_.texts, texts_hash, other_name_));
+    other_by_length_.emplace(cell.max_length, std::move(logits));
+  }
   return {};
 }
 
 Result<void> Judges::prepare() {
   unsigned threads = 1;
   for (const record::Cell& cell : input_.cells) threads = std::max(threads, cell.threads);
-  BREAKEVEN_TRY_VOID(check_against_reference(threads));
+  Spec spec = input_.judge;
+  spec.device = "cpu";
+  spec.precision = "fp32";
+  spec.threads = threads;
+  spec.max_batch = kJudgeBatch;
+  name_ = judge_name(spec);
+  if (spec.runtime == "native") {
+    BREAKEVEN_TRY_VOID(check_against_reference(threads));
+  } else {
+    notes_.push_back(
+        fmt::format("the native engine does not run this model: all rows are judged by {}", name_));
+  }
   const std::string hash = measure::hash_texts(input_.texts);
   for (const record::Cell& cell : input_.cells) {
     if (by_length_.count(cell.max_length) > 0) continue;
-    const Spec spec{"cpu", "fp32", threads, cell.max_length, "none", kJudgeBatch, false};
-    BREAKEVEN_TRY(measure::JudgeLogits logits, logits_of(spec, input_.texts, hash, kJudgeName));
+    spec.max_length = cell.max_length;
+    BREAKEVEN_TRY(measure::JudgeLogits logits, logits_of(spec, input_.texts, hash, name_));
     by_length_.emplace(cell.max_length, std::move(logits));
+  }
+  if (!input_.other_judge) return {};
+  Spec other = *input_.other_judge;
+  other.threads = threads;
+  other.max_batch = kJudgeBatch;
+  other_name_ = judge_name(other);
+  if (const auto prepared = prepare_other(other, hash); !prepared) {
+    if (prepared.error().code == "parity/interrupted") return prepared;
+    other_by_length_.clear();
+    notes_.push_back(
+        fmt::format("{} did not judge our rows: {}", other_name_, prepared.error().to_string()));
   }
   return {};
 }
@@ -94,20 +134,33 @@ std::uint64_t Judges::distinct_originals(std::size_t texts) const {
   return std::min<std::uint64_t>(distinct.size(), texts);
 }
 
-Result<void> Judges::judge(std::span<const float> logits, std::span<const std::uint32_t> labels,
-                           double repeat_abs_max, record::Record& record) const {
-  const measure::JudgeLogits& judge = by_length_.at(record.cell.max_length);
-  const std::span<const int> truth =
-      std::span(input_.labels).first(std::min(input_.labels.size(), labels.size()));
+Result<record::Parity> Judges::judged_by(const measure::JudgeLogits& judge, const std::string& name,
+                                         std::span<const float> logits, double repeat_abs_max,
+                                         std::span<const int> truth,
+                                         const record::Record& record) const {
   measure::JudgeQuestion question;
   question.precision = record.cell.precision;
   question.problem = input_.problem;
-  question.judge = kJudgeName;
+  question.judge = name;
   question.repeat_abs_max = repeat_abs_max;
   question.labels = truth;
   const measure::Outputs ours{judge.class_count, logits};
-  BREAKEVEN_TRY(record.parity, measure::judge_outputs(ours, judge.outputs(), question));
+  return measure::judge_outputs(ours, judge.outputs(), question);
+}
+
+Result<void> Judges::judge(std::span<const float> logits, std::span<const std::uint32_t> labels,
+                           double repeat_abs_max, record::Record& record) const {
+  const std::uint64_t length = record.cell.max_length;
+  const std::span<const int> truth =
+      std::span(input_.labels).first(std::min(input_.labels.size(), labels.size()));
+  BREAKEVEN_TRY(record.parity,
+                judged_by(by_length_.at(length), name_, logits, repeat_abs_max, truth, record));
   keep_or_recall_proof(record);
+  if (const auto other = other_by_length_.find(length);
+      other != other_by_length_.end() && record.cell.runtime == "native") {
+    BREAKEVEN_TRY(record.other_parity,
+                  judged_by(other->second, other_name_, logits, repeat_abs_max, truth, record));
+  }
   if (!truth.empty()) {
     record.accuracy = measure::accuracy_of(labels, truth, distinct_originals(labels.size()));
   }
@@ -119,9 +172,10 @@ void Judges::keep_or_recall_proof(record::Record& record) const {
   if (input_.cache.empty() || build.dirty) return;
   record::Parity& parity = *record.parity;
   const record::Cell& cell = record.cell;
-  const std::string key = measure::hash_text(fmt::format(
-      "{} {} {} {} {} {} {} {} {}", record.model_hash, cell.runtime, cell.device, cell.precision,
-      record.instruction_set, cell.max_length, cell.padding, build.version, build.commit));
+  const std::string key = measure::hash_text(
+      fmt::format("{} {} {} {} {} {} {} {} {} {}", record.model_hash, cell.runtime, cell.variant,
+                  cell.device, cell.precision, record.instruction_set, cell.max_length,
+                  cell.padding, build.version, build.commit));
   const std::string path = input_.cache + "/proof-" + key;
   if (parity.outcome == "passed") {
     std::error_code ignored;  // a cache that cannot be written is no error

@@ -1,5 +1,6 @@
 // The judges of a sweep: the plain reference looks at a small fixed sample of the fp32 CPU path,
-// the fp32 CPU path at everything else. Made before anything is timed.
+// the fp32 CPU path at everything else, and another runtime's fp32 at our rows. Made before
+// anything is timed.
 #pragma once
 
 #include <map>
@@ -22,21 +23,27 @@ class Judges {
  public:
   Judges(const Input& input, const Tools& tools) : input_(input), tools_(tools) {}
 
-  // Errors: the classifiers'; parity/judge when fp32 fails before the reference;
-  // parity/interrupted.
+  // A second judge that cannot be had is a note. Errors: the first judge's; parity/judge when fp32
+  // fails before the reference; parity/interrupted.
   Result<void> prepare();
 
   // Fills record.parity and record.accuracy from the cell's outputs, in the order of the texts.
   Result<void> judge(std::span<const float> logits, std::span<const std::uint32_t> labels,
                      double repeat_abs_max, record::Record& record) const;
 
-  // "the fp32 path agrees with the plain reference to 2.1e-06 on 8 texts".
-  const std::string& note() const { return note_; }
+  // "the fp32 path agrees with the plain reference to 2.1e-06 on 8 texts", and what else a person
+  // should know of the judges.
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   Result<measure::JudgeLogits> logits_of(const Spec& spec, std::span<const std::string_view> texts,
                                          const std::string& texts_hash, const std::string& name);
   Result<void> check_against_reference(unsigned threads);
+  Result<void> prepare_other(const Spec& judge, const std::string& texts_hash);
+  // The whole judgement of `logits` by one judge.
+  Result<record::Parity> judged_by(const measure::JudgeLogits& judge, const std::string& name,
+                                   std::span<const float> logits, double repeat_abs_max,
+                                   std::span<const int> truth, const record::Record& record) const;
   std::uint64_t distinct_originals(std::size_t texts) const;
   // A verdict on texts enough is kept, and stands in for a later run's few texts as long as these
   // break no limit: same model, build and kernels, other texts.
@@ -44,8 +51,11 @@ class Judges {
 
   const Input& input_;
   const Tools& tools_;
+  std::string name_;  // of the judge: "native cpu fp32"
   std::map<std::uint64_t, measure::JudgeLogits> by_length_;
-  std::string note_;
+  std::string other_name_;
+  std::map<std::uint64_t, measure::JudgeLogits> other_by_length_;  // empty = no second judge
+  std::vector<std::string> notes_;
 };
 
 }  // namespace breakeven::study

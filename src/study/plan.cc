@@ -17,6 +17,37 @@ std::vector<T> distinct(const std::vector<T>& values) {
   return result;
 }
 
+bool contains(const std::vector<std::string>& values, const std::string& value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+// The cells of one batch size. `cell` has all but runtime, device, precision and mode; its padding
+// may be "", which each runtime fills in.
+void plan_of_batch(const Axes& axes, record::Cell cell, std::vector<record::Cell>& out) {
+  const std::string padding = cell.padding;
+  for (const RuntimeAxis& runtime : axes.runtimes) {
+    cell.runtime = runtime.runtime;
+    cell.variant = runtime.variant;
+    for (const std::string& device : distinct(axes.devices)) {
+      for (const std::string& precision : distinct(axes.precisions)) {
+        const auto can = std::find_if(
+            runtime.abilities.begin(), runtime.abilities.end(), [&](const Ability& ability) {
+              return ability.device == device && ability.precision == precision &&
+                     (padding.empty() || contains(ability.paddings, padding));
+            });
+        if (can == runtime.abilities.end()) continue;
+        cell.device = device;
+        cell.precision = precision;
+        cell.padding = padding.empty() ? can->paddings.front() : padding;
+        for (const std::string& mode : distinct(axes.modes)) {
+          cell.mode = mode;
+          out.push_back(cell);
+        }
+      }
+    }
+  }
+}
+
 // Achieved floating-point operations a second and thread, measured on a few server CPUs.
 double guess_speed(std::string_view precision, std::string_view instruction_set) {
   const bool amx = instruction_set.find("amx") != std::string_view::npos;
@@ -28,6 +59,11 @@ double guess_speed(std::string_view precision, std::string_view instruction_set)
 
 }  // namespace
 
+Spec spec_of(const record::Cell& cell) {
+  return {cell.device, cell.precision, cell.threads, cell.max_length, cell.padding,
+          cell.batch,  false,          cell.runtime, cell.variant};
+}
+
 std::vector<record::Cell> plan_cells(const Axes& axes) {
   std::vector<record::Cell> cells;
   // The outer loops are those that nobody compares across: block_sizes() cuts between them.
@@ -35,21 +71,12 @@ std::vector<record::Cell> plan_cells(const Axes& axes) {
     for (const std::string& padding : distinct(axes.paddings)) {
       for (const unsigned threads : distinct(axes.threads)) {
         for (const std::uint64_t batch : distinct(axes.batches)) {
-          for (const std::string& device : distinct(axes.devices)) {
-            for (const std::string& precision : distinct(axes.precisions)) {
-              for (const std::string& mode : distinct(axes.modes)) {
-                record::Cell cell;
-                cell.device = device;
-                cell.precision = precision;
-                cell.batch = batch;
-                cell.threads = threads;
-                cell.max_length = max_length;
-                cell.padding = padding;
-                cell.mode = mode;
-                cells.push_back(std::move(cell));
-              }
-            }
-          }
+          record::Cell cell;
+          cell.batch = batch;
+          cell.threads = threads;
+          cell.max_length = max_length;
+          cell.padding = padding;
+          plan_of_batch(axes, cell, cells);
         }
       }
     }
@@ -60,17 +87,16 @@ std::vector<record::Cell> plan_cells(const Axes& axes) {
 std::vector<Group> group_cells(std::span<const record::Cell> cells) {
   std::vector<Group> groups;
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    const record::Cell& cell = cells[i];
-    Spec spec{cell.device, cell.precision, cell.threads, cell.max_length, cell.padding, 0, false};
+    Spec spec = spec_of(cells[i]);
     const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& group) {
       spec.max_batch = group.spec.max_batch;
       return group.spec == spec;
     });
     if (found == groups.end()) {
-      spec.max_batch = cell.batch;
+      spec.max_batch = cells[i].batch;
       groups.push_back({std::move(spec), {i}});
     } else {
-      found->spec.max_batch = std::max(found->spec.max_batch, cell.batch);
+      found->spec.max_batch = std::max(found->spec.max_batch, cells[i].batch);
       found->cells.push_back(i);
     }
   }
@@ -79,11 +105,12 @@ std::vector<Group> group_cells(std::span<const record::Cell> cells) {
 
 std::vector<std::size_t> block_sizes(std::span<const record::Cell> cells, std::size_t most) {
   BREAKEVEN_CHECK(most > 0);
-  // Runs of cells that belong together because only device, precision or mode differ.
+  // Runs of cells that belong together because only runtime, device, precision, padding or mode
+  // differ.
   std::vector<std::size_t> runs;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const auto family = [](const record::Cell& cell) {
-      return std::tuple(cell.max_length, cell.padding, cell.threads, cell.batch);
+      return std::tuple(cell.max_length, cell.threads, cell.batch);
     };
     if (i > 0 && family(cells[i]) == family(cells[i - 1])) {
       ++runs.back();

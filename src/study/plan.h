@@ -11,14 +11,26 @@
 
 namespace breakeven::study {
 
-// Every list multiplies. A value that is given twice counts once.
+// What one way of using a runtime can do on one device at one precision.
+struct Ability {
+  std::string device = "cpu", precision = "fp32";
+  std::vector<std::string> paddings = {"none"};  // the first is its own choice
+};
+struct RuntimeAxis {
+  std::string runtime = "native", variant{};
+  std::vector<Ability> abilities = {Ability{}};
+};
+
+// Every list multiplies; what a runtime cannot do gives no cell. A value that is given twice counts
+// once.
 struct Axes {
+  std::vector<RuntimeAxis> runtimes = {RuntimeAxis{}};
   std::vector<std::string> devices = {"cpu"};
   std::vector<std::string> precisions = {"fp32"};
   std::vector<std::uint64_t> batches = {1, 32};
   std::vector<unsigned> threads = {1};
   std::vector<std::uint64_t> max_lengths = {512};
-  std::vector<std::string> paddings = {"none"};
+  std::vector<std::string> paddings = {""};  // "" = each runtime's own choice
   std::vector<std::string> modes = {"serial", "stream"};
 };
 std::vector<record::Cell> plan_cells(const Axes& axes);
@@ -32,8 +44,12 @@ struct Spec {
   std::string padding = "none";
   std::uint64_t max_batch = 1;
   bool reference = false;  // the plain loops
+  std::string runtime = "native", variant{};
   bool operator==(const Spec&) const = default;
 };
+
+// Of the cell alone: max_batch is its batch.
+Spec spec_of(const record::Cell& cell);
 
 struct Group {
   Spec spec;
@@ -42,8 +58,8 @@ struct Group {
 std::vector<Group> group_cells(std::span<const record::Cell> cells);
 
 // Cuts a long sweep into blocks that are measured and written one after the other, so that an
-// interruption costs one block. Cells interleave within a block; those that differ only in device,
-// precision and mode stay together. Sums to cells.size().
+// interruption costs one block. Cells interleave within a block; those that differ only in runtime,
+// device, precision, padding and mode stay together. Sums to cells.size().
 std::vector<std::size_t> block_sizes(std::span<const record::Cell> cells, std::size_t most = 24);
 
 // Max-min fair shares: nobody gets more than it wants, what one leaves goes to the others equally.

@@ -68,7 +68,8 @@ Result<double> ScaleRun::pass(Classifier& classifier, std::size_t texts, MoreOut
     const auto group = all.subspan(begin, std::min<std::size_t>(cell_.batch, texts - begin));
     const double start = tools_.clock->now_s();
     BREAKEVEN_TRY_VOID(classifier.run_batch(group, batch_));
-    seconds += tools_.clock->now_s() - start;
+    const double waited = tools_.clock->now_s() - start;
+    seconds += batch_.seconds > 0 ? batch_.seconds : waited;
     if (outputs == nullptr) continue;
     outputs->logits.insert(outputs->logits.end(), batch_.logits.begin(), batch_.logits.end());
     outputs->labels.insert(outputs->labels.end(), batch_.labels.begin(), batch_.labels.end());
@@ -109,6 +110,7 @@ Result<record::Record> ScaleRun::make_record(const Judges& judges) const {
   record.cell = cell_;
   record.instruction_set = info_.instruction_set;
   record.tokenizer = info_.tokenizer;
+  record.runtime_settings = info_.settings;
   record.passes = rounds();
   record.warmup_passes = 1;
   record.warmup_s = warmup_s_;
@@ -174,9 +176,10 @@ Result<void> ScaleStudy::run_group(const Group& group, std::deque<ScaleRun>& run
     if (round >= input_.min_rounds && used >= time_s) break;
     if (tools_.progress != nullptr) {
       const double total = input_.base.time_s;
-      tools_.progress->update(
-          fmt::format("{} {} round {}", group.spec.device, group.spec.precision, round + 1),
-          std::min(1.0, (used_s_ + used) / total), std::max(0.0, total - used_s_ - used));
+      tools_.progress->update(fmt::format("{} {} {} round {}", group.spec.runtime,
+                                          group.spec.device, group.spec.precision, round + 1),
+                              std::min(1.0, (used_s_ + used) / total),
+                              std::max(0.0, total - used_s_ - used));
     }
     std::shuffle(cells.begin(), cells.end(), random_);
     for (const std::size_t i : cells) {
@@ -218,7 +221,7 @@ Result<Outcome> ScaleStudy::run() {
     }
   }
   outcome.interrupted = stopped();
-  outcome.notes.push_back(judges.note());
+  for (const std::string& note : judges.notes()) outcome.notes.push_back(note);
   return outcome;
 }
 

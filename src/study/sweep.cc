@@ -142,7 +142,8 @@ Result<void> Sweep::visit(const Group& group, const Runs& runs, const std::vecto
   if (input_.timed < input_.texts.size() &&
       std::none_of(more_outputs_.begin(), more_outputs_.end(),
                    [&](const auto& known) { return known.first == group.spec; })) {
-    report("judging " + group.spec.device + " " + group.spec.precision + " on more texts");
+    report(fmt::format("judging {} {} {} on more texts", group.spec.runtime, group.spec.device,
+                       group.spec.precision));
     auto more = run_untimed(**classifier, std::span(input_.texts).subspan(input_.timed),
                             group.spec.max_batch);
     if (more) more_outputs_.emplace_back(group.spec, *std::move(more));
@@ -186,13 +187,8 @@ Result<void> Sweep::block(const Runs& runs, double time_s) {
 Result<void> Sweep::finish(CellRun& run) {
   const MoreOutputs* more = nullptr;
   for (const auto& [spec, outputs] : more_outputs_) {
-    Spec own{run.cell.device,
-             run.cell.precision,
-             run.cell.threads,
-             run.cell.max_length,
-             run.cell.padding,
-             spec.max_batch,
-             false};
+    Spec own = spec_of(run.cell);
+    own.max_batch = spec.max_batch;
     if (own == spec) more = &outputs;
   }
   BREAKEVEN_TRY_VOID(run.make_record(input_, judges_, more));
@@ -210,7 +206,7 @@ Result<Outcome> Sweep::run() {
     if (judged.error().code == "parity/interrupted") return Outcome{{}, true, {}};
     return propagate(std::move(judged));
   }
-  notes_.push_back(judges_.note());
+  for (const std::string& note : judges_.notes()) notes_.push_back(note);
   measure_fresh();
   std::size_t begin = 0;
   const double per_cell_s = input_.time_s / static_cast<double>(input_.cells.size());

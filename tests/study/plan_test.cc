@@ -8,8 +8,17 @@ namespace {
 
 using ::testing::ElementsAre;
 
-TEST(Plan, EveryListMultiplies) {
+Axes native_axes() {
   Axes axes;
+  axes.runtimes = {{"native", "", {}}};
+  for (const char* precision : {"fp32", "bf16", "int8"}) {
+    axes.runtimes[0].abilities.push_back({"cpu", precision, {"none", "longest", "max_length"}});
+  }
+  return axes;
+}
+
+TEST(Plan, EveryListMultiplies) {
+  Axes axes = native_axes();
   axes.precisions = {"fp32", "bf16", "int8"};
   axes.threads = {1, 2};
   const auto cells = plan_cells(axes);
@@ -20,14 +29,14 @@ TEST(Plan, EveryListMultiplies) {
 }
 
 TEST(Plan, AValueGivenTwiceCountsOnce) {
-  Axes axes;
+  Axes axes = native_axes();
   axes.batches = {1, 32, 1};
   axes.modes = {"serial"};
   EXPECT_EQ(plan_cells(axes).size(), 2U);
 }
 
 TEST(Plan, CellsThatDifferInBatchAndModeShareAClassifier) {
-  Axes axes;
+  Axes axes = native_axes();
   axes.precisions = {"fp32", "int8"};
   const auto cells = plan_cells(axes);
   const auto groups = group_cells(cells);
@@ -39,8 +48,44 @@ TEST(Plan, CellsThatDifferInBatchAndModeShareAClassifier) {
   }
 }
 
+TEST(Plan, ARuntimeHasTheCellsThatItCanDoWithItsOwnPadding) {
+  Axes axes = native_axes();
+  axes.runtimes.push_back(
+      {"pytorch", "seed", {{"cpu", "fp32", {"max_length", "longest"}}, {"cuda:0", "fp32", {}}}});
+  axes.runtimes.push_back({"ctranslate2", "", {{"cpu", "int8", {"none"}}}});
+  axes.precisions = {"fp32", "int8"};
+  axes.batches = {1};
+  axes.modes = {"serial"};
+  std::vector<std::string> names;
+  for (const record::Cell& cell : plan_cells(axes)) {
+    names.push_back(cell.runtime + " " + cell.variant + " " + cell.precision + " " + cell.padding);
+  }
+  EXPECT_THAT(names, ElementsAre("native  fp32 none", "native  int8 none",
+                                 "pytorch seed fp32 max_length", "ctranslate2  int8 none"));
+  axes.paddings = {"longest"};
+  names.clear();
+  for (const record::Cell& cell : plan_cells(axes)) names.push_back(cell.runtime + cell.padding);
+  EXPECT_THAT(names, ElementsAre("nativelongest", "nativelongest", "pytorchlongest"));
+}
+
+TEST(Plan, VariantsOfARuntimeDoNotShareAClassifier) {
+  Axes axes = native_axes();
+  axes.runtimes.push_back({"pytorch", "seed", {{"cpu", "fp32", {"longest"}}}});
+  axes.runtimes.push_back({"pytorch", "tuned", {{"cpu", "fp32", {"longest"}}}});
+  const auto cells = plan_cells(axes);
+  const auto groups = group_cells(cells);
+  ASSERT_EQ(groups.size(), 3U);
+  EXPECT_EQ(groups[1].spec.variant, "seed");
+  EXPECT_EQ(groups[2].spec.variant, "tuned");
+  for (const Group& group : groups) {
+    for (const std::size_t i : group.cells) EXPECT_EQ(cells[i].variant, group.spec.variant);
+  }
+  // One family a batch size, whatever runs it and pads it: compared rows stay in one block.
+  EXPECT_THAT(block_sizes(cells, 6), ElementsAre(6U, 6U));
+}
+
 TEST(Plan, BlocksKeepComparedCellsTogether) {
-  Axes axes;
+  Axes axes = native_axes();
   axes.precisions = {"fp32", "bf16", "int8"};
   axes.batches = {1, 2, 4, 8, 16};
   const auto cells = plan_cells(axes);  // five families of six

@@ -25,6 +25,7 @@ class SweepTest : public ::testing::Test {
     input_.work = {1e6, 0};
     input_.prototype.model_hash = "model";
     Axes axes;
+    axes.runtimes[0].abilities = {{"cpu", "fp32", {"none"}}, {"cpu", "bf16", {"none"}}};
     axes.precisions = {"fp32", "bf16"};
     axes.batches = {1, 8};
     input_.cells = plan_cells(axes);
@@ -45,6 +46,13 @@ class SweepTest : public ::testing::Test {
   void add_texts(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) texts_.emplace_back(20 + (i * 31) % 200, 'b');
     use_texts(64);
+  }
+  // Another runtime, fp32 only, beside the native one.
+  void add_runtime() {
+    Axes axes;
+    axes.runtimes = {{"other", "", {{"cpu", "fp32", {"longest"}}}}};
+    axes.batches = {1, 8};
+    for (record::Cell& cell : plan_cells(axes)) input_.cells.push_back(std::move(cell));
   }
   double letters() const {
     double sum = 0;
@@ -252,6 +260,73 @@ TEST_F(SweepTest, AClassifierThatBreaksWhileItRunsIsARecordToo) {
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->records.size(), 8U);
   EXPECT_EQ(find(*outcome, "bf16", 1, "serial").reasons.at(0).code, "failed");
+}
+
+TEST_F(SweepTest, AnotherRuntimeJudgesOurRowsAndWeJudgeIts) {
+  add_runtime();
+  Spec other;
+  other.runtime = "other";
+  other.padding = "longest";
+  input_.other_judge = other;
+  machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
+    if (spec.runtime == "other") fake.wobble_from = 0;  // its logits are 0.25 off
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_EQ(outcome->records.size(), 12U);
+  for (const record::Record& record : outcome->records) {
+    ASSERT_TRUE(record.parity);
+    EXPECT_EQ(record.parity->judge, "native cpu fp32");
+    const bool native = record.cell.runtime == "native";
+    EXPECT_NEAR(record.parity->logit_abs_max, native ? 0 : 0.25, 1e-6);
+    EXPECT_EQ(record.other_parity.has_value(), native);
+    if (!native) continue;
+    EXPECT_EQ(record.other_parity->judge, "other cpu fp32");
+    EXPECT_NEAR(record.other_parity->logit_abs_max, 0.25, 1e-6);
+  }
+}
+
+TEST_F(SweepTest, AJudgeOfAnotherRuntimeThatFailsIsANote) {
+  add_runtime();
+  input_.other_judge = Spec{};
+  input_.other_judge->runtime = "broken";
+  machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
+    if (spec.runtime == "broken") fake.fail_at = 0;
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->records.size(), 12U);
+  EXPECT_FALSE(outcome->records.front().other_parity);
+  EXPECT_THAT(outcome->notes, ::testing::Contains(HasSubstr("broken cpu fp32 did not judge")));
+}
+
+TEST_F(SweepTest, AModelThatOnlyOthersRunIsJudgedByTheirFp32) {
+  add_runtime();
+  std::erase_if(input_.cells, [](const auto& cell) { return cell.runtime == "native"; });
+  input_.judge.runtime = "other";
+  input_.judge.padding = "longest";
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  ASSERT_EQ(outcome->records.size(), 4U);
+  EXPECT_EQ(outcome->records.front().parity->judge, "other cpu fp32");
+  for (const Spec& spec : machine_.made) {
+    EXPECT_EQ(spec.runtime, "other");
+    EXPECT_FALSE(spec.reference);
+  }
+}
+
+TEST_F(SweepTest, OutputsThatNobodyCanJudgeAreAnInvalidRow) {
+  add_runtime();
+  machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
+    fake.third_class = spec.runtime == "other";
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_EQ(outcome->records.size(), 12U);
+  for (const record::Record& record : outcome->records) {
+    const bool native = record.cell.runtime == "native";
+    EXPECT_EQ(record.verdict, native ? record::Verdict::valid : record::Verdict::invalid);
+  }
 }
 
 TEST_F(SweepTest, WhenEveryCellFailsTheErrorIsTheResult) {

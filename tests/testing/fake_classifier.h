@@ -59,6 +59,7 @@ class FakeClassifier final : public Classifier {
   std::size_t fail_at = static_cast<std::size_t>(-1);      // this call fails
   std::size_t wobble_from = static_cast<std::size_t>(-1);  // from this call on logits differ
   bool short_answer = false;                               // one label too few
+  bool third_class = false;                                // one logit a text too many
 
  private:
   Result<void> check() const {
@@ -75,6 +76,7 @@ class FakeClassifier final : public Classifier {
       const float wobble = calls_ >= wobble_from ? 0.25F : 0.0F;
       out.logits.push_back((odd ? -logit : logit) + wobble);
       out.logits.push_back(odd ? logit : -logit);
+      if (third_class) out.logits.push_back(0);
       out.labels.push_back(odd ? 1 : 0);
       out.scores.push_back(0.9F);
       out.tokens.push_back(static_cast<std::uint32_t>(text.size()));
