@@ -84,6 +84,7 @@ std::vector<Field> cell_fields() {
           {"machine", [](R r) { return name_of_machine(r); }},
           {"model", [](R r) { return r.model_name; }},
           {"runtime", [](R r) { return r.cell.runtime; }},
+          {"variant", [](R r) { return r.cell.variant; }},
           {"device", [](R r) { return r.cell.device; }},
           {"precision", [](R r) { return r.cell.precision; }},
           {"batch", [](R r) { return std::to_string(r.cell.batch); }},

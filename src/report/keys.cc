@@ -79,6 +79,10 @@ std::string name_of_machine(const record::Record& record) {
   return parts.empty() ? "unknown machine" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
+std::string name_of_runtime(const record::Cell& cell) {
+  return cell.variant.empty() ? cell.runtime : cell.runtime + ":" + cell.variant;
+}
+
 Keys::Keys(const std::vector<record::Record>& records) {
   for (const record::Record& record : records) {
     const std::string identity = identity_of_machine(record);
@@ -110,7 +114,7 @@ std::string Keys::value(Dimension dimension, const record::Record& record) const
     case Dimension::model:
       return record.model_name;
     case Dimension::runtime:
-      return cell.runtime;
+      return name_of_runtime(cell);
     case Dimension::device:
       return cell.device;
     case Dimension::precision:
@@ -146,12 +150,15 @@ std::vector<TableCell> Keys::cells(const record::Record& record) const {
 }
 
 std::string Keys::describe(const record::Record& record) const {
-  std::vector<std::string> parts = {record.cell.device + " " + record.cell.precision,
+  const std::string runtime =
+      varies(Dimension::runtime) ? name_of_runtime(record.cell) + " " : std::string();
+  std::vector<std::string> parts = {runtime + record.cell.device + " " + record.cell.precision,
                                     "batch " + std::to_string(record.cell.batch)};
   for (const Dimension dimension : varying_) {
-    if (dimension == Dimension::device || dimension == Dimension::precision ||
-        dimension == Dimension::batch)
+    if (dimension == Dimension::runtime || dimension == Dimension::device ||
+        dimension == Dimension::precision || dimension == Dimension::batch) {
       continue;
+    }
     parts.push_back(with_unit(dimension, value(dimension, record)));
   }
   return fmt::format("{}", fmt::join(parts, ", "));

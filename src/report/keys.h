@@ -34,7 +34,7 @@ class Keys {
   std::vector<Column> columns() const;
   std::vector<TableCell> cells(const record::Record& record) const;
 
-  // "cpu bf16, batch 32, 2 threads": what varies, always with device, precision and batch.
+  // "native cpu bf16, batch 32, 2 threads": what varies, always with device, precision and batch.
   std::string describe(const record::Record& record) const;
 
   // The fixed dimensions: "native on cpu, fp32, 2 threads, max length 512, padding none".
@@ -53,6 +53,9 @@ class Keys {
   std::vector<std::string> machines_;    // their names, GPUs included
   std::vector<std::string> fixed_;
 };
+
+// "native", "pytorch:seed".
+std::string name_of_runtime(const record::Cell& cell);
 
 // "Intel Xeon ..., 2 CPUs, avx512_core_amx".
 std::string name_of_machine(const record::Record& record);

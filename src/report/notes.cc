@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "report/format.h"
+#include "report/runtimes.h"
 #include "report/tables.h"
 
 namespace breakeven::report {
@@ -138,6 +139,7 @@ std::vector<std::string> output_notes(const std::vector<record::Record>& records
     out.push_back(fmt::format("Outputs that were timed are judged by: {}. Limits: docs/parity.md.",
                               fmt::join(judges, "; ")));
   }
+  for (std::string& note : other_judge_notes(records)) out.push_back(std::move(note));
   if (accuracy != nullptr) {
     out.push_back(fmt::format("Accuracy counts {}; its interval counts {}.",
                               counted(accuracy->texts, "labelled text"),

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "record/json.h"
 #include "report/format.h"
 #include "report/keys.h"
 #include "report/notes.h"
+#include "report/runtimes.h"
 #include "report/scaling.h"
 #include "report/tables.h"
 #include "report/verdict.h"
@@ -35,10 +37,27 @@ std::string distinct(const Records& records, Describe describe) {
   return fmt::format("{}", fmt::join(lines, "; "));
 }
 
+// A cell that ran out of time counts the tokens of fewer texts: of the records over the same texts
+// at the same length those with most tokens.
+Records whole_passes(const Records& records) {
+  const auto same = [](const record::Record& a, const record::Record& b) {
+    return a.texts.hash == b.texts.hash && a.texts.name == b.texts.name &&
+           a.texts.count == b.texts.count && a.cell.max_length == b.cell.max_length;
+  };
+  Records result;
+  for (const record::Record& record : records) {
+    const bool larger = std::any_of(records.begin(), records.end(), [&](const auto& other) {
+      return same(record, other) && other.texts.real_tokens > record.texts.real_tokens;
+    });
+    if (!larger) result.push_back(record);
+  }
+  return result;
+}
+
 void header(Document& document, const Records& records, const Keys& keys) {
   document.paragraph(distinct(records, [](const auto& record) { return record.model_name; }) +
                          ": " +
-                         distinct(records,
+                         distinct(whole_passes(records),
                                   [](const auto& record) {
                                     return fmt::format("{} of {}, mean {:.0f} tokens",
                                                        counted(record.texts.count, "text"),
@@ -69,6 +88,10 @@ void cell_tables(Document& document, const Records& records, const Keys& keys) {
   if (!stream.empty()) {
     add_table(document, "Stream: throughput, several batches in flight",
               stream_table(stream, keys));
+  }
+  if (has_other_runtimes(records)) {
+    add_table(document, "Other runtimes: how many times faster native is",
+              ratio_table(records, keys));
   }
   add_table(document, "Outputs against the judge", output_table(records, keys));
   add_table(document, "Memory and cold start, each in a fresh process",
@@ -105,6 +128,7 @@ Document make_document(std::span<const record::Record> all) {
     const Keys keys(cells);
     header(document, cells, keys);
     cell_tables(document, cells, keys);
+    bullets(document, "What the other runtimes ran with", runtime_notes(cells));
     std::vector<std::string> notes = clock_notes(cells);
     for (std::string& note : padding_notes(cells)) notes.push_back(std::move(note));
     for (std::string& note : output_notes(cells)) notes.push_back(std::move(note));

@@ -155,8 +155,14 @@ void across_precisions(const std::string& what, const Candidates& all, const Key
   std::set<std::string> devices;
   for (const Candidate& candidate : all) devices.insert(candidate.record->cell.device);
   for (const std::string& device : devices) {
-    const Candidates here =
-        only(all, [&](const auto& record) { return record.cell.device == device; });
+    // Within one runtime, or it would be called precision what is another program.
+    const auto leader = std::find_if(all.begin(), all.end(), [&](const Candidate& candidate) {
+      return candidate.record->cell.device == device;
+    });
+    const std::string runtime = name_of_runtime(leader->record->cell);
+    const Candidates here = only(all, [&](const auto& record) {
+      return record.cell.device == device && name_of_runtime(record.cell) == runtime;
+    });
     const Candidates fp32 =
         only(here, [](const auto& record) { return record.cell.precision == "fp32"; });
     if (fp32.empty()) continue;
@@ -171,6 +177,35 @@ void across_precisions(const std::string& what, const Candidates& all, const Key
                     "best fp32 row ({}){}.",
                     what, device, best.record->cell.precision, lead(best, fp32.front()),
                     keys.describe(*fp32.front().record), doubts(*best.record)));
+  }
+}
+
+// What a user of another runtime would gain: at each precision the best native row against the best
+// row of the others, on the same device.
+void across_runtimes(const std::string& what, const Candidates& all, const Keys& keys,
+                     std::vector<std::string>& out) {
+  std::set<std::pair<std::string, std::string>> questions;  // device, precision
+  for (const Candidate& candidate : all) {
+    questions.insert({candidate.record->cell.device, candidate.record->cell.precision});
+  }
+  for (const auto& [device, precision] : questions) {
+    const auto best = [&](bool native) -> const Candidate* {
+      const auto found = std::find_if(all.begin(), all.end(), [&](const Candidate& candidate) {
+        const record::Cell& cell = candidate.record->cell;
+        return cell.device == device && cell.precision == precision &&
+               (cell.runtime == "native") == native;
+      });
+      return found == all.end() ? nullptr : &*found;
+    };
+    const Candidate* ours = best(true);
+    const Candidate* theirs = best(false);
+    if (ours == nullptr || theirs == nullptr) continue;
+    const bool lead_is_ours = ours->speed >= theirs->speed;
+    const Candidate& first = lead_is_ours ? *ours : *theirs;
+    const Candidate& second = lead_is_ours ? *theirs : *ours;
+    out.push_back(fmt::format("{}, {} on {}: {} leads {} by {}{}.", what, precision, device,
+                              keys.describe(*first.record), keys.describe(*second.record),
+                              lead(first, second), doubts(*first.record)));
   }
 }
 
@@ -193,6 +228,8 @@ std::vector<std::string> verdict(const std::vector<record::Record>& records, con
   const Candidates wide = candidates(records, throughput);
   best_overall("Lowest latency", fast, keys, out);
   best_overall("Highest throughput", wide, keys, out);
+  across_runtimes("Latency", fast, keys, out);
+  across_runtimes("Throughput", wide, keys, out);
   across_devices("Latency", fast, keys, out);
   across_devices("Throughput", wide, keys, out);
   where_gpu_pays(wide, out);

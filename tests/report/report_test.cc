@@ -18,6 +18,7 @@ namespace {
 using breakeven::testing::expect_snapshot;
 using breakeven::testing::sample_record;
 using breakeven::testing::sample_run;
+using breakeven::testing::sample_run_of_runtimes;
 using breakeven::testing::sample_scaling;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -51,6 +52,24 @@ TEST(Report, CsvOfARun) {
 }
 TEST(Report, TableOfAScalingStudy) {
   expect_snapshot("scale.txt", as(sample_scaling(), Format::table));
+}
+
+TEST(Report, OtherRuntimesStandBesideOurs) {
+  expect_snapshot("runtimes.txt", as(sample_run_of_runtimes(), Format::table));
+}
+
+TEST(Report, ARatioIsOfReviewsASecondAndOfComputeAlone) {
+  std::vector<record::Record> records = {sample_record("fp32", 1, "serial", 0.1),
+                                         sample_record("fp32", 1, "serial", 0.3)};
+  records[1].cell.runtime = "pytorch";
+  records[1].stages->compute_s = 0.2;
+  const std::string text = as(records, Format::md);
+  EXPECT_THAT(text, HasSubstr("3.00x [2.94, 3.06]"));
+  EXPECT_THAT(text, HasSubstr("2.00x"));  // 0.2 s against 0.0999 s
+  EXPECT_THAT(text, HasSubstr("native cpu fp32, batch 1 leads pytorch cpu fp32, batch 1 by 3.00x"));
+  // A row of another precision has nothing beside it.
+  records[1].cell.precision = "bf16";
+  EXPECT_THAT(as(records, Format::md), Not(HasSubstr("how many times faster")));
 }
 
 TEST(Report, FitsAHundredColumnsWhateverVaries) {

@@ -97,6 +97,36 @@ std::vector<record::Record> sample_run() {
   return records;
 }
 
+std::vector<record::Record> sample_run_of_runtimes() {
+  std::vector<record::Record> records = sample_run();
+  for (record::Record& record : records) {
+    record.other_parity = record.parity;
+    record.other_parity->judge = "pytorch:seed cpu fp32";
+  }
+  for (const std::uint64_t batch : {1U, 32U}) {
+    for (const std::string mode : {"serial", "stream"}) {
+      record::Record torch = sample_record("fp32", batch, mode, 0.25);
+      torch.cell.runtime = "pytorch";
+      torch.cell.variant = "seed";
+      torch.cell.padding = "max_length";
+      torch.texts.computed_tokens = 128 * 512;
+      torch.tokenizer = "tokenizers 1.2.3";
+      torch.runtime_settings = {{"version", "9.8.7"}, {"attention", "sdpa"}};
+      if (torch.stages) torch.stages->tokenize_s = 0.2 * torch.stages->compute_s;
+      records.push_back(torch);
+      record::Record vino = sample_record("bf16", batch, mode, 0.011);
+      vino.cell.runtime = "openvino";
+      vino.cell.variant = "plain";
+      vino.cell.padding = "longest";
+      vino.texts.computed_tokens = 50'000;
+      vino.tokenizer = "tokenizers 1.2.3";
+      vino.runtime_settings = {{"version", "2099.1"}, {"hint", "LATENCY"}};
+      records.push_back(vino);
+    }
+  }
+  return records;
+}
+
 std::vector<record::Record> sample_scaling() {
   std::vector<record::Record> records;
   for (const std::uint64_t batch : {1U, 32U}) {

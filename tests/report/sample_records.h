@@ -14,6 +14,9 @@ record::Record sample_record(const std::string& precision, std::uint64_t batch,
 // fp32, bf16 and int8 at batch 1 and 32, serial and stream, on a CPU.
 std::vector<record::Record> sample_run();
 
+// The same beside PyTorch as people run it (fp32, max_length) and OpenVINO (bf16, longest).
+std::vector<record::Record> sample_run_of_runtimes();
+
 // One linear and one that is not.
 std::vector<record::Record> sample_scaling();
 
