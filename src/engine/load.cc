@@ -43,7 +43,7 @@ Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name,
   BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(folder));
   return std::make_shared<LoadedModel>(
       LoadedModel{name, folder, "", std::move(checkpoint),
-                  std::make_shared<const text::Tokenizer>(std::move(tokenizer))});
+                  std::make_shared<const text::Tokenizer>(std::move(tokenizer)), false});
 }
 
 Result<std::shared_ptr<LoadedModel>> load_builtin(bool wide) {
@@ -53,6 +53,7 @@ Result<std::shared_ptr<LoadedModel>> load_builtin(bool wide) {
     BREAKEVEN_TRY(loaded->checkpoint,
                   model::widen(loaded->checkpoint, model::WideShape{}, kWideningSeed));
     loaded->name = "builtin (6 x 768)";
+    loaded->widened = true;
   }
   return loaded;
 }
@@ -93,6 +94,11 @@ Result<void> check_vocabulary(const LoadedModel& loaded) {
 }
 
 }  // namespace
+
+Result<std::string> find_folder(const std::string& model) {
+  if (std::filesystem::is_directory(model)) return model;
+  return hub::find_cached(model.empty() ? kDefaultModel : model);
+}
 
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice) {
   auto loaded = choice.model.empty()               ? load_default()

@@ -23,6 +23,7 @@ struct LoadedModel {
       note;  // what a reader must know ("the real model is not in the cache: ..."); may be empty
   model::Checkpoint checkpoint;
   std::shared_ptr<const text::Tokenizer> tokenizer;
+  bool widened = false;  // in memory only: `folder` holds the narrow one (engine/export.h)
 };
 
 struct ModelChoice {
@@ -33,6 +34,10 @@ struct ModelChoice {
 // Errors: those of hub/, model/ and text/; model/vocabulary when the tokenizer does not fit the
 // embedding.
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice);
+
+// Where the files of a model lie that this engine may refuse: a folder, or a name in the cache.
+// Errors: those of hub::find_cached.
+Result<std::string> find_folder(const std::string& model);
 
 // The tokenizer alone, for those who need no weights: what load_model would give, in milliseconds.
 struct LoadedTokenizer {
@@ -62,6 +67,9 @@ struct NativeOptions {
 // engine/batch, engine/threads, engine/memory, ops/unsupported.
 Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const LoadedModel>& model,
                                                 const NativeOptions& options);
+
+// What a model's problem type is called outside of src/model.
+ProblemType problem_of(const model::EncoderPlan& plan);
 
 // Precisions that the device can really run fast (no emulation), in the order fp32, bf16, fp16,
 // int8.

@@ -32,8 +32,10 @@ constexpr std::size_t kGroupRows = 1024;
 // cores idle.
 constexpr std::size_t kSideBySideRows = 256;
 
-ProblemType problem_of(model::ProblemType problem) {
-  switch (problem) {
+}  // namespace
+
+ProblemType problem_of(const model::EncoderPlan& plan) {
+  switch (plan.problem) {
     case model::ProblemType::single_label:
       return ProblemType::single_label;
     case model::ProblemType::multi_label:
@@ -43,8 +45,6 @@ ProblemType problem_of(model::ProblemType problem) {
   }
   return ProblemType::single_label;
 }
-
-}  // namespace
 
 void BatchWork::tokenize(const text::Tokenizer& tokenizer, std::span<const std::string_view> texts,
                          std::size_t max_length) {
@@ -81,7 +81,7 @@ NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions
       plan_(model.checkpoint.plan),
       tokenizer_(model.tokenizer),
       options_(options),
-      problem_(problem_of(plan_.problem)),
+      problem_(problem_of(plan_)),
       backend_(std::move(backend)),
       packed_(std::move(packed)),
       serial_work_(*tokenizer_) {}

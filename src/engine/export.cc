@@ -1,0 +1,37 @@
+#include "engine/export.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "model/safetensors_write.h"
+
+namespace breakeven::engine {
+
+Result<std::string> folder_for_others(const LoadedModel& model, const std::string& cache) {
+  namespace fs = std::filesystem;
+  if (!model.widened) return model.folder;
+  const fs::path folder = fs::path(cache) / ("widened-" + model.checkpoint.content_hash);
+  std::error_code error;
+  if (fs::exists(folder / "config.json", error)) return folder.string();
+  // Written beside it and renamed: whoever sees the folder sees all of it.
+  const fs::path draft = folder.string() + fmt::format(".{}", ::getpid());
+  auto written = model::write_checkpoint(model.checkpoint, model.folder, draft.string());
+  if (written) {
+    fs::rename(draft, folder, error);
+    // Another process was first: its copy is as good.
+    if (error && !fs::exists(folder / "config.json")) {
+      written = fail("file/unwritable",
+                     fmt::format("cannot rename {} to {}: {}", draft.string(), folder.string(),
+                                 error.message()),
+                     "check the space and the rights of the cache folder, or set XDG_CACHE_HOME");
+    }
+  }
+  fs::remove_all(draft, error);
+  if (!written) return propagate(std::move(written));
+  return folder.string();
+}
+
+}  // namespace breakeven::engine
