@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "oracle_file.h"
+#include "testing/oracle.h"
 #include "testing/paths.h"
 #include "text/tokenizer.h"
 
@@ -16,20 +16,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSst2 = "models/distilbert-base-uncased-finetuned-sst-2-english";
 
-fs::path oracle_python() {
-  if (const char* path = std::getenv("BREAKEVEN_ORACLE_PYTHON")) return path;
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const fs::path root = cache ? fs::path(cache) : fs::path(home ? home : "") / ".cache";
-  return root / "breakeven/oracle-venv/bin/python";
-}
-
-bool run_oracle(const std::string& script, const std::string& arguments) {
-  const std::string command =
-      fmt::format("'{}' '{}' {}", oracle_python().string(),
-                  (testing::source_dir() / "tools" / script).string(), arguments);
-  return std::system(command.c_str()) == 0;
-}
+using testing::oracle_python;
+using testing::run_oracle;
 
 #define NEED(condition, what) \
   if (!(condition)) GTEST_SKIP() << "SKIPPED: " << (what) << " is missing"
