@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Writes the results block of README.md from a committed journal, so that no figure in it is typed by hand.
+"""Writes the results block of README.md or docs/comparison.md from a committed journal, so that no figure is typed by hand.
 
 usage: update_readme.py [--check] [--binary FILE] [--readme FILE] [JOURNAL]
 
-JOURNAL lies in the repository (results/...); without it, the one that the block names is rendered again. --check writes
-nothing and exits 1 when the block is not what the journal gives.
+JOURNAL lies in the repository (results/...); without it, the one that the block names is rendered again. A block that begins
+with "brief results" leaves out stages, outputs and memory. --check writes nothing and exits 1 when the block is not what the
+journal gives.
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -15,7 +17,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"<!-- results(?: from (?P<journal>\S+))?: written by tools/update_readme\.py -->\n"
+BLOCK = re.compile(r"<!-- (?P<brief>brief )?results(?: from (?P<journal>\S+))?: written by tools/update_readme\.py -->\n"
                    r"(?P<body>.*?)<!-- end of results -->\n", re.DOTALL)
 
 
@@ -28,12 +30,13 @@ def command_of(journal):
     sys.exit(f"update_readme: {journal} holds no record")
 
 
-def render(binary, journal, folder):
-    result = subprocess.run([binary, "report", "--format", "md", journal], capture_output=True, text=True, check=False)
+def render(binary, journal, folder, brief):
+    command = [binary, "report", "--format", "md", journal] + (["--brief"] if brief else [])
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"update_readme: {binary} report failed: {result.stderr.strip()}")
-    name = journal.relative_to(folder).as_posix()
-    return (f"<!-- results from {name}: written by tools/update_readme.py -->\n"
+    name = pathlib.Path(os.path.relpath(journal, folder)).as_posix()
+    return (f"<!-- {'brief ' if brief else ''}results from {name}: written by tools/update_readme.py -->\n"
             f"`{command_of(journal)}`, every sample in [{name}]({name}):\n\n"
             f"{result.stdout.strip()}\n"
             "<!-- end of results -->\n")
@@ -56,13 +59,15 @@ def main():
             return 0  # nothing is claimed yet
         sys.exit("update_readme: name a journal; the block has none yet")
     journal = (options.journal or readme.parent / block["journal"]).resolve()
-    if not journal.is_file() or readme.parent not in journal.parents:
-        sys.exit(f"update_readme: {journal} is not a file beside {readme.name}")
-    new = text[:block.start()] + render(options.binary, journal, readme.parent) + text[block.end():]
+    # Beside README.md, or beside the folder that a page of docs/ lies in.
+    if not journal.is_file() or not {readme.parent, readme.parent.parent} & set(journal.parents):
+        sys.exit(f"update_readme: {journal} is not a file of this project")
+    written = render(options.binary, journal, readme.parent, block["brief"] is not None)
+    new = text[:block.start()] + written + text[block.end():]
     if not options.check:
         readme.write_text(new)
     elif new != text:
-        print(f"README.md: its results are not what {journal.name} gives; run tools/update_readme.py")
+        print(f"{readme.name}: its results are not what {journal.name} gives; run tools/update_readme.py --readme {readme}")
         return 1
     return 0
 

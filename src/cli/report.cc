@@ -16,11 +16,13 @@ namespace {
 struct ReportFlags {
   std::vector<std::string> files;
   std::string format = "table", output;
+  bool brief = false;
 };
 
 Result<void> run_report(const ReportFlags& flags) {
   report::RenderOptions options;
   BREAKEVEN_TRY(options.format, report::parse_format(flags.format));
+  options.brief = flags.brief;
   BREAKEVEN_TRY_VOID(check_output(flags.output));
   options.colour = (flags.output.empty() || flags.output == "-") && isatty(STDOUT_FILENO) == 1 &&
                    std::getenv("NO_COLOR") == nullptr;
@@ -49,6 +51,8 @@ void add_report(CLI::App& app, Context& context) {
   auto flags = std::make_shared<ReportFlags>();
   command->add_option("files", flags->files, "Journals (breakeven-<time>.jsonl)")->required();
   command->add_option("--format", flags->format, "table, md, csv, json or jsonl (default: table)");
+  command->add_flag("--brief", flags->brief,
+                    "Leaves out stages, outputs, memory and notes (table, md)");
   command->add_option("-o,--output", flags->output, "File for the report (default: stdout)");
   command->callback([flags, &context] {
     if (const auto result = run_report(*flags); !result) {

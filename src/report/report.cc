@@ -78,12 +78,14 @@ void add_table(Document& document, const std::string& title, Table table) {
   document.table(std::move(table));
 }
 
-void cell_tables(Document& document, const Records& records, const Keys& keys) {
+void cell_tables(Document& document, const Records& records, const Keys& keys, bool brief) {
   const Records serial = with_mode(records, "serial");
   const Records stream = with_mode(records, "stream");
   if (!serial.empty()) {
     add_table(document, "Serial: latency, one batch in flight", latency_table(serial, keys));
-    add_table(document, "Serial: where a batch's time goes", stage_table(serial, keys));
+    if (!brief) {
+      add_table(document, "Serial: where a batch's time goes", stage_table(serial, keys));
+    }
   }
   if (!stream.empty()) {
     add_table(document, "Stream: throughput, several batches in flight",
@@ -93,6 +95,7 @@ void cell_tables(Document& document, const Records& records, const Keys& keys) {
     add_table(document, "Other runtimes: how many times faster native is",
               ratio_table(records, keys));
   }
+  if (brief) return;
   add_table(document, "Outputs against the judge", output_table(records, keys));
   add_table(document, "Memory and cold start, each in a fresh process",
             memory_table(records, keys));
@@ -103,6 +106,15 @@ void bullets(Document& document, const std::string& title, const std::vector<std
   if (lines.empty()) return;
   document.heading(title);
   for (const std::string& line : lines) document.bullet(line, style);
+}
+
+void explain(Document& document, const Records& cells, const Keys& keys) {
+  bullets(document, "What the other runtimes ran with", runtime_notes(cells));
+  std::vector<std::string> notes = clock_notes(cells);
+  for (std::string& note : padding_notes(cells)) notes.push_back(std::move(note));
+  for (std::string& note : output_notes(cells)) notes.push_back(std::move(note));
+  bullets(document, "How to read this", notes);
+  bullets(document, "Warnings", warnings(cells, keys), Style::careful);
 }
 
 }  // namespace
@@ -117,7 +129,7 @@ Result<Format> parse_format(std::string_view text) {
               "choose table, md, csv, json or jsonl");
 }
 
-Document make_document(std::span<const record::Record> all) {
+Document make_document(std::span<const record::Record> all, bool brief) {
   Document document;
   Records cells;
   Records scalings;
@@ -127,13 +139,8 @@ Document make_document(std::span<const record::Record> all) {
   if (!cells.empty()) {
     const Keys keys(cells);
     header(document, cells, keys);
-    cell_tables(document, cells, keys);
-    bullets(document, "What the other runtimes ran with", runtime_notes(cells));
-    std::vector<std::string> notes = clock_notes(cells);
-    for (std::string& note : padding_notes(cells)) notes.push_back(std::move(note));
-    for (std::string& note : output_notes(cells)) notes.push_back(std::move(note));
-    bullets(document, "How to read this", notes);
-    bullets(document, "Warnings", warnings(cells, keys), Style::careful);
+    cell_tables(document, cells, keys, brief);
+    if (!brief) explain(document, cells, keys);
     bullets(document, "Verdict", verdict(cells, keys));
   }
   if (!scalings.empty()) scaling_blocks(document, scalings);
@@ -144,9 +151,9 @@ Document make_document(std::span<const record::Record> all) {
 Result<std::string> render(std::span<const record::Record> records, const RenderOptions& options) {
   switch (options.format) {
     case Format::table:
-      return make_document(records).to_text(options.width, options.colour);
+      return make_document(records, options.brief).to_text(options.width, options.colour);
     case Format::md:
-      return make_document(records).to_markdown();
+      return make_document(records, options.brief).to_markdown();
     case Format::csv:
       return to_csv(records);
     case Format::json:

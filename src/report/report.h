@@ -21,13 +21,14 @@ struct RenderOptions {
   Format format = Format::table;
   std::size_t width = 100;  // of the table format
   bool colour = false;      // of the table format
+  bool brief = false;       // table and md: latency, throughput, ratios and verdict only
 };
 
 // Errors: those of record::to_json_line.
 Result<std::string> render(std::span<const record::Record> records, const RenderOptions& options);
 
 // Tables, notes and verdict as blocks.
-Document make_document(std::span<const record::Record> records);
+Document make_document(std::span<const record::Record> records, bool brief = false);
 
 // One line a record, with a header line; units stand in the column names (RFC 4180 quoting).
 std::string to_csv(std::span<const record::Record> records);

@@ -58,6 +58,20 @@ TEST(Report, OtherRuntimesStandBesideOurs) {
   expect_snapshot("runtimes.txt", as(sample_run_of_runtimes(), Format::table));
 }
 
+TEST(Report, ABriefReportKeepsLatencyThroughputRatiosAndVerdict) {
+  RenderOptions options;
+  options.brief = true;
+  const std::string text = render(sample_run_of_runtimes(), options).value_or("");
+  EXPECT_THAT(text, HasSubstr("Serial: latency"));
+  EXPECT_THAT(text, HasSubstr("Stream: throughput"));
+  EXPECT_THAT(text, HasSubstr("how many times faster"));
+  EXPECT_THAT(text, HasSubstr("Verdict"));
+  for (const char* left_out : {"where a batch's time goes", "Outputs against", "Memory and cold",
+                               "How to read this", "Warnings", "ran with"}) {
+    EXPECT_THAT(text, Not(HasSubstr(left_out)));
+  }
+}
+
 TEST(Report, ARatioIsOfReviewsASecondAndOfComputeAlone) {
   std::vector<record::Record> records = {sample_record("fp32", 1, "serial", 0.1),
                                          sample_record("fp32", 1, "serial", 0.3)};

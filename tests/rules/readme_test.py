@@ -36,6 +36,18 @@ class Readme(unittest.TestCase):
     def test_our_readme_shows_what_its_journal_gives(self):
         result = tool("--check", "--binary", BINARY)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        result = tool("--check", "--binary", BINARY, "--readme", ROOT / "docs" / "comparison.md")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_a_brief_block_of_a_page_below_is_asked_for_as_one(self):
+        page = self.folder / "docs" / "page.md"
+        page.parent.mkdir()
+        page.write_text(EMPTY.replace("results:", "brief results:"))
+        self.binary.write_text(FAKE_BINARY + 'echo "$5"\n')
+        self.assertEqual(tool("--binary", self.binary, "--readme", page, self.journal).stderr, "")
+        self.assertIn("[../results/a.jsonl](../results/a.jsonl)", page.read_text())
+        self.assertIn("--brief", page.read_text())
+        self.assertEqual(tool("--check", "--binary", self.binary, "--readme", page).returncode, 0)
 
     def test_the_block_is_written_and_then_holds(self):
         self.assertEqual(tool(*self.options, self.journal).stderr, "")
