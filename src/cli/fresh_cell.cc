@@ -109,7 +109,37 @@ std::vector<std::string> texts_for_fresh(std::span<const std::string_view> pass,
   return texts;
 }
 
+namespace {
+
+// Another runtime's worker says what it held, and the clock when it was there.
+Result<study::Fresh> measure_fresh_worker(const Study& study, const record::Cell& cell) {
+  BREAKEVEN_TRY(const runtimes::WorkerSpec spec, worker_spec(study, study::spec_of(cell)));
+  const std::vector<std::string> texts =
+      texts_for_fresh(std::span(study.input.texts).first(study.input.timed), cell.batch);
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  BREAKEVEN_TRY(const runtimes::FreshWorker worker,
+                study.pool->measure_fresh(spec, views, cell.mode == "stream"));
+  study::Fresh fresh;
+  fresh.memory.emplace();
+  fresh.memory->weight_bytes = worker.weight_bytes;
+  fresh.memory->peak_rss_bytes = worker.peak_rss_bytes;
+  fresh.memory->loading_peak_rss_bytes = worker.loading_peak_rss_bytes;
+  fresh.memory->device_peak_allocated_bytes = worker.device_peak_bytes;
+  if (cell.mode == "serial") {
+    // Loading and packing are one call for it.
+    record::ColdStart cold;
+    cold.total_s = worker.first_label_s - worker.started_s;
+    cold.load_s = worker.loaded_s - worker.started_s;
+    cold.first_pass_s = worker.first_label_s - worker.loaded_s;
+    fresh.cold_start = cold;
+  }
+  return fresh;
+}
+
+}  // namespace
+
 Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell) {
+  if (cell.runtime != "native") return measure_fresh_worker(study, cell);
   CellRequest request;
   request.cell = cell;
   request.model = study.flags.model;

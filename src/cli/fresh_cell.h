@@ -10,7 +10,7 @@
 
 namespace breakeven::cli {
 
-// Errors: those of measure::run_child; cell/answer.
+// Errors: those of measure::run_child and of runtimes::Pool; cell/answer.
 Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell);
 
 // What parent and child say to each other, as JSON. `first_label_s` and the others are readings of

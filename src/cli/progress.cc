@@ -34,8 +34,17 @@ ProgressLine::~ProgressLine() {
 }
 
 void ProgressLine::update(std::string_view what, double done, double left_s) {
+  if (terminal_) show(progress_text(what, done, left_s, terminal_width() - 1));
+}
+
+void ProgressLine::loading(std::string_view what, double done) {
   if (!terminal_) return;
-  const std::string text = progress_text(what, done, left_s, terminal_width() - 1);
+  std::string text = fmt::format("[loading] {}, {:.0f} %", what, done * 100);
+  if (text.size() >= terminal_width()) text.resize(terminal_width() - 1);
+  show(text);
+}
+
+void ProgressLine::show(const std::string& text) {
   std::fprintf(stderr, "\r\x1b[K%s", text.c_str());
   std::fflush(stderr);
   shown_ = true;

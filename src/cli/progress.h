@@ -14,9 +14,12 @@ class ProgressLine final : public study::Progress {
   ProgressLine();
   ~ProgressLine() override;
   void update(std::string_view what, double done, double left_s) override;
+  // What another runtime does while it loads: "converting", 0.3.
+  void loading(std::string_view what, double done);
   void clear();
 
  private:
+  void show(const std::string& text);
   bool terminal_ = false;
   bool shown_ = false;
 };

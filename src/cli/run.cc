@@ -14,6 +14,7 @@
 #include "cli/study_options.h"
 #include "record/journal.h"
 #include "report/format.h"
+#include "report/keys.h"
 #include "report/report.h"
 #include "report/table.h"
 #include "study/sweep.h"
@@ -44,6 +45,7 @@ double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bo
   judge.batch = 8;
   constexpr double kReference_s = 10;
   constexpr double kProcess_s = 2;
+  constexpr double kImports_s = 15;  // of another runtime's libraries, and its loading
   double total = kReference_s + study::guess_pass_s(judge, isa, input.work, input.texts);
   double least = 0;  // every cell warms up and makes a pass, whatever --time says
   for (const record::Cell& cell : cells) {
@@ -51,13 +53,15 @@ double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bo
     least += 2 * pass;
     const double batches = static_cast<double>(input.timed) /
                            static_cast<double>(std::max<std::uint64_t>(1, cell.batch));
-    if (fresh) total += kProcess_s + 2 * pass / std::max(1.0, batches);
+    const double process = cell.runtime == "native" ? kProcess_s : kImports_s;
+    if (fresh) total += process + 2 * pass / std::max(1.0, batches);
   }
   return total + std::max(input.time_s, least);
 }
 
 void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool fresh) {
-  report::Table table({{"device", true, 0},
+  report::Table table({{"runtime", true, 0},
+                       {"device", true, 0},
                        {"precision", true, 0},
                        {"batch", false, 0},
                        {"threads", false, 0},
@@ -67,7 +71,8 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
                        {"a pass, roughly", false, 0}});
   const auto timed = std::span(study.input.texts).first(study.input.timed);
   for (const record::Cell& cell : cells) {
-    table.add_row({{cell.device, {}},
+    table.add_row({{report::name_of_runtime(cell), {}},
+                   {cell.device, {}},
                    {cell.precision, {}},
                    {std::to_string(cell.batch), {}},
                    {std::to_string(cell.threads), {}},
@@ -78,9 +83,9 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
                                                        study.input.work, timed)),
                     {}}});
   }
-  std::string text = fmt::format(
-      "{} over {} of {}, model {}\n", report::counted(cells.size(), "cell"),
-      report::counted(study.input.timed, "text"), study.reviews.name, study.model->name);
+  std::string text =
+      fmt::format("{} over {} of {}, model {}\n", report::counted(cells.size(), "cell"),
+                  report::counted(study.input.timed, "text"), study.reviews.name, study.facts.name);
   if (!study.device_note.empty()) text += study.device_note + "\n";
   text += table.to_text(100, study.render.colour);
   text += fmt::format(
@@ -172,13 +177,17 @@ Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
   tools.keep = [&](const record::Record& record) { return journal.append(record); };
   tools.progress = &progress;
   tools.stop = &stop_on_interrupt();
-  return study::run_sweep(study_->input, tools);
+  study_->loading = [&](std::string_view what, double done) { progress.loading(what, done); };
+  auto outcome = study::run_sweep(study_->input, tools);
+  study_->loading = nullptr;
+  return outcome;
 }
 
 Result<void> RunCommand::run() {
   (void)stop_on_interrupt();  // from here on Ctrl-C means: end well
   BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_, kDefaultTexts));
   BREAKEVEN_TRY(cells_, make_cells(*study_));
+  for (const std::string& note : study_->notes) say(note);
   BREAKEVEN_TRY(std::vector<record::Record> records, resume());
   for (const record::Cell& cell : cells_) {
     const bool done = std::any_of(records.begin(), records.end(),

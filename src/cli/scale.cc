@@ -134,7 +134,18 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   }
   flags.study.mode = "serial";
   BREAKEVEN_TRY(std::unique_ptr<Study> study, prepare_study(flags.study, context, needed));
+  if (!study->model) {
+    return fail(
+        "scale/model",
+        fmt::format("the native engine does not run '{}', and its tokenizer is what matches "
+                    "the sizes in tokens",
+                    study->facts.name),
+        "use `breakeven run --runtime pytorch` for this model");
+  }
   BREAKEVEN_TRY(const std::vector<record::Cell> cells, make_cells(*study));
+  for (const std::string& note : study->notes) {
+    std::fprintf(stderr, "breakeven: %s\n", note.c_str());
+  }
   if (study->axes.max_lengths.size() > 1) {
     return fail("flag/number", fmt::format("--max-length {} is a list", flags.study.max_length),
                 "give one: the sizes are matched in tokens at that length");

@@ -6,13 +6,16 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 
 #include "base/cpus.h"
 #include "base/files.h"
 #include "base/units.h"
 #include "cli/text_options.h"
+#include "engine/export.h"
 #include "measure/environment.h"
 #include "measure/parity.h"
+#include "runtimes/environment.h"
 
 namespace breakeven::cli {
 namespace {
@@ -31,32 +34,21 @@ std::vector<std::string> split(const std::string& text) {
   }
 }
 
-// The model's own names of what model/plan.h and classifier/classifier.h each define.
-ProblemType problem_of(const model::EncoderPlan& plan) {
-  switch (plan.problem) {
-    case model::ProblemType::single_label:
-      return ProblemType::single_label;
-    case model::ProblemType::multi_label:
-      return ProblemType::multi_label;
-    case model::ProblemType::regression:
-      return ProblemType::regression;
-  }
-  return ProblemType::single_label;
-}
-
 std::string make_run_id() {
   return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
 }
 
-Result<study::Axes> parse_axes(const StudyFlags& flags, const model::EncoderPlan& plan,
+Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions,
                                const std::vector<std::string>& devices) {
   study::Axes axes;
   axes.devices = devices;
   BREAKEVEN_TRY(axes.batches, parse_numbers("--batch", flags.batch, kMaxBatch));
   BREAKEVEN_TRY(axes.threads, parse_threads(flags.threads, usable_cpus().threads()));
-  BREAKEVEN_TRY(axes.max_lengths, parse_numbers("--max-length", flags.max_length, plan.positions));
-  BREAKEVEN_TRY(axes.paddings,
-                parse_choices("--padding", flags.padding, {"none", "longest", "max_length"}));
+  BREAKEVEN_TRY(axes.max_lengths, parse_numbers("--max-length", flags.max_length, positions));
+  if (!flags.padding.empty()) {
+    BREAKEVEN_TRY(axes.paddings,
+                  parse_choices("--padding", flags.padding, {"none", "longest", "max_length"}));
+  }
   BREAKEVEN_TRY(axes.modes, parse_choices("--mode", flags.mode, {"serial", "stream"}));
   for (const std::uint64_t length : axes.max_lengths) {
     if (length < 3) {
@@ -84,7 +76,7 @@ Result<void> read_texts(Study& study, std::size_t default_count) {
   options.text_field = flags.text_field;
   options.label_field = flags.label_field;
   options.split = flags.split;
-  options.labels = study.model->checkpoint.plan.labels;
+  options.labels = study.facts.labels;
   options.seed = flags.seed;
   BREAKEVEN_TRY(study.reviews, data::read_reviews(options, judged));
   study::Input& input = study.input;
@@ -108,8 +100,8 @@ record::Record make_prototype(const Study& study, const Context& context) {
   record::Record record;
   record.run_id = make_run_id();
   record.command = context.command;
-  record.model_name = study.model->name;
-  record.model_hash = study.model->checkpoint.content_hash;
+  record.model_name = study.facts.name;
+  record.model_hash = study.facts.hash;
   record.machine = measure::read_machine();
   record.instruction_set = study.flags.instruction_set.empty() ? record.machine.instruction_set
                                                                : study.flags.instruction_set;
@@ -119,6 +111,138 @@ record::Record make_prototype(const Study& study, const Context& context) {
   record.texts.note = study.reviews.note;
   record.texts.hash = measure::hash_texts(std::span(study.input.texts).first(study.input.timed));
   return record;
+}
+
+// Only when another runtime is asked for.
+Result<void> make_pool(Study& study) {
+  runtimes::PoolOptions options;
+  BREAKEVEN_TRY(options.interpreters, runtimes::parse_interpreters(study.flags.python));
+  const bool others = std::any_of(study.runtimes.begin(), study.runtimes.end(),
+                                  [](const auto& choice) { return choice.runtime != "native"; });
+  if (!others) return {};
+  options.stop = &stop_on_interrupt();
+  options.progress = [&study](std::string_view what, double done) {
+    if (study.loading) study.loading(what, done);
+  };
+  study.pool = std::make_unique<runtimes::Pool>(std::move(options));
+  return {};
+}
+
+// The files that decide what a model computes, for a model that only others can load.
+Result<std::string> hash_folder(const std::string& folder) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string extension = entry.path().extension().string();
+    if (extension == ".json" || extension == ".safetensors" || extension == ".bin" ||
+        extension == ".txt") {
+      paths.push_back(entry.path().string());
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  return measure::hash_files(paths);
+}
+
+// Refused by the native engine, and nobody asked for it: the others may still run it.
+Result<void> load_model(Study& study) {
+  auto loaded = engine::load_model({study.flags.model});
+  ModelFacts& facts = study.facts;
+  if (loaded) {
+    study.model = *std::move(loaded);
+    const model::EncoderPlan& plan = study.model->checkpoint.plan;
+    facts = {study.model->name,   study.model->checkpoint.content_hash,
+             study.model->folder, plan.labels,
+             engine::problem_of(plan),    plan.positions,
+             work_of(plan)};
+    return {};
+  }
+  if (includes_native(study.runtimes)) {
+    Error error = std::move(loaded).error();
+    if (study.pool) error.hint += "; or leave the native engine out, as in --runtime pytorch";
+    return tl::unexpected<Error>(std::move(error));
+  }
+  const auto folder = engine::find_folder(study.flags.model);
+  std::error_code ignored;
+  if (!folder ||
+      !std::filesystem::exists(std::filesystem::path(*folder) / "config.json", ignored)) {
+    return propagate(std::move(loaded));
+  }
+  facts.name = study.flags.model;
+  facts.folder = *folder;
+  BREAKEVEN_TRY(facts.hash, hash_folder(*folder));
+  // For the first guess of a pass's time only: what ran corrects it.
+  facts.work = {85e6, 6 * 4 * 768};
+  study.notes.push_back(
+      fmt::format("the native engine does not run this model ({})", loaded.error().message));
+  return {};
+}
+
+// What each runtime can do here, and who judges.
+Result<void> find_runtimes(Study& study) {
+  if (!study.pool) {
+    study.axes.runtimes = {native_axis(study.devices)};
+    return {};
+  }
+  BREAKEVEN_TRY(RuntimeAxes found, find_axes(study.runtimes, study.devices, *study.pool));
+  study.axes.runtimes = std::move(found.axes);
+  for (std::string& note : found.notes) study.notes.push_back(std::move(note));
+  auto other = choose_other_judge(study.axes.runtimes);
+  if (study.model) {
+    study.input.other_judge = std::move(other);
+    return {};
+  }
+  if (!other) {
+    return fail("runtime/no-judge",
+                "none of these runtimes has fp32 on the CPU, which judges the outputs",
+                "add --runtime pytorch");
+  }
+  study.input.judge = *std::move(other);
+  return {};
+}
+
+// Labels and problem of a model that only others can load, from the one that judges.
+Result<void> ask_foreign_model(Study& study) {
+  if (study.model) return {};
+  study::Spec spec = study.input.judge;
+  spec.threads = usable_cpus().threads();
+  spec.max_length = study.axes.max_lengths.front();
+  spec.max_batch = 8;  // the judge's: its worker is the one that will judge
+  BREAKEVEN_TRY(const std::unique_ptr<Classifier> judge, make_classifier(study, spec));
+  const ClassifierInfo info = judge->info();
+  study.facts.labels = info.labels;
+  study.facts.problem = info.problem;
+  return {};
+}
+
+std::string describe(const study::RuntimeAxis& axis) {
+  std::vector<std::string> parts;
+  for (const study::Ability& ability : axis.abilities) {
+    parts.push_back(fmt::format("{} {} padded {}", ability.device, ability.precision,
+                                fmt::join(ability.paddings, "/")));
+  }
+  return parts.empty() ? "nothing on these devices"
+                       : fmt::format("can: {}", fmt::join(parts, ", "));
+}
+
+// A precision that is named must be one that some runtime runs on each device.
+Result<void> check_precisions(const Study& study) {
+  for (const std::string& device : study.axes.devices) {
+    for (const std::string& precision : study.axes.precisions) {
+      std::vector<std::string> can;
+      for (const study::RuntimeAxis& axis : study.axes.runtimes) {
+        for (const study::Ability& ability : axis.abilities) {
+          if (ability.device != device) continue;
+          if (std::find(can.begin(), can.end(), ability.precision) == can.end()) {
+            can.push_back(ability.precision);
+          }
+        }
+      }
+      if (std::find(can.begin(), can.end(), precision) != can.end()) continue;
+      return fail("flag/precision", fmt::format("{} does not run {} fast", device, precision),
+                  fmt::format("it runs {}", fmt::join(can, ", ")));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -141,7 +265,14 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
   command.add_option("--threads", flags.threads, "CPU threads, 'all' = usable CPUs (default: all)");
   command.add_option("--max-length", flags.max_length,
                      "Tokens at which a text is cut (default: 512)");
-  command.add_option("--padding", flags.padding, "none, longest, max_length (default: none)");
+  command.add_option("--padding", flags.padding,
+                     "none, longest, max_length (default: each runtime's own; native: none)");
+  command.add_option("--runtime", flags.runtime,
+                     "native, pytorch, onnxruntime, openvino, ctranslate2, with a way of using it "
+                     "as in pytorch:tuned, or all (default: native)");
+  command.add_option("--python", flags.python,
+                     "NAME=PATH: interpreter or environment of a runtime (default: what `breakeven "
+                     "runtimes setup` made)");
   command.add_option("--instruction-set", flags.instruction_set,
                      "Forces one, such as avx2 (default: the best here)");
   command.add_option("--seed", flags.seed, "Order of texts and cells (default: 1)");
@@ -202,13 +333,16 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   BREAKEVEN_TRY(ops::DeviceSelection selection, ops::select_devices(flags.device, study->gpus));
   study->devices = std::move(selection.devices);
   study->device_note = std::move(selection.note);
-  BREAKEVEN_TRY(study->model, engine::load_model({flags.model}));
-  const model::EncoderPlan& plan = study->model->checkpoint.plan;
-  BREAKEVEN_TRY(study->axes, parse_axes(flags, plan, study->devices));
+  BREAKEVEN_TRY(study->runtimes, parse_runtimes(flags.runtime));
+  BREAKEVEN_TRY_VOID(make_pool(*study));
+  BREAKEVEN_TRY_VOID(load_model(*study));
+  BREAKEVEN_TRY(study->axes, parse_axes(flags, study->facts.positions, study->devices));
+  BREAKEVEN_TRY_VOID(find_runtimes(*study));
+  BREAKEVEN_TRY_VOID(ask_foreign_model(*study));
   BREAKEVEN_TRY_VOID(read_texts(*study, count));
-  study->input.problem = problem_of(plan);
+  study->input.problem = study->facts.problem;
   study->input.seed = flags.seed;
-  study->input.work = work_of(plan);
+  study->input.work = study->facts.work;
   study->input.prototype = make_prototype(*study, context);
   if (auto cache = cache_folder()) study->input.cache = *cache + "/judge";
   const bool to_terminal = flags.output.empty() || flags.output == "-";
@@ -217,40 +351,53 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   return study;
 }
 
-Result<std::vector<record::Cell>> make_cells(const Study& study) {
+Result<std::vector<record::Cell>> make_cells(Study& study) {
   const std::vector<std::string> known = {"fp32", "bf16", "fp16", "int8", "all"};
   BREAKEVEN_TRY(const std::vector<std::string> asked,
                 parse_choices("--precision", study.flags.precision, known));
   const bool all = std::find(asked.begin(), asked.end(), "all") != asked.end();
-  study::Axes axes = study.axes;
-  axes.precisions = all ? std::vector<std::string>{"fp32", "bf16", "fp16", "int8"} : asked;
-  std::vector<record::Cell> cells;
-  std::vector<std::vector<std::string>> can;
-  for (const std::string& device : axes.devices) {
-    std::vector<std::string> names;
-    for (const ops::Precision precision : engine::native_precisions(device)) {
-      names.emplace_back(ops::to_string(precision));
-    }
-    for (const std::string& precision : asked) {
-      if (precision != "all" && std::find(names.begin(), names.end(), precision) == names.end()) {
-        return fail("flag/precision", fmt::format("{} does not run {} fast", device, precision),
-                    fmt::format("it runs {}", fmt::join(names, ", ")));
-      }
-    }
-    can.push_back(std::move(names));
+  study.axes.precisions = all ? std::vector<std::string>{"fp32", "bf16", "fp16", "int8"} : asked;
+  if (!all) BREAKEVEN_TRY_VOID(check_precisions(study));
+  std::vector<record::Cell> cells = study::plan_cells(study.axes);
+  for (const study::RuntimeAxis& axis : study.axes.runtimes) {
+    const bool any = std::any_of(cells.begin(), cells.end(), [&](const record::Cell& cell) {
+      return cell.runtime == axis.runtime && cell.variant == axis.variant;
+    });
+    if (any) continue;
+    study.notes.push_back(fmt::format("{}{}{} has no row: it cannot do what is asked ({})",
+                                      axis.runtime, axis.variant.empty() ? "" : ":", axis.variant,
+                                      describe(axis)));
   }
-  for (record::Cell& cell : study::plan_cells(axes)) {
-    const auto device = static_cast<std::size_t>(
-        std::find(axes.devices.begin(), axes.devices.end(), cell.device) - axes.devices.begin());
-    if (std::find(can[device].begin(), can[device].end(), cell.precision) == can[device].end()) {
-      continue;
-    }
-    cells.push_back(std::move(cell));
+  if (cells.empty()) {
+    return fail("flag/choice", "no runtime can do what is asked",
+                fmt::format("{}", fmt::join(study.notes, "; ")));
   }
   return cells;
 }
 
+Result<runtimes::WorkerSpec> worker_spec(const Study& study, const study::Spec& spec) {
+  runtimes::WorkerSpec worker;
+  worker.runtime = spec.runtime;
+  worker.variant = spec.variant;
+  worker.device = spec.device;
+  worker.precision = spec.precision;
+  worker.padding = spec.padding;
+  worker.threads = spec.threads;
+  worker.max_length = spec.max_length;
+  worker.max_batch = spec.max_batch;
+  worker.model_folder = study.facts.folder;
+  if (study.model) {
+    BREAKEVEN_TRY(const std::string cache, cache_folder());
+    BREAKEVEN_TRY(worker.model_folder, engine::folder_for_others(*study.model, cache + "/models"));
+  }
+  return worker;
+}
+
 Result<std::unique_ptr<Classifier>> make_classifier(const Study& study, const study::Spec& spec) {
+  if (spec.runtime != "native") {
+    BREAKEVEN_TRY(const runtimes::WorkerSpec worker, worker_spec(study, spec));
+    return study.pool->make(worker);
+  }
   engine::NativeOptions options;
   options.device = spec.device;
   BREAKEVEN_TRY(options.precision, ops::parse_precision(spec.precision));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "base/result.h"
 #include "cli/commands.h"
+#include "cli/runtime_choice.h"
 #include "data/source.h"
 #include "engine/native.h"
 #include "ops/cuda/device_list.h"
@@ -24,7 +26,9 @@ struct StudyFlags {
   std::string texts = "builtin", text_field = "text", label_field = "label", split = "test";
   std::string count, judge;
   std::string device = "all", precision = "all", batch = "1,32", threads = "all";
-  std::string max_length = "512", padding = "none", mode = "serial,stream";
+  std::string max_length = "512", padding, mode = "serial,stream";
+  std::string runtime = "native";
+  std::vector<std::string> python;  // NAME=PATH
   std::string instruction_set;
   std::string time = "4m";
   std::uint64_t seed = 1;
@@ -44,10 +48,25 @@ Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned al
 Result<std::vector<std::string>> parse_choices(const std::string& flag, const std::string& text,
                                                const std::vector<std::string>& known);
 
+// What a study must know of a model, whoever runs it.
+struct ModelFacts {
+  std::string name, hash, folder;
+  std::vector<std::string> labels;
+  ProblemType problem = ProblemType::single_label;
+  std::size_t positions = 512;
+  study::Work work;
+};
+
 // A study made ready: everything is checked before anything is measured.
 struct Study {
   StudyFlags flags;
-  std::shared_ptr<const engine::LoadedModel> model;
+  std::shared_ptr<const engine::LoadedModel> model;  // null: the native engine refuses it
+  ModelFacts facts;
+  std::vector<RuntimeChoice> runtimes;
+  std::unique_ptr<runtimes::Pool> pool;  // null when only the native engine is measured
+  // Where a runtime says what it does while it loads; set while something is measured.
+  std::function<void(std::string_view what, double done)> loading;
+  std::vector<std::string> notes;  // what a person should know before anything is measured
   ops::GpuList gpus;
   std::vector<std::string> devices;
   std::string device_note;  // "no GPU was seen: ..."
@@ -61,10 +80,15 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
                                              std::size_t count);
 
 // Cells of the axes that each device can run: --precision all means what a device runs fast.
-Result<std::vector<record::Cell>> make_cells(const Study& study);
+// What a runtime cannot do is a note of the study. Errors: flag/choice, flag/precision.
+Result<std::vector<record::Cell>> make_cells(Study& study);
 
-// A classifier of this program for a cell's spec.
+// A classifier for a cell's spec, of this program or of another runtime.
 Result<std::unique_ptr<Classifier>> make_classifier(const Study& study, const study::Spec& spec);
+
+// Of another runtime: what its worker must be told. Writes the model to the cache if it exists in
+// memory only. Errors: those of engine::folder_for_others.
+Result<runtimes::WorkerSpec> worker_spec(const Study& study, const study::Spec& spec);
 
 // Whether FILE can be written, told before hours are spent: "" and "-" are stdout.
 // Errors: file/unwritable.

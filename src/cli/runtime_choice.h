@@ -1,0 +1,45 @@
+// Which runtimes a study measures: `--runtime` as typed, and what each of them can do here.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "runtimes/runtimes.h"
+#include "study/plan.h"
+
+namespace breakeven::cli {
+
+struct RuntimeChoice {
+  std::string runtime = "native";
+  std::string variant{};  // "" = its default, "all" = every one
+  bool operator==(const RuntimeChoice&) const = default;
+};
+
+// "native,pytorch:seed,openvino:all"; "all" alone is native and every other runtime with its
+// default variant. Errors: flag/choice.
+Result<std::vector<RuntimeChoice>> parse_runtimes(const std::string& text);
+
+// Whether a choice names the native engine.
+bool includes_native(const std::vector<RuntimeChoice>& choices);
+
+// What the native engine can do on the devices.
+study::RuntimeAxis native_axis(const std::vector<std::string>& devices);
+
+struct RuntimeAxes {
+  std::vector<study::RuntimeAxis> axes;
+  std::vector<std::string> notes;  // runtimes that are not there, and why
+};
+
+// What the choices can do on `devices`. A runtime that is not set up or does not start is a note;
+// when nothing is left, the first one's error. Errors: flag/choice (a variant that the runtime does
+// not have), those of runtimes::Pool::capabilities.
+Result<RuntimeAxes> find_axes(const std::vector<RuntimeChoice>& choices,
+                              const std::vector<std::string>& devices, runtimes::Pool& pool);
+
+// The runtime whose fp32 on the CPU judges where ours cannot, and ours where it can: PyTorch if it
+// is among them, else the first that has it. Nothing when none has.
+std::optional<study::Spec> choose_other_judge(const std::vector<study::RuntimeAxis>& axes);
+
+}  // namespace breakeven::cli
