@@ -150,9 +150,12 @@ Result<void> load_model(Study& study) {
   if (loaded) {
     study.model = *std::move(loaded);
     const model::EncoderPlan& plan = study.model->checkpoint.plan;
-    facts = {study.model->name,   study.model->checkpoint.content_hash,
-             study.model->folder, plan.labels,
-             engine::problem_of(plan),    plan.positions,
+    facts = {study.model->name,
+             study.model->checkpoint.content_hash,
+             study.model->folder,
+             plan.labels,
+             engine::problem_of(plan),
+             plan.positions,
              work_of(plan)};
     return {};
   }
