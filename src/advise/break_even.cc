@@ -200,7 +200,7 @@ BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
       row.cost_ratio.interval->high *= price_ratio;
     }
     if (plausible(row.cost_ratio.value)) row.cheaper = leads(inverse(row.cost_ratio));
-    result.rows.push_back(std::move(row));
+    result.rows.push_back(row);
   }
   result.faster_from = from_where(result.rows, &BatchRow::faster);
   result.cheaper_from = from_where(result.rows, &BatchRow::cheaper);

@@ -134,7 +134,7 @@ Result<double> parse_wait(const std::string& flag, const std::string& text) {
 }
 
 Result<double> parse_latency(const std::string& flag, const std::string& text) {
-  const auto seconds = parse_wait(flag, text);
+  auto seconds = parse_wait(flag, text);
   if (!seconds || !(*seconds > 0)) {
     return refuse(flag, text, "a time above 0 with its unit", "100ms or 0.5s");
   }
