@@ -80,8 +80,10 @@ Table ratio_table(const std::vector<record::Record>& records, const Keys& keys) 
     std::vector<TableCell> cells = keys.cells(record);
     cells.push_back({record.cell.mode, {}});
     cells.push_back({three_digits(record.reviews_per_s.value), {}});
-    cells.push_back({ratio(native->reviews_per_s, record.reviews_per_s), {}});
-    cells.push_back({compute_ratio(*native, record), {}});
+    // A pass that the time cut short is of fewer and other texts: nothing to compare.
+    const bool whole = native->passes > 0 && record.passes > 0;
+    cells.push_back({whole ? ratio(native->reviews_per_s, record.reviews_per_s) : "-", {}});
+    cells.push_back({whole ? compute_ratio(*native, record) : "-", {}});
     cells.push_back(verdict_cell(record));
     table.add_row(cells);
   }

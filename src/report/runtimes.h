@@ -17,7 +17,8 @@ bool has_other_runtimes(const std::vector<record::Record>& records);
 // One row for each row of another runtime that has a native one beside it: same machine, model,
 // device, precision, batch, threads, maximum length and mode; the native padding is none where that
 // was measured. Ratios of reviews a second, and in serial mode of the compute stage alone, so that
-// a fast tokenizer is not mistaken for a fast engine. Above 1 = native is faster.
+// a fast tokenizer is not mistaken for a fast engine. Above 1 = native is faster; "-" where either
+// has no whole pass, because then the texts differ.
 Table ratio_table(const std::vector<record::Record>& records, const Keys& keys);
 
 // "pytorch:seed 2.15.0: threads 2, attention sdpa ...": one line a runtime, variant and precision.

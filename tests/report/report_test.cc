@@ -81,6 +81,10 @@ TEST(Report, ARatioIsOfReviewsASecondAndOfComputeAlone) {
   EXPECT_THAT(text, HasSubstr("3.00x [2.94, 3.06]"));
   EXPECT_THAT(text, HasSubstr("2.00x"));  // 0.2 s against 0.0999 s
   EXPECT_THAT(text, HasSubstr("native cpu fp32, batch 1 leads pytorch cpu fp32, batch 1 by 3.00x"));
+  // Without a whole pass the texts differ, and a ratio would say nothing.
+  records[1].passes = 0;
+  EXPECT_THAT(as(records, Format::md), Not(HasSubstr("3.00x [2.94, 3.06]")));
+  records[1].passes = 5;
   // A row of another precision has nothing beside it.
   records[1].cell.precision = "bf16";
   EXPECT_THAT(as(records, Format::md), Not(HasSubstr("how many times faster")));
