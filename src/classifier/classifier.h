@@ -44,9 +44,9 @@ struct ClassifierInfo {
   std::size_t max_length = 512;
   Padding padding = Padding::none;
   ProblemType problem = ProblemType::single_label;
-  std::vector<std::string> labels;   // by index
-  std::size_t weight_bytes = 0;      // packed weights
-  std::size_t activation_bytes = 0;  // arenas of all lanes
+  std::vector<std::string> labels;              // by index
+  std::size_t weight_bytes = 0;                 // packed weights
+  std::size_t activation_bytes = 0;             // arenas of all lanes
   std::map<std::string, std::string> settings;  // a runtime's version, hints, streams ...
   std::vector<int> processes;  // that do its work beside this one: their CPU time is not foreign
 };

@@ -44,7 +44,7 @@ record::Interval bounds(const record::Estimate& estimate) {
 // Each interval's far end against the other's near end: wider than need be, never too narrow.
 std::string ratio(const record::Estimate& native, const record::Estimate& other) {
   if (native.value <= 0 || other.value <= 0) return "-";
-  const std::string value = times(native.value / other.value);
+  std::string value = times(native.value / other.value);
   if (!native.interval || !other.interval || other.interval->low <= 0) return value;
   return fmt::format("{} [{}, {}]", value, three_digits(bounds(native).low / bounds(other).high),
                      three_digits(bounds(native).high / bounds(other).low));
@@ -97,7 +97,7 @@ std::vector<std::string> runtime_notes(const std::vector<record::Record>& record
     if (record.cell.runtime == kNative || record.runtime_settings.empty()) continue;
     std::vector<std::string> settings;
     for (const auto& [key, value] : record.runtime_settings) {
-      settings.push_back(key + " " + value);
+      settings.push_back(fmt::format("{} {}", key, value));
     }
     std::string line =
         fmt::format("{} {}: {}; tokenizer {}", name_of_runtime(record.cell), record.cell.precision,

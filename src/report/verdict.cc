@@ -188,7 +188,9 @@ void across_runtimes(const std::string& what, const Candidates& all, const Keys&
   for (const Candidate& candidate : all) {
     questions.insert({candidate.record->cell.device, candidate.record->cell.precision});
   }
-  for (const auto& [device, precision] : questions) {
+  for (const auto& question : questions) {
+    const std::string& device = question.first;
+    const std::string& precision = question.second;
     const auto best = [&](bool native) -> const Candidate* {
       const auto found = std::find_if(all.begin(), all.end(), [&](const Candidate& candidate) {
         const record::Cell& cell = candidate.record->cell;

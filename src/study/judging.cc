@@ -114,7 +114,7 @@ Result<void> Judges::prepare() {
   other.threads = threads;
   other.max_batch = kJudgeBatch;
   other_name_ = judge_name(other);
-  if (const auto prepared = prepare_other(other, hash); !prepared) {
+  if (Result<void> prepared = prepare_other(other, hash); !prepared) {
     if (prepared.error().code == "parity/interrupted") return prepared;
     other_by_length_.clear();
     notes_.push_back(
