@@ -2,9 +2,9 @@
 // together.
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <filesystem>
 
+#include "base/program_folder.h"
 #include "engine/native.h"
 #include "hub/cache.h"
 #include "model/widen.h"
@@ -16,25 +16,11 @@ constexpr const char* kDefaultModel = "distilbert-base-uncased-finetuned-sst-2-e
 // Any seed gives the same function; a fixed one gives the same bits everywhere.
 constexpr std::uint64_t kWideningSeed = 1;
 
-// The built-in model's folder: $BREAKEVEN_MODELS, beside an installed program, or the source tree
-// it was built from.
 Result<std::string> builtin_folder() {
-  std::vector<std::filesystem::path> places;
-  if (const char* given = std::getenv("BREAKEVEN_MODELS"); given != nullptr && *given != '\0') {
-    places.emplace_back(given);
-  }
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  places.push_back(program.parent_path() / ".." / "share" / "breakeven" / "models");
-  places.emplace_back(BREAKEVEN_MODELS_DIR);
-  std::string looked;
-  for (const auto& place : places) {
-    const std::filesystem::path folder = place / "builtin";
-    if (std::filesystem::exists(folder / "config.json")) return folder.lexically_normal().string();
-    looked += (looked.empty() ? "" : ", ") + place.lexically_normal().string();
-  }
-  return fail("model/no-builtin", "the built-in model is missing; looked in " + looked,
-              "set BREAKEVEN_MODELS to the project's models folder");
+  BREAKEVEN_TRY(const std::string models,
+                find_program_folder({"models", "BREAKEVEN_MODELS", BREAKEVEN_MODELS_DIR,
+                                     "builtin/config.json", "model/no-builtin"}));
+  return models + "/builtin";
 }
 
 Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name,

@@ -1,0 +1,23 @@
+// The folders that belong to the program: models, the scripts of other runtimes.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/result.h"
+
+namespace breakeven {
+
+struct ProgramFolder {
+  std::string name;      // below share/breakeven of an installed program
+  std::string variable;  // of the environment, looked at first
+  std::filesystem::path in_source_tree;
+  std::filesystem::path witness;  // a file of it: a folder without it is passed over
+  std::string error_code;
+};
+
+// Looks in $variable, beside the installed program and in the source tree that it was built from.
+// Errors: error_code, with every place that was looked at.
+Result<std::string> find_program_folder(const ProgramFolder& wanted);
+
+}  // namespace breakeven
