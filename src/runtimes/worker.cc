@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -12,6 +13,8 @@ namespace {
 
 // A message of texts: large enough to cost nothing, small enough for any JSON reader.
 constexpr std::size_t kTextsBytes = 8U << 20;
+// A line of progress starts a question's limit anew, but not for ever.
+constexpr double kLimitsWithProgress = 4;
 
 std::string with_last_words(std::string message, const std::string& words) {
   return words.empty() ? message : fmt::format("{}; its last words: {}", message, words);
@@ -127,10 +130,11 @@ Result<Reply> Worker::ask(const Question& question, const std::string& request) 
   if (failure_) return tl::unexpected<Error>(*failure_);
   std::string_view rest = request;
   sent_s_ = monotonic_now_s();
+  const double last_s = sent_s_ + kLimitsWithProgress * question.limit_s;
   while (true) {
     std::string line;
-    // Each line of progress starts the limit anew.
-    const TalkLimits limits{monotonic_now_s() + question.limit_s, options_.stop};
+    const double deadline_s = std::min(monotonic_now_s() + question.limit_s, last_s);
+    const TalkLimits limits{deadline_s, options_.stop};
     const TalkEnd end = process_->talk(rest, Until::line, limits, line);
     received_s_ = monotonic_now_s();
     rest = {};
@@ -163,7 +167,8 @@ Error Worker::failure_of(TalkEnd end, const Question& question) const {
   };
   switch (end) {
     case TalkEnd::time_limit:
-      return error("runtime/time-limit", fmt::format("no answer within {:.3g} s", question.limit_s),
+      return error("runtime/time-limit",
+                   fmt::format("no answer within {:.2g} s", received_s_ - sent_s_),
                    "fewer or shorter texts, or a smaller batch, take less time");
     case TalkEnd::interrupted:
       return {"runtime/interrupted", in_words(question, "interrupted"), ""};

@@ -57,6 +57,10 @@ def misbehave(request):
         send({"id": number})
     elif WHAT == "badprogress":
         send({"id": number, "progress": 7, "what": "x"})
+    elif WHAT == "endless":
+        while True:
+            send({"id": number, "progress": 0.5, "what": "converting"})
+            time.sleep(0.1)
     elif WHAT == "unsupported":
         send({"id": number, "error": {"code": "unsupported", "message": "no bf16 here", "hint": "take fp32"}})
     elif WHAT == "refuse":

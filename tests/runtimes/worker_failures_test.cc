@@ -167,6 +167,14 @@ TEST_F(WorkerFailures, ProgressStartsTheLimitAnew) {
               ::testing::ElementsAre("converting 0.25", "converting 0.50", "converting 1.00"));
 }
 
+TEST_F(WorkerFailures, ProgressDoesNotHoldARequestForEver) {
+  options_.limits.load_s = 0.3;  // a line every 0.1 s
+  const auto made = make(spec_of("load-endless"));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, "runtime/time-limit");
+  EXPECT_THAT(made.error().message, HasSubstr("no answer within 1.2 s"));
+}
+
 TEST_F(WorkerFailures, TheStopFlagEndsAWait) {
   std::atomic<bool> stop = false;
   options_.stop = &stop;
