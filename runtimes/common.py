@@ -441,9 +441,16 @@ def read_spec(request, abilities):
 
 def take_stdout():
     """The pipe to whoever asks. What a library prints to stdout goes to stderr from here on."""
-    wire = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    wire = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace", newline="\n")  # a path in a message may be no UTF-8
     os.dup2(2, 1)
     return wire
+
+
+def plain(value):
+    """numpy's scalars and arrays as what JSON knows."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__} is nothing that JSON knows")
+    return value.tolist()
 
 
 def die_with_parent(parent):
@@ -482,7 +489,11 @@ def serve(make_runtime):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
 
     def send(message):
-        wire.write(json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+        try:
+            line = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain)
+        except (TypeError, ValueError) as error:
+            line = json.dumps({"id": message["id"], "error": {"code": "failed", "message": f"no JSON can be made of the answer: {error}"}})
+        wire.write(line + "\n")
         wire.flush()
 
     sys.path[:] = [path for path in sys.path if path and pathlib.Path(path).resolve() != HERE]

@@ -245,6 +245,15 @@ class Protocol(unittest.TestCase):
         self.assertGreater(told["peak_rss_bytes"], 1 << 20)
         self.assertIsNone(told["device_peak_bytes"])
 
+    def test_whatever_an_adapter_hands_over_becomes_a_line(self):
+        worker = self.worker()
+        worker.ok("texts", texts=["no UTF-8"])
+        self.assertIn("no such file: caf?", worker.error("run", indices=[5])["message"])
+        self.assertEqual(worker.ok("run", indices=[1])["labels"], [0])
+        with Worker(HERE / "toy_adapter.py", env=os.environ | {"TOY_STRANGE": "1"}) as strange:
+            self.assertIn("object is nothing that JSON knows", strange.error("load", model=self.model, **SPEC)["message"])
+            self.assertGreater(strange.ok("memory")["peak_rss_bytes"], 0)
+
     def test_it_ends_with_its_stdin_and_when_told(self):
         worker = self.worker()
         self.assertEqual(worker.end(), 0)

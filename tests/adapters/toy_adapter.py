@@ -7,6 +7,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "runtimes")
 import common  # noqa: E402  pylint: disable=wrong-import-position
 
 
+class Scalar:
+    """As numpy's: a number, but not to json."""
+
+    def tolist(self):
+        return 7
+
+
 class Toy(common.Runtime):
     name = "toy"
 
@@ -31,11 +38,13 @@ class Toy(common.Runtime):
     def load(self, spec, model, progress):
         progress(0.5, "thinking")
         self.sorts = spec.variant == "tuned"
-        return {"weight_bytes": 7, "settings": {"number": 3}}
+        return {"weight_bytes": object() if "TOY_STRANGE" in os.environ else Scalar(), "settings": {"number": 3}}
 
     def tokenize(self, texts):
         if "raise" in texts:
             raise RuntimeError("asked to fail")
+        if "no UTF-8" in texts:
+            raise RuntimeError("no such file: caf\udce9")
         return [[len(word) for word in text.split()][:self.spec.max_length] for text in texts]
 
     def compute(self, batch, laps):
