@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Small rules of the tree: length of files, tabs, trailing spaces, who prints, and that documents name only what exists.
+"""Small rules of the tree: length of files, tabs, trailing spaces, traces of a merge, who prints, and that documents name only what exists.
 
 usage: check_hygiene.py ROOT [BINARY]     prints one line for each finding; exit 0 none, 1 some
 With BINARY, the flags that documents show behind `breakeven` or `./run` are looked up in its --help.
@@ -12,6 +12,7 @@ import sys
 CODE = {".h", ".cc", ".cu", ".cuh", ".py", ".sh"}
 CODE_FOLDERS = ("src", "tests", "bench", "fuzz", "tools", "runtimes")
 TEXT = CODE | {".md", ".txt", ".cmake", ".json"}
+MERGE_MARK = re.compile(r"(?:<{7}|>{7}|\|{7}) \S|={7}$")
 LINES_AT_MOST = 550  # "about 500"
 PRINTS = re.compile(r"\bstd::(?:cout|cerr|clog)\b|\bstd::(?:printf|puts|putchar)\b|\bstd::fprintf\(std(?:out|err)|"
                     r"\bfmt::print\b|(?<![\w:])f?printf\(")
@@ -66,6 +67,8 @@ def check_text(text):
     for number, line in enumerate(text.splitlines(), 1):
         if "\t" in line:
             yield number, "a tab"
+        if MERGE_MARK.match(line):
+            yield number, "a conflict of a merge"
         if line != line.rstrip():
             yield number, "trailing spaces"
     if text and not text.endswith("\n"):

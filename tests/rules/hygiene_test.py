@@ -16,6 +16,7 @@ BROKEN_TREE = {
     "src/base/quiet.cc": '// std::puts("in a comment")\nvoid g(char* b) { std::snprintf(b, 1, "x"); }\n',
     "src/cli/loud.cc": 'void h() { std::puts("the place that prints"); }\n',
     "src/base/tab.h": "//\ta tab\n",
+    "src/base/merged.h": "// 1\n<<<<<<< ours\n=======\n>>>>>>> theirs\n",
     "src/base/spaces.h": "// spaces \n",
     "src/base/unfinished.h": "// no newline",
     "docs/links.md": "[here](../README.md) [gone](gone.md) [out](https://example.org/x)\n`src/gone.h` `src/base/tab.h`\n",
@@ -32,11 +33,14 @@ FINDINGS = [
     "docs/links.md:2: names src/gone.h, which does not exist",
     "src/base/long.cc:551: 551 lines, 550 at most: split it, or say why in tests/rules/long_files.txt",
     "src/base/loud.cc:3: library code never prints: return it, and let src/cli print",
+    "src/base/merged.h:2: a conflict of a merge",
+    "src/base/merged.h:3: a conflict of a merge",
+    "src/base/merged.h:4: a conflict of a merge",
     "src/base/spaces.h:1: trailing spaces",
     "src/base/tab.h:1: a tab",
     "src/base/unfinished.h:1: no newline at the end",
     "tests/rules/long_files.txt:1: src/base/tab.h needs no exception (at most 900) any more",
-    "10 files, 13 findings",
+    "11 files, 16 findings",
 ]
 FAKE_BINARY = """#!/bin/sh
 case "$1" in
