@@ -151,7 +151,7 @@ Result<void> load_model(Study& study) {
     study.model = *std::move(loaded);
     const model::EncoderPlan& plan = study.model->checkpoint.plan;
     facts = {study.model->name,
-             study.model->checkpoint.content_hash,
+             study.model->checkpoint.content_hash(),
              study.model->folder,
              plan.labels,
              engine::problem_of(plan),

@@ -13,7 +13,7 @@ namespace breakeven::engine {
 Result<std::string> folder_for_others(const LoadedModel& model, const std::string& cache) {
   namespace fs = std::filesystem;
   if (!model.widened) return model.folder;
-  const fs::path folder = fs::path(cache) / ("widened-" + model.checkpoint.content_hash);
+  const fs::path folder = fs::path(cache) / ("widened-" + model.checkpoint.content_hash());
   std::error_code error;
   if (fs::exists(folder / "config.json", error)) return folder.string();
   // Written beside it and renamed: whoever sees the folder sees all of it.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <future>
 
 #include "base/program_folder.h"
 #include "engine/native.h"
@@ -25,8 +26,11 @@ Result<std::string> builtin_folder() {
 
 Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name,
                                                  const std::string& folder) {
+  // Side by side: the one reads 260 MB of weights, the other builds tables for 30,000 words.
+  auto tokenizer_future =
+      std::async(std::launch::async, [&folder] { return text::Tokenizer::load(folder); });
   BREAKEVEN_TRY(auto checkpoint, model::load_checkpoint(folder));
-  BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(folder));
+  BREAKEVEN_TRY(auto tokenizer, tokenizer_future.get());
   return std::make_shared<LoadedModel>(
       LoadedModel{name, folder, "", std::move(checkpoint),
                   std::make_shared<const text::Tokenizer>(std::move(tokenizer)), false});

@@ -214,14 +214,12 @@ Result<Checkpoint> load_checkpoint(const std::string& folder) {
   BREAKEVEN_TRY(EncoderPlan plan, parse_plan(config, fs::path(folder) / "config.json"));
   BREAKEVEN_TRY(const std::shared_ptr<Store> store, Store::open(folder));
   BREAKEVEN_TRY_VOID(store->check_names(tensor_table(plan)));
-  // Both passes over the weights run side by side; without a second thread the future is computed
-  // when it is asked for.
-  std::future<std::string> content_hash =
-      std::async([&config, &store] { return hash(config, store->files()); });
   const ModelWeights::Source source{
       store, [raw = store.get()](const TensorSpec& spec) { return raw->find(spec); }};
   BREAKEVEN_TRY(ModelWeights weights, ModelWeights::build(plan, source));
-  return Checkpoint{std::move(plan), std::move(weights), content_hash.get()};
+  auto lazy_hash =
+      std::async(std::launch::deferred, [config, store] { return hash(config, store->files()); });
+  return Checkpoint{std::move(plan), std::move(weights), lazy_hash.share()};
 }
 
 }  // namespace breakeven::model

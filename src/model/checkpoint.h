@@ -2,6 +2,7 @@
 // model.safetensors.index.json), tokenizer files.
 #pragma once
 
+#include <future>
 #include <string>
 
 #include "base/result.h"
@@ -13,8 +14,12 @@ namespace breakeven::model {
 struct Checkpoint {
   EncoderPlan plan;
   ModelWeights weights;
-  std::string
-      content_hash;  // SHA-256 over config and weights, hex: names this model in records and caches
+  // Made when it is first asked for: it reads all weights once more, and most commands need no
+  // name.
+  std::shared_future<std::string> lazy_hash;
+
+  // SHA-256 over config and weights, hex: names this model in records and caches.
+  std::string content_hash() const { return lazy_hash.get(); }
 };
 
 // Loads and checks everything. F32 tensors are views into the mapped files (which must not be

@@ -358,9 +358,12 @@ tl::unexpected<Error> memory_error(std::size_t values) {
 }
 
 // Names the wide weights without reading them: they follow from the narrow ones and these values.
-std::string wide_hash(const Checkpoint& narrow, const WideShape& shape, std::uint64_t seed) {
-  return sha256_hex(fmt::format("{} {} {} {} {} {}", kAlgorithm, narrow.content_hash, shape.hidden,
-                                shape.heads, shape.intermediate, seed));
+std::shared_future<std::string> wide_hash(const Checkpoint& narrow, const WideShape& shape,
+                                          std::uint64_t seed) {
+  return std::async(std::launch::deferred, [hash = narrow.lazy_hash, shape, seed] {
+    return sha256_hex(fmt::format("{} {} {} {} {} {}", kAlgorithm, hash.get(), shape.hidden,
+                                  shape.heads, shape.intermediate, seed));
+  });
 }
 
 }  // namespace
@@ -390,7 +393,7 @@ Result<Checkpoint> widen(const Checkpoint& narrow, const WideShape& shape, std::
       }};
   BREAKEVEN_TRY(wide.weights, ModelWeights::build(wide.plan, source));
   Widener(narrow.weights.view(), wide.weights.view(), storage.get(), seed).run();
-  wide.content_hash = wide_hash(narrow, shape, seed);
+  wide.lazy_hash = wide_hash(narrow, shape, seed);
   return wide;
 }
 

@@ -171,7 +171,7 @@ TEST(Checkpoint, WeightsOutliveTheFiles) {
 TEST(Checkpoint, ShardsAreOneModel) {
   const Folder folder;
   folder.write();
-  const std::string whole_hash = folder.load()->content_hash;
+  const std::string whole_hash = folder.load()->content_hash();
   std::filesystem::remove(folder / "model.safetensors");
   SafetensorsBuilder shards[2];
   Json map;
@@ -187,7 +187,7 @@ TEST(Checkpoint, ShardsAreOneModel) {
   const auto loaded = folder.load();
   ASSERT_TRUE(loaded) << loaded.error().to_string();
   expect_values(folder, *loaded);
-  EXPECT_NE(loaded->content_hash, whole_hash);
+  EXPECT_NE(loaded->content_hash(), whole_hash);
 }
 
 TEST(Checkpoint, OldLayerNormNamesAndPositionIdsAreTaken) {
@@ -219,8 +219,8 @@ TEST(Checkpoint, OldLayerNormNamesAndPositionIdsAreTaken) {
 TEST(Checkpoint, TheHashIsOfConfigAndWeights) {
   Folder folder;
   folder.write();
-  const std::string first = folder.load()->content_hash;
-  EXPECT_EQ(first, folder.load()->content_hash);
+  const std::string first = folder.load()->content_hash();
+  EXPECT_EQ(first, folder.load()->content_hash());
   // By definition: each part with its length before it.
   std::string all;
   for (const char* name : {"config.json", "model.safetensors"}) {
@@ -235,7 +235,7 @@ TEST(Checkpoint, TheHashIsOfConfigAndWeights) {
   EXPECT_EQ(first, hex);
   folder.tensors.begin()->second.data[0] ^= 1;
   folder.write();
-  EXPECT_NE(folder.load()->content_hash, first);
+  EXPECT_NE(folder.load()->content_hash(), first);
 }
 
 struct Wrong {
@@ -345,7 +345,7 @@ TEST(Checkpoint, ReadsATrainedModel) {
   ASSERT_TRUE(loaded) << loaded.error().to_string();
   EXPECT_EQ(loaded->plan.hidden, 384U);
   EXPECT_EQ(loaded->weights.table().size(), 104U);
-  EXPECT_EQ(loaded->content_hash.size(), 64U);
+  EXPECT_EQ(loaded->content_hash().size(), 64U);
 }
 
 }  // namespace

@@ -142,8 +142,8 @@ TEST(Widen, AnotherSeedGivesOtherWeightsAndAnotherHash) {
   const auto other_shape = widen(builtin(), {256, 4, 512}, 1);
   ASSERT_TRUE(first && second && other_shape);
   EXPECT_NE(fingerprint(*first), fingerprint(*second));
-  const std::set<std::string> hashes{builtin().content_hash, first->content_hash,
-                                     second->content_hash, other_shape->content_hash};
+  const std::set<std::string> hashes{builtin().content_hash(), first->content_hash(),
+                                     second->content_hash(), other_shape->content_hash()};
   EXPECT_EQ(hashes.size(), 4U);
   for (const std::string& hash : hashes) EXPECT_EQ(hash.size(), 64U);
 }
