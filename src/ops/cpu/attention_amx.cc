@@ -126,9 +126,51 @@ void pack_values(const TileAttentionTask& task, const Room& room) {
   }
 }
 
+// What a tile is loaded over is set to zero first: a load waits for what it replaces (gemm_amx.cc).
+inline __attribute__((always_inline)) void zero_operands() {
+  zero_tile<4>();
+  zero_tile<5>();
+  zero_tile<6>();
+  zero_tile<7>();
+}
+
+// scores[RowTiles * 16, keys] = q k^T for heads of 64: the queries stay in tiles 4-7, so that a
+// product needs half a load. Tiles 0 and 1 are sums, 2 and 3 keys.
+template <int RowTiles>
+void multiply_scores_of_64(const TileAttentionTask& task, const Room& room, std::size_t query) {
+  const Bf16* q = task.q + query * task.stride;
+  const std::size_t q_bytes = task.stride * sizeof(Bf16);
+  const std::size_t score_bytes = room.keys * sizeof(float);
+  const auto* keys = reinterpret_cast<const std::byte*>(room.packed_keys);
+  load_tile<4>(q, q_bytes);
+  load_tile<5>(q + kPairs, q_bytes);
+  if constexpr (RowTiles == 2) {
+    load_tile<6>(q + kTile * task.stride, q_bytes);
+    load_tile<7>(q + kTile * task.stride + kPairs, q_bytes);
+  }
+  float* to = room.scores;
+  for (std::size_t key = 0; key < room.keys; key += kTile, keys += 2 * kTileBytes, to += kTile) {
+    zero_tile<2>();
+    zero_tile<3>();
+    load_tile<2>(keys, 64);
+    load_tile<3>(keys + kTileBytes, 64);
+    zero_tile<0>();
+    multiply_bf16<0, 4, 2>();
+    if constexpr (RowTiles == 2) {
+      zero_tile<1>();
+      multiply_bf16<1, 6, 2>();
+    }
+    multiply_bf16<0, 5, 3>();
+    if constexpr (RowTiles == 2) multiply_bf16<1, 7, 3>();
+    store_tile<0>(to, score_bytes);
+    if constexpr (RowTiles == 2) store_tile<1>(to + kTile * room.keys, score_bytes);
+  }
+}
+
 // scores[RowTiles * 16, keys] = q k^T. Tiles 0-3 are sums, 4 and 5 rows of q, 6 and 7 keys.
 template <int RowTiles>
 void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_t query) {
+  if (room.depth == 2 * kPairs) return multiply_scores_of_64<RowTiles>(task, room, query);
   const Bf16* q = task.q + query * task.stride;
   const std::size_t q_bytes = task.stride * sizeof(Bf16);
   const std::size_t score_bytes = room.keys * sizeof(float);
@@ -143,13 +185,14 @@ void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_
       zero_tile<3>();
     }
     for (std::size_t d = 0; d < room.depth; d += kPairs, keys += kTileBytes) {
+      zero_operands();
       load_tile<4>(q + d, q_bytes);
       load_tile<6>(keys, 64);
       load_tile<7>(keys + block, 64);
+      if constexpr (RowTiles == 2) load_tile<5>(q + kTile * task.stride + d, q_bytes);
       multiply_bf16<0, 4, 6>();
       multiply_bf16<1, 4, 7>();
       if constexpr (RowTiles == 2) {
-        load_tile<5>(q + kTile * task.stride + d, q_bytes);
         multiply_bf16<2, 5, 6>();
         multiply_bf16<3, 5, 7>();
       }
@@ -218,13 +261,16 @@ void multiply_values(const Room& room) {
       zero_tile<3>();
     }
     for (std::size_t key = 0; key < room.keys; key += kPairs, values += block) {
+      zero_operands();
       load_tile<4>(room.shares + key, share_bytes);
       load_tile<6>(values, 64);
       load_tile<7>(values + kTileBytes, 64);
+      if constexpr (RowTiles == 2) {
+        load_tile<5>(room.shares + kTile * room.keys + key, share_bytes);
+      }
       multiply_bf16<0, 4, 6>();
       multiply_bf16<1, 4, 7>();
       if constexpr (RowTiles == 2) {
-        load_tile<5>(room.shares + kTile * room.keys + key, share_bytes);
         multiply_bf16<2, 5, 6>();
         multiply_bf16<3, 5, 7>();
       }

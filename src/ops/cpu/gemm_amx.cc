@@ -213,7 +213,8 @@ struct Source {
 
 // One block: `steps` products of 2 x 2 tiles. Tiles 0-3 are sums, 4 and 5 rows, 6 and 7 weights.
 // A tile is loaded again right after its last use, one step ahead: on a core that is shared with
-// another thread, products do not wait for loads of their own step. The last step loads the
+// another thread, products do not wait for loads of their own step. It is set to zero first: a load
+// keeps what the tile held until it is whole, so it would wait for that. The last step loads the
 // first one of the next block. Meanwhile the vector units finish the block before.
 template <class Product, class Sink>
 inline __attribute__((always_inline)) void multiply_block(
@@ -227,12 +228,16 @@ inline __attribute__((always_inline)) void multiply_block(
     weights = step == steps ? next.weights : weights + kStepBytes;
     Product::template multiply<0, 4, 6>();
     Product::template multiply<1, 4, 7>();
-    load_tile<4>(in, stride);
+    zero_tile<4>();
     Product::template multiply<2, 5, 6>();
-    load_tile<6>(weights, kLine);
+    zero_tile<6>();
     Product::template multiply<3, 5, 7>();
-    load_tile<5>(in + kTile * stride, stride);
+    zero_tile<5>();
+    zero_tile<7>();
+    load_tile<4>(in, stride);
+    load_tile<6>(weights, kLine);
     load_tile<7>(weights + kTileBytes, kLine);
+    load_tile<5>(in + kTile * stride, stride);
     for (std::size_t i = 0; i < lines; ++i, ahead += kLine) {
       _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
     }
