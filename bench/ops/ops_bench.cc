@@ -182,9 +182,9 @@ void print_peaks(const Peaks& peaks, const std::string& set, unsigned threads) {
       read_bandwidth(5 * kLayerBytes, threads) / 1e9, threads);
 }
 
-void print_parts(const Pass& pass, double peak, const char* unit, const std::string& gemm) {
-  fmt::print("  {:<26}{:>10}{:>12}{:>18}\n", fmt::format("one thread, CPU, {}", gemm), "ms",
-             "GFLOP/s", fmt::format("of {} peak", unit));
+void print_parts(const Pass& pass, double peak, const char* unit, const std::string& title) {
+  fmt::print("  {:<26}{:>10}{:>12}{:>18}\n", title, "ms", "GFLOP/s",
+             fmt::format("of {} peak", unit));
   for (const Part& part : pass.parts) {
     const double rate = part.operations / part.seconds;
     fmt::print("  {:<26}{:>10.2f}{:>12.0f}{:>17.1f}%\n", part.name, part.seconds * 1e3, rate / 1e9,
@@ -218,13 +218,17 @@ void bench_precision(Precision precision, const Options& options, const Peaks& p
   run_passes(contenders, shape, batch.batch(), options, true);
   for (Contender& contender : contenders) {
     count_operations(shape, sequences, contender.best);
-    print_parts(contender.best, peak, unit, contender.backend->info().gemm);
+    print_parts(contender.best, peak, unit,
+                fmt::format("one thread, CPU, {}", contender.backend->info().gemm));
   }
   make_lanes(contenders, encoder.weights, {batch.ids.size(), options.batch, options.threads});
   run_passes(contenders, shape, batch.batch(), options, false);
   for (Contender& contender : contenders) {
     Pass& pass = contender.best;
     count_operations(shape, sequences, pass);
+    print_parts(
+        pass, peak * options.threads, unit,
+        fmt::format("{} threads, wall, {}", options.threads, contender.backend->info().gemm));
     const double rate = pass.operations() / pass.seconds;
     fmt::print(
         "  roofline, {}: {} threads, wall time {:.1f} ms, {:.1f} sequences/s, {:.0f} GFLOP/s = "
