@@ -218,31 +218,62 @@ inline __m512 exp2(__m512 x) {
   return _mm512_scalef_ps(p, whole);
 }
 
-// Unnormalised shares as bf16; returns 1 / their sum.
-inline float share_row(const TileAttentionTask& task, const Room& room, std::size_t row) {
+// The sum or maximum over all lanes, in every lane.
+template <class Combine>
+inline __attribute__((always_inline)) __m512 across(__m512 x, const Combine& combine) {
+  x = combine(x, _mm512_shuffle_f32x4(x, x, 0x4E));
+  x = combine(x, _mm512_shuffle_f32x4(x, x, 0xB1));
+  x = combine(x, _mm512_permute_ps(x, 0x4E));
+  return combine(x, _mm512_permute_ps(x, 0xB1));
+}
+struct Most {
+  inline __attribute__((always_inline)) __m512 operator()(__m512 a, __m512 b) const {
+    return _mm512_max_ps(a, b);
+  }
+};
+struct Sum {
+  inline __attribute__((always_inline)) __m512 operator()(__m512 a, __m512 b) const {
+    return _mm512_add_ps(a, b);
+  }
+};
+
+// Unnormalised shares of kRowsTogether rows as bf16, and 1 / their sums. Rows take turns because
+// maximum, exponentials and sum of one wait for each other.
+constexpr std::size_t kRowsTogether = 4;
+inline void share_rows(const TileAttentionTask& task, const Room& room, std::size_t row,
+                       float* inverse) {
   float* scores = room.scores + row * room.keys;
   Bf16* shares = room.shares + row * room.keys;
-  for (std::size_t c = task.keys; c < room.keys; ++c) scores[c] = kMasked;
-  __m512 most_a = _mm512_set1_ps(kMasked);
-  __m512 most_b = most_a;
-  for (std::size_t c = 0; c < room.keys; c += 32) {
-    most_a = _mm512_max_ps(most_a, _mm512_load_ps(scores + c));
-    most_b = _mm512_max_ps(most_b, _mm512_load_ps(scores + c + 16));
-  }
   const float factor = task.scale * 1.4426950408889634F;
   const __m512 scale = _mm512_set1_ps(factor);
-  const __m512 shift = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most_a, most_b)) * factor);
-  __m512 total_a = _mm512_setzero_ps();
-  __m512 total_b = _mm512_setzero_ps();
-  for (std::size_t c = 0; c < room.keys; c += 32) {
-    const __m512 a = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + c), scale, shift));
-    const __m512 b = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + c + 16), scale, shift));
-    total_a = _mm512_add_ps(total_a, a);
-    total_b = _mm512_add_ps(total_b, b);
-    const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
-    _mm512_store_si512(shares + c, reinterpret_cast<const __m512i&>(both));
+  __m512 shift[kRowsTogether];
+  __m512 total[kRowsTogether];
+  for (std::size_t r = 0; r < kRowsTogether; ++r) {
+    for (std::size_t c = task.keys; c < room.keys; ++c) scores[r * room.keys + c] = kMasked;
+    shift[r] = _mm512_set1_ps(kMasked);
+    total[r] = _mm512_setzero_ps();
   }
-  return 1.0F / _mm512_reduce_add_ps(_mm512_add_ps(total_a, total_b));
+  for (std::size_t c = 0; c < room.keys; c += kTile) {
+    for (std::size_t r = 0; r < kRowsTogether; ++r) {
+      shift[r] = _mm512_max_ps(shift[r], _mm512_load_ps(scores + r * room.keys + c));
+    }
+  }
+  for (std::size_t r = 0; r < kRowsTogether; ++r) {
+    shift[r] = _mm512_mul_ps(across(shift[r], Most()), scale);
+  }
+  for (std::size_t c = 0; c < room.keys; c += kPairs) {
+    for (std::size_t r = 0; r < kRowsTogether; ++r) {
+      const float* from = scores + r * room.keys + c;
+      const __m512 a = exp2(_mm512_fmsub_ps(_mm512_load_ps(from), scale, shift[r]));
+      const __m512 b = exp2(_mm512_fmsub_ps(_mm512_load_ps(from + kTile), scale, shift[r]));
+      total[r] = _mm512_add_ps(total[r], _mm512_add_ps(a, b));
+      const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
+      _mm512_store_si512(shares + r * room.keys + c, reinterpret_cast<const __m512i&>(both));
+    }
+  }
+  for (std::size_t r = 0; r < kRowsTogether; ++r) {
+    inverse[r] = 1.0F / _mm512_cvtss_f32(across(total[r], Sum()));
+  }
 }
 
 // context[RowTiles * 16, depth] = shares v
@@ -322,7 +353,8 @@ void tile_attention(const TileAttentionTask& task) {
     } else {
       multiply_scores<1>(task, room, query);
     }
-    for (std::size_t r = 0; r < rows; ++r) inverse[r] = share_row(task, room, r);
+    // Rows behind the last one hold scores of whatever follows, which nobody reads.
+    for (std::size_t r = 0; r < rows; r += kRowsTogether) share_rows(task, room, r, inverse + r);
     if (rows > kTile) {
       multiply_values<2>(room);
     } else {
