@@ -43,9 +43,10 @@ class CpuBackend final : public Backend {
                     std::size_t rows) const;
   void tile_ffn(CpuLane& lane, const Layer& layer, const Rows& x, std::size_t rows) const;
   void tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Rows& x, std::size_t first,
-                       std::size_t rows, std::size_t block_begin, std::size_t block_end) const;
-  void quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns, std::size_t block,
-                        std::size_t rows) const;
+                       std::size_t rows, std::size_t block_begin, std::size_t block_end,
+                       const TileLinear* following) const;
+  void quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns, std::size_t blocks,
+                        std::size_t step, std::size_t rows) const;
   void tile_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
                  std::size_t rows) const;
   // Row 0 of sequences begin .. end.

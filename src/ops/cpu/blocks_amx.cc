@@ -17,8 +17,9 @@ struct Part {
   std::size_t row, rows, panel_begin, panel_end;
 };
 
-// How a GEMM is cut: all columns for a chunk of rows, or a range of columns for each member (two,
-// so that a member which was held up leaves one to the other).
+// How a GEMM is cut: all columns for a chunk of rows, or ranges of columns for each member (two, so
+// that a member which was held up leaves one to the other). Parts that follow each other have the
+// same columns, as long as there are rows.
 class Cut {
  public:
   Cut(const CpuLane& lane, std::size_t rows, std::size_t panels) : rows_(rows), panels_(panels) {
@@ -30,17 +31,30 @@ class Cut {
     const std::size_t chunks = (rows + lane.between.rows - 1) / lane.between.rows;
     const std::size_t row_parts = std::max(chunks, (wanted + column_parts_ - 1) / column_parts_);
     row_step_ = padded((rows + row_parts - 1) / row_parts, kTileRowsAtOnce);
+    row_parts_ = (rows + row_step_ - 1) / row_step_;
   }
-  std::size_t count() const { return (rows_ + row_step_ - 1) / row_step_ * column_parts_; }
+  std::size_t count() const { return row_parts_ * column_parts_; }
   Part part(std::size_t index) const {
-    const std::size_t row = index / column_parts_ * row_step_;
-    const std::size_t panel = index % column_parts_ * panel_step_;
+    const std::size_t row = index % row_parts_ * row_step_;
+    const std::size_t panel = index / row_parts_ * panel_step_;
     return {row, std::min(row_step_, rows_ - row), panel, std::min(panel + panel_step_, panels_)};
   }
 
  private:
-  std::size_t rows_, panels_, panel_step_ = 0, column_parts_ = 0, row_step_ = 0;
+  std::size_t rows_, panels_, panel_step_ = 0, column_parts_ = 0, row_step_ = 0, row_parts_ = 0;
 };
+
+// Where the columns start that the owner of part `index` of `count` multiplies by first in another
+// GEMM; null without one.
+const std::byte* first_panel(const CpuLane& lane, const TileLinear* linear, std::size_t index,
+                             std::size_t count) {
+  if (linear == nullptr) return nullptr;
+  const TileWeights weights = linear->weights();
+  const Cut cut(lane, 1, weights.panels());
+  const std::size_t owner = index / lane.share_of(count, 0).end;
+  const std::size_t first = lane.share_of(cut.count(), owner).begin;
+  return first < cut.count() ? weights.panel(cut.part(first).panel_begin) : nullptr;
+}
 
 TileRows from_row(const TileRows& rows, std::size_t first, std::size_t element) {
   TileRows cut = rows;
@@ -58,10 +72,10 @@ TileOutput from_row(const TileOutput& out, std::size_t first) {
 }
 
 void multiply_part(CpuLane& lane, unsigned member, const TileRows& in, const TileWeights& weights,
-                   const TileOutput& out, const Part& part) {
+                   const TileOutput& out, const Part& part, const std::byte* next) {
   const std::size_t element = weights.int8 ? 1 : 2;
   tile_multiply(from_row(in, part.row, element), part.rows, weights, part.panel_begin,
-                part.panel_end, from_row(out, part.row), lane.scratch[member].tiles);
+                part.panel_end, from_row(out, part.row), lane.scratch[member].tiles, next);
 }
 
 // Rows of x, or of what lies between two GEMMs, as the next GEMM reads them.
@@ -77,28 +91,34 @@ void CpuBackend::tile_qkv(CpuLane& lane, const TileLayer& layer) const {
   const std::size_t panels = hidden / kPanel;
   const Cut cut(lane, lane.rows(), panels);
   void* const planes[] = {lane.query, lane.key, lane.value};
-  // A chunk's three planes one after the other: its rows are still in L2.
-  lane.parallel(3 * cut.count(), [&](unsigned member, std::size_t index) {
-    const std::size_t plane = index % 3;
+  const std::size_t count = 3 * cut.count();
+  // A part's three planes one after the other: its rows are still in L2.
+  const auto part_weights = [&](std::size_t index) {
+    return layer.qkv.weights().part(index % 3 * hidden, hidden);
+  };
+  lane.parallel_by_owner(count, [&](unsigned member, std::size_t index) {
     TileOutput out;
-    out.half = static_cast<Bf16*>(planes[plane]);
+    out.half = static_cast<Bf16*>(planes[index % 3]);
     out.stride = hidden;
-    multiply_part(lane, member, in, layer.qkv.weights().part(plane * hidden, hidden), out,
-                  cut.part(index / 3));
+    const std::byte* next =
+        index + 1 < count ? part_weights(index + 1).panel(cut.part((index + 1) / 3).panel_begin)
+                          : nullptr;
+    multiply_part(lane, member, in, part_weights(index), out, cut.part(index / 3), next);
   });
 }
 
-// Rows [rows, columns] of `from` to u8 in lane.between, with scales at `block`.
+// `blocks` blocks of [rows, columns] of `from`, `step` elements apart, to u8 in lane.between.
 void CpuBackend::quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns,
-                                  std::size_t block, std::size_t rows) const {
+                                  std::size_t blocks, std::size_t step, std::size_t rows) const {
   const Between& b = lane.between;
-  const std::size_t base = block * b.stride;
-  lane.parallel((rows + kRowStep - 1) / kRowStep, [&](unsigned, std::size_t index) {
-    const std::size_t first = index * kRowStep;
-    kernels_.quantise_bf16(from + first * columns, columns, std::min(kRowStep, rows - first),
-                           columns,
-                           {Narrow::Format::u8, b.narrow + (base + first) * columns, columns,
-                            b.scale + base + first, b.zero + base + first});
+  const std::size_t steps = (rows + kRowStep - 1) / kRowStep;
+  lane.parallel(blocks * steps, [&](unsigned, std::size_t index) {
+    const std::size_t block = index / steps;
+    const std::size_t first = index % steps * kRowStep;
+    const std::size_t at = block * b.stride + first;
+    kernels_.quantise_bf16(
+        from + block * step + first * columns, columns, std::min(kRowStep, rows - first), columns,
+        {Narrow::Format::u8, b.narrow + at * columns, columns, b.scale + at, b.zero + at});
   });
 }
 
@@ -122,7 +142,7 @@ void CpuBackend::tile_project(CpuLane& lane, const Layer& layer, const Rows& x, 
     const Bf16* from = static_cast<const Bf16*>(ctx) + first * hidden;
     TileRows in{from, hidden, nullptr, nullptr};
     if (weights.int8) {
-      quantise_between(lane, from, hidden, 0, count);
+      quantise_between(lane, from, hidden, 1, 0, count);
       in = {b.narrow, hidden, b.scale, b.zero};
     }
     TileOutput out;
@@ -130,8 +150,9 @@ void CpuBackend::tile_project(CpuLane& lane, const Layer& layer, const Rows& x, 
     out.sum = x.f32 + first * hidden;
     out.stride = hidden;
     const Cut cut(lane, count, weights.panels());
-    lane.parallel(cut.count(), [&](unsigned member, std::size_t index) {
-      multiply_part(lane, member, in, weights, out, cut.part(index));
+    lane.parallel_by_owner(cut.count(), [&](unsigned member, std::size_t index) {
+      const std::byte* next = first_panel(lane, &layer.tiles.up.front(), index, cut.count());
+      multiply_part(lane, member, in, weights, out, cut.part(index), next);
     });
     tile_norm(lane, layer.attention_norm, x, first, count);
   }
@@ -140,7 +161,7 @@ void CpuBackend::tile_project(CpuLane& lane, const Layer& layer, const Rows& x, 
 // x += down(activation(up(x))) for some blocks of the FFN's intermediate columns.
 void CpuBackend::tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Rows& x,
                                  std::size_t first, std::size_t rows, std::size_t block_begin,
-                                 std::size_t block_end) const {
+                                 std::size_t block_end, const TileLinear* following) const {
   const ModelShape& shape = lane.model().shape();
   const std::size_t hidden = shape.hidden_padded;
   const Between& b = lane.between;
@@ -150,25 +171,29 @@ void CpuBackend::tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Ro
   const auto inner = [&](std::size_t block) { return b.inner + block * b.stride * shape.block; };
 
   const Cut up(lane, rows, shape.block / kPanel);
-  lane.parallel(blocks * up.count(), [&](unsigned member, std::size_t index) {
+  const std::size_t ups = blocks * up.count();
+  lane.parallel_by_owner(ups, [&](unsigned member, std::size_t index) {
     const std::size_t block = index % blocks;
     TileOutput out;
     out.kind = TileOutput::Kind::activate;
     out.activation = shape.activation;
     out.half = inner(block);
     out.stride = shape.block;
+    const bool last = index + 1 == lane.share_of(ups, index / lane.share_of(ups, 0).end).end;
+    const std::byte* next = last ? first_panel(lane, &layer.down[block_begin], index, ups)
+                                 : layer.up[block_begin + (index + 1) % blocks].weights().panel(
+                                       up.part((index + 1) / blocks).panel_begin);
     multiply_part(lane, member, in, layer.up[block_begin + block].weights(), out,
-                  up.part(index / blocks));
+                  up.part(index / blocks), next);
   });
-  for (std::size_t block = 0; int8 && block < blocks; ++block) {
-    quantise_between(lane, inner(block), shape.block, block, rows);
-  }
+  if (int8) quantise_between(lane, b.inner, shape.block, blocks, b.stride * shape.block, rows);
   TileOutput out;
   out.kind = TileOutput::Kind::add;
   out.sum = x.f32 + first * hidden;
   out.stride = hidden;
   const Cut down(lane, rows, hidden / kPanel);
-  lane.parallel(down.count(), [&](unsigned member, std::size_t index) {
+  lane.parallel_by_owner(down.count(), [&](unsigned member, std::size_t index) {
+    const Part part = down.part(index);
     for (std::size_t block = 0; block < blocks; ++block) {
       const std::size_t base = block * b.stride;
       const TileRows from =
@@ -176,7 +201,11 @@ void CpuBackend::tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Ro
                : TileRows{inner(block), shape.block, nullptr, nullptr};
       // The bias belongs to the first block only.
       const TileWeights weights = layer.down[block_begin + block].weights(block_begin + block == 0);
-      multiply_part(lane, member, from, weights, out, down.part(index));
+      const bool last = block + 1 == blocks;
+      const std::byte* next =
+          last ? first_panel(lane, following, index, down.count())
+               : layer.down[block_begin + block + 1].weights().panel(part.panel_begin);
+      multiply_part(lane, member, from, weights, out, part, next);
     }
   });
 }
@@ -187,9 +216,12 @@ void CpuBackend::tile_ffn(CpuLane& lane, const Layer& layer, const Rows& x,
   const Between& b = lane.between;
   for (std::size_t first = 0; first < rows; first += b.rows) {
     const std::size_t count = std::min(b.rows, rows - first);
+    const TileLinear* after =
+        first + count < rows ? &layer.tiles.up.front() : layer.tiles.following;
     for (std::size_t block = 0; block < blocks; block += b.blocks) {
-      tile_ffn_blocks(lane, layer.tiles, x, first, count, block,
-                      std::min(block + b.blocks, blocks));
+      const std::size_t end = std::min(block + b.blocks, blocks);
+      tile_ffn_blocks(lane, layer.tiles, x, first, count, block, end,
+                      end < blocks ? &layer.tiles.up[end] : after);
     }
     tile_norm(lane, layer.ffn_norm, x, first, count);
   }

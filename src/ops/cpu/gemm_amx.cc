@@ -266,7 +266,8 @@ struct Source {
 // A tile is loaded again right after its last use, one step ahead: on a core that is shared with
 // another thread, products do not wait for loads of their own step. It is set to zero first: a load
 // keeps what the tile held until it is whole, so it would wait for that. The last step loads the
-// first one of the next block. Meanwhile the vector units finish the block before.
+// first one of the next block. Rows pass through L1, so that more of the panel, which comes again
+// for every 32 rows, stays there. Meanwhile the vector units finish the block before.
 template <class Product, class Sink>
 inline __attribute__((always_inline)) void multiply_block(
     const Product& product, const Sink& sink, const Source& now, const Source& next,
@@ -286,10 +287,10 @@ inline __attribute__((always_inline)) void multiply_block(
     Product::template multiply<3, 5, 7>();
     zero_tile<5>();
     zero_tile<7>();
-    load_tile<4>(in, stride);
+    load_passing_tile<4>(in, stride);
     load_tile<6>(weights, kLine);
     load_tile<7>(weights + kTileBytes, kLine);
-    load_tile<5>(in + kTile * stride, stride);
+    load_passing_tile<5>(in + kTile * stride, stride);
     for (std::size_t i = 0; i < lines; ++i, ahead += kLine) {
       _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
     }
@@ -316,7 +317,7 @@ inline __attribute__((always_inline)) void store_block(float* to) {
 }
 
 struct Shape {
-  std::size_t rows, row_blocks, steps, stride, panel_bytes, panel_begin, blocks;
+  std::size_t rows, row_blocks, steps, stride, panel_bytes, panel_begin, panels, blocks;
 };
 
 template <class Product>
@@ -332,7 +333,7 @@ inline Source source_of(const TileRows& in, const TileWeights& weights, const Sh
 
 template <class Product, class Sink>
 void multiply_all(const TileRows& in, const TileWeights& weights, const Shape& shape,
-                  const Sink& sink, std::byte* scratch) {
+                  const Sink& sink, std::byte* scratch, const std::byte* next) {
   const Product product(in, weights);
   auto* sums = reinterpret_cast<float*>(scratch);
   const std::size_t share = Sink::kHeavy ? Product::kHeavyRows : kLightRows;
@@ -350,41 +351,44 @@ void multiply_all(const TileRows& in, const TileWeights& weights, const Shape& s
   for (std::size_t block = 0; block < shape.blocks; ++block) {
     const std::size_t row_block = block % shape.row_blocks;
     const std::size_t panel = shape.panel_begin + block / shape.row_blocks;
-    if (row_block == 0) ahead = weights.tiles + (panel + 1) * shape.panel_bytes;
-    const Source next = source_of<Product>(in, weights, shape, block + 1);
+    if (row_block == 0) {
+      const bool last = panel + 1 == shape.panel_begin + shape.panels;
+      ahead = last && next != nullptr ? next : weights.tiles + (panel + 1) * shape.panel_bytes;
+    }
+    const Source coming_source = source_of<Product>(in, weights, shape, block + 1);
     const std::size_t row = row_block * kTileRowsAtOnce;
     const std::size_t left = shape.rows - row;
     float* to = sums + block % 2 * kBlockFloats;
     const Pending coming{to, row, panel * kPanel, left < kTileRowsAtOnce ? left : kTileRowsAtOnce,
                          0};
-    multiply_block(product, sink, now, next, shape.stride, shape.steps, before, coming, share,
-                   ahead, lines);
+    multiply_block(product, sink, now, coming_source, shape.stride, shape.steps, before, coming,
+                   share, ahead, lines);
     store_block(to);
     before = coming;
-    now = next;
+    now = coming_source;
   }
   finish_rows(product, sink, product.columns(before.column), before, before.rows);
 }
 
 template <class Product>
 void multiply_to(const TileRows& in, const TileWeights& weights, const Shape& shape,
-                 const TileOutput& out, std::byte* scratch) {
+                 const TileOutput& out, std::byte* scratch, const std::byte* next) {
   if (out.kind == TileOutput::Kind::add) {
-    return multiply_all<Product>(in, weights, shape, AddSink(out), scratch);
+    return multiply_all<Product>(in, weights, shape, AddSink(out), scratch, next);
   }
   if (out.kind == TileOutput::Kind::half) {
-    return multiply_all<Product>(in, weights, shape, HalfSink<Same>(out), scratch);
+    return multiply_all<Product>(in, weights, shape, HalfSink<Same>(out), scratch, next);
   }
   switch (out.activation) {
     case Activation::gelu_erf:
       return multiply_all<Product>(in, weights, shape, HalfSink<typename Product::Gelu>(out),
-                                   scratch);
+                                   scratch, next);
     case Activation::gelu_tanh:
-      return multiply_all<Product>(in, weights, shape, HalfSink<GeluTanh>(out), scratch);
+      return multiply_all<Product>(in, weights, shape, HalfSink<GeluTanh>(out), scratch, next);
     case Activation::relu:
-      return multiply_all<Product>(in, weights, shape, HalfSink<Relu>(out), scratch);
+      return multiply_all<Product>(in, weights, shape, HalfSink<Relu>(out), scratch, next);
     case Activation::tanh:
-      return multiply_all<Product>(in, weights, shape, HalfSink<Tanh>(out), scratch);
+      return multiply_all<Product>(in, weights, shape, HalfSink<Tanh>(out), scratch, next);
   }
 }
 
@@ -392,7 +396,7 @@ void multiply_to(const TileRows& in, const TileWeights& weights, const Shape& sh
 
 void tile_multiply(const TileRows& in, std::size_t rows, const TileWeights& weights,
                    std::size_t panel_begin, std::size_t panel_end, const TileOutput& out,
-                   std::byte* scratch) {
+                   std::byte* scratch, const std::byte* next) {
   const std::size_t row_blocks = (rows + kTileRowsAtOnce - 1) / kTileRowsAtOnce;
   const std::size_t element = weights.int8 ? Int8Product::kElement : Bf16Product::kElement;
   const std::size_t depth = weights.int8 ? Int8Product::kDepth : Bf16Product::kDepth;
@@ -402,11 +406,12 @@ void tile_multiply(const TileRows& in, std::size_t rows, const TileWeights& weig
                     in.stride * element,
                     weights.panel_bytes(),
                     panel_begin,
+                    panel_end - panel_begin,
                     (panel_end - panel_begin) * row_blocks};
   if (weights.int8) {
-    multiply_to<Int8Product>(in, weights, shape, out, scratch);
+    multiply_to<Int8Product>(in, weights, shape, out, scratch, next);
   } else {
-    multiply_to<Bf16Product>(in, weights, shape, out, scratch);
+    multiply_to<Bf16Product>(in, weights, shape, out, scratch, next);
   }
 }
 

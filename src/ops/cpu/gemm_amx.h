@@ -27,6 +27,7 @@ struct TileWeights {
 
   std::size_t panels() const { return columns / kPanel; }
   std::size_t panel_bytes() const { return depth * kPanel * (int8 ? 1 : 2); }
+  const std::byte* panel(std::size_t index) const { return tiles + index * panel_bytes(); }
   // The columns first .. first + count as a matrix of their own; both multiples of 32.
   TileWeights part(std::size_t first, std::size_t count) const;
 };
@@ -62,9 +63,10 @@ struct TileOutput {
 inline constexpr std::size_t kTileGemmScratchBytes = 2 * kPanel * kTileRowsAtOnce * sizeof(float);
 
 // Panels panel_begin .. panel_end of the weights for `rows` >= 1 rows. `scratch` has
-// kTileGemmScratchBytes, 64-byte aligned. Leaves live tiles behind (release_tiles).
+// kTileGemmScratchBytes, 64-byte aligned. `next` is the panel that this thread multiplies by after
+// these, or null: it is brought to L2 meanwhile. Leaves live tiles behind (release_tiles).
 void tile_multiply(const TileRows& in, std::size_t rows, const TileWeights& weights,
                    std::size_t panel_begin, std::size_t panel_end, const TileOutput& out,
-                   std::byte* scratch);
+                   std::byte* scratch, const std::byte* next = nullptr);
 
 }  // namespace breakeven::ops::cpu

@@ -41,7 +41,10 @@ Callers::Callers(const Gemms& gemms)
 }
 
 CpuLane::CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits)
-    : model_(std::move(model)), limits_(limits), team_(limits.threads, set_one_openmp_thread) {
+    : model_(std::move(model)),
+      limits_(limits),
+      queues_(limits.threads),
+      team_(limits.threads, set_one_openmp_thread) {
   uses_tiles = has_amx(model_->formats().set);
 }
 

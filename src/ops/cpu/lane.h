@@ -2,6 +2,7 @@
 // group that was uploaded, cut into work for the team.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -99,6 +100,33 @@ class CpuLane final : public Lane {
     team_.run(std::cref(loop));  // a reference: std::function need not allocate
   }
 
+  // Calls work(member, index) for each index below count. Each member has a range of them (Share),
+  // which it works through in order, so that it knows what comes next; then it helps the others.
+  template <class Work>
+  void parallel_by_owner(std::size_t count, const Work& work) {
+    for (Queue& queue : queues_) queue.next.store(0, std::memory_order_relaxed);
+    const auto loop = [this, count, &work](unsigned member) {
+      for (unsigned i = 0; i < threads(); ++i) {
+        const unsigned owner = (member + i) % threads();
+        const Share share = share_of(count, owner);
+        std::atomic<std::size_t>& next = queues_[owner].next;
+        for (std::size_t at = share.begin + next.fetch_add(1, std::memory_order_relaxed);
+             at < share.end; at = share.begin + next.fetch_add(1, std::memory_order_relaxed)) {
+          work(member, at);
+        }
+      }
+      if (uses_tiles) release_tiles();
+    };
+    team_.run(std::cref(loop));
+  }
+  struct Share {
+    std::size_t begin, end;
+  };
+  Share share_of(std::size_t count, std::size_t owner) const {
+    const std::size_t each = (count + threads() - 1) / threads();
+    return {std::min(owner * each, count), std::min((owner + 1) * each, count)};
+  }
+
   const CpuModel& model() const { return *model_; }
   std::size_t sequences() const { return sequences_; }
   std::size_t rows() const { return rows_; }
@@ -153,6 +181,10 @@ class CpuLane final : public Lane {
   std::size_t rows_ = 0;
   std::vector<std::uint32_t> order_;
   std::atomic<std::size_t> next_{0};
+  struct alignas(64) Queue {
+    std::atomic<std::size_t> next{0};
+  };
+  std::vector<Queue> queues_;
   ThreadTeam team_;
 };
 

@@ -161,6 +161,9 @@ void CpuModel::lay_out_tiles(Arena& arena, std::size_t index) {
   layer.down.resize(shape_.blocks);
   for (TileLinear& l : layer.up) linear(l, shape_.block, hidden);
   for (TileLinear& l : layer.down) linear(l, hidden, shape_.block);
+  if (index + 1 == shape_.layers) return;
+  TileLayer& next = layers_[index + 1].tiles;
+  layer.following = index + 2 < shape_.layers ? &next.qkv : &next.project;
 }
 
 void CpuModel::lay_out(Arena& arena) {

@@ -87,6 +87,7 @@ struct TileLinear {
 struct TileLayer {
   TileLinear qkv, project;
   std::vector<TileLinear> up, down;
+  const TileLinear* following = nullptr;  // what the next layer multiplies by first; null: none
 };
 
 struct Norm {
