@@ -83,14 +83,13 @@ std::optional<double> RaplMeter::measure_idle_watts(double seconds) {
 }
 
 void RaplMeter::start() {
-  if (!available()) return;
-  lost_ = !read_zones(false) || lost_;
+  if (available()) lost_ = !read_zones(false) || lost_;
   started_s_ = clock_.now_s();
   running_ = true;
 }
 
 void RaplMeter::update() {
-  if (running_) lost_ = !read_zones(true) || lost_;
+  if (running_ && available()) lost_ = !read_zones(true) || lost_;
 }
 
 void RaplMeter::stop() {
@@ -115,6 +114,43 @@ record::Energy RaplMeter::energy(std::uint64_t texts) const {
     energy.host_joules_gross = joules_;
     if (idle_watts_) energy.host_joules_net = std::max(0.0, joules_ - *idle_watts_ * window_s_);
   }
+  return energy;
+}
+
+EnergyMeter::EnergyMeter(const EnergySources& sources, const Clock& clock)
+    : host_(sources.root, clock) {
+  if (sources.gpu_uuid) gpu_.emplace(*sources.gpu_uuid, sources.nvml_library, clock);
+}
+
+IdleWatts EnergyMeter::measure_idle() {
+  constexpr double kHost_s = 2;
+  constexpr double kGpu_s = 6;
+  IdleWatts idle;
+  idle.host = host_.measure_idle_watts(kHost_s);
+  if (gpu_) idle.gpu = gpu_->measure_idle_watts(kGpu_s);
+  return idle;
+}
+
+void EnergyMeter::set_idle(const IdleWatts& idle) {
+  if (idle.host) host_.set_idle_watts(*idle.host);
+  if (gpu_ && idle.gpu) gpu_->set_idle_watts(*idle.gpu);
+}
+
+void EnergyMeter::start() {
+  host_.start();
+  if (gpu_) gpu_->start();
+}
+
+void EnergyMeter::stop() {
+  if (gpu_) gpu_->stop();
+  host_.stop();
+}
+
+record::Energy EnergyMeter::energy(std::uint64_t texts) const {
+  record::Energy energy = host_.energy(texts);
+  if (!gpu_) return energy;
+  if (!energy.host_joules_gross) energy.method = "host " + energy.method;
+  gpu_->add_to(energy);
   return energy;
 }
 

@@ -1,5 +1,5 @@
-// Joules from a counter, or nothing: RAPL through powercap for the host. Never an estimate from a
-// rated power. GPU counters come with the CUDA engine and fill the other half of record::Energy.
+// Joules from a counter, or nothing: RAPL through powercap for the host, NVML for a GPU. Never an
+// estimate from a rated power.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "measure/clock.h"
+#include "measure/gpu_energy.h"
 #include "record/record.h"
 
 namespace breakeven::measure {
@@ -49,6 +50,36 @@ class RaplMeter {
   double joules_ = 0, window_s_ = 0, started_s_ = 0;
   bool running_ = false, lost_ = false;
   std::optional<double> idle_watts_;
+};
+
+// Watts of a machine that does nothing, before anything was measured.
+struct IdleWatts {
+  std::optional<double> host, gpu;
+};
+
+// Where the counters of one device's rows are.
+struct EnergySources {
+  std::string root = "/";
+  std::optional<std::string> gpu_uuid{};  // absent for a CPU row, whose GPUs are nobody's business
+  std::string nvml_library = kNvmlLibrary;
+};
+
+// Host and GPU of one row together. A side without a counter is named in the method.
+class EnergyMeter {
+ public:
+  explicit EnergyMeter(const EnergySources& sources, const Clock& clock = monotonic_clock());
+
+  // Sleeps for each counter that there is, as long as it needs: seconds at most, nothing without
+  // one.
+  IdleWatts measure_idle();
+  void set_idle(const IdleWatts& idle);
+  void start();
+  void stop();
+  record::Energy energy(std::uint64_t texts) const;
+
+ private:
+  RaplMeter host_;
+  std::optional<NvmlMeter> gpu_;
 };
 
 }  // namespace breakeven::measure

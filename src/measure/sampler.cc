@@ -10,6 +10,50 @@
 #include "measure/statistics.h"
 
 namespace breakeven::measure {
+namespace {
+
+void compare_with_kept(std::size_t first_text, const Answer& answer, Samples& samples) {
+  for (std::size_t i = 0; i < answer.labels.size(); ++i) {
+    samples.repeat_flips += answer.labels[i] != samples.labels[first_text + i] ? 1U : 0U;
+  }
+  const std::size_t class_count = answer.logits.size() / answer.labels.size();
+  const auto kept = std::span(samples.logits).subspan(first_text * class_count);
+  for (std::size_t i = 0; i < answer.logits.size(); ++i) {
+    const double change = std::abs(double{answer.logits[i]} - double{kept[i]});
+    const bool both_nan = std::isnan(answer.logits[i]) && std::isnan(kept[i]);
+    if (std::isfinite(change)) {
+      samples.repeat_abs_max = std::max(samples.repeat_abs_max, change);
+    } else if (!both_nan) {
+      samples.repeat_abs_max = std::numeric_limits<float>::max();
+    }
+  }
+}
+
+}  // namespace
+
+Result<std::size_t> check_answer(const Answer& answer, std::size_t texts, std::size_t class_count) {
+  if (class_count == 0) class_count = answer.logits.size() / texts;
+  if (class_count == 0 || answer.logits.size() != texts * class_count ||
+      answer.labels.size() != texts || answer.tokens.size() != texts) {
+    return fail("measure/output",
+                fmt::format("{} texts gave {} logits, {} labels and {} token counts", texts,
+                            answer.logits.size(), answer.labels.size(), answer.tokens.size()),
+                "this runtime answers wrongly; no time of it counts");
+  }
+  return class_count;
+}
+
+void keep_or_compare(std::size_t first_text, const Answer& answer, Samples& samples) {
+  if (first_text < samples.judged) {
+    compare_with_kept(first_text, answer, samples);
+    return;
+  }
+  samples.logits.insert(samples.logits.end(), answer.logits.begin(), answer.logits.end());
+  samples.labels.insert(samples.labels.end(), answer.labels.begin(), answer.labels.end());
+  samples.tokens.insert(samples.tokens.end(), answer.tokens.begin(), answer.tokens.end());
+  samples.computed_tokens += answer.computed_tokens;
+  samples.judged += answer.labels.size();
+}
 
 Sampler::Sampler(Classifier& classifier, std::span<const std::string_view> texts,
                  const SampleOptions& options, const Clock& clock, const std::atomic<bool>* stop)
@@ -138,41 +182,9 @@ Result<void> Sampler::stream_pass(bool timed, Progress& progress) {
 
 Result<void> Sampler::take(std::size_t first_text, std::size_t count, const Answer& answer,
                            bool timed) {
-  if (class_count_ == 0) class_count_ = answer.logits.size() / count;
-  if (class_count_ == 0 || answer.logits.size() != count * class_count_ ||
-      answer.labels.size() != count || answer.tokens.size() != count) {
-    return fail("measure/output",
-                fmt::format("{} texts gave {} logits, {} labels and {} token counts", count,
-                            answer.logits.size(), answer.labels.size(), answer.tokens.size()),
-                "this runtime answers wrongly; no time of it counts");
-  }
-  if (!timed) return {};
-  if (first_text < samples_.judged) {
-    compare_with_kept(first_text, answer);
-    return {};
-  }
-  samples_.logits.insert(samples_.logits.end(), answer.logits.begin(), answer.logits.end());
-  samples_.labels.insert(samples_.labels.end(), answer.labels.begin(), answer.labels.end());
-  samples_.tokens.insert(samples_.tokens.end(), answer.tokens.begin(), answer.tokens.end());
-  samples_.computed_tokens += answer.computed_tokens;
-  samples_.judged += count;
+  BREAKEVEN_TRY(class_count_, check_answer(answer, count, class_count_));
+  if (timed) keep_or_compare(first_text, answer, samples_);
   return {};
-}
-
-void Sampler::compare_with_kept(std::size_t first_text, const Answer& answer) {
-  for (std::size_t i = 0; i < answer.labels.size(); ++i) {
-    samples_.repeat_flips += answer.labels[i] != samples_.labels[first_text + i] ? 1U : 0U;
-  }
-  const auto kept = std::span(samples_.logits).subspan(first_text * class_count_);
-  for (std::size_t i = 0; i < answer.logits.size(); ++i) {
-    const double change = std::abs(double{answer.logits[i]} - double{kept[i]});
-    const bool both_nan = std::isnan(answer.logits[i]) && std::isnan(kept[i]);
-    if (std::isfinite(change)) {
-      samples_.repeat_abs_max = std::max(samples_.repeat_abs_max, change);
-    } else if (!both_nan) {
-      samples_.repeat_abs_max = std::numeric_limits<float>::max();
-    }
-  }
 }
 
 }  // namespace breakeven::measure

@@ -65,6 +65,19 @@ struct Samples {
   std::size_t passes() const { return pass_seconds.size(); }
 };
 
+// What a classifier answered for some texts. Borrowed.
+struct Answer {
+  std::span<const float> logits;
+  std::span<const std::uint32_t> labels, tokens;
+  std::size_t computed_tokens = 0;
+};
+// The number of classes in an answer for `texts` texts, which must be `class_count` unless that is
+// 0. Errors: measure/output.
+Result<std::size_t> check_answer(const Answer& answer, std::size_t texts, std::size_t class_count);
+// Keeps the outputs of texts that follow the judged ones; compares those of others with what was
+// kept. computed_tokens counts only where outputs are kept.
+void keep_or_compare(std::size_t first_text, const Answer& answer, Samples& samples);
+
 // One cell's sampling. The study interleaves cells by calling warm_up() and measure() in turns; the
 // samples add up. Not thread-safe. Classifier, texts and clock must outlive it.
 class Sampler {
@@ -107,13 +120,7 @@ class Sampler {
     return progress.batch == samples_.batches_per_pass;
   }
   // Checks the shapes; in a timed pass keeps the outputs or compares them with the kept ones.
-  struct Answer {
-    std::span<const float> logits;
-    std::span<const std::uint32_t> labels, tokens;
-    std::size_t computed_tokens = 0;
-  };
   Result<void> take(std::size_t first_text, std::size_t count, const Answer& answer, bool timed);
-  void compare_with_kept(std::size_t first_text, const Answer& answer);
 
   Classifier& classifier_;
   std::span<const std::string_view> texts_;
@@ -133,6 +140,17 @@ class Sampler {
 // stages, batches_in_flight, texts.count/real_tokens/computed_tokens/mean_tokens/truncated.
 // record.cell must be set.
 void summarise(const Samples& samples, std::size_t text_count, record::Record& record);
+
+// texts.count/real_tokens/computed_tokens/mean_tokens/truncated/token_counts alone.
+void fill_texts(const Samples& samples, std::size_t text_count, record::Record& record);
+
+// The percentiles that a record may hold, in ascending order.
+struct Percentile {
+  const char* name;
+  double share;
+};
+inline constexpr Percentile kPercentiles[] = {
+    {"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}};
 
 // Which stage bounds the row: "tokenizer", "transfer" or "compute" by the largest share of the
 // stages; "launch" when device events show the device idle for most of compute (GPU rows).

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <utility>
 
 #include "measure/sampler.h"
 #include "measure/statistics.h"
@@ -13,9 +12,6 @@ namespace {
 
 using record::Estimate;
 using record::Interval;
-
-constexpr std::pair<const char*, double> kPercentiles[] = {
-    {"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}};
 
 // Complete passes only, so that every batch counts equally often; all when no pass is complete.
 std::span<const double> balanced(const Samples& samples) {
@@ -72,6 +68,19 @@ void fill_rates(const Samples& samples, record::Record& record) {
   record.tokens_per_s = rate(tokens, seconds, interval, samples.passes());
 }
 
+record::Stages median_stages(std::span<const StageSeconds> stages) {
+  const auto of = [&](double StageSeconds::*stage) {
+    std::vector<double> values;
+    values.reserve(stages.size());
+    for (const StageSeconds& sample : stages) values.push_back(sample.*stage);
+    return median(values);
+  };
+  return {of(&StageSeconds::tokenize), of(&StageSeconds::pack),     of(&StageSeconds::upload),
+          of(&StageSeconds::compute),  of(&StageSeconds::download), of(&StageSeconds::decode)};
+}
+
+}  // namespace
+
 void fill_texts(const Samples& samples, std::size_t text_count, record::Record& record) {
   record::Texts& texts = record.texts;
   texts.count = text_count;
@@ -87,19 +96,6 @@ void fill_texts(const Samples& samples, std::size_t text_count, record::Record& 
   // Of a pass that was cut short nobody knows the rest.
   if (samples.judged == text_count) texts.token_counts = samples.tokens;
 }
-
-record::Stages median_stages(std::span<const StageSeconds> stages) {
-  const auto of = [&](double StageSeconds::*stage) {
-    std::vector<double> values;
-    values.reserve(stages.size());
-    for (const StageSeconds& sample : stages) values.push_back(sample.*stage);
-    return median(values);
-  };
-  return {of(&StageSeconds::tokenize), of(&StageSeconds::pack),     of(&StageSeconds::upload),
-          of(&StageSeconds::compute),  of(&StageSeconds::download), of(&StageSeconds::decode)};
-}
-
-}  // namespace
 
 void summarise(const Samples& samples, std::size_t text_count, record::Record& record) {
   record.passes = samples.passes();

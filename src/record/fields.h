@@ -164,6 +164,19 @@ void fields(V& v, S& s) {
   v("foreign_processes", s.foreign_processes);
 }
 
+template <class V, Is<Paced> S>
+void fields(V& v, S& s) {
+  v("requests", s.requests);
+  v("answered", s.answered);
+  v("window_s", s.window_s);
+  v("saturated", s.saturated);
+  v("busy_share", s.busy_share);
+  v("mean_batch", s.mean_batch);
+  v("wait_s_p50", s.wait_s_p50);
+  v("batch_s_p50", s.batch_s_p50);
+  v("late_s_max", s.late_s_max);
+}
+
 template <class V, Is<ScalingPoint> S>
 void fields(V& v, S& s) {
   v("texts", s.texts);
@@ -246,6 +259,7 @@ void fields(V& v, S& s) {
   v("stages", s.stages);
   v("batches_in_flight", s.batches_in_flight);
   v("bound", s.bound);
+  v("paced", s.paced);
   v("parity", s.parity);
   v("other_parity", s.other_parity);
   v("accuracy", s.accuracy);

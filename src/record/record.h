@@ -160,6 +160,20 @@ struct Gpu {
   bool operator==(const Gpu&) const = default;
 };
 
+// What only paced mode has: requests that were due at set times, answered in batches.
+struct Paced {
+  std::uint64_t requests = 0;  // due in the counted window
+  std::uint64_t answered = 0;  // of those; fewer only when more came than could be answered
+  double window_s = 0;
+  bool saturated = false;  // the queue grew until the end: latencies depend on the window's length
+  double busy_share = 0;   // of the window in which a batch was under way
+  double mean_batch = 0;   // texts a batch, as the batcher made them
+  double wait_s_p50 = 0;   // from due to the start of its batch: filling and queueing
+  double batch_s_p50 = 0;  // a batch alone
+  double late_s_max = 0;   // how late our own scheduler started a batch at worst
+  bool operator==(const Paced&) const = default;
+};
+
 struct ScalingPoint {
   std::uint64_t texts = 0, batches = 0, tokens = 0;
   Estimate seconds;
@@ -224,6 +238,7 @@ struct Record {
   std::optional<Stages> stages;               // serial only
   unsigned batches_in_flight = 1;
   std::string bound;  // tokenizer, launch, transfer, compute
+  std::optional<Paced> paced;
   std::optional<Parity> parity;
   std::optional<Parity> other_parity;  // native rows, by another runtime's fp32: "ours by theirs"
   std::optional<Accuracy> accuracy;

@@ -1,6 +1,7 @@
 // docs/measuring.md shows the table of thresholds as the code has it, and the percentile gates.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <sstream>
@@ -45,6 +46,28 @@ TEST(MeasuringDoc, ShowsThePercentileGates) {
                           std::to_string(samples_needed(0.95)) + " | " +
                           std::to_string(samples_needed(0.99)) + " | 6,636 |";
   EXPECT_NE(document().find(row), std::string::npos) << row;
+}
+
+TEST(MeasuringDoc, EveryTestThatIsNamedExists) {
+  std::string tests;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(testing::source_dir() / "tests")) {
+    if (entry.path().extension() != ".cc") continue;
+    std::ifstream file(entry.path());
+    std::stringstream text;
+    text << file.rdbuf();
+    tests += text.str();
+  }
+  const std::string text = document();
+  const std::regex name("`([A-Z][A-Za-z0-9]+)\\.([A-Z][A-Za-z0-9]+)`");
+  std::size_t count = 0;
+  for (auto match = std::sregex_iterator(text.begin(), text.end(), name);
+       match != std::sregex_iterator(); ++match) {
+    ++count;
+    const std::string arguments = "(" + (*match)[1].str() + ", " + (*match)[2].str() + ")";
+    EXPECT_NE(tests.find(arguments), std::string::npos) << (*match)[0] << " is no test";
+  }
+  EXPECT_GT(count, 20U);
 }
 
 }  // namespace

@@ -1,0 +1,58 @@
+// Joules of a GPU by its own counter, read through NVML. The library is loaded at run time and told
+// apart by the GPU's UUID, because NVML counts GPUs that CUDA_VISIBLE_DEVICES hides. A machine
+// without it, or a GPU without such a counter, is no error: the energy is then not available. No
+// estimate from the power limit or from sampled power.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "measure/clock.h"
+#include "record/record.h"
+
+namespace breakeven::measure {
+
+// Drivers renew the counter every 20 to 100 ms, so that both ends of a window are off by that much:
+// at most 4 % of this.
+inline constexpr double kMinGpuEnergyWindowSeconds = 5.0;
+
+inline constexpr const char* kNvmlLibrary = "libnvidia-ml.so.1";
+
+class NvmlMeter {
+ public:
+  // `uuid` as the driver names the GPU ("GPU-..."; "" = not known). `library` is another file in
+  // tests only.
+  explicit NvmlMeter(const std::string& uuid, const std::string& library = kNvmlLibrary,
+                     const Clock& clock = monotonic_clock());
+  ~NvmlMeter();
+  NvmlMeter(NvmlMeter&&) noexcept;
+  NvmlMeter& operator=(NvmlMeter&&) = delete;
+
+  bool available() const;
+  const std::string& why_not() const { return why_not_; }
+
+  // As RaplMeter's, with the longer window.
+  std::optional<double> measure_idle_watts(double seconds);
+  void set_idle_watts(double watts) { idle_watts_ = watts; }
+
+  void start();
+  void stop();  // several start/stop blocks add up
+
+  // Fills the GPU's half of `energy` and adds "NVML", or why there is none, to its method.
+  void add_to(record::Energy& energy) const;
+
+ private:
+  struct Device;
+  std::optional<double> read_joules() const;
+
+  const Clock& clock_;
+  std::unique_ptr<Device> device_;
+  std::string why_not_;
+  double joules_ = 0, window_s_ = 0, started_s_ = 0, started_joules_ = 0;
+  bool running_ = false, lost_ = false;
+  std::optional<double> idle_watts_;
+};
+
+}  // namespace breakeven::measure

@@ -1,0 +1,304 @@
+#include "measure/paced.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include "base/check.h"
+#include "measure/statistics.h"
+
+namespace breakeven::measure {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Plays one window. Times inside are on the clock; `begin_s_` is the schedule's zero.
+class Play {
+ public:
+  Play(Classifier& classifier, std::span<const std::string_view> texts, const PacedOptions& options,
+       const Clock& clock, const std::atomic<bool>* stop);
+
+  Result<PacedSamples> run();
+
+ private:
+  bool stopped() const { return stop_ != nullptr && stop_->load(std::memory_order_relaxed); }
+  double due_s(std::size_t request) const { return begin_s_ + due_[request]; }
+  double start_s(double free_s) const;    // the earliest moment for the batch of request next_
+  void sleep_until(double time_s) const;  // or until stopped
+  void close_window();                    // now: what comes later is not asked for
+  Result<double> answer_batch(double started_s, double late_s);
+  Result<void> keep_outputs(std::size_t count);
+  void count_batch(std::size_t count, double started_s, double ended_s, double late_s);
+  bool is_saturated() const;
+  void finish(double ended_s);
+
+  Classifier& classifier_;
+  std::span<const std::string_view> texts_;
+  PacedOptions options_;
+  const Clock& clock_;
+  const std::atomic<bool>* stop_;
+  std::vector<double> due_;
+  std::size_t first_counted_ = 0;
+  double begin_s_ = 0, counted_from_s_ = 0, window_end_s_ = 0, give_up_s_ = 0;
+  std::size_t next_ = 0;         // the first request that is in no batch yet
+  std::size_t in_window_ = 0;    // requests answered between counted_from_s_ and window_end_s_
+  std::size_t owed_at_end_ = 0;  // counted requests answered after the window, or never
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  std::size_t first_batch_ = kNone;  // that holds a counted request
+  std::size_t class_count_ = 0;
+  double real_tokens_ = 0, computed_tokens_ = 0;
+  std::vector<std::string_view> batch_;
+  BatchResult result_;
+  PacedSamples samples_;
+};
+
+Play::Play(Classifier& classifier, std::span<const std::string_view> texts,
+           const PacedOptions& options, const Clock& clock, const std::atomic<bool>* stop)
+    : classifier_(classifier), texts_(texts), options_(options), clock_(clock), stop_(stop) {
+  BREAKEVEN_CHECK(options.rate_per_s > 0 && options.max_batch >= 1 && options.max_wait_s >= 0);
+  constexpr double kMostDue = 1e6;  // of memory; a second of requests at any rate that makes sense
+  const double wanted = std::floor(options.rate_per_s * options.window_s);
+  const auto count = static_cast<std::size_t>(std::clamp(wanted, 1.0, kMostDue));
+  due_ = due_times(options.arrivals, options.rate_per_s, count, options.seed);
+  first_counted_ = static_cast<std::size_t>(kPacedWarmUpShare *
+                                            static_cast<double>(std::min(count, kMostAnswers)));
+}
+
+// A batch starts when the classifier is free and it is full, or its first request has waited.
+double Play::start_s(double free_s) const {
+  const std::size_t last = next_ + options_.max_batch - 1;
+  const double full_s = last < due_.size() ? due_s(last) : kInfinity;
+  return std::max(free_s, std::min(full_s, due_s(next_) + options_.max_wait_s));
+}
+
+void Play::sleep_until(double time_s) const {
+  constexpr double kLongest_s = 0.25;  // so that Ctrl-C is heard
+  for (double now_s = clock_.now_s(); now_s < time_s && !stopped(); now_s = clock_.now_s()) {
+    clock_.sleep_until(std::min(time_s, now_s + kLongest_s));
+  }
+}
+
+Result<void> Play::keep_outputs(std::size_t count) {
+  const Answer answer{result_.logits, result_.labels, result_.tokens, 0};
+  BREAKEVEN_TRY(class_count_, check_answer(answer, count, class_count_));
+  for (std::size_t i = 0; i < count; ++i) {
+    // Texts come in their order, so that each is kept the first time and compared afterwards.
+    const std::size_t text = (next_ + i) % texts_.size();
+    keep_or_compare(text,
+                    {answer.logits.subspan(i * class_count_, class_count_),
+                     answer.labels.subspan(i, 1), answer.tokens.subspan(i, 1), 0},
+                    samples_.outputs);
+    real_tokens_ += answer.tokens[i];
+  }
+  computed_tokens_ += static_cast<double>(result_.computed_tokens);
+  return {};
+}
+
+void Play::count_batch(std::size_t count, double started_s, double ended_s, double late_s) {
+  samples_.busy_s +=
+      std::max(0.0, std::min(ended_s, window_end_s_) - std::max(started_s, counted_from_s_));
+  if (ended_s > counted_from_s_ && ended_s <= window_end_s_) in_window_ += count;
+  for (std::size_t request = next_; request < next_ + count; ++request) {
+    samples_.seconds.push_back(ended_s - due_s(request));
+    samples_.positions.push_back(static_cast<std::uint32_t>(request % texts_.size()));
+    samples_.wait_s.push_back(started_s - due_s(request));
+    samples_.late_s.push_back(late_s);
+    if (ended_s > window_end_s_ && request >= first_counted_) ++owed_at_end_;
+  }
+  if (next_ + count > first_counted_ && first_batch_ == kNone) {
+    first_batch_ = samples_.batch_seconds.size();
+  }
+  samples_.batch_seconds.push_back(ended_s - started_s);
+  samples_.batch_texts.push_back(static_cast<std::uint32_t>(count));
+}
+
+void Play::close_window() {
+  const double now_s = clock_.now_s();
+  const auto later = std::upper_bound(due_.begin(), due_.end(), now_s - begin_s_);
+  due_.resize(std::max(next_, static_cast<std::size_t>(later - due_.begin())));
+  window_end_s_ = now_s;
+  give_up_s_ = now_s + options_.max_wait_s + kDrainShare * (now_s - begin_s_);
+}
+
+// Takes what is due and answers it; returns when the classifier was done.
+Result<double> Play::answer_batch(double started_s, double late_s) {
+  batch_.clear();
+  for (std::size_t request = next_;
+       request < due_.size() && batch_.size() < options_.max_batch && due_s(request) <= started_s;
+       ++request) {
+    batch_.push_back(texts_[request % texts_.size()]);
+  }
+  BREAKEVEN_CHECK(!batch_.empty());
+  BREAKEVEN_TRY_VOID(classifier_.run_batch(batch_, result_));
+  double ended_s = clock_.now_s();
+  if (result_.seconds > 0) ended_s = std::min(ended_s, started_s + result_.seconds);
+  BREAKEVEN_TRY_VOID(keep_outputs(batch_.size()));
+  count_batch(batch_.size(), started_s, ended_s, late_s);
+  next_ += batch_.size();
+  return ended_s;
+}
+
+double mean_of(std::span<const std::uint32_t> counts) {
+  if (counts.empty()) return 1;
+  const double sum = std::accumulate(counts.begin(), counts.end(), 0.0);
+  return sum / static_cast<double>(counts.size());
+}
+
+// Requests that a busy server owes at any moment are those of the batch under way and of the next
+// one. A queue that grows leaves more, and the later a request came, the longer it took.
+bool Play::is_saturated() const {
+  if (samples_.outputs.interrupted) return false;
+  if (next_ < due_.size()) return true;
+  constexpr double kMayOwe = 0.02;
+  constexpr double kGrowth = 1.5;
+  const double owed = static_cast<double>(owed_at_end_) - 2 * mean_of(samples_.batch_texts);
+  const std::span counted = std::span(samples_.seconds).subspan(first_counted_);
+  if (counted.size() < 4 || owed <= kMayOwe * static_cast<double>(counted.size())) return false;
+  const std::size_t size = counted.size() / 4;
+  return median(counted.last(size)) > kGrowth * median(counted.subspan(size, size));
+}
+
+template <class T>
+void drop_first(std::vector<T>& values, std::size_t count) {
+  values.erase(values.begin(),
+               values.begin() + static_cast<std::ptrdiff_t>(std::min(count, values.size())));
+}
+
+void Play::finish(double ended_s) {
+  samples_.saturated = is_saturated();
+  samples_.played = next_;
+  if (samples_.outputs.interrupted) {
+    window_end_s_ = std::clamp(ended_s, counted_from_s_, window_end_s_);
+  }
+  samples_.window_s = window_end_s_ - counted_from_s_;
+  samples_.requests = due_.size();
+  if (!samples_.saturated) {
+    samples_.requests -= std::min(first_counted_, samples_.requests);
+    for (auto* values : {&samples_.seconds, &samples_.wait_s, &samples_.late_s}) {
+      drop_first(*values, first_counted_);
+    }
+    drop_first(samples_.positions, first_counted_);
+    drop_first(samples_.batch_seconds, first_batch_);
+    drop_first(samples_.batch_texts, first_batch_);
+  }
+  const std::size_t answered = samples_.saturated ? in_window_ : samples_.seconds.size();
+  samples_.answered_per_s =
+      samples_.window_s > 0 ? static_cast<double>(answered) / samples_.window_s : 0;
+  // Batches held other texts than those whose outputs were kept: the share of padding is theirs.
+  const std::vector<std::uint32_t>& tokens = samples_.outputs.tokens;
+  const double kept = std::accumulate(tokens.begin(), tokens.end(), 0.0);
+  const double padded = real_tokens_ > 0 ? computed_tokens_ / real_tokens_ : 1;
+  samples_.outputs.computed_tokens = static_cast<std::size_t>(std::llround(kept * padded));
+}
+
+Result<PacedSamples> Play::run() {
+  if (texts_.empty()) return fail("measure/no-texts", "there are no texts to classify");
+  const double period_s = 1 / options_.rate_per_s;
+  begin_s_ = clock_.now_s();
+  const double length_s = static_cast<double>(due_.size()) * period_s;
+  counted_from_s_ = begin_s_ + static_cast<double>(first_counted_) * period_s;
+  window_end_s_ = begin_s_ + length_s;
+  // A batch may wait to fill even when nobody else comes.
+  give_up_s_ = window_end_s_ + options_.max_wait_s + kDrainShare * length_s;
+  double free_s = begin_s_;
+  bool closed = false;
+  while (next_ < due_.size()) {
+    const double could_s = start_s(free_s);
+    if (could_s > give_up_s_) break;
+    sleep_until(could_s);
+    if (stopped()) {
+      samples_.outputs.interrupted = true;
+      break;
+    }
+    const double started_s = std::max(could_s, clock_.now_s());
+    BREAKEVEN_TRY(free_s, answer_batch(started_s, started_s - could_s));
+    if (!closed && next_ >= first_counted_ + kMostAnswers) {
+      close_window();
+      closed = true;
+    }
+  }
+  finish(clock_.now_s());
+  return std::move(samples_);
+}
+
+void fill_percentiles(const PacedSamples& samples, record::Record& record) {
+  for (const Percentile& each : kPercentiles) {
+    if (!carries(samples.seconds.size(), each.share)) break;
+    record.latency_s[each.name] = {percentile(samples.seconds, each.share),
+                                   percentile_interval(samples.seconds, each.share),
+                                   samples.seconds.size()};
+  }
+}
+
+}  // namespace
+
+Result<Arrivals> parse_arrivals(std::string_view text) {
+  if (text == "constant") return Arrivals::constant;
+  if (text == "poisson") return Arrivals::poisson;
+  return fail("paced/arrivals", fmt::format("--arrivals '{}' is not known", text),
+              "choose constant or poisson");
+}
+
+std::vector<double> due_times(Arrivals arrivals, double rate_per_s, std::size_t count,
+                              std::uint64_t seed) {
+  BREAKEVEN_CHECK(rate_per_s > 0, "rate={}", rate_per_s);
+  std::vector<double> due(count);
+  if (arrivals == Arrivals::constant) {
+    for (std::size_t i = 0; i < count; ++i) due[i] = static_cast<double>(i) / rate_per_s;
+    return due;
+  }
+  // Sums of exponential gaps, stretched so that the gap behind the last one ends with the window:
+  // uniform order statistics. Only the engine's numbers are the same everywhere, not std's
+  // distributions.
+  std::mt19937_64 random(seed);
+  const auto gap = [&] {
+    return -std::log((static_cast<double>(random() >> 11U) + 0.5) * 0x1p-53);
+  };
+  double sum = 0;
+  for (double& time : due) time = sum += gap();
+  sum += gap();
+  const double window_s = static_cast<double>(count) / rate_per_s;
+  for (double& time : due) time *= window_s / sum;
+  return due;
+}
+
+Result<PacedSamples> run_paced(Classifier& classifier, std::span<const std::string_view> texts,
+                               const PacedOptions& options, const Clock& clock,
+                               const std::atomic<bool>* stop) {
+  return Play(classifier, texts, options, clock, stop).run();
+}
+
+void summarise_paced(const PacedSamples& samples, std::size_t text_count, record::Record& record) {
+  record.samples_s = samples.seconds;
+  record.sample_positions = samples.positions;
+  record.schedule_late_s = samples.late_s;
+  fill_texts(samples.outputs, text_count, record);
+  record::Paced& paced = record.paced.emplace();
+  paced.requests = samples.requests;
+  paced.answered = samples.seconds.size();
+  paced.window_s = samples.window_s;
+  paced.saturated = samples.saturated;
+  if (samples.seconds.empty()) return;
+  paced.busy_share = samples.window_s > 0 ? std::min(1.0, samples.busy_s / samples.window_s) : 0;
+  paced.mean_batch = mean_of(samples.batch_texts);
+  paced.wait_s_p50 = median(samples.wait_s);
+  paced.batch_s_p50 = median(samples.batch_seconds);
+  paced.late_s_max = *std::max_element(samples.late_s.begin(), samples.late_s.end());
+  record.reviews_per_s = {samples.answered_per_s, std::nullopt, samples.seconds.size()};
+  record.tokens_per_s = {samples.answered_per_s * record.texts.mean_tokens, std::nullopt,
+                         samples.seconds.size()};
+  if (samples.saturated) {
+    record.latency_note = "saturated: latencies grow as long as the load lasts";
+    return;
+  }
+  fill_percentiles(samples, record);
+  record.latency_note =
+      fmt::format("from the moment when each of {} requests was due, over {:.3g} s",
+                  samples.seconds.size(), samples.window_s);
+}
+
+}  // namespace breakeven::measure
