@@ -37,6 +37,15 @@ record::Stages busy_stages(const measure::Samples& samples) {
   return sum;
 }
 
+// Paced: the outputs of its requests, and how the warm-up before them went.
+measure::Samples with_warm_up(measure::Samples outputs, const measure::Samples& warm_up) {
+  outputs.warmup_passes = warm_up.warmup_passes;
+  outputs.warmup_s = warm_up.warmup_s;
+  outputs.steady = warm_up.steady;
+  outputs.last_steadiness = warm_up.last_steadiness;
+  return outputs;
+}
+
 constexpr std::size_t kMedianSamples = 11;
 
 }  // namespace
@@ -70,6 +79,16 @@ Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input
   return seconds > 0 && guessed > 0 ? seconds / guessed : 1;
 }
 
+measure::EnergySources energy_sources(const std::string& device, const Tools& tools) {
+  measure::EnergySources sources;
+  sources.root = tools.root;
+  sources.nvml_library = tools.nvml_library;
+  if (device == "cpu") return sources;
+  const auto uuid = tools.gpu_uuids.find(device);
+  sources.gpu_uuid = uuid == tools.gpu_uuids.end() ? "" : uuid->second;
+  return sources;
+}
+
 void CellRun::correct_guess(double factor) {
   guessed_pass_s_ *= factor;
 }
@@ -93,15 +112,19 @@ CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& t
       warm_window_(warm_window(guessed_pass_s_)),
       sampler_(relay_, std::span(input.texts).first(input.timed),
                sample_options(planned, warm_window_), *tools.clock, tools.stop),
+      texts_(std::span(input.texts).first(input.timed)),
+      seed_(input.seed),
+      stop_(tools.stop),
       watch_(tools.root, *tools.clock),
-      meter_(tools.root, *tools.clock),
+      meter_(energy_sources(planned.device, tools), *tools.clock),
       batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {}
 
 std::string CellRun::name() const {
   const std::string variant = cell.variant.empty() ? "" : ":" + cell.variant;
   const std::string runtime = cell.runtime == "native" ? "" : cell.runtime + variant + " ";
-  return fmt::format("{}{} {} batch {} {}", runtime, cell.device, cell.precision, cell.batch,
-                     cell.mode);
+  const std::string rate = is_paced() ? fmt::format(" {:g}/s", cell.rate_per_s) : "";
+  return fmt::format("{}{} {} batch {} {}{}", runtime, cell.device, cell.precision, cell.batch,
+                     cell.mode, rate);
 }
 
 double CellRun::pass_s() const {
@@ -125,7 +148,12 @@ double CellRun::smallest_visit_s() const {
   return pass_s() * static_cast<double>(2 + (warm_ ? 1 : warm_window_));
 }
 
+bool CellRun::enough() const {
+  return is_paced() ? paced_.has_value() : sampler_.enough();
+}
+
 bool CellRun::usable() const {
+  if (is_paced()) return !failed && paced_ && !paced_->outputs.interrupted;
   return !failed && !sampler_.samples().interrupted && sampler_.samples().passes() >= 3;
 }
 
@@ -143,12 +171,25 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   warm_ = true;
   watch_.start(classifier.info().processes);
   meter_.start();
-  auto measured = sampler_.measure(std::max(1e-3, slot_s - (clock_.now_s() - begin)));
+  auto measured = measure(classifier, std::max(1e-3, slot_s - (clock_.now_s() - begin)));
   meter_.stop();
   watch_.look();
   watch_.stop();
   relay_.point_to(nullptr);
   return measured;
+}
+
+Result<void> CellRun::measure(Classifier& classifier, double left_s) {
+  if (!is_paced()) return sampler_.measure(left_s);
+  measure::PacedOptions options;
+  BREAKEVEN_TRY(options.arrivals, measure::parse_arrivals(cell.arrivals));
+  options.rate_per_s = cell.rate_per_s;
+  options.max_batch = cell.batch;
+  options.max_wait_s = cell.max_wait_s;
+  options.window_s = left_s / (1 + measure::kDrainShare);
+  options.seed = seed_;
+  BREAKEVEN_TRY(paced_, measure::run_paced(classifier, texts_, options, clock_, stop_));
+  return {};
 }
 
 Result<void> CellRun::make_record(const Input& input, const Judges& judges,
@@ -168,8 +209,15 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
   record.instruction_set = info_.instruction_set;
   record.tokenizer = info_.tokenizer;
   record.runtime_settings = info_.settings;
-  const measure::Samples& samples = sampler_.samples();
-  measure::summarise(samples, input.timed, record);
+  const measure::Samples samples =
+      paced_ ? with_warm_up(paced_->outputs, sampler_.samples()) : sampler_.samples();
+  if (paced_) {
+    measure::summarise_paced(*paced_, input.timed, record);
+    record.warmup_passes = samples.warmup_passes;
+    record.warmup_s = samples.warmup_s;
+  } else {
+    measure::summarise(samples, input.timed, record);
+  }
   if (samples.judged > 0) {
     std::vector<float> logits = samples.logits;
     std::vector<std::uint32_t> labels = samples.labels;
@@ -186,9 +234,11 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
     }
   }
   record.conditions = watch_.conditions();
-  record.energy = meter_.energy(input.timed * samples.passes());
-  record.bound =
-      measure::bound_by(record.stages ? *record.stages : busy_stages(samples), record.gpu);
+  record.energy = meter_.energy(paced_ ? paced_->played : input.timed * samples.passes());
+  if (!paced_) {
+    record.bound =
+        measure::bound_by(record.stages ? *record.stages : busy_stages(samples), record.gpu);
+  }
   measure::judge_all(samples, record);
   return {};
 }

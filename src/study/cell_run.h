@@ -9,6 +9,7 @@
 #include "classifier/classifier.h"
 #include "measure/energy.h"
 #include "measure/environment.h"
+#include "measure/paced.h"
 #include "measure/sampler.h"
 #include "study/judging.h"
 #include "study/sweep.h"
@@ -42,12 +43,17 @@ class Relay final : public Classifier {
   Classifier* target_ = nullptr;
 };
 
+// Where the energy of a device's rows is read.
+measure::EnergySources energy_sources(const std::string& device, const Tools& tools);
+
 class CellRun {
  public:
   CellRun(const record::Cell& planned, const Input& input, const Tools& tools);
 
   std::string name() const;  // "pytorch:seed cpu fp32 batch 32 stream"
   const measure::Sampler& sampler() const { return sampler_; }
+
+  void set_idle(const measure::IdleWatts& idle) { meter_.set_idle(idle); }
 
   // The guess of a pass's time was off by this factor on the same classifier.
   void correct_guess(double factor);
@@ -59,7 +65,11 @@ class CellRun {
   // Whether what has been measured would make a record.
   bool usable() const;
 
-  // Warms up (until steady the first time, shortly when coming back) and measures.
+  // More time would change little: enough samples, or, paced, one window.
+  bool enough() const;
+
+  // Warms up (until steady the first time, shortly when coming back) and measures; paced: plays one
+  // window that fills the slot.
   Result<void> visit(Classifier& classifier, double slot_s);
 
   // Fills `record` from the samples and sets `done`; outputs that cannot be judged make it INVALID.
@@ -72,6 +82,8 @@ class CellRun {
   record::Record record;
 
  private:
+  bool is_paced() const { return cell.mode == "paced"; }
+  Result<void> measure(Classifier& classifier, double left_s);
   double pass_s() const;
   std::size_t passes_wanted() const;
 
@@ -80,8 +92,12 @@ class CellRun {
   std::size_t warm_window_;  // passes that must agree before the cell counts as warm
   Relay relay_;
   measure::Sampler sampler_;
+  std::optional<measure::PacedSamples> paced_;
+  std::span<const std::string_view> texts_;  // of a pass
+  std::uint64_t seed_;
+  const std::atomic<bool>* stop_;
   measure::ConditionsWatch watch_;
-  measure::RaplMeter meter_;
+  measure::EnergyMeter meter_;
   std::size_t batches_per_pass_;
   std::string started_at_;
   ClassifierInfo info_;

@@ -21,9 +21,11 @@ bool contains(const std::vector<std::string>& values, const std::string& value) 
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
-// The cells of one batch size. `cell` has all but runtime, device, precision and mode; its padding
-// may be "", which each runtime fills in.
-void plan_of_batch(const Axes& axes, record::Cell cell, std::vector<record::Cell>& out) {
+// The cells of one batch size, each in every one of `ways` (mode, and what a paced one adds).
+// `cell` has all but runtime, device, precision and mode; its padding may be "", which each runtime
+// fills in.
+void plan_of_batch(const Axes& axes, record::Cell cell, const std::vector<record::Cell>& ways,
+                   std::vector<record::Cell>& out) {
   const std::string padding = cell.padding;
   for (const RuntimeAxis& runtime : axes.runtimes) {
     cell.runtime = runtime.runtime;
@@ -39,13 +41,37 @@ void plan_of_batch(const Axes& axes, record::Cell cell, std::vector<record::Cell
         cell.device = device;
         cell.precision = precision;
         cell.padding = padding.empty() ? can->paddings.front() : padding;
-        for (const std::string& mode : distinct(axes.modes)) {
-          cell.mode = mode;
+        for (const record::Cell& way : ways) {
+          cell.mode = way.mode;
+          cell.rate_per_s = way.rate_per_s;
+          cell.arrivals = way.arrivals;
+          cell.max_wait_s = way.max_wait_s;
           out.push_back(cell);
         }
       }
     }
   }
+}
+
+std::vector<record::Cell> closed_loop_ways(const Axes& axes) {
+  std::vector<record::Cell> ways;
+  for (const std::string& mode : distinct(axes.modes)) {
+    if (mode != "paced") ways.emplace_back().mode = mode;
+  }
+  return ways;
+}
+
+std::vector<record::Cell> paced_ways(const Axes& axes) {
+  std::vector<record::Cell> ways;
+  if (!contains(axes.modes, "paced")) return ways;
+  for (const double rate : distinct(axes.rates)) {
+    record::Cell& way = ways.emplace_back();
+    way.mode = "paced";
+    way.rate_per_s = rate;
+    way.arrivals = axes.arrivals;
+    way.max_wait_s = axes.max_wait_s;
+  }
+  return ways;
 }
 
 // Achieved floating-point operations a second and thread, measured on a few server CPUs.
@@ -66,17 +92,23 @@ Spec spec_of(const record::Cell& cell) {
 
 std::vector<record::Cell> plan_cells(const Axes& axes) {
   std::vector<record::Cell> cells;
+  const std::vector<record::Cell> closed = closed_loop_ways(axes);
+  const std::vector<record::Cell> paced = paced_ways(axes);
   // The outer loops are those that nobody compares across: block_sizes() cuts between them.
   for (const std::uint64_t max_length : distinct(axes.max_lengths)) {
     for (const std::string& padding : distinct(axes.paddings)) {
       for (const unsigned threads : distinct(axes.threads)) {
+        record::Cell cell;
+        cell.threads = threads;
+        cell.max_length = max_length;
+        cell.padding = padding;
         for (const std::uint64_t batch : distinct(axes.batches)) {
-          record::Cell cell;
           cell.batch = batch;
-          cell.threads = threads;
-          cell.max_length = max_length;
-          cell.padding = padding;
-          plan_of_batch(axes, cell, cells);
+          plan_of_batch(axes, cell, closed, cells);
+        }
+        for (const std::uint64_t batch : distinct(axes.paced_batches)) {
+          cell.batch = batch;
+          plan_of_batch(axes, cell, paced, cells);
         }
       }
     }

@@ -21,8 +21,8 @@ struct RuntimeAxis {
   std::vector<Ability> abilities = {Ability{}};
 };
 
-// Every list multiplies; what a runtime cannot do gives no cell. A value that is given twice counts
-// once.
+// Every list multiplies (batches and modes: see the last four); what a runtime cannot do gives no
+// cell. A value that is given twice counts once.
 struct Axes {
   std::vector<RuntimeAxis> runtimes = {RuntimeAxis{}};
   std::vector<std::string> devices = {"cpu"};
@@ -32,6 +32,11 @@ struct Axes {
   std::vector<std::uint64_t> max_lengths = {512};
   std::vector<std::string> paddings = {""};  // "" = each runtime's own choice
   std::vector<std::string> modes = {"serial", "stream"};
+  // What the mode "paced" multiplies with, instead of `batches`.
+  std::vector<double> rates{};  // requests a second
+  std::vector<std::uint64_t> paced_batches = {32};
+  std::string arrivals = "poisson";
+  double max_wait_s = 0;
 };
 std::vector<record::Cell> plan_cells(const Axes& axes);
 

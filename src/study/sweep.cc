@@ -29,7 +29,10 @@ class Sweep {
   bool stopped() const { return tools_.stop != nullptr && tools_.stop->load(); }
   void report(const std::string& what);
   void measure_fresh();
+  void measure_idle();
   Result<void> block(const Runs& runs, double time_s);
+  Result<void> closed_loop(const Runs& runs, double per_cell_s);
+  Result<void> paced(const Runs& runs, double per_cell_s);
   std::vector<double> slots(const Runs& runs, double left_s, std::size_t round) const;
   Result<void> visit(const Group& group, const Runs& runs, const std::vector<double>& slots,
                      double& used_s);
@@ -62,6 +65,15 @@ void Sweep::measure_fresh() {
   for (const auto& run : runs_) {
     if (stopped()) return;
     report("memory and cold start of " + run->name());
+    // A rate changes neither.
+    const auto same = std::find_if(runs_.begin(), runs_.end(), [&](const auto& other) {
+      return other->fresh && run->cell.mode == "paced" && other->cell.mode == "paced" &&
+             spec_of(other->cell) == spec_of(run->cell);
+    });
+    if (same != runs_.end()) {
+      run->fresh = (*same)->fresh;
+      continue;
+    }
     auto fresh = tools_.fresh(run->cell);
     if (fresh) {
       run->fresh = *std::move(fresh);
@@ -69,6 +81,20 @@ void Sweep::measure_fresh() {
       notes_.push_back(fmt::format("no memory and cold start for {}: {}", run->name(),
                                    fresh.error().to_string()));
     }
+  }
+}
+
+// Before anything holds a device: what each draws when it does nothing.
+void Sweep::measure_idle() {
+  std::map<std::string, measure::IdleWatts> idle;
+  for (const auto& run : runs_) {
+    const std::string& device = run->cell.device;
+    if (idle.count(device) == 0 && !stopped()) {
+      report("idle power of " + device);
+      measure::EnergyMeter meter(energy_sources(device, tools_), *tools_.clock);
+      idle[device] = meter.measure_idle();
+    }
+    run->set_idle(idle[device]);
   }
 }
 
@@ -101,7 +127,7 @@ Result<void> Sweep::visit_cell(CellRun& run, Classifier& classifier, double slot
     run.failed = std::move(outcome).error();
     if (!first_error_) first_error_ = run.failed;
   }
-  if (run.failed || (run.sampler().enough() && !stopped())) return finish(run);
+  if (run.failed || (run.enough() && !stopped())) return finish(run);
   return {};
 }
 
@@ -184,6 +210,32 @@ Result<void> Sweep::block(const Runs& runs, double time_s) {
   return {};
 }
 
+Result<void> Sweep::closed_loop(const Runs& runs, double per_cell_s) {
+  std::vector<record::Cell> cells;
+  for (const CellRun* run : runs) cells.push_back(run->cell);
+  std::size_t begin = 0;
+  for (const std::size_t size : block_sizes(cells)) {
+    if (stopped()) break;
+    const auto first = runs.begin() + static_cast<std::ptrdiff_t>(begin);
+    const Runs part(first, first + static_cast<std::ptrdiff_t>(size));
+    begin += size;
+    BREAKEVEN_TRY_VOID(block(part, per_cell_s * static_cast<double>(size)));
+  }
+  return {};
+}
+
+// A queue has a past: each cell plays its whole window in one piece, in random order.
+Result<void> Sweep::paced(const Runs& runs, double per_cell_s) {
+  std::vector<record::Cell> cells;
+  for (const CellRun* run : runs) cells.push_back(run->cell);
+  std::vector<Group> groups = group_cells(cells);
+  std::shuffle(groups.begin(), groups.end(), random_);
+  const std::vector<double> slot_s(runs.size(), per_cell_s);
+  double used_s = 0;
+  for (const Group& group : groups) BREAKEVEN_TRY_VOID(visit(group, runs, slot_s, used_s));
+  return {};
+}
+
 Result<void> Sweep::finish(CellRun& run) {
   const MoreOutputs* more = nullptr;
   for (const auto& [spec, outputs] : more_outputs_) {
@@ -201,6 +253,7 @@ Result<Outcome> Sweep::run() {
   for (const record::Cell& cell : input_.cells) {
     runs_.push_back(std::make_unique<CellRun>(cell, input_, tools_));
   }
+  measure_idle();
   report("judging");
   if (auto judged = judges_.prepare(); !judged) {
     if (judged.error().code == "parity/interrupted") return Outcome{{}, true, {}};
@@ -208,15 +261,12 @@ Result<Outcome> Sweep::run() {
   }
   for (const std::string& note : judges_.notes()) notes_.push_back(note);
   measure_fresh();
-  std::size_t begin = 0;
   const double per_cell_s = input_.time_s / static_cast<double>(input_.cells.size());
-  for (const std::size_t size : block_sizes(input_.cells)) {
-    if (stopped()) break;
-    Runs runs;
-    for (std::size_t i = begin; i < begin + size; ++i) runs.push_back(runs_[i].get());
-    begin += size;
-    BREAKEVEN_TRY_VOID(block(runs, per_cell_s * static_cast<double>(size)));
-  }
+  Runs closed;
+  Runs open;
+  for (const auto& run : runs_) (run->cell.mode == "paced" ? open : closed).push_back(run.get());
+  BREAKEVEN_TRY_VOID(closed_loop(closed, per_cell_s));
+  BREAKEVEN_TRY_VOID(paced(open, per_cell_s));
   Outcome outcome;
   outcome.interrupted = stopped();
   outcome.notes = notes_;

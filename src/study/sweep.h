@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "base/result.h"
 #include "classifier/classifier.h"
 #include "measure/clock.h"
+#include "measure/gpu_energy.h"
 #include "record/record.h"
 #include "study/plan.h"
 
@@ -64,7 +66,9 @@ struct Tools {
   Progress* progress = nullptr;                             // may be null
   const std::atomic<bool>* stop = nullptr;                  // may be null
   const measure::Clock* clock = &measure::monotonic_clock();
-  std::string root = "/";  // where machine counters are read
+  std::string root = "/";                          // where machine counters are read
+  std::map<std::string, std::string> gpu_uuids{};  // by device ("cuda:0"): whose energy is read
+  std::string nvml_library = measure::kNvmlLibrary;
 };
 
 struct Outcome {

@@ -115,6 +115,30 @@ TEST(Guess, PaddingIsReallyCounted) {
   EXPECT_LT(packed.real, 4 * 512);
 }
 
+TEST(Plan, PacedCellsMultiplyRatesAndTheirOwnBatches) {
+  Axes axes;
+  axes.batches = {1, 8};
+  axes.modes = {"serial", "paced"};
+  axes.rates = {10, 100, 10};
+  axes.paced_batches = {4};
+  axes.arrivals = "constant";
+  axes.max_wait_s = 0.005;
+  const auto cells = plan_cells(axes);
+  ASSERT_EQ(cells.size(), 4U);
+  EXPECT_EQ(cells[1].mode, "serial");
+  EXPECT_EQ(cells[1].batch, 8U);
+  EXPECT_EQ(cells[1].rate_per_s, 0);
+  EXPECT_EQ(cells[1].arrivals, "");
+  for (const std::size_t i : {2U, 3U}) {
+    EXPECT_EQ(cells[i].mode, "paced");
+    EXPECT_EQ(cells[i].batch, 4U);
+    EXPECT_EQ(cells[i].arrivals, "constant");
+    EXPECT_EQ(cells[i].max_wait_s, 0.005);
+  }
+  EXPECT_EQ(cells[2].rate_per_s, 10);
+  EXPECT_EQ(cells[3].rate_per_s, 100);
+}
+
 TEST(Guess, FasterPrecisionsAndMoreThreadsTakeLessTime) {
   const std::string text(1000, 'a');
   const std::vector<std::string_view> texts(8, text);

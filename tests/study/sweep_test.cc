@@ -390,6 +390,97 @@ TEST_F(SweepTest, MemoryAndColdStartComeFromAFreshProcess) {
   EXPECT_THAT(outcome->notes, ::testing::Contains(HasSubstr("the child was killed")));
 }
 
+class PacedSweepTest : public SweepTest {
+ protected:
+  PacedSweepTest() {
+    Axes axes;
+    axes.runtimes[0].abilities = {{"cpu", "fp32", {"none"}}, {"cpu", "bf16", {"none"}}};
+    axes.precisions = {"fp32", "bf16"};
+    axes.batches = {8};
+    axes.modes = {"serial", "paced"};
+    axes.rates = {20, 5000};
+    axes.paced_batches = {8};
+    axes.max_wait_s = 0.01;
+    input_.cells = plan_cells(axes);
+    input_.time_s = 120;  // 20 s a cell
+  }
+  static const record::Record& paced(const Outcome& outcome, const std::string& precision,
+                                     double rate) {
+    for (const record::Record& record : outcome.records) {
+      if (record.cell.precision == precision && record.cell.rate_per_s == rate) return record;
+    }
+    ADD_FAILURE() << precision << " " << rate;
+    static const record::Record kNone;
+    return kNone;
+  }
+};
+
+TEST_F(PacedSweepTest, PacedCellsStandBesideTheOthersAndAreJudged) {
+  const double begin = machine_.clock.now_s();
+  const auto outcome = run();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_EQ(outcome->records.size(), 6U);
+  EXPECT_EQ(kept_.size(), 6U);
+  EXPECT_LT(machine_.clock.now_s() - begin, 2 * input_.time_s);
+  for (const std::string precision : {"fp32", "bf16"}) {
+    const record::Record& light = paced(*outcome, precision, 20);
+    EXPECT_EQ(light.verdict, record::Verdict::valid)
+        << (light.reasons.empty() ? "" : light.reasons[0].message);
+    EXPECT_FALSE(light.paced->saturated);
+    EXPECT_GT(light.latency_s.at("p50").value, 0.001);
+    EXPECT_NEAR(light.reviews_per_s.value, 20, 1e-6);
+    EXPECT_EQ(light.parity->flips, 0U);
+    EXPECT_EQ(light.parity->texts, 64U);
+    EXPECT_EQ(light.texts.token_counts.size(), 64U);
+    EXPECT_EQ(light.passes, 0U);
+    EXPECT_EQ(light.bound, "");
+    EXPECT_FALSE(light.stages);
+    // 64 texts of 7,424 letters at 10 us: 862 a second at most.
+    const record::Record& heavy = paced(*outcome, precision, 5000);
+    EXPECT_TRUE(heavy.paced->saturated);
+    EXPECT_NEAR(heavy.reviews_per_s.value, 64 / (1e-5 * letters()), 20);
+  }
+}
+
+TEST_F(PacedSweepTest, ARateNeedsNoFreshProcessOfItsOwn) {
+  std::vector<record::Cell> asked;
+  tools_.fresh = [&](const record::Cell& cell) -> Result<Fresh> {
+    asked.push_back(cell);
+    Fresh fresh;
+    fresh.memory = record::Memory{};
+    fresh.memory->peak_rss_bytes = 77;
+    return fresh;
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(asked.size(), 4U);  // two serial ones, and one for each precision's rates
+  EXPECT_EQ(paced(*outcome, "bf16", 5000).memory->peak_rss_bytes, 77U);
+}
+
+TEST_F(PacedSweepTest, AnInterruptedWindowIsNotKept) {
+  machine_.plant = [this](const Spec&, FakeClassifier& fake) {
+    fake.after_call = [this](std::size_t) {
+      if (kept_.size() == 3) stop_ = true;
+    };
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_TRUE(outcome->interrupted);
+  EXPECT_EQ(outcome->records.size(), 3U);
+}
+
+TEST_F(PacedSweepTest, AnEngineThatFailsUnderLoadIsAnInvalidRow) {
+  machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
+    if (spec.precision == "bf16") fake.fail_at = 700;
+  };
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_TRUE(std::any_of(outcome->records.begin(), outcome->records.end(), [](const auto& each) {
+    return each.cell.mode == "paced" && each.verdict == record::Verdict::invalid &&
+           each.reasons[0].code == "failed";
+  }));
+}
+
 TEST_F(SweepTest, NothingToDoIsDone) {
   input_.cells.clear();
   const auto outcome = run();
