@@ -145,6 +145,9 @@ std::string unusable(const Record& record, const char* side) {
   if (!all_usable(record.samples_s)) {
     return fmt::format("{} holds times that are not above 0", side);
   }
+  if (record.paced && record.paced->saturated) {
+    return fmt::format("{} is saturated: its latencies depend on how long it ran", side);
+  }
   if (!record.sample_positions.empty() &&
       record.sample_positions.size() != record.samples_s.size()) {
     return fmt::format("{} holds {} positions for {} samples", side, record.sample_positions.size(),

@@ -124,6 +124,51 @@ std::vector<Field> speed_fields() {
       {"bound_by", [](R r) { return r.bound; }}};
 }
 
+template <class Get>
+std::function<std::string(const record::Record&)> paced(Get get) {
+  return [get](const record::Record& record) {
+    return record.paced ? fmt::format("{}", get(*record.paced)) : "";
+  };
+}
+
+// Joules for 1,000 texts.
+std::string joules_per_1000(const record::Record& record, const std::optional<double>& joules) {
+  if (!joules || record.energy.texts == 0) return "";
+  return number(*joules * 1000 / static_cast<double>(record.energy.texts));
+}
+
+template <class Get>
+std::function<std::string(const record::Record&)> cold(Get get) {
+  return [get](const record::Record& record) {
+    return record.cold_start ? number(get(*record.cold_start)) : "";
+  };
+}
+
+std::vector<Field> load_fields() {
+  const auto rate = [](R r) {
+    return r.cell.mode == "paced" ? number(r.cell.rate_per_s) : std::string();
+  };
+  const auto wait = [](R r) {
+    return r.cell.mode == "paced" ? number(r.cell.max_wait_s * 1e3) : std::string();
+  };
+  return {{"rate_per_s", rate},
+          {"arrivals", [](R r) { return r.cell.arrivals; }},
+          {"max_wait_ms", wait},
+          {"requests", paced([](const auto& p) { return p.requests; })},
+          {"saturated", paced([](const auto& p) { return p.saturated ? "yes" : "no"; })},
+          {"busy_share", paced([](const auto& p) { return p.busy_share; })},
+          {"mean_batch", paced([](const auto& p) { return p.mean_batch; })},
+          {"wait_ms_p50", paced([](const auto& p) { return p.wait_s_p50 * 1e3; })},
+          {"cold_load_s", cold([](const auto& c) { return c.load_s; })},
+          {"cold_pack_s", cold([](const auto& c) { return c.pack_s; })},
+          {"cold_first_pass_s", cold([](const auto& c) { return c.first_pass_s; })},
+          {"host_joules_per_1000_texts",
+           [](R r) { return joules_per_1000(r, r.energy.host_joules_gross); }},
+          {"gpu_joules_per_1000_texts",
+           [](R r) { return joules_per_1000(r, r.energy.gpu_joules_gross); }},
+          {"energy_method", [](R r) { return r.energy.method; }}};
+}
+
 std::vector<Field> output_fields() {
   return {{"parity", parity([](const auto& p) { return p.outcome; })},
           {"parity_texts", parity([](const auto& p) { return p.texts; })},
@@ -147,7 +192,7 @@ std::vector<Field> output_fields() {
 
 std::string to_csv(std::span<const record::Record> records) {
   std::vector<Field> fields = cell_fields();
-  for (std::vector<Field> more : {speed_fields(), output_fields()}) {
+  for (std::vector<Field> more : {speed_fields(), output_fields(), load_fields()}) {
     fields.insert(fields.end(), more.begin(), more.end());
   }
   std::string out;

@@ -32,6 +32,10 @@ void Document::table(Table table) {
   blocks_.push_back({Block::Kind::table, "", Style::plain, std::move(table)});
 }
 
+void Document::append(const Document& other) {
+  blocks_.insert(blocks_.end(), other.blocks_.begin(), other.blocks_.end());
+}
+
 std::string Document::to_text(std::size_t width, bool colour) const {
   std::string out;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {

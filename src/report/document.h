@@ -25,6 +25,7 @@ class Document {
   void paragraph(std::string text, Style style = Style::plain);
   void bullet(std::string text, Style style = Style::plain);
   void table(Table table);
+  void append(const Document& other);
 
   const std::vector<Block>& blocks() const { return blocks_; }
 

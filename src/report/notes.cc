@@ -25,6 +25,7 @@ std::string advice(const std::string& code) {
       {"spread", "repeat with a longer --time on a quiet machine"},
       {"not-steady", "give a longer --time so that the warm-up can settle"},
       {"few-passes", "give a longer --time, fewer cells or fewer texts (--count)"},
+      {"schedule-late", "this program was not woken in time: close other programs and repeat"},
       {"no-samples", "give a longer --time, fewer cells or fewer texts (--count)"},
       {"repeat", "the same text got another label in another pass: report this as a bug"},
       {"parity", "do not use this row: its labels are not those of the fp32 model"},
@@ -153,6 +154,25 @@ std::vector<std::string> output_notes(const std::vector<record::Record>& records
   return out;
 }
 
+std::vector<std::string> energy_notes(const std::vector<record::Record>& records) {
+  std::set<std::string> methods;
+  bool any = false;
+  for (const record::Record& record : records) {
+    methods.insert(record.energy.method);
+    any |= record.energy.host_joules_gross || record.energy.gpu_joules_gross;
+  }
+  std::vector<std::string> out;
+  if (records.empty()) return out;
+  out.push_back(fmt::format("Energy: {}.", fmt::join(methods, "; ")));
+  if (any) {
+    out.emplace_back(
+        "Energy counts whole packages (host) and whole boards (GPU) by their own counters, "
+        "whatever else they do; 'above idle' takes off the idle power of this machine, measured "
+        "before. The total of a GPU row has both sides; without one of them it is not known.");
+  }
+  return out;
+}
+
 std::vector<std::string> warnings(const std::vector<record::Record>& records, const Keys& keys) {
   std::vector<std::string> out;
   if (records.empty()) return out;
@@ -170,7 +190,9 @@ std::vector<std::string> warnings(const std::vector<record::Record>& records, co
         cause.message = reason.message;
         cause.worst = reason.value;
       }
-      cause.rows.push_back(keys.describe(record) + " " + record.cell.mode);
+      const bool paced = record.cell.mode == "paced";
+      cause.rows.push_back(keys.describe(record) + " " + record.cell.mode +
+                           (paced ? " " + three_digits(record.cell.rate_per_s) + "/s" : ""));
     }
   }
   for (const auto& [code, cause] : causes) {

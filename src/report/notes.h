@@ -18,6 +18,9 @@ std::vector<std::string> padding_notes(const std::vector<record::Record>& record
 // Who judged the outputs, what accuracy counts, what a '-' means.
 std::vector<std::string> output_notes(const std::vector<record::Record>& records);
 
+// What the energy rows count, or why there are none.
+std::vector<std::string> energy_notes(const std::vector<record::Record>& records);
+
 // One warning a cause: which rows, what was seen, what to do.
 std::vector<std::string> warnings(const std::vector<record::Record>& records, const Keys& keys);
 

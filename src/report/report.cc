@@ -8,8 +8,10 @@
 
 #include "record/json.h"
 #include "report/format.h"
+#include "report/html.h"
 #include "report/keys.h"
 #include "report/notes.h"
+#include "report/paced.h"
 #include "report/runtimes.h"
 #include "report/scaling.h"
 #include "report/tables.h"
@@ -91,14 +93,18 @@ void cell_tables(Document& document, const Records& records, const Keys& keys, b
     add_table(document, "Stream: throughput, several batches in flight",
               stream_table(stream, keys));
   }
+  add_table(document, "Paced: latency under a load, from when a request was due",
+            paced_table(with_mode(records, "paced"), keys));
   if (has_other_runtimes(records)) {
     add_table(document, "Other runtimes: how many times faster native is",
               ratio_table(records, keys));
   }
   if (brief) return;
   add_table(document, "Outputs against the judge", output_table(records, keys));
-  add_table(document, "Memory and cold start, each in a fresh process",
-            memory_table(records, keys));
+  add_table(document, "Memory, each in a fresh process", memory_table(records, keys));
+  add_table(document, "Cold start: from the start of a fresh process to its first label",
+            cold_start_table(records, keys));
+  add_table(document, "Energy for 1,000 texts", energy_table(records, keys));
 }
 
 void bullets(Document& document, const std::string& title, const std::vector<std::string>& lines,
@@ -111,8 +117,10 @@ void bullets(Document& document, const std::string& title, const std::vector<std
 void explain(Document& document, const Records& cells, const Keys& keys) {
   bullets(document, "What the other runtimes ran with", runtime_notes(cells));
   std::vector<std::string> notes = clock_notes(cells);
+  for (std::string& note : paced_notes(cells)) notes.push_back(std::move(note));
   for (std::string& note : padding_notes(cells)) notes.push_back(std::move(note));
   for (std::string& note : output_notes(cells)) notes.push_back(std::move(note));
+  for (std::string& note : energy_notes(cells)) notes.push_back(std::move(note));
   bullets(document, "How to read this", notes);
   bullets(document, "Warnings", warnings(cells, keys), Style::careful);
 }
@@ -125,12 +133,13 @@ Result<Format> parse_format(std::string_view text) {
   if (text == "csv") return Format::csv;
   if (text == "json") return Format::json;
   if (text == "jsonl") return Format::jsonl;
+  if (text == "html") return Format::html;
   return fail("format/unknown", fmt::format("--format '{}' is not known", text),
-              "choose table, md, csv, json or jsonl");
+              "choose table, md, csv, json, jsonl or html");
 }
 
-Document make_document(std::span<const record::Record> all, bool brief) {
-  Document document;
+Parts make_parts(std::span<const record::Record> all, bool brief) {
+  Parts parts;
   Records cells;
   Records scalings;
   for (const record::Record& record : all) {
@@ -138,13 +147,22 @@ Document make_document(std::span<const record::Record> all, bool brief) {
   }
   if (!cells.empty()) {
     const Keys keys(cells);
-    header(document, cells, keys);
-    cell_tables(document, cells, keys, brief);
-    if (!brief) explain(document, cells, keys);
-    bullets(document, "Verdict", verdict(cells, keys));
+    header(parts.header, cells, keys);
+    cell_tables(parts.tables, cells, keys, brief);
+    if (!brief) explain(parts.notes, cells, keys);
+    bullets(parts.verdict, "Verdict", verdict(cells, keys));
   }
-  if (!scalings.empty()) scaling_blocks(document, scalings);
-  if (all.empty()) document.paragraph("No records.");
+  if (!scalings.empty()) scaling_blocks(parts.scaling, scalings);
+  if (all.empty()) parts.header.paragraph("No records.");
+  return parts;
+}
+
+Document make_document(std::span<const record::Record> all, bool brief) {
+  const Parts parts = make_parts(all, brief);
+  Document document = parts.header;
+  for (const Document* part : {&parts.tables, &parts.notes, &parts.verdict, &parts.scaling}) {
+    document.append(*part);
+  }
   return document;
 }
 
@@ -158,6 +176,8 @@ Result<std::string> render(std::span<const record::Record> records, const Render
       return to_csv(records);
     case Format::json:
       return record::to_json_array(records);
+    case Format::html:
+      return to_html(records);
     case Format::jsonl:
       break;
   }

@@ -14,7 +14,7 @@
 
 namespace breakeven::report {
 
-enum class Format : std::uint8_t { table, md, csv, json, jsonl };
+enum class Format : std::uint8_t { table, md, csv, json, jsonl, html };
 Result<Format> parse_format(std::string_view text);  // errors: format/unknown
 
 struct RenderOptions {
@@ -26,6 +26,12 @@ struct RenderOptions {
 
 // Errors: those of record::to_json_line.
 Result<std::string> render(std::span<const record::Record> records, const RenderOptions& options);
+
+// The parts of a report, for those who put them into another order.
+struct Parts {
+  Document header, tables, notes, verdict, scaling;
+};
+Parts make_parts(std::span<const record::Record> records, bool brief = false);
 
 // Tables, notes and verdict as blocks.
 Document make_document(std::span<const record::Record> records, bool brief = false);

@@ -45,6 +45,8 @@ class Table {
   // cells.size() is the number of columns.
   void add_row(std::vector<TableCell> cells);
   std::size_t rows() const { return rows_.size(); }
+  const std::vector<Column>& columns() const { return columns_; }
+  const std::vector<std::vector<TableCell>>& cells() const { return rows_; }
 
   // At most `width` columns as long as columns may be left out; their titles go to `left_out`.
   std::string to_text(std::size_t width, bool colour,

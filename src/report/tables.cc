@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "base/units.h"
@@ -44,6 +46,9 @@ std::vector<Records> by_configuration(const Records& records, const Keys& keys) 
     const auto same = [&](const Records& group) {
       record::Cell cell = group.front().cell;
       cell.mode = record.cell.mode;
+      cell.rate_per_s = record.cell.rate_per_s;
+      cell.arrivals = record.cell.arrivals;
+      cell.max_wait_s = record.cell.max_wait_s;
       return cell == record.cell && group.front().model_name == record.model_name &&
              keys.machine_letter(group.front()) == keys.machine_letter(record);
     };
@@ -55,6 +60,14 @@ std::vector<Records> by_configuration(const Records& records, const Keys& keys) 
     }
   }
   return groups;
+}
+
+// Equal for rows of one configuration and mode: paced ones that differ only in how requests came.
+std::string configuration_of(const record::Record& record) {
+  const record::Cell& cell = record.cell;
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{} {} {}", record.machine.hostname_hash,
+                     record.model_hash, cell.runtime, cell.variant, cell.device, cell.precision,
+                     cell.padding + "\n" + cell.mode, cell.batch, cell.threads, cell.max_length);
 }
 
 // The worse of a configuration's modes.
@@ -227,23 +240,70 @@ Table memory_table(const Records& records, const Keys& keys) {
                                     {"activations", false, 1},
                                     {"library", false, 3},
                                     {"peak allocated", false, 2},
-                                    {"peak RSS", false, 0},
-                                    {"cold start", false, 0}}));
+                                    {"peak RSS", false, 0}}));
   const auto bytes = [](std::uint64_t count) {
     return TableCell{count == 0 ? "-" : format_bytes(static_cast<double>(count)), {}};
   };
+  std::set<std::string> seen;
   for (const record::Record& record : records) {
-    if (!record.memory && !record.cold_start) continue;
-    const record::Memory memory = record.memory.value_or(record::Memory{});
-    table.add_row(
-        with(keys.cells(record),
-             {{record.cell.mode, {}},
-              bytes(memory.weight_bytes),
-              bytes(memory.activation_bytes),
-              bytes(memory.library_bytes),
-              bytes(memory.peak_allocated_bytes),
-              bytes(memory.peak_rss_bytes),
-              {record.cold_start ? format_seconds(record.cold_start->total_s) : "-", {}}}));
+    if (!record.memory || !seen.insert(configuration_of(record)).second) continue;
+    const record::Memory& memory = *record.memory;
+    table.add_row(with(keys.cells(record), {{record.cell.mode, {}},
+                                            bytes(memory.weight_bytes),
+                                            bytes(memory.activation_bytes),
+                                            bytes(memory.library_bytes),
+                                            bytes(memory.peak_allocated_bytes),
+                                            bytes(memory.peak_rss_bytes)}));
+  }
+  return table;
+}
+
+Table cold_start_table(const Records& records, const Keys& keys) {
+  Table table(with(keys.columns(), {{"first label after", false, 0},
+                                    {"load", false, 1},
+                                    {"pack", false, 3},
+                                    {"first pass", false, 2}}));
+  const auto time = [](double seconds) {
+    return TableCell{seconds > 0 ? format_seconds(seconds) : "-", {}};
+  };
+  std::set<std::string> seen;
+  for (const record::Record& record : records) {
+    if (!record.cold_start || !seen.insert(configuration_of(record)).second) continue;
+    const record::ColdStart& cold = *record.cold_start;
+    table.add_row(with(keys.cells(record), {time(cold.total_s), time(cold.load_s),
+                                            time(cold.pack_s), time(cold.first_pass_s)}));
+  }
+  return table;
+}
+
+Table energy_table(const Records& records, const Keys& keys) {
+  Table table(with(keys.columns(), {{"mode", true, 0},
+                                    {"host", false, 0},
+                                    {"GPU", false, 0},
+                                    {"together", false, 0},
+                                    {"above idle", false, 0},
+                                    {"over", false, 1}}));
+  for (const record::Record& record : records) {
+    const record::Energy& energy = record.energy;
+    if (energy.texts == 0 || (!energy.host_joules_gross && !energy.gpu_joules_gross)) continue;
+    const auto joules = [&](const std::optional<double>& sum) -> TableCell {
+      if (!sum) return {"-", Style::dim};
+      return {three_digits(*sum * 1000 / static_cast<double>(energy.texts)) + " J", {}};
+    };
+    // What was not counted on one side makes the sum unknown.
+    const auto together = [&](const std::optional<double>& host,
+                              const std::optional<double>& gpu) -> std::optional<double> {
+      if (record.cell.device == "cpu") return host;
+      if (!host || !gpu) return std::nullopt;
+      return *host + *gpu;
+    };
+    table.add_row(with(keys.cells(record),
+                       {{record.cell.mode, {}},
+                        joules(energy.host_joules_gross),
+                        joules(energy.gpu_joules_gross),
+                        joules(together(energy.host_joules_gross, energy.gpu_joules_gross)),
+                        joules(together(energy.host_joules_net, energy.gpu_joules_net)),
+                        {fmt::format("{} s", three_digits(energy.window_s)), {}}}));
   }
   return table;
 }

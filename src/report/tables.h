@@ -16,8 +16,12 @@ Table stage_table(const Records& serial, const Keys& keys);
 Table stream_table(const Records& stream, const Keys& keys);
 // One row a configuration, whatever its modes: outputs against the judge, accuracy.
 Table output_table(const Records& records, const Keys& keys);
-// Memory and cold start of a fresh process a cell; empty when none was measured.
+// Memory of a fresh process a cell; empty when none was measured.
 Table memory_table(const Records& records, const Keys& keys);
+// Process start to first label and its parts; empty when none was measured.
+Table cold_start_table(const Records& records, const Keys& keys);
+// Joules for 1,000 texts, by host and GPU; empty when no row has a counter's reading.
+Table energy_table(const Records& records, const Keys& keys);
 
 // "VALID", or the verdict with its first reason's code: "NOISY spread".
 TableCell verdict_cell(const record::Record& record);

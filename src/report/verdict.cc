@@ -11,6 +11,7 @@
 
 #include "base/units.h"
 #include "report/format.h"
+#include "report/paced.h"
 #include "report/tables.h"
 
 namespace breakeven::report {
@@ -237,7 +238,9 @@ std::vector<std::string> verdict(const std::vector<record::Record>& records, con
   where_gpu_pays(wide, out);
   across_precisions("Latency", fast, keys, out);
   across_precisions("Throughput", wide, keys, out);
-  if (fast.empty() && wide.empty()) {
+  const std::vector<std::string> loads = paced_verdict(records, keys);
+  out.insert(out.end(), loads.begin(), loads.end());
+  if (fast.empty() && wide.empty() && loads.empty()) {
     out.emplace_back(
         "Can't tell: no row is valid, keeps parity and has samples enough for a median.");
   }

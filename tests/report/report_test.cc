@@ -16,6 +16,7 @@ namespace breakeven::report {
 namespace {
 
 using breakeven::testing::expect_snapshot;
+using breakeven::testing::sample_paced;
 using breakeven::testing::sample_record;
 using breakeven::testing::sample_run;
 using breakeven::testing::sample_run_of_runtimes;
@@ -56,6 +57,53 @@ TEST(Report, TableOfAScalingStudy) {
 
 TEST(Report, OtherRuntimesStandBesideOurs) {
   expect_snapshot("runtimes.txt", as(sample_run_of_runtimes(), Format::table));
+}
+
+TEST(Report, TableOfPacedRows) {
+  expect_snapshot("paced.txt", as(sample_paced(), Format::table));
+}
+
+TEST(Report, ASaturatedRowShowsNoLatencyAndSaysSo) {
+  const std::string text = as(sample_paced(), Format::md);
+  EXPECT_THAT(text, HasSubstr("| saturated |"));
+  EXPECT_THAT(text, HasSubstr("keeps up with 40.0/s (p99 102 ms, 64.0 % busy); 200/s is too much "
+                              "(it answers 71.5/s)."));
+  EXPECT_THAT(text, HasSubstr("keeps up with 5.00/s (p90 380 ms"));
+  EXPECT_THAT(text, Not(HasSubstr("Can't tell: no row")));
+}
+
+TEST(Report, PacedRowsThatDoNotCountGiveNoVerdict) {
+  std::vector<record::Record> records = sample_paced();
+  for (record::Record& record : records) record.verdict = record::Verdict::invalid;
+  const std::string text = as(records, Format::md);
+  EXPECT_THAT(text, Not(HasSubstr("keeps up")));
+  EXPECT_THAT(text, HasSubstr("Can't tell: no row"));
+}
+
+TEST(Report, ColdStartShowsItsParts) {
+  const std::string text = as(sample_run(), Format::md);
+  EXPECT_THAT(text, HasSubstr("| fp32 | 1 | 1.84 s | 1.20 s | 500 ms | 140 ms |"));
+  // Loads and rates of one configuration start alike.
+  const std::string paced = as(sample_paced(), Format::md);
+  std::size_t rows = 0;
+  for (std::size_t at = paced.find("1.84 s"); at != std::string::npos;
+       at = paced.find("1.84 s", at + 1)) {
+    ++rows;
+  }
+  EXPECT_EQ(rows, 2U);
+}
+
+TEST(Report, EnergyIsPerThousandTextsAndUnknownWithoutBothSides) {
+  std::vector<record::Record> records = {sample_record("fp32", 1, "stream", 0.1),
+                                         sample_record("fp32", 1, "stream", 0.01)};
+  EXPECT_THAT(as(records, Format::md), Not(HasSubstr("Energy for 1,000 texts")));
+  records[0].energy = {120.0, 60.0, {}, {}, 30, 500, "RAPL"};
+  records[1].cell.device = "cuda:0";
+  records[1].energy = {{}, {}, 400.0, 300.0, 30, 2000, "host not available: no counter; NVML"};
+  const std::string text = as(records, Format::md);
+  EXPECT_THAT(text, HasSubstr("| cpu | stream | 240 J | - | 240 J | 120 J | 30.0 s |"));
+  EXPECT_THAT(text, HasSubstr("| cuda:0 | stream | - | 200 J | - | - | 30.0 s |"));
+  EXPECT_THAT(text, HasSubstr("Energy: RAPL; host not available: no counter; NVML."));
 }
 
 TEST(Report, ABriefReportKeepsLatencyThroughputRatiosAndVerdict) {
@@ -237,10 +285,10 @@ TEST(Report, JsonLinesReadBack) {
 }
 
 TEST(Report, UnknownFormatIsRefusedByName) {
-  const auto format = parse_format("html");
+  const auto format = parse_format("pdf");
   ASSERT_FALSE(format);
   EXPECT_EQ(format.error().code, "format/unknown");
-  EXPECT_THAT(format.error().message, HasSubstr("html"));
+  EXPECT_THAT(format.error().message, HasSubstr("pdf"));
 }
 
 TEST(Report, NoRecordsIsSaid) {

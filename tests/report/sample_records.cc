@@ -127,6 +127,49 @@ std::vector<record::Record> sample_run_of_runtimes() {
   return records;
 }
 
+std::vector<record::Record> sample_paced() {
+  struct Load {
+    const char* precision;
+    double rate, median_s;
+    std::size_t requests;
+    bool saturated;
+  };
+  std::vector<record::Record> records;
+  for (const Load& load :
+       {Load{"bf16", 10, 0.021, 700, false}, Load{"bf16", 40, 0.034, 2800, false},
+        Load{"bf16", 200, 4.1, 9000, true}, Load{"fp32", 5, 0.19, 90, false}}) {
+    record::Record record = sample_record(load.precision, 8, "paced", 0.015);
+    record.cell.rate_per_s = load.rate;
+    record.cell.arrivals = "poisson";
+    record.cell.max_wait_s = 0.005;
+    record.passes = 0;
+    record.bound.clear();
+    record.samples_s.assign(load.requests, load.median_s);
+    record.schedule_late_s.assign(load.requests, 1e-4);
+    record.reviews_per_s = {load.saturated ? 71.5 : load.rate, {}, load.requests};
+    record.tokens_per_s = {record.reviews_per_s.value * 257.8, {}, load.requests};
+    record.paced = record::Paced{load.requests,
+                                 load.saturated ? 5000U : load.requests,
+                                 20,
+                                 load.saturated,
+                                 load.saturated ? 1.0 : load.rate * 0.016,
+                                 load.saturated ? 8.0 : 1.0 + load.rate / 40,
+                                 load.median_s / 4,
+                                 0.0155,
+                                 0.0003};
+    if (!load.saturated) {
+      record.latency_s["p50"] = {load.median_s,
+                                 record::Interval{0.97 * load.median_s, 1.04 * load.median_s},
+                                 load.requests};
+      record.latency_s["p90"] = {2 * load.median_s, {}, load.requests};
+      if (load.requests > 662) record.latency_s["p99"] = {3 * load.median_s, {}, load.requests};
+    }
+    record.cold_start = record::ColdStart{1.84, 1.2, 0.5, 0.14};
+    records.push_back(record);
+  }
+  return records;
+}
+
 std::vector<record::Record> sample_scaling() {
   std::vector<record::Record> records;
   for (const std::uint64_t batch : {1U, 32U}) {

@@ -17,6 +17,9 @@ std::vector<record::Record> sample_run();
 // The same beside PyTorch as people run it (fp32, max_length) and OpenVINO (bf16, longest).
 std::vector<record::Record> sample_run_of_runtimes();
 
+// bf16 under 10 and 40 requests a second, and more than it can do; fp32 that a p99 is missing for.
+std::vector<record::Record> sample_paced();
+
 // One linear and one that is not.
 std::vector<record::Record> sample_scaling();
 
