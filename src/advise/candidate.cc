@@ -109,14 +109,23 @@ std::optional<double> time_error(const Candidate& candidate, const Context& cont
   return std::nullopt;
 }
 
+bool falls_behind(const Record& record) {
+  if (record.paced) return record.paced->saturated;
+  const double answered = record.reviews_per_s.value;
+  return plausible(answered) && answered < kKeepsUp * record.cell.rate_per_s;
+}
+
 // What a paced record says about a limit on p99.
 Answer keeps_p99(const Record& record, double limit_s) {
-  const double answered = record.reviews_per_s.value;
-  if (plausible(answered) && answered < kKeepsUp * record.cell.rate_per_s) return Answer::misses;
+  if (falls_behind(record)) return Answer::misses;
   const auto p99 = record.latency_s.find("p99");
   if (p99 == record.latency_s.end() || !plausible(p99->second.value)) return Answer::cannot_tell;
   const auto interval = interval_of(p99->second);
   if (interval && interval->low <= limit_s && interval->high > limit_s) return Answer::cannot_tell;
+  // Requests that wait for the same batches are not independent: so many may not carry an interval.
+  const bool all_within = std::all_of(record.samples_s.begin(), record.samples_s.end(),
+                                      [&](double seconds) { return seconds <= limit_s; });
+  if (!interval && !all_within) return Answer::cannot_tell;
   return p99->second.value <= limit_s ? Answer::keeps : Answer::misses;
 }
 
@@ -204,7 +213,7 @@ void rate_without_limit(Candidate& candidate) {
   }
   for (const Record* record : candidate.configuration.paced) {
     const double rate = record->cell.rate_per_s;
-    if (!unusable(*record).empty() || record->reviews_per_s.value < kKeepsUp * rate) continue;
+    if (!unusable(*record).empty() || falls_behind(*record)) continue;
     candidate.rate = {rate, record::Interval{rate, rate, 0.95}, "paced"};
   }
 }

@@ -359,6 +359,33 @@ TEST(Advise, AMachineThatFallsBehindDoesNotKeepTheLoad) {
   EXPECT_EQ(ask(records, question).advice.outcome, Outcome::no_cell);
 }
 
+TEST(Advise, ASaturatedRowDoesNotKeepTheLoadWhateverItAnswered) {
+  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)};
+  records[0].paced = record::Paced{};
+  records[0].paced->saturated = true;
+  Question question = with_load(5);
+  question.p99_s = 0.1;
+  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::no_cell);
+  question.p99_s.reset();
+  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::cannot_tell);
+  // One that is not saturated answered all that came, however few that was by chance.
+  records[0].paced->saturated = false;
+  records[0].reviews_per_s.value = 80;
+  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::advice);
+  question.p99_s = 0.1;
+  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::advice);
+}
+
+TEST(Advise, AP99WithoutAnIntervalKeepsTheLimitOnlyIfEveryRequestDid) {
+  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)};
+  records[0].latency_s["p99"].interval.reset();
+  Question question = with_load(5);
+  question.p99_s = 0.1;
+  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::advice);
+  records[0].samples_s[3] = 0.2;
+  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::cannot_tell);
+}
+
 TEST(Advise, WithoutPacedCellsP99IsModelledAndSaysSo) {
   Question question = with_load(40);
   question.p99_s = 0.1;
