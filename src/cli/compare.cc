@@ -1,13 +1,7 @@
 // `breakeven compare BEFORE AFTER`: did a change make it faster or slower?
-#include "report/compare.h"
-
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
-#include "cli/commands.h"
-#include "cli/journals.h"
+#include "cli/comparison.h"
 #include "cli/quantities.h"
 #include "cli/study_options.h"
 
@@ -20,24 +14,32 @@ struct CompareFlags {
 };
 
 Result<void> run_compare(const CompareFlags& flags, Context& context) {
-  report::CompareOptions options;
-  BREAKEVEN_TRY(options.minimum_effect, parse_percent("--minimum-effect", flags.minimum_effect));
-  BREAKEVEN_TRY(const DocumentFormat format, parse_document_format(flags.format));
+  ComparisonOutput how;
+  how.output = flags.output;
+  BREAKEVEN_TRY(how.options.minimum_effect,
+                parse_percent("--minimum-effect", flags.minimum_effect));
+  BREAKEVEN_TRY(how.format, parse_document_format(flags.format));
   BREAKEVEN_TRY_VOID(check_output(flags.output));
   BREAKEVEN_TRY(const std::vector<record::Record> before, read_journals({flags.before}));
   BREAKEVEN_TRY(const std::vector<record::Record> after, read_journals({flags.after}));
-  BREAKEVEN_TRY(const report::Comparison comparison, report::compare(before, after, options));
+  return write_comparison(before, after, how, context);
+}
+
+}  // namespace
+
+Result<void> write_comparison(std::span<const record::Record> before,
+                              std::span<const record::Record> after, const ComparisonOutput& how,
+                              Context& context) {
+  BREAKEVEN_TRY(const report::Comparison comparison, report::compare(before, after, how.options));
+  const bool json = how.format == DocumentFormat::json;
   BREAKEVEN_TRY_VOID(write_output(
-      flags.output, format == DocumentFormat::json
-                        ? report::to_json(comparison)
-                        : show_document(report::make_document(comparison), format, flags.output)));
+      how.output, json ? report::to_json(comparison)
+                       : show_document(report::make_document(comparison), how.format, how.output)));
   context.exit_code = comparison.outcome == report::Change::slower        ? kResultSaysNo
                       : comparison.outcome == report::Change::cannot_tell ? kCannotTell
                                                                           : kOk;
   return {};
 }
-
-}  // namespace
 
 void add_compare(CLI::App& app, Context& context) {
   CLI::App* command =

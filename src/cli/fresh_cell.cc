@@ -125,7 +125,7 @@ Result<study::Fresh> measure_fresh_worker(const Study& study, const record::Cell
   fresh.memory->peak_rss_bytes = worker.peak_rss_bytes;
   fresh.memory->loading_peak_rss_bytes = worker.loading_peak_rss_bytes;
   fresh.memory->device_peak_allocated_bytes = worker.device_peak_bytes;
-  if (cell.mode == "serial") {
+  if (cell.mode != "stream") {
     // Loading and packing are one call for it.
     record::ColdStart cold;
     cold.total_s = worker.first_label_s - worker.started_s;
@@ -151,7 +151,7 @@ Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell)
   BREAKEVEN_TRY(const CellAnswer answer, parse_cell_answer(child.json));
   study::Fresh fresh;
   fresh.memory = answer.memory;
-  if (cell.mode == "serial") {
+  if (cell.mode != "stream") {
     record::ColdStart cold;
     cold.total_s = answer.first_label_s - child.started_s;
     cold.load_s = answer.loaded_s - child.started_s;

@@ -50,7 +50,8 @@ void add_report(CLI::App& app, Context& context) {
       app.add_subcommand("report", "Renders journals again; several may be given together");
   auto flags = std::make_shared<ReportFlags>();
   command->add_option("files", flags->files, "Journals (breakeven-<time>.jsonl)")->required();
-  command->add_option("--format", flags->format, "table, md, csv, json or jsonl (default: table)");
+  command->add_option("--format", flags->format,
+                      "table, md, csv, json, jsonl or html (default: table)");
   command->add_flag("--brief", flags->brief,
                     "Leaves out stages, outputs, memory and notes (table, md)");
   command->add_option("-o,--output", flags->output, "File for the report (default: stdout)");

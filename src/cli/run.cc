@@ -5,15 +5,16 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "base/units.h"
+#include "cli/against.h"
 #include "cli/fresh_cell.h"
 #include "cli/progress.h"
 #include "cli/study_options.h"
 #include "record/journal.h"
 #include "report/format.h"
+#include "report/html.h"
 #include "report/keys.h"
 #include "report/report.h"
 #include "report/table.h"
@@ -28,12 +29,10 @@ constexpr std::size_t kDefaultTexts = 64;
 
 struct RunFlags {
   StudyFlags study;
+  AgainstFlags against;
   bool no_memory = false;
+  std::string html;  // file; "" = none
 };
-
-double unix_now_s() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // What the whole run takes, roughly: judging, fresh processes, and the sampling itself.
 double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bool fresh) {
@@ -176,6 +175,9 @@ Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
   }
   tools.keep = [&](const record::Record& record) { return journal.append(record); };
   tools.progress = &progress;
+  for (const ops::Gpu& gpu : study_->gpus.gpus) {
+    tools.gpu_uuids[fmt::format("cuda:{}", gpu.index)] = gpu.uuid;
+  }
   tools.stop = &stop_on_interrupt();
   study_->loading = [&](std::string_view what, double done) { progress.loading(what, done); };
   auto outcome = study::run_sweep(study_->input, tools);
@@ -185,6 +187,7 @@ Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
 
 Result<void> RunCommand::run() {
   (void)stop_on_interrupt();  // from here on Ctrl-C means: end well
+  BREAKEVEN_TRY_VOID(check_output(flags_.html));
   BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_, kDefaultTexts));
   BREAKEVEN_TRY(cells_, make_cells(*study_));
   for (const std::string& note : study_->notes) say(note);
@@ -199,7 +202,7 @@ Result<void> RunCommand::run() {
     return {};
   }
   std::string path = flags_.study.resume.empty() ? flags_.study.journal : flags_.study.resume;
-  if (path.empty()) path = record::journal_name(unix_now_s());
+  if (path.empty()) path = new_journal_name();
   BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
   if (!records.empty())
     say(fmt::format("{} of {} are in {} already", records.size(),
@@ -209,6 +212,9 @@ Result<void> RunCommand::run() {
   records = in_order(cells_, records);
   BREAKEVEN_TRY(const std::string text, report::render(records, study_->render));
   BREAKEVEN_TRY_VOID(write_output(flags_.study.output, text));
+  if (!flags_.html.empty()) {
+    BREAKEVEN_TRY_VOID(write_output(flags_.html, report::to_html(records)));
+  }
   for (const std::string& note : outcome.notes) say(note);
   if (outcome.interrupted) {
     say(fmt::format("interrupted: {} of {} are in {}; go on with: {}", records.size(),
@@ -220,6 +226,18 @@ Result<void> RunCommand::run() {
   return {};
 }
 
+Result<void> run_either(const RunFlags& flags, Context& context) {
+  const AgainstFlags& against = flags.against;
+  if (!against.other.empty()) return run_against(against, flags.study, context);
+  for (const auto& [flag, value] : {std::pair{"--turns", &against.turns},
+                                    std::pair{"--minimum-effect", &against.minimum_effect}}) {
+    if (value->empty()) continue;
+    return fail("flag/against", fmt::format("{} {} means nothing without --against", flag, *value),
+                "name the other build's program with --against");
+  }
+  return RunCommand(flags, context).run();
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, Context& context) {
@@ -227,7 +245,10 @@ void add_run(CLI::App& app, Context& context) {
       "run", "Measures devices, precisions and batches on the same texts and gives a verdict");
   auto flags = std::make_shared<RunFlags>();
   add_study_flags(*command, flags->study);
-  command->add_option("--mode", flags->study.mode, "serial, stream or both (default: both)");
+  command->add_option("--mode", flags->study.mode,
+                      "serial, stream, paced (default: serial,stream)");
+  add_paced_flags(*command, flags->study.paced);
+  add_against_flags(*command, flags->against);
   command->add_option("--count", flags->study.count,
                       fmt::format("Texts of a pass (default: {})", kDefaultTexts));
   command->add_option("--judge", flags->study.judge,
@@ -237,14 +258,16 @@ void add_run(CLI::App& app, Context& context) {
                       "Time for sampling, shared by the cells (default: 4m)");
   command->add_option("--resume", flags->study.resume,
                       "Journal of an interrupted run: its finished cells are not measured again");
+  command->add_option("--html", flags->html, "File for the report as HTML, beside the other one");
   command->add_flag("--no-memory", flags->no_memory,
                     "Leaves out memory and cold start, which take a process for each cell");
   command->footer(
-      "Exit codes: 0 measured; 1 a row's outputs break parity; 2 usage or environment; 3 can't "
+      "With --against as `breakeven compare`: 0 same or faster than the other build, 1 slower, 3 "
+      "can't tell.\nElse: 0 measured; 1 a row's outputs break parity; 2 usage or environment; 3 "
+      "can't "
       "tell:\nno row is valid, or Ctrl-C came first (finished cells are kept, --resume goes on).");
   command->callback([flags, &context] {
-    RunCommand run(*flags, context);
-    if (const auto result = run.run(); !result) {
+    if (const auto result = run_either(*flags, context); !result) {
       report_error(context, result.error());
       if (result.error().code == "parity/judge") context.exit_code = kResultSaysNo;
     }

@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <set>
 
@@ -169,11 +168,7 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   BREAKEVEN_TRY_VOID(order_texts(*study, study->axes.max_lengths.front(), input));
   input.cells = cells;
   input.sizes = sizes;
-  std::string path = flags.study.journal;
-  if (path.empty()) {
-    path = record::journal_name(
-        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
-  }
+  const std::string path = flags.study.journal.empty() ? new_journal_name() : flags.study.journal;
   BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
   ProgressLine progress;
   study::Tools tools;

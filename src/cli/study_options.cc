@@ -23,17 +23,6 @@ namespace {
 constexpr std::uint64_t kMaxBatch = 4096;
 constexpr std::uint64_t kMaxTexts = 10'000'000;
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> parts;
-  std::size_t at = 0;
-  while (true) {
-    const std::size_t comma = text.find(',', at);
-    parts.push_back(text.substr(at, comma == std::string::npos ? comma : comma - at));
-    if (comma == std::string::npos) return parts;
-    at = comma + 1;
-  }
-}
-
 std::string make_run_id() {
   return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
 }
@@ -49,7 +38,8 @@ Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions,
     BREAKEVEN_TRY(axes.paddings,
                   parse_choices("--padding", flags.padding, {"none", "longest", "max_length"}));
   }
-  BREAKEVEN_TRY(axes.modes, parse_choices("--mode", flags.mode, {"serial", "stream"}));
+  BREAKEVEN_TRY(axes.modes, parse_choices("--mode", flags.mode, {"serial", "stream", "paced"}));
+  BREAKEVEN_TRY_VOID(apply_paced(flags.paced, axes));
   for (const std::uint64_t length : axes.max_lengths) {
     if (length < 3) {
       return fail("flag/number", fmt::format("--max-length {} holds no word", length),
@@ -279,17 +269,29 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
   command.add_option("--instruction-set", flags.instruction_set,
                      "Forces one, such as avx2 (default: the best here)");
   command.add_option("--seed", flags.seed, "Order of texts and cells (default: 1)");
-  command.add_option("--format", flags.format, "table, md, csv, json or jsonl (default: table)");
+  command.add_option("--format", flags.format,
+                     "table, md, csv, json, jsonl or html (default: table)");
   command.add_option("-o,--output", flags.output, "File for the report (default: stdout)");
   command.add_option("--journal", flags.journal,
                      "File that records are appended to (default: breakeven-<time>.jsonl)");
   command.add_flag("--dry-run", flags.dry_run, "Lists the cells and the estimated time");
 }
 
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t at = 0;
+  while (true) {
+    const std::size_t comma = text.find(',', at);
+    parts.push_back(text.substr(at, comma == std::string::npos ? comma : comma - at));
+    if (comma == std::string::npos) return parts;
+    at = comma + 1;
+  }
+}
+
 Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const std::string& text,
                                                  std::uint64_t most) {
   std::vector<std::uint64_t> numbers;
-  for (const std::string& part : split(text)) {
+  for (const std::string& part : split_list(text)) {
     BREAKEVEN_TRY(const std::uint64_t number, parse_number(flag, part, 1, most));
     numbers.push_back(number);
   }
@@ -298,7 +300,7 @@ Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const 
 
 Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all) {
   std::vector<unsigned> threads;
-  for (const std::string& part : split(text)) {
+  for (const std::string& part : split_list(text)) {
     if (part == "all") {
       threads.push_back(all);
       continue;
@@ -315,7 +317,7 @@ Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned al
 
 Result<std::vector<std::string>> parse_choices(const std::string& flag, const std::string& text,
                                                const std::vector<std::string>& known) {
-  std::vector<std::string> parts = split(text);
+  std::vector<std::string> parts = split_list(text);
   for (const std::string& part : parts) {
     if (std::find(known.begin(), known.end(), part) == known.end()) {
       return fail("flag/choice", fmt::format("{} '{}' is not known", flag, part),
@@ -375,6 +377,7 @@ Result<std::vector<record::Cell>> make_cells(Study& study) {
     return fail("flag/choice", "no runtime can do what is asked",
                 fmt::format("{}", fmt::join(study.notes, "; ")));
   }
+  BREAKEVEN_TRY_VOID(check_paced_time(cells, study.input.time_s));
   return cells;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "cli/commands.h"
+#include "cli/paced_options.h"
 #include "cli/runtime_choice.h"
 #include "data/source.h"
 #include "engine/native.h"
@@ -34,8 +35,12 @@ struct StudyFlags {
   std::uint64_t seed = 1;
   std::string format = "table", output, journal, resume;
   bool dry_run = false;
+  PacedFlags paced;
 };
 void add_study_flags(CLI::App& command, StudyFlags& flags);
+
+// "a,b" -> {"a", "b"}; parts may be empty, there is one at least.
+std::vector<std::string> split_list(const std::string& text);
 
 // "1,32" -> {1, 32}. Empty parts, zero, signs, fractions and values above `most` are refused by
 // value. Errors: flag/number.
@@ -95,6 +100,9 @@ Result<runtimes::WorkerSpec> worker_spec(const Study& study, const study::Spec& 
 Result<void> check_output(const std::string& path);
 // To stdout or, by rename, to a file. Errors: file/unwritable.
 Result<void> write_output(const std::string& path, const std::string& content);
+
+// "breakeven-<time>.jsonl" for now.
+std::string new_journal_name();
 
 // Sets a flag on the first Ctrl-C (or SIGTERM); the second ends the program as usual.
 const std::atomic<bool>& stop_on_interrupt();

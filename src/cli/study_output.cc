@@ -6,11 +6,13 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 
 #include "base/files.h"
 #include "cli/study_options.h"
+#include "record/journal.h"
 
 namespace breakeven::cli {
 namespace {
@@ -61,6 +63,11 @@ Result<void> write_output(const std::string& path, const std::string& content) {
                 "give a file with -o");
   }
   return {};
+}
+
+std::string new_journal_name() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return record::journal_name(std::chrono::duration<double>(now).count());
 }
 
 std::string resume_command(const Context& context, const std::string& journal) {

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "record/journal.h"
+#include "record/json.h"
 #include "testing/paths.h"
 #include "testing/program.h"
 
@@ -52,12 +53,22 @@ TEST_F(RunTest, BadValuesAreRefusedByName) {
   expect_refused(run_narrow + "--max-length 100000", "100000");
   expect_refused(run_narrow + "--max-length 2", "--max-length 2");
   expect_refused(run_narrow + "--padding some", "some");
-  expect_refused(run_narrow + "--mode paced", "paced");
+  expect_refused(run_narrow + "--mode paced", "--mode paced needs --rate");
+  expect_refused(run_narrow + "--mode open", "open");
+  expect_refused(run_narrow + "--rate 10", "--rate 10");
+  expect_refused(run_narrow + "--max-wait 5ms", "--max-wait 5ms");
+  for (const std::string rate : {"0", "-1", "1,,2", "fast", "nan", "1e9", "10/fortnight"}) {
+    expect_refused(run_narrow + "--mode paced --rate " + rate, "--rate");
+  }
+  expect_refused(run_narrow + "--mode paced --rate 1 --time 10s", "--rate 1");
+  expect_refused(run_narrow + "--mode paced --rate 100 --arrivals often", "often");
+  expect_refused(run_narrow + "--mode paced --rate 100 --max-batch 0", "--max-batch");
+  expect_refused(run_narrow + "--mode paced --rate 100 --max-wait 5", "--max-wait");
   expect_refused(run_narrow + "--precision fp64", "fp64");
   expect_refused(run_narrow + "--time soon", "soon");
   expect_refused(run_narrow + "--count 0", "--count");
   expect_refused(run_narrow + "--judge x", "--judge");
-  expect_refused(run_narrow + "--format html", "html");
+  expect_refused(run_narrow + "--format pdf", "pdf");
   expect_refused(run_narrow + "--device tpu", "tpu");
   expect_refused(run_narrow + "--instruction-set sse9", "sse9");
   expect_refused(run_narrow + "--texts nowhere.jsonl", "nowhere.jsonl");
@@ -74,6 +85,7 @@ TEST_F(RunTest, OutputIsCheckedBeforeAnythingIsMeasured) {
   expect_refused("run " + small_ + "-o /no/such/folder/report.txt", "/no/such/folder");
   expect_refused("run " + small_ + "-o " + folder_.path().string(), folder_.path().string());
   expect_refused("run " + small_ + "--journal /no/such/folder/j.jsonl", "/no/such/folder");
+  expect_refused("run " + small_ + "--html /no/such/folder/r.html", "/no/such/folder");
 }
 
 TEST_F(RunTest, DryRunListsCellsAndMeasuresNothing) {
@@ -85,11 +97,11 @@ TEST_F(RunTest, DryRunListsCellsAndMeasuresNothing) {
 }
 
 TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
-  const Ended ended = run("run " + small_ + "--journal j.jsonl");
+  const Ended ended = run("run " + small_ + "--journal j.jsonl --html r.html");
   ASSERT_THAT(ended.code, ::testing::AnyOf(0, 3)) << ended.err;  // 3: too noisy to tell
   EXPECT_THAT(ended.out, HasSubstr("Serial: latency"));
   EXPECT_THAT(ended.out, HasSubstr("Stream: throughput"));
-  EXPECT_THAT(ended.out, HasSubstr("Memory and cold start"));
+  EXPECT_THAT(ended.out, HasSubstr("Cold start: from the start of a fresh process"));
   EXPECT_THAT(ended.out, HasSubstr("Verdict"));
   EXPECT_THAT(ended.out, HasSubstr("No GPU was measured"));
   EXPECT_THAT(ended.out, Not(HasSubstr("\x1b[")));
@@ -113,7 +125,8 @@ TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
   // The report of the journal says the same, in every format.
   const Ended again = run("report j.jsonl");
   EXPECT_EQ(again.code, 0) << again.err;
-  for (const std::string format : {"md", "csv", "json", "jsonl"}) {
+  EXPECT_GT(std::filesystem::file_size(folder_ / "r.html"), 10'000U);
+  for (const std::string format : {"md", "csv", "json", "jsonl", "html"}) {
     const Ended rendered = run("report j.jsonl --format " + format + " -o out." + format);
     EXPECT_EQ(rendered.code, 0) << rendered.err;
     EXPECT_EQ(rendered.out, "");
@@ -125,6 +138,47 @@ TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
   EXPECT_THAT(resumed.err, HasSubstr("4 of 4 cells are in j.jsonl already"));
   EXPECT_THAT(resumed.out, HasSubstr("Serial: latency"));
   EXPECT_EQ(record::read_journal((folder_ / "j.jsonl").string())->records.size(), 4U);
+}
+
+TEST_F(RunTest, PacedLoadGivesRowsThatAdviseDecidesFrom) {
+  const std::string paced =
+      "run --model builtin-narrow --count 8 --precision fp32 --max-length 32 --mode paced "
+      "--rate 5,1000000 --max-batch 4 --max-wait 2ms --time 10s ";
+  const Ended ended = run(paced + "--journal p.jsonl");
+  ASSERT_THAT(ended.code, ::testing::AnyOf(0, 3)) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("Paced: latency under a load"));
+  EXPECT_THAT(ended.out, HasSubstr("saturated"));
+  EXPECT_THAT(ended.out, HasSubstr("poisson arrivals; up to 4 texts a batch"));
+  EXPECT_THAT(ended.out, HasSubstr("Cold start"));
+  const auto journal = record::read_journal((folder_ / "p.jsonl").string());
+  ASSERT_TRUE(journal) << journal.error().message;
+  ASSERT_EQ(journal->records.size(), 2U);
+  for (const record::Record& record : journal->records) {
+    ASSERT_TRUE(record.paced);
+    EXPECT_EQ(record.cell.batch, 4U);
+    EXPECT_EQ(record.cell.max_wait_s, 0.002);
+    EXPECT_EQ(record.paced->saturated, record.cell.rate_per_s > 1000);
+    EXPECT_EQ(record.parity->flips, 0U);
+    ASSERT_TRUE(record.cold_start);
+    EXPECT_NEAR(
+        record.cold_start->load_s + record.cold_start->pack_s + record.cold_start->first_pass_s,
+        record.cold_start->total_s, 1e-9);
+    EXPECT_GE(record.paced->mean_batch, 1);
+    EXPECT_LE(record.paced->mean_batch, 4);
+  }
+  // A busy machine makes rows INVALID, from which nothing is decided.
+  std::ofstream quiet(folder_ / "q.jsonl");
+  for (record::Record record : journal->records) {
+    record.verdict = record::Verdict::valid;
+    quiet << *record::to_json_line(record) << "\n";
+  }
+  quiet.close();
+  const Ended advice = run("advise q.jsonl --cpu-price 0.2 --load 4/s --format json");
+  EXPECT_EQ(advice.code, 0) << advice.err;
+  EXPECT_THAT(advice.out, HasSubstr("\"paced\""));
+  EXPECT_EQ(run("report p.jsonl --format csv -o p.csv").code, 0);
+  const Ended again = run(paced + "--resume p.jsonl");
+  EXPECT_THAT(again.err, HasSubstr("2 of 2 cells are in p.jsonl already"));
 }
 
 TEST_F(RunTest, ResumeMeasuresOnlyWhatIsMissing) {

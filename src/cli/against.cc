@@ -1,0 +1,266 @@
+#include "cli/against.h"
+
+#include <fmt/format.h>
+#include <stdlib.h>  // mkdtemp, which <cstdlib> does not promise
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/monotonic.h"
+#include "base/process.h"
+#include "base/units.h"
+#include "cli/comparison.h"
+#include "cli/quantities.h"
+#include "cli/text_options.h"
+#include "record/journal.h"
+#include "study/turns.h"
+
+namespace breakeven::cli {
+namespace {
+
+constexpr const char* kOurselves = "/proc/self/exe";
+
+// A folder that is gone when this is.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::error_code error;
+    std::string name = (std::filesystem::temp_directory_path(error) / "breakeven-XXXXXX").string();
+    if (!error && ::mkdtemp(name.data()) != nullptr) path_ = name;
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// What of the command is ours alone: each side gets its own.
+struct OwnFlag {
+  const char* name;
+  bool has_value;
+};
+constexpr OwnFlag kOwnFlags[] = {
+    {"--against", true}, {"--turns", true},     {"--time", true},   {"--minimum-effect", true},
+    {"--journal", true}, {"--format", true},    {"--output", true}, {"-o", true},
+    {"--html", true},    {"--no-memory", false}};
+
+// The flags as typed, without the program and without those of kOwnFlags.
+std::vector<std::string> shared_flags(const std::vector<std::string>& command) {
+  std::vector<std::string> kept;
+  for (std::size_t i = 1; i < command.size(); ++i) {
+    const std::string& word = command[i];
+    const auto own =
+        std::find_if(std::begin(kOwnFlags), std::end(kOwnFlags), [&](const auto& flag) {
+          const std::string name = flag.name;
+          const bool glued = name.size() == 2 && word.size() > 2 && word.starts_with(name);
+          return word == name || word.starts_with(name + "=") || glued;
+        });
+    if (own == std::end(kOwnFlags)) {
+      kept.push_back(word);
+    } else if (own->has_value && word == own->name) {
+      ++i;
+    }
+  }
+  return kept;
+}
+
+struct Ran {
+  std::string out, last_words, ending;
+  bool well = false;
+};
+
+Result<Ran> run_program(const std::string& program, const std::vector<std::string>& arguments,
+                        double limit_s) {
+  BREAKEVEN_TRY(const std::unique_ptr<Process> process, Process::start({program, arguments}));
+  Ran ran;
+  const TalkEnd end =
+      process->talk("", Until::end, {monotonic_now_s() + limit_s, &stop_on_interrupt()}, ran.out);
+  if (end == TalkEnd::interrupted) process->wait_for_end({monotonic_now_s() + 60, nullptr});
+  process->kill();
+  ran.well = process->ended_well();
+  ran.ending = end == TalkEnd::time_limit ? fmt::format("did not end within {:.0f} s", limit_s)
+                                          : process->ending();
+  ran.last_words = process->last_words();
+  return ran;
+}
+
+class Against {
+ public:
+  Against(const AgainstFlags& flags, const StudyFlags& study, Context& context)
+      : flags_(flags), study_(study), context_(context) {}
+  Result<void> run();
+
+ private:
+  struct Side {
+    std::string program, name;
+    const char* stem;  // of its files in the temporary folder
+    std::vector<std::vector<record::Record>> blocks{};
+  };
+
+  Result<void> check_flags();
+  Result<void> check_other();
+  Result<void> take_turn(Side& side, std::size_t turn);
+  Result<void> keep(const Side& side, const std::string& path,
+                    std::vector<record::Record>& merged) const;
+  static void say(const std::string& text) {
+    std::fprintf(stderr, "breakeven: %s\n", text.c_str());
+  }
+
+  const AgainstFlags& flags_;
+  const StudyFlags& study_;
+  Context& context_;
+  TemporaryFolder folder_;
+  std::vector<std::string> arguments_;
+  std::uint64_t turns_ = 4;
+  double block_s_ = 0;
+  ComparisonOutput how_;
+};
+
+Result<void> Against::check_flags() {
+  for (const auto& [flag, value] :
+       {std::pair{"--resume", &study_.resume}, std::pair{"--texts -", &study_.texts}}) {
+    const bool bad = value == &study_.texts ? *value == "-" : !value->empty();
+    if (!bad) continue;
+    return fail("flag/against", fmt::format("--against does not go with {}", flag),
+                "both sides start from the beginning, more than once");
+  }
+  constexpr std::uint64_t kMostTurns = 1000;
+  if (!flags_.turns.empty()) {
+    BREAKEVEN_TRY(turns_, parse_number("--turns", flags_.turns, 2, kMostTurns));
+  }
+  if (!flags_.minimum_effect.empty()) {
+    BREAKEVEN_TRY(how_.options.minimum_effect,
+                  parse_percent("--minimum-effect", flags_.minimum_effect));
+  }
+  how_.output = study_.output;
+  BREAKEVEN_TRY(how_.format, parse_document_format(study_.format));
+  BREAKEVEN_TRY_VOID(check_output(study_.output));
+  BREAKEVEN_TRY(const double time_s, parse_duration(study_.time));
+  block_s_ = time_s / (2 * static_cast<double>(turns_));
+  if (folder_.path().empty()) {
+    return fail("file/unwritable", "no temporary folder can be made", "set $TMPDIR to a folder");
+  }
+  return {};
+}
+
+Result<void> Against::check_other() {
+  constexpr double kLimit_s = 30;
+  const char* hint = "give the path of another build's program";
+  auto version = run_program(flags_.other, {"--version"}, kLimit_s);
+  if (!version) {
+    return fail("against/program",
+                fmt::format("'{}' cannot be run: {}", flags_.other, version.error().message), hint);
+  }
+  if (!version->well || !version->out.starts_with("breakeven ")) {
+    return fail("against/program",
+                fmt::format("'{}' is no breakeven: asked for its version it {} and said '{}'",
+                            flags_.other, version->ending, printable(version->out, 60)),
+                hint);
+  }
+  // It must know every flag that ours knows.
+  std::vector<std::string> dry = arguments_;
+  dry.emplace_back("--dry-run");
+  BREAKEVEN_TRY(const Ran planned, run_program(flags_.other, dry, 10 * kLimit_s));
+  if (planned.well || stop_on_interrupt()) return {};
+  return fail("against/failed",
+              fmt::format("'{}' does not take these flags: it {}; its last words: {}", flags_.other,
+                          planned.ending, planned.last_words));
+}
+
+Result<void> Against::take_turn(Side& side, std::size_t turn) {
+  say(fmt::format("turn {} of {}: {}", turn + 1, turns_, side.name));
+  const std::string stem = fmt::format("{}/{}-{}", folder_.path(), side.stem, turn);
+  std::vector<std::string> arguments = arguments_;
+  for (const std::string& word :
+       {std::string("--no-memory"), std::string("--time"), fmt::format("{:.3f}s", block_s_),
+        std::string("--journal"), stem + ".jsonl", std::string("-o"), stem + ".txt"}) {
+    arguments.push_back(word);
+  }
+  constexpr double kPreparing_s = 1800;
+  BREAKEVEN_TRY(const Ran ran, run_program(side.program, arguments, kPreparing_s + 4 * block_s_));
+  if (stop_on_interrupt()) return {};
+  // Exit codes 1 and 3 are findings; without records nothing was measured.
+  auto journal = record::read_journal(stem + ".jsonl");
+  if (!journal && journal.error().code == "record/schema") {
+    return fail(
+        "against/schema",
+        fmt::format("{} writes records of another schema: {}", side.name, journal.error().message),
+        "compare builds of the same schema version");
+  }
+  if (!journal || journal->records.empty()) {
+    return fail("against/failed", fmt::format("{} measured nothing: it {}; its last words: {}",
+                                              side.name, ran.ending, ran.last_words));
+  }
+  for (const record::Record& record : journal->records) {
+    if (record.schema_version == record::kSchemaVersion) continue;
+    return fail("against/schema",
+                fmt::format("{} writes records of schema {}, this build of schema {}", side.name,
+                            record.schema_version, record::kSchemaVersion),
+                "compare builds of the same schema version");
+  }
+  side.blocks.push_back(std::move(journal->records));
+  return {};
+}
+
+Result<void> Against::keep(const Side& side, const std::string& path,
+                           std::vector<record::Record>& merged) const {
+  merged = study::merge_turns(side.blocks);
+  BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
+  for (const record::Record& record : merged) BREAKEVEN_TRY_VOID(journal.append(record));
+  return {};
+}
+
+Result<void> Against::run() {
+  BREAKEVEN_TRY_VOID(check_flags());
+  arguments_ = shared_flags(context_.command);
+  BREAKEVEN_TRY_VOID(check_other());
+  Side other{flags_.other, "the other build (" + flags_.other + ")", "other"};
+  Side ours{kOurselves, "this build", "ours"};
+  const std::vector<bool> order = study::turn_order(turns_, study_.seed);
+  for (std::size_t turn = 0; turn < turns_ && !stop_on_interrupt(); ++turn) {
+    BREAKEVEN_TRY_VOID(take_turn(order[turn] ? other : ours, turn));
+    if (!stop_on_interrupt()) BREAKEVEN_TRY_VOID(take_turn(order[turn] ? ours : other, turn));
+  }
+  if (ours.blocks.empty() || other.blocks.empty() || stop_on_interrupt()) {
+    say("interrupted: nothing is compared");
+    context_.exit_code = kCannotTell;
+    return {};
+  }
+  const std::string path = study_.journal.empty() ? new_journal_name() : study_.journal;
+  const bool has_end = path.ends_with(".jsonl");
+  const std::string other_path =
+      (has_end ? path.substr(0, path.size() - 6) : path) + ".against.jsonl";
+  std::vector<record::Record> before;
+  std::vector<record::Record> after;
+  BREAKEVEN_TRY_VOID(keep(other, other_path, before));
+  BREAKEVEN_TRY_VOID(keep(ours, path, after));
+  BREAKEVEN_TRY_VOID(write_comparison(before, after, how_, context_));
+  say(fmt::format("before: {} in {}; after: this build in {}", flags_.other, other_path, path));
+  return {};
+}
+
+}  // namespace
+
+void add_against_flags(CLI::App& command, AgainstFlags& flags) {
+  command.add_option("--against", flags.other,
+                     "Another build's program: both are measured in turns and compared");
+  command.add_option("--turns", flags.turns,
+                     "With --against: how often each is measured (default: 4)");
+  command.add_option("--minimum-effect", flags.minimum_effect,
+                     "With --against: smaller changes are called the same (default: 3%)");
+}
+
+Result<void> run_against(const AgainstFlags& against, const StudyFlags& study, Context& context) {
+  (void)stop_on_interrupt();
+  return Against(against, study, context).run();
+}
+
+}  // namespace breakeven::cli
