@@ -133,6 +133,7 @@ Answer keeps_p99(const Record& record, double limit_s) {
 void rate_from_paced(Candidate& candidate, double limit_s) {
   Check check{"p99", Answer::cannot_tell, "", 1};
   const Record* lowest_miss = nullptr;
+  bool doubt_below = false;  // a lower rate than that one may keep the limit
   for (const Record* record : candidate.configuration.paced) {
     if (!unusable(*record).empty()) continue;
     const Answer answer = keeps_p99(*record, limit_s);
@@ -151,12 +152,13 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
     } else if (answer == Answer::misses && lowest_miss == nullptr) {
       lowest_miss = record;
     } else if (check.text.empty()) {
+      doubt_below = lowest_miss == nullptr;
       check.text = fmt::format("p99 at {}/s cannot be told from {}: {} samples, {} needed",
                                three_digits(record->cell.rate_per_s), format_seconds(limit_s),
                                record->samples_s.size(), measure::samples_needed(0.99));
     }
   }
-  if (check.answer != Answer::keeps && lowest_miss != nullptr) {
+  if (check.answer != Answer::keeps && lowest_miss != nullptr && !doubt_below) {
     const auto p99 = lowest_miss->latency_s.find("p99");
     const bool known = p99 != lowest_miss->latency_s.end() && plausible(p99->second.value);
     const double rate = lowest_miss->cell.rate_per_s;

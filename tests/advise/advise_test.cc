@@ -376,6 +376,16 @@ TEST(Advise, ASaturatedRowDoesNotKeepTheLoadWhateverItAnswered) {
   EXPECT_EQ(ask(records, question).advice.outcome, Outcome::advice);
 }
 
+TEST(Advise, TooMuchAtAHighRateSaysNothingOfALowOneThatIsInDoubt) {
+  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 10, 0.05),
+                                         made_up_paced(cpu_engine(), "fp32", 8, 100, 0.5)};
+  records[0].latency_s.clear();
+  records[0].samples_s.resize(20);
+  Question question = with_load(5);
+  question.p99_s = 0.1;
+  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::cannot_tell);
+}
+
 TEST(Advise, AP99WithoutAnIntervalKeepsTheLimitOnlyIfEveryRequestDid) {
   std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)};
   records[0].latency_s["p99"].interval.reset();
