@@ -135,8 +135,11 @@ bool all_usable(const std::vector<double>& seconds) {
 // Why a record's times cannot be used; empty = they can.
 std::string unusable(const Record& record, const char* side) {
   if (record.verdict == record::Verdict::invalid) {
-    return fmt::format("{} is INVALID{}", side,
-                       record.reasons.empty() ? "" : ": " + record.reasons.front().code);
+    std::string why;
+    for (const record::Reason& reason : record.reasons) {
+      if (why.empty() && reason.severity == record::Verdict::invalid) why = ": " + reason.code;
+    }
+    return fmt::format("{} is INVALID{}", side, why);
   }
   if (record.parity && record.parity->outcome == "failed") {
     return fmt::format("{} breaks parity", side);
