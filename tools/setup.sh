@@ -87,7 +87,8 @@ build_release() {
     # use may warn about more: that must not stop a user.
     local werror=OFF
     [ "$(c++ -dumpversion 2>/dev/null)" != 12 ] || werror=ON
-    configure+=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DBREAKEVEN_WERROR=$werror")
+    configure+=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DBREAKEVEN_WERROR=$werror"
+      "-DBREAKEVEN_CUDA=${BREAKEVEN_CUDA:-AUTO}")
     if command -v ccache >/dev/null; then
       configure+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
     fi

@@ -162,7 +162,7 @@ Json to_json(const Info& info) {
           {"hypervisor", machine.hypervisor},
           {"devices", devices},
           {"gpu_note", info.gpus.note},
-          {"cuda_engine", ops::kCudaEngineBuilt},
+          {"cuda_engine", ops::cuda_engine_built()},
           {"cuda_driver_version", info.gpus.driver_version},
           {"instruction_sets", machine.cpu_flags},
           {"cpus",
@@ -246,7 +246,7 @@ void add_devices(std::string& text, const Info& info) {
     add_row(text, fmt::format("cuda:{}", gpu.index),
             fmt::format("{}, compute capability {}.{}, {}{}", gpu.name, gpu.major, gpu.minor,
                         format_bytes(static_cast<double>(gpu.memory_bytes)),
-                        ops::kCudaEngineBuilt ? "" : "; this build has no CUDA engine"));
+                        ops::cuda_engine_built() ? "" : "; this build has no CUDA engine"));
   }
   if (!info.gpus.note.empty()) add_row(text, "no GPU", info.gpus.note);
 }

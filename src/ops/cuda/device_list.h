@@ -15,8 +15,8 @@
 
 namespace breakeven::ops {
 
-// Whether this build contains a CUDA backend. Set to true by the change that adds one.
-inline constexpr bool kCudaEngineBuilt = false;
+// Whether this build contains the CUDA engine.
+bool cuda_engine_built();
 
 struct Gpu {
   int index = 0;                 // as in "cuda:1": counts the visible GPUs from 0
@@ -47,6 +47,6 @@ struct DeviceSelection {
 // usable GPU "auto" and "all" give the CPU and a note; a GPU that is named is an error.
 // Errors: device/unknown, device/twice, device/no-gpu, device/no-engine, device/no-such-gpu.
 Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& list,
-                                       bool cuda_engine = kCudaEngineBuilt);
+                                       bool cuda_engine = cuda_engine_built());
 
 }  // namespace breakeven::ops

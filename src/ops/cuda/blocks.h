@@ -1,0 +1,23 @@
+// The op contract on a Runtime: which kernels and which products make up each block op.
+#pragma once
+
+#include <memory>
+
+#include "ops/cuda/device_backend.h"
+#include "ops/cuda/lane.h"
+#include "ops/cuda/model_shape.h"
+#include "ops/cuda/runtime.h"
+
+namespace breakeven::ops::cuda {
+
+struct BlocksOptions {
+  KernelChoice kernels;  // which fast kernels may run; those that do not fit a model never do
+  bool graphs = true;    // replay captured graphs; off for tests that look between two ops
+  std::string note{};    // why kernels are plain, for the record
+};
+
+// For fp32, fp16 and bf16. The runtime is shared by all that the backend makes.
+std::unique_ptr<DeviceBackend> make_blocks(std::shared_ptr<Runtime> runtime, Precision precision,
+                                           const BlocksOptions& options);
+
+}  // namespace breakeven::ops::cuda

@@ -1,0 +1,38 @@
+#include "ops/cuda/buckets.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+#include "ops/cuda/kernels/attention.h"
+
+namespace breakeven::ops::cuda {
+namespace {
+
+constexpr std::size_t kSmallestStep = 16;  // rows of an mma tile
+constexpr std::size_t kLargestStep = 512;
+
+std::size_t rounded_rows(std::size_t rows) {
+  const std::size_t step = std::clamp(std::bit_floor(rows) / 16, kSmallestStep, kLargestStep);
+  return (rows + step - 1) / step * step;
+}
+
+}  // namespace
+
+Bucket largest_bucket(const LaneLimits& limits) {
+  return {rounded_rows(limits.rows), limits.sequences};
+}
+
+Bucket bucket_for(std::size_t rows, std::size_t sequences, const LaneLimits& limits) {
+  BREAKEVEN_CHECK(rows > 0 && rows <= limits.rows, "T={} of {}", rows, limits.rows);
+  BREAKEVEN_CHECK(sequences > 0 && sequences <= limits.sequences, "B={} of {}", sequences,
+                  limits.sequences);
+  return {rounded_rows(rows), std::min(std::bit_ceil(sequences), limits.sequences)};
+}
+
+// A sequence of r rows has ceil(r / 64) tiles, which is below r / 64 + 1.
+std::size_t tiles_of(const Bucket& bucket) {
+  return bucket.rows / kTileRows + bucket.sequences;
+}
+
+}  // namespace breakeven::ops::cuda

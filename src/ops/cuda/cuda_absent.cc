@@ -1,0 +1,19 @@
+// What a build without nvcc has in place of cuda_runtime.cu.
+#include "ops/cuda/cuda_backend.h"
+#include "ops/cuda/runtime.h"
+
+namespace breakeven::ops {
+
+bool cuda_engine_built() {
+  return false;
+}
+
+namespace cuda {
+
+Result<std::shared_ptr<Runtime>> make_cuda_runtime(int /*device*/) {
+  return fail("device/no-engine", "this build has no CUDA engine",
+              "use --device cpu, or build where nvcc is found");
+}
+
+}  // namespace cuda
+}  // namespace breakeven::ops

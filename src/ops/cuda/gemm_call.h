@@ -1,0 +1,52 @@
+// A matrix product as plain data: what a runtime is asked for, and the same as BLAS says it.
+#pragma once
+
+#include <cstddef>
+
+#include "ops/ops.h"
+
+namespace breakeven::ops::cuda {
+
+// out[b][r][c] = bias[b][c] + sum over d of a[b][r][d] * w[b][c][d], for every b of the batch.
+// Everything is row-major and of one number format; sums are fp32. Strides count values.
+struct GemmCall {
+  Precision precision = Precision::fp32;  // of a, w, bias and out: fp32, fp16 or bf16
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::size_t depth = 0;
+  std::size_t batch = 1;
+  const void* a = nullptr;
+  std::size_t a_row = 0;     // from one row to the next
+  std::size_t a_stride = 0;  // from one product of the batch to the next
+  const void* b = nullptr;   // w
+  std::size_t b_row = 0;
+  std::size_t b_stride = 0;
+  bool b_in_by_out = false;    // w is stored [depth][columns], not [columns][depth]
+  const void* bias = nullptr;  // [columns], or null
+  std::size_t bias_stride = 0;
+  void* out = nullptr;
+  std::size_t out_row = 0;
+  std::size_t out_stride = 0;
+};
+
+// The same product in BLAS's words, where every matrix is column-major: out^T = w a^T. First is w,
+// second is a; bias is one value a row of the result, as cublasLt's BIAS epilogue adds it.
+struct ColumnMajorGemm {
+  std::size_t m = 0, n = 0, k = 0;  // result [m, n]
+  bool transpose_first = false;     // the first operand is stored [k, m], else [m, k]
+  const void* first = nullptr;
+  std::size_t first_ld = 0;
+  std::size_t first_stride = 0;
+  const void* second = nullptr;  // stored [k, n]
+  std::size_t second_ld = 0;
+  std::size_t second_stride = 0;
+  const void* bias = nullptr;  // [m]
+  std::size_t bias_stride = 0;
+  void* out = nullptr;
+  std::size_t out_ld = 0;
+  std::size_t out_stride = 0;
+  std::size_t batch = 1;
+};
+ColumnMajorGemm to_column_major(const GemmCall& call);
+
+}  // namespace breakeven::ops::cuda

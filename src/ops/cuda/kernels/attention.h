@@ -1,0 +1,335 @@
+// Attention over packed sequences: softmax(q k^T / sqrt(D)) v for 64 query rows of one sequence and
+// head a block, keys and values streamed through shared memory 64 rows at a time. Scores never
+// reach memory: softmax is computed online (running maximum and sum), in fp32.
+//
+// FlashAttention: the tensor cores' way, T is Half or Bf16, head size 32 or 64.
+// PlainAttention: its twin for every number format and every head size up to 256.
+#pragma once
+
+#include "ops/cuda/kernels/access.h"
+
+// NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result): offsets within a tile or a row
+// fit 32 bits, in which a GPU is faster.
+namespace breakeven::ops::cuda {
+
+inline constexpr unsigned kTileRows = 64;
+
+// 64 query rows of one sequence, or fewer at its end. `rows` 0 marks a tile of a bucket that the
+// group does not need.
+struct alignas(16) AttentionTile {
+  std::int32_t first_row = 0;    // of the sequence, in the group
+  std::int32_t query_begin = 0;  // in the sequence
+  std::int32_t rows = 0;         // of the sequence
+  std::int32_t valid = 0;        // keys that may be attended to, 1 .. rows
+};
+
+template <class T>
+struct AttentionParameters {
+  const AttentionTile* tiles = nullptr;
+  const T* qkv = nullptr;  // [T, 3 H]: queries, keys, values side by side
+  T* ctx = nullptr;        // [T, H]
+  unsigned hidden = 0;
+  unsigned head_size = 0;
+  float scale = 0;  // 1 / sqrt(D)
+};
+
+// Grid: (tiles, heads).
+template <class T, unsigned HeadSize>
+struct FlashAttention {
+  static constexpr unsigned kHeadSize = HeadSize;
+  static_assert(sizeof(T) == 2 && (kHeadSize == 32 || kHeadSize == 64));
+  static constexpr char kName[] = "flash_attention";
+  static constexpr unsigned kThreads = 128;                 // four warps, 16 query rows each
+  static constexpr unsigned kLines = kHeadSize / 8;         // 16-byte lines of a row
+  static constexpr unsigned kTile = kTileRows * kHeadSize;  // values of a tile in shared memory
+  static constexpr unsigned kDepthSteps = kHeadSize / 16;
+  static constexpr unsigned kKeyTiles = kTileRows / 8;
+  static constexpr unsigned kOutTiles = kHeadSize / 8;
+  // Queries, then two stages of keys and values.
+  static constexpr std::size_t kSharedBytes = 5 * kTile * sizeof(T);
+
+  AttentionParameters<T> p;
+
+  // What a thread keeps of its warp's 16 query rows: lane l has columns 2 (l % 4) .. + 2 of every
+  // group of eight, in rows l / 4 and l / 4 + 8.
+  struct Rows {
+    std::uint32_t query[kDepthSteps][4];
+    float out[kOutTiles][4];
+    float highest[2];
+    float sum[2];
+  };
+
+  // A line's place in a tile: lines of neighbouring rows are swapped around, so that the eight rows
+  // that one matrix load reads lie in eight different groups of banks.
+  static BREAKEVEN_DEVICE unsigned place(unsigned row, unsigned line) {
+    if constexpr (kLines == 8) return row * kHeadSize + 8 * (line ^ (row & 7U));
+    return row * kHeadSize + 8 * (line ^ ((row >> 1) & 3U));
+  }
+
+  // Starts to copy rows begin .. begin + 64 of `from` (a column of qkv, row 0 of the sequence) into
+  // a tile; rows from `end` on become zeros.
+  template <class Thread>
+  BREAKEVEN_DEVICE void fetch(Thread& t, T* tile, const T* from, unsigned begin,
+                              unsigned end) const {
+    const std::size_t stride = std::size_t{3} * p.hidden;
+    BREAKEVEN_UNROLL
+    for (unsigned i = 0; i < kTileRows * kLines / kThreads; ++i) {
+      const unsigned index = i * kThreads + t.thread();
+      const unsigned row = index / kLines;
+      const unsigned line = index % kLines;
+      const bool keep = begin + row < end;
+      const T* source = keep ? from + (begin + row) * stride + 8 * line : from;
+      t.copy_async16(tile + place(row, line), source, keep);
+    }
+  }
+
+  // scores = queries x keys of the tile.
+  template <class Thread>
+  BREAKEVEN_DEVICE void multiply_keys(Thread& t, const Rows& rows, const T* keys,
+                                      float (&scores)[kKeyTiles][4]) const {
+    BREAKEVEN_UNROLL
+    for (unsigned n = 0; n < kKeyTiles; ++n) {
+      BREAKEVEN_UNROLL
+      for (int i = 0; i < 4; ++i) scores[n][i] = 0;
+      BREAKEVEN_UNROLL
+      for (unsigned half = 0; half < kDepthSteps / 2; ++half) {
+        std::uint32_t b[4];  // eight keys, depth 32 half .. + 32
+        t.load_matrices(b, keys + place(8 * n + t.lane() % 8, 4 * half + t.lane() / 8));
+        const std::uint32_t low[2] = {b[0], b[1]};
+        const std::uint32_t high[2] = {b[2], b[3]};
+        t.template multiply<T>(scores[n], rows.query[2 * half], low);
+        t.template multiply<T>(scores[n], rows.query[2 * half + 1], high);
+      }
+    }
+  }
+
+  // The online softmax: scores become shares relative to the rows' maxima so far, and what was
+  // summed before is brought to the new maxima. `keys` of the tile's 64 are valid, at least one.
+  template <class Thread>
+  BREAKEVEN_DEVICE void soften(Thread& t, Rows& rows, float (&scores)[kKeyTiles][4],
+                               unsigned keys) const {
+    const float scale = p.scale * 1.4426950408889634F;  // powers of two from here on
+    BREAKEVEN_UNROLL
+    for (unsigned half = 0; half < 2; ++half) {
+      float highest = rows.highest[half];
+      BREAKEVEN_UNROLL
+      for (unsigned n = 0; n < kKeyTiles; ++n) {
+        BREAKEVEN_UNROLL
+        for (unsigned i = 0; i < 2; ++i) {
+          const unsigned key = 8 * n + 2 * (t.lane() % 4) + i;
+          float& score = scores[n][2 * half + i];
+          score = key < keys ? score * scale : minus_infinity();
+          highest = largest_of(highest, score);
+        }
+      }
+      highest = largest_of(highest, t.shuffle_xor(highest, 1));
+      highest = largest_of(highest, t.shuffle_xor(highest, 2));
+      const float shrink = power_of_two(rows.highest[half] - highest);  // 0 at the first tile
+      rows.highest[half] = highest;
+      float sum = 0;
+      BREAKEVEN_UNROLL
+      for (unsigned n = 0; n < kKeyTiles; ++n) {
+        BREAKEVEN_UNROLL
+        for (unsigned i = 0; i < 2; ++i) {
+          float& score = scores[n][2 * half + i];
+          score = power_of_two(score - highest);
+          sum += score;
+        }
+      }
+      rows.sum[half] = rows.sum[half] * shrink + sum;
+      BREAKEVEN_UNROLL
+      for (unsigned n = 0; n < kOutTiles; ++n) {
+        rows.out[n][2 * half] *= shrink;
+        rows.out[n][2 * half + 1] *= shrink;
+      }
+    }
+  }
+
+  // out += shares x values of the tile. A result of the first product is an operand of the second:
+  // two groups of eight keys make one step of depth 16.
+  template <class Thread>
+  BREAKEVEN_DEVICE void multiply_values(Thread& t, Rows& rows, const float (&shares)[kKeyTiles][4],
+                                        const T* values) const {
+    BREAKEVEN_UNROLL
+    for (unsigned step = 0; step < kTileRows / 16; ++step) {
+      const float(&left)[4] = shares[2 * step];
+      const float(&right)[4] = shares[2 * step + 1];
+      const std::uint32_t a[4] = {pack_pair<T>(left[0], left[1]), pack_pair<T>(left[2], left[3]),
+                                  pack_pair<T>(right[0], right[1]),
+                                  pack_pair<T>(right[2], right[3])};
+      BREAKEVEN_UNROLL
+      for (unsigned pair = 0; pair < kOutTiles / 2; ++pair) {
+        std::uint32_t b[4];  // 16 keys, columns 16 pair .. + 16
+        t.load_matrices_transposed(
+            b, values + place(16 * step + t.lane() % 16, 2 * pair + t.lane() / 16));
+        const std::uint32_t low[2] = {b[0], b[1]};
+        const std::uint32_t high[2] = {b[2], b[3]};
+        t.template multiply<T>(rows.out[2 * pair], a, low);
+        t.template multiply<T>(rows.out[2 * pair + 1], a, high);
+      }
+    }
+  }
+
+  // Divides by the sums and writes the warp's rows, by way of its own part of the query tile so
+  // that memory is written in whole lines.
+  template <class Thread>
+  BREAKEVEN_DEVICE void finish(Thread& t, const Rows& rows, const AttentionTile& tile,
+                               T* staged) const {
+    BREAKEVEN_UNROLL
+    for (unsigned half = 0; half < 2; ++half) {
+      float sum = rows.sum[half];
+      sum += t.shuffle_xor(sum, 1);
+      sum += t.shuffle_xor(sum, 2);
+      const float inverse = 1.0F / sum;
+      const unsigned row = 16 * t.warp() + 8 * half + t.lane() / 4;
+      BREAKEVEN_UNROLL
+      for (unsigned n = 0; n < kOutTiles; ++n) {
+        const std::uint32_t pair =
+            pack_pair<T>(rows.out[n][2 * half] * inverse, rows.out[n][2 * half + 1] * inverse);
+        T* to = staged + place(row, n) + 2 * (t.lane() % 4);
+        t.store(reinterpret_cast<std::uint32_t*>(to), pair);
+      }
+    }
+    t.sync_warp();
+    BREAKEVEN_UNROLL
+    for (unsigned i = 0; i < 16 * kLines / kWarp; ++i) {
+      const unsigned index = i * kWarp + t.lane();
+      const unsigned row = 16 * t.warp() + index / kLines;
+      const unsigned query = static_cast<unsigned>(tile.query_begin) + row;
+      if (query >= static_cast<unsigned>(tile.rows)) continue;
+      const Line line = t.load(reinterpret_cast<const Line*>(staged + place(row, index % kLines)));
+      const std::size_t to = (static_cast<std::size_t>(tile.first_row) + query) * p.hidden +
+                             t.block_y() * kHeadSize + 8 * (index % kLines);
+      t.store(reinterpret_cast<Line*>(p.ctx + to), line);
+    }
+  }
+
+  template <class Thread>
+  BREAKEVEN_DEVICE void operator()(Thread& t) const {
+    const AttentionTile tile = t.load(p.tiles + t.block_x());
+    if (tile.rows == 0) return;
+    T* shared = reinterpret_cast<T*>(t.shared());
+    T* stages = shared + kTile;
+    const T* sequence =
+        p.qkv + static_cast<std::size_t>(tile.first_row) * 3 * p.hidden + t.block_y() * kHeadSize;
+    const auto rows_end = static_cast<unsigned>(tile.rows);
+    const auto keys_end = static_cast<unsigned>(tile.valid);
+    const auto fetch_stage = [&](unsigned i) {
+      T* stage = stages + (i % 2) * 2 * kTile;
+      fetch(t, stage, sequence + p.hidden, i * kTileRows, keys_end);
+      fetch(t, stage + kTile, sequence + 2 * p.hidden, i * kTileRows, keys_end);
+      t.commit_copies();
+    };
+    fetch(t, shared, sequence, static_cast<unsigned>(tile.query_begin), rows_end);
+    fetch_stage(0);
+
+    Rows rows;
+    BREAKEVEN_UNROLL
+    for (unsigned half = 0; half < 2; ++half) {
+      rows.highest[half] = minus_infinity();
+      rows.sum[half] = 0;
+    }
+    BREAKEVEN_UNROLL
+    for (unsigned n = 0; n < kOutTiles; ++n) {
+      BREAKEVEN_UNROLL
+      for (int i = 0; i < 4; ++i) rows.out[n][i] = 0;
+    }
+    const unsigned tiles = (keys_end + kTileRows - 1) / kTileRows;
+    for (unsigned i = 0; i < tiles; ++i) {
+      if (i + 1 < tiles) {
+        fetch_stage(i + 1);
+        t.template wait_copies<1>();
+      } else {
+        t.template wait_copies<0>();
+      }
+      t.sync();
+      if (i == 0) {
+        BREAKEVEN_UNROLL
+        for (unsigned step = 0; step < kDepthSteps; ++step) {
+          t.load_matrices(rows.query[step],
+                          shared + place(16 * t.warp() + t.lane() % 16, 2 * step + t.lane() / 16));
+        }
+      }
+      const T* stage = stages + (i % 2) * 2 * kTile;
+      float scores[kKeyTiles][4];
+      multiply_keys(t, rows, stage, scores);
+      soften(t, rows, scores, keys_end - i * kTileRows);
+      multiply_values(t, rows, scores, stage + kTile);
+      t.sync();  // the next round overwrites the stage that was just read
+    }
+    finish(t, rows, tile, shared);
+  }
+};
+
+// A warp takes a query row of a head; grid (tiles, heads), tiles as above. Lanes share the keys out
+// for the scores, and the columns of the head for the sum of values.
+template <class T>
+struct PlainAttention {
+  static constexpr char kName[] = "plain_attention";
+  static constexpr unsigned kThreads = 128;
+  static constexpr unsigned kColumnsALane = 8;
+  static constexpr unsigned kWidestHead = kColumnsALane * kWarp;
+  AttentionParameters<T> p;
+
+  template <class Thread>
+  BREAKEVEN_DEVICE float score(Thread& t, const T* query, const T* key) const {
+    float sum = 0;
+    for (unsigned d = 0; d < p.head_size; ++d) {
+      sum += to_float(t.load(query + d)) * to_float(t.load(key + d));
+    }
+    return sum * p.scale * 1.4426950408889634F;
+  }
+
+  template <class Thread>
+  BREAKEVEN_DEVICE void attend(Thread& t, const T* query, const T* sequence, unsigned valid,
+                               T* ctx) const {
+    const std::size_t stride = std::size_t{3} * p.hidden;
+    float out[kColumnsALane] = {};
+    float highest = minus_infinity();
+    float sum = 0;
+    for (unsigned begin = 0; begin < valid; begin += kWarp) {
+      const unsigned key = begin + t.lane();
+      float own = minus_infinity();
+      if (key < valid) own = score(t, query, sequence + p.hidden + key * stride);
+      const float highest_now = largest_of(highest, warp_max(t, own));
+      const float shrink = power_of_two(highest - highest_now);
+      highest = highest_now;
+      own = power_of_two(own - highest);
+      sum = sum * shrink + warp_sum(t, own);
+      BREAKEVEN_UNROLL
+      for (unsigned i = 0; i < kColumnsALane; ++i) out[i] *= shrink;
+      for (unsigned k = 0; k < kWarp && begin + k < valid; ++k) {
+        const float share = t.shuffle(own, k);
+        const T* value = sequence + 2 * p.hidden + (begin + k) * stride;
+        BREAKEVEN_UNROLL
+        for (unsigned i = 0; i < kColumnsALane; ++i) {
+          const unsigned d = i * kWarp + t.lane();
+          if (d < p.head_size) out[i] += share * to_float(t.load(value + d));
+        }
+      }
+    }
+    BREAKEVEN_UNROLL
+    for (unsigned i = 0; i < kColumnsALane; ++i) {
+      const unsigned d = i * kWarp + t.lane();
+      if (d < p.head_size) t.store(ctx + d, from_float<T>(out[i] / sum));
+    }
+  }
+
+  template <class Thread>
+  BREAKEVEN_DEVICE void operator()(Thread& t) const {
+    const AttentionTile tile = t.load(p.tiles + t.block_x());
+    const std::size_t column = std::size_t{t.block_y()} * p.head_size;
+    const T* sequence = p.qkv + static_cast<std::size_t>(tile.first_row) * 3 * p.hidden + column;
+    const auto begin = static_cast<unsigned>(tile.query_begin);
+    const auto rows = static_cast<unsigned>(tile.rows);
+    for (unsigned row = begin + t.warp(); row < rows && row < begin + kTileRows;
+         row += kThreads / kWarp) {
+      T* ctx = p.ctx + (static_cast<std::size_t>(tile.first_row) + row) * p.hidden + column;
+      attend(t, sequence + row * std::size_t{3} * p.hidden, sequence,
+             static_cast<unsigned>(tile.valid), ctx);
+    }
+  }
+};
+
+}  // namespace breakeven::ops::cuda
+// NOLINTEND(bugprone-implicit-widening-of-multiplication-result)

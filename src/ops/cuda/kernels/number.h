@@ -1,0 +1,190 @@
+// Number formats and elementary functions of the kernels, for the device and for the host: the same
+// source is compiled by nvcc for GPUs and by the C++ compiler for the host executor of the tests.
+// No CUDA header: conversions are PTX on a device and bit operations on the host, rounding to the
+// nearest even in both.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "ops/ops.h"
+
+#if defined(__CUDACC__)
+#define BREAKEVEN_DEVICE __device__ __forceinline__
+#define BREAKEVEN_HOST_DEVICE __host__ __device__ __forceinline__
+#define BREAKEVEN_UNROLL _Pragma("unroll")
+#else
+#define BREAKEVEN_DEVICE inline
+#define BREAKEVEN_HOST_DEVICE inline
+#define BREAKEVEN_UNROLL
+#endif
+
+namespace breakeven::ops::cuda {
+
+struct Half {
+  std::uint16_t bits;
+};
+struct Bf16 {
+  std::uint16_t bits;
+};
+
+namespace detail {
+
+BREAKEVEN_HOST_DEVICE float bits_to_float(std::uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __uint_as_float(bits);
+#else
+  return std::bit_cast<float>(bits);
+#endif
+}
+
+BREAKEVEN_HOST_DEVICE std::uint32_t float_to_bits(float value) {
+#if defined(__CUDA_ARCH__)
+  return __float_as_uint(value);
+#else
+  return std::bit_cast<std::uint32_t>(value);
+#endif
+}
+
+// Drops the low `count` bits (1 .. 31), rounding to the nearest even.
+BREAKEVEN_HOST_DEVICE std::uint32_t shift_and_round(std::uint32_t bits, unsigned count) {
+  const std::uint32_t half = (1U << (count - 1)) - 1U;
+  return (bits + half + ((bits >> count) & 1U)) >> count;
+}
+
+inline float half_to_float_on_host(std::uint16_t bits) {
+  const std::uint32_t sign = (bits & 0x8000U) << 16;
+  const std::uint32_t exponent = (bits >> 10) & 0x1FU;
+  const std::uint32_t fraction = bits & 0x3FFU;
+  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24
+    const float magnitude = static_cast<float>(fraction) * 5.9604644775390625e-8F;
+    return bits_to_float(float_to_bits(magnitude) | sign);
+  }
+  const std::uint32_t biased = exponent == 31 ? 255U : exponent + 112U;
+  return bits_to_float(sign | (biased << 23) | (fraction << 13));
+}
+
+inline std::uint16_t float_to_half_on_host(float value) {
+  const std::uint32_t bits = float_to_bits(value);
+  const std::uint32_t sign = (bits >> 16) & 0x8000U;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  std::uint32_t half = 0;
+  if (magnitude > 0x7F800000U) {
+    half = 0x7E00U;  // not a number
+  } else if (magnitude >= 0x477FF000U) {
+    half = 0x7C00U;  // 65520 and more round to infinity
+  } else if (magnitude >= 0x38800000U) {
+    half = shift_and_round(magnitude - 0x38000000U, 13);
+  } else if (magnitude > 0x33000000U) {  // subnormal: units of 2^-24
+    const std::uint32_t significand = (magnitude & 0x7FFFFFU) | 0x800000U;
+    half = shift_and_round(significand, 126U - (magnitude >> 23));
+  }
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+}  // namespace detail
+
+BREAKEVEN_HOST_DEVICE float to_float(float value) {
+  return value;
+}
+BREAKEVEN_HOST_DEVICE float to_float(Half value) {
+#if defined(__CUDA_ARCH__)
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+#else
+  return detail::half_to_float_on_host(value.bits);
+#endif
+}
+BREAKEVEN_HOST_DEVICE float to_float(Bf16 value) {
+  return detail::bits_to_float(static_cast<std::uint32_t>(value.bits) << 16);
+}
+
+template <class T>
+BREAKEVEN_HOST_DEVICE T from_float(float value);
+template <>
+BREAKEVEN_HOST_DEVICE float from_float<float>(float value) {
+  return value;
+}
+template <>
+BREAKEVEN_HOST_DEVICE Half from_float<Half>(float value) {
+#if defined(__CUDA_ARCH__)
+  std::uint16_t bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return Half{bits};
+#else
+  return Half{detail::float_to_half_on_host(value)};
+#endif
+}
+template <>
+BREAKEVEN_HOST_DEVICE Bf16 from_float<Bf16>(float value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  std::uint16_t bits;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return Bf16{bits};
+#else
+  const std::uint32_t bits = detail::float_to_bits(value);
+  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return Bf16{0x7FC0U};
+  return Bf16{static_cast<std::uint16_t>(detail::shift_and_round(bits, 16))};
+#endif
+}
+
+// Two neighbours of a row in one register, the first in the low half, as mma reads them.
+template <class T>
+BREAKEVEN_HOST_DEVICE std::uint32_t pack_pair(float first, float second) {
+  return static_cast<std::uint32_t>(from_float<T>(first).bits) |
+         (static_cast<std::uint32_t>(from_float<T>(second).bits) << 16);
+}
+
+BREAKEVEN_DEVICE float power_of_two(float exponent) {
+#if defined(__CUDA_ARCH__)
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(exponent));
+  return result;
+#else
+  return std::exp2(exponent);
+#endif
+}
+
+BREAKEVEN_DEVICE float inverse_square_root(float value) {
+#if defined(__CUDA_ARCH__)
+  return rsqrtf(value);
+#else
+  return 1.0F / std::sqrt(value);
+#endif
+}
+
+BREAKEVEN_DEVICE float largest_of(float a, float b) {
+  return a > b ? a : b;
+}
+
+BREAKEVEN_DEVICE float minus_infinity() {
+  return detail::bits_to_float(0xFF800000U);
+}
+
+// The activations as the reference defines them; GELU by erf, never by its tanh approximation
+// unless the model says so.
+BREAKEVEN_DEVICE float activate(Activation activation, float x) {
+#if defined(__CUDA_ARCH__)
+  const auto error_function = [](float v) { return erff(v); };
+  const auto hyperbolic_tangent = [](float v) { return tanhf(v); };
+#else
+  const auto error_function = [](float v) { return std::erf(v); };
+  const auto hyperbolic_tangent = [](float v) { return std::tanh(v); };
+#endif
+  switch (activation) {
+    case Activation::gelu_erf:
+      return 0.5F * x * (1.0F + error_function(x * 0.70710678118654752F));
+    case Activation::gelu_tanh:
+      return 0.5F * x *
+             (1.0F + hyperbolic_tangent(0.79788456080286536F * (x + 0.044715F * x * x * x)));
+    case Activation::relu:
+      return x > 0.0F ? x : 0.0F;
+    case Activation::tanh:
+      return hyperbolic_tangent(x);
+  }
+  return x;
+}
+
+}  // namespace breakeven::ops::cuda

@@ -1,0 +1,189 @@
+#include "ops/cuda/lane.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+
+namespace breakeven::ops::cuda {
+
+GroupInput input_at(std::byte* base, const Bucket& bucket) {
+  GroupInput input;
+  input.tiles = reinterpret_cast<AttentionTile*>(base);
+  input.ids = reinterpret_cast<std::int32_t*>(input.tiles + tiles_of(bucket));
+  input.places = input.ids + bucket.rows;
+  input.kinds = input.places + bucket.rows;
+  input.first_row = input.kinds + bucket.rows;
+  input.valid = input.first_row + bucket.sequences;
+  return input;
+}
+
+std::size_t input_bytes(const Bucket& bucket) {
+  return tiles_of(bucket) * sizeof(AttentionTile) +
+         (3 * bucket.rows + 2 * bucket.sequences) * sizeof(std::int32_t);
+}
+
+void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to) {
+  const std::size_t rows = batch.rows();
+  const std::size_t sequences = batch.sequences();
+  std::fill(std::copy(batch.ids.begin(), batch.ids.end(), to.ids), to.ids + bucket.rows, 0);
+  std::fill_n(to.kinds, bucket.rows, 0);
+  std::copy(batch.token_types.begin(), batch.token_types.end(), to.kinds);
+  std::fill(to.places + rows, to.places + bucket.rows, 0);
+  std::fill(to.first_row + sequences, to.first_row + bucket.sequences, 0);
+  std::fill(to.valid + sequences, to.valid + bucket.sequences, 1);
+  AttentionTile* tile = to.tiles;
+  for (std::size_t b = 0; b < sequences; ++b) {
+    const std::int32_t first = batch.cu_seqlens[b];
+    const std::int32_t length = batch.cu_seqlens[b + 1] - first;
+    to.first_row[b] = first;
+    to.valid[b] = batch.valid_len[b];
+    for (std::int32_t s = 0; s < length; ++s) to.places[first + s] = s;
+    for (std::int32_t begin = 0; begin < length; begin += std::int32_t{kTileRows}) {
+      *tile++ = {first, begin, length, batch.valid_len[b]};
+    }
+  }
+  BREAKEVEN_CHECK(tile <= to.tiles + tiles_of(bucket), "{} tiles of {}", tile - to.tiles,
+                  tiles_of(bucket));
+  std::fill(tile, to.tiles + tiles_of(bucket), AttentionTile{});
+}
+
+std::size_t workspace_bytes(int major) {
+  return std::size_t{major >= 9 ? 32U : 4U} << 20;
+}
+
+template <class T>
+void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket& bucket) {
+  const std::size_t hidden = shape.hidden;
+  const std::size_t rows = bucket.rows;
+  const std::size_t sequences = bucket.sequences;
+  constexpr bool kApart = !std::is_same_v<T, ResidualOf<T>>;
+  x = arena.take<T>(rows * hidden);
+  if (kApart) residual = arena.take<R>(rows * hidden);
+  // The last layer's FFN runs over sequences, of which a bucket may have more than rows.
+  const std::size_t most = std::max(rows, sequences);
+  ctx = arena.take<T>(most * hidden);
+  wide = arena.take<T>(most * std::max(3 * hidden, shape.intermediate));
+  x_cls = arena.take<T>(sequences * hidden);
+  if (kApart) residual_cls = arena.take<R>(sequences * hidden);
+  query_cls = arena.take<T>(sequences * hidden);
+  keys_cls = arena.take<T>(sequences * shape.heads * hidden);
+  mix_cls = arena.take<T>(sequences * shape.heads * hidden);
+  ctx_cls = arena.take<T>(sequences * hidden);
+  logits = arena.take<float>(sequences * shape.labels);
+  input = arena.take_bytes(input_bytes(bucket));
+}
+
+template <class T>
+std::size_t DeviceLane<T>::bytes(const ModelShape& shape, const LaneLimits& limits, int major) {
+  Arena counted;
+  Activations<T>().lay_out(counted, shape, largest_bucket(limits));
+  return counted.used() + workspace_bytes(major);
+}
+
+template <class T>
+Result<std::unique_ptr<DeviceLane<T>>> DeviceLane<T>::make(
+    std::shared_ptr<const DeviceModel<T>> model, const LaneLimits& limits,
+    const std::shared_ptr<Runtime>& runtime) {
+  BREAKEVEN_CHECK(limits.rows >= 1 && limits.sequences >= 1, "T={} B={}", limits.rows,
+                  limits.sequences);
+  auto lane = std::make_unique<DeviceLane>();
+  lane->runtime_ = runtime;
+  lane->model_ = std::move(model);
+  lane->limits_ = limits;
+  const ModelShape& shape = lane->model_->shape();
+  const Bucket largest = largest_bucket(limits);
+  Arena counted;
+  lane->act_.lay_out(counted, shape, largest);
+  BREAKEVEN_TRY(lane->memory_, runtime->allocate(counted.used(), Purpose::activations));
+  BREAKEVEN_TRY(lane->workspace_,
+                runtime->allocate(workspace_bytes(runtime->info().major), Purpose::library));
+  BREAKEVEN_TRY(lane->pinned_input_, runtime->allocate_pinned(input_bytes(largest)));
+  BREAKEVEN_TRY(lane->pinned_logits_,
+                runtime->allocate_pinned(largest.sequences * shape.labels * sizeof(float)));
+  Arena arena(lane->memory_->data);
+  lane->act_.lay_out(arena, shape, largest);
+  lane->stream_ = runtime->make_stream();
+  for (auto* event : {&lane->begin_, &lane->uploaded_, &lane->computed_, &lane->downloaded_}) {
+    *event = runtime->make_event();
+  }
+  // Rows of a bucket beyond the group are computed and thrown away: from zeros, not from garbage.
+  runtime->fill_zero(*lane->stream_, lane->memory_->data, lane->memory_->bytes);
+  runtime->synchronise(*lane->stream_);
+  return lane;
+}
+
+template <class T>
+void DeviceLane<T>::upload(const Batch& batch) {
+  rows_ = batch.rows();
+  sequences_ = batch.sequences();
+  bucket_ = bucket_for(rows_, sequences_, limits_);
+  write_input(batch, bucket_, input_at(pinned_input_->data, bucket_));
+  runtime_->record(*begin_, *stream_);
+  runtime_->copy_to_device(*stream_, act_.input, pinned_input_->data, input_bytes(bucket_));
+  runtime_->record(*uploaded_, *stream_);
+}
+
+template <class T>
+void DeviceLane<T>::run(const std::function<void()>& body, bool graphs) {
+  ++passes_;
+  if (!graphs) {
+    body();
+  } else if (const auto known = known_.find(bucket_); known == known_.end()) {
+    if (known_.size() == kMostGraphs) forget_oldest();
+    body();
+    known_[bucket_].last_used = passes_;
+  } else {
+    known->second.last_used = passes_;
+    if (known->second.graph == nullptr) {
+      capturing_ = true;
+      runtime_->begin_capture(*stream_);
+      body();
+      known->second.graph = runtime_->end_capture(*stream_);
+      capturing_ = false;
+    }
+    runtime_->launch(*stream_, *known->second.graph);
+  }
+  runtime_->record(*computed_, *stream_);
+  runtime_->copy_to_host(*stream_, pinned_logits_->data, act_.logits,
+                         sequences_ * model_->shape().labels * sizeof(float));
+  runtime_->record(*downloaded_, *stream_);
+}
+
+template <class T>
+void DeviceLane<T>::forget_oldest() {
+  known_.erase(std::min_element(known_.begin(), known_.end(), [](const auto& a, const auto& b) {
+    return a.second.last_used < b.second.last_used;
+  }));
+}
+
+template <class T>
+std::span<const float> DeviceLane<T>::wait() {
+  runtime_->synchronise(*stream_);
+  return {reinterpret_cast<const float*>(pinned_logits_->data),
+          sequences_ * model_->shape().labels};
+}
+
+template <class T>
+DeviceSeconds DeviceLane<T>::seconds() const {
+  return {.upload = runtime_->seconds_between(*begin_, *uploaded_),
+          .compute = runtime_->seconds_between(*uploaded_, *computed_),
+          .download = runtime_->seconds_between(*computed_, *downloaded_)};
+}
+
+template <class T>
+void DeviceLane<T>::read(const void* from, void* to, std::size_t bytes) {
+  BREAKEVEN_CHECK(!capturing_, "an activation cannot be read while its graph is captured");
+  runtime_->copy_to_host(*stream_, to, from, bytes);
+  runtime_->synchronise(*stream_);
+}
+
+template struct Activations<float>;
+template struct Activations<Half>;
+template struct Activations<Bf16>;
+template class DeviceLane<float>;
+template class DeviceLane<Half>;
+template class DeviceLane<Bf16>;
+
+}  // namespace breakeven::ops::cuda

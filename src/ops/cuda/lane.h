@@ -1,0 +1,106 @@
+// A lane of the CUDA backend: a stream, one block of device memory for every activation, pinned
+// buffers at fixed addresses, and the graphs of the buckets that it has seen.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "ops/cuda/buckets.h"
+#include "ops/cuda/device_backend.h"
+#include "ops/cuda/packed_model.h"
+#include "ops/cuda/runtime.h"
+
+namespace breakeven::ops::cuda {
+
+// What a pass needs to know of its group, one behind the other so that one copy brings it to the
+// device. Sequences and tiles of the bucket beyond the group stand at row 0 and write nothing.
+struct GroupInput {
+  AttentionTile* tiles = nullptr;     // [tiles_of(bucket)]
+  std::int32_t* ids = nullptr;        // [T]
+  std::int32_t* places = nullptr;     // [T] position of a row in its sequence
+  std::int32_t* kinds = nullptr;      // [T] token type
+  std::int32_t* first_row = nullptr;  // [B]
+  std::int32_t* valid = nullptr;      // [B]
+};
+// The same layout on the device and in pinned memory.
+GroupInput input_at(std::byte* base, const Bucket& bucket);
+std::size_t input_bytes(const Bucket& bucket);
+// Writes a group, padded to its bucket.
+void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to);
+
+// cublasLt's scratch: what its fastest kernels ask for on this architecture.
+std::size_t workspace_bytes(int major);
+
+template <class T>
+struct Activations {
+  using R = ResidualOf<T>;
+  T* x = nullptr;         // [T, H]
+  R* residual = nullptr;  // [T, H], or null where x itself is the residual stream
+  T* ctx = nullptr;       // [T, H]; later the FFN's second GEMM's result
+  T* wide = nullptr;      // [T, max(3 H, F)]: qkv, projections, the FFN's hidden layer
+  T* x_cls = nullptr;     // [B, H]
+  R* residual_cls = nullptr;
+  T* query_cls = nullptr;  // [B, H]
+  T* keys_cls = nullptr;   // [B, N, H]
+  T* mix_cls = nullptr;    // [B, N, H]
+  T* ctx_cls = nullptr;    // [B, H]
+  float* logits = nullptr;
+  std::byte* input = nullptr;
+  void lay_out(Arena& arena, const ModelShape& shape, const Bucket& bucket);
+};
+
+template <class T>
+class DeviceLane final : public Lane {
+ public:
+  // Errors: ops/memory.
+  static Result<std::unique_ptr<DeviceLane>> make(std::shared_ptr<const DeviceModel<T>> model,
+                                                  const LaneLimits& limits,
+                                                  const std::shared_ptr<Runtime>& runtime);
+  static std::size_t bytes(const ModelShape& shape, const LaneLimits& limits, int major);
+  std::size_t activation_bytes() const override { return memory_->bytes; }
+
+  void upload(const Batch& batch);
+  // Runs body eagerly the first time that a bucket is seen, so that kernels are loaded and GEMM
+  // algorithms chosen; captures it the second time; replays the graph from then on.
+  void run(const std::function<void()>& body, bool graphs);
+  std::span<const float> wait();
+  DeviceSeconds seconds() const;
+  // Copies what the device has at `from` to the host, now. Not while a graph is captured.
+  void read(const void* from, void* to, std::size_t bytes);
+
+  const DeviceModel<T>& model() const { return *model_; }
+  Runtime& runtime() const { return *runtime_; }
+  Runtime::Stream& stream() const { return *stream_; }
+  const Runtime::Memory& workspace() const { return *workspace_; }
+  const Bucket& bucket() const { return bucket_; }
+  const Activations<T>& act() const { return act_; }
+  GroupInput input() const { return input_at(act_.input, bucket_); }
+  std::size_t rows() const { return rows_; }
+  std::size_t sequences() const { return sequences_; }
+
+ private:
+  // Graphs of the buckets seen so far; an entry without a graph was run eagerly.
+  static constexpr std::size_t kMostGraphs = 256;
+  struct Known {
+    std::unique_ptr<Runtime::Graph> graph;
+    std::uint64_t last_used = 0;
+  };
+  void forget_oldest();
+
+  std::shared_ptr<Runtime> runtime_;  // outlives all below
+  std::shared_ptr<const DeviceModel<T>> model_;
+  LaneLimits limits_;
+  std::unique_ptr<Runtime::Stream> stream_;
+  std::unique_ptr<Runtime::Event> begin_, uploaded_, computed_, downloaded_;
+  std::unique_ptr<Runtime::Memory> memory_, workspace_, pinned_input_, pinned_logits_;
+  Activations<T> act_;
+  Bucket bucket_;
+  std::size_t rows_ = 0;
+  std::size_t sequences_ = 0;
+  bool capturing_ = false;
+  std::uint64_t passes_ = 0;
+  std::map<Bucket, Known> known_;
+};
+
+}  // namespace breakeven::ops::cuda

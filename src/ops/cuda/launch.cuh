@@ -1,0 +1,52 @@
+// Launches every kernel of one number format; each format is compiled in a file of its own.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "ops/cuda/device_thread.cuh"
+#include "ops/cuda/kernels/call.h"
+
+namespace breakeven::ops::cuda {
+
+// Queues the kernel. The launch's own error is cudaGetLastError's.
+template <class T>
+void launch_kernel(const KernelOf<T>& kernel, const Grid& grid, cudaStream_t stream);
+
+// Makes the driver load every kernel of the format now, and not in a timed or captured pass.
+template <class T>
+cudaError_t load_kernels();
+
+#if defined(__CUDACC__)
+
+template <class K>
+__global__ void __launch_bounds__(K::kThreads) run_kernel(const K kernel) {
+  DeviceThread thread;
+  kernel(thread);
+}
+
+template <class T>
+void launch_kernel(const KernelOf<T>& kernel, const Grid& grid, cudaStream_t stream) {
+  const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
+                    static_cast<unsigned>(grid.z));
+  std::visit(
+      [&](const auto& k) { run_kernel<<<blocks, k.kThreads, grid.shared_bytes, stream>>>(k); },
+      kernel);
+}
+
+template <class T>
+cudaError_t load_kernels() {
+  const auto load = []<class... K>(const std::variant<K...>*) {
+    cudaError_t first = cudaSuccess;
+    const auto touch = [&first](cudaError_t error) {
+      if (first == cudaSuccess) first = error;
+    };
+    cudaFuncAttributes attributes;
+    (touch(cudaFuncGetAttributes(&attributes, run_kernel<K>)), ...);
+    return first;
+  };
+  return load(static_cast<const KernelOf<T>*>(nullptr));
+}
+
+#endif
+
+}  // namespace breakeven::ops::cuda

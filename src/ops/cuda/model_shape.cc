@@ -1,0 +1,61 @@
+#include "ops/cuda/model_shape.h"
+
+#include <fmt/format.h>
+
+#include "ops/cuda/kernels/call.h"
+
+namespace breakeven::ops::cuda {
+namespace {
+
+// What a block gets without asking for more, on every architecture.
+constexpr std::size_t kSharedLimit_bytes = 48 * 1024;
+
+}  // namespace
+
+Result<ModelShape> shape_of(const EncoderWeights& weights) {
+  ModelShape shape{.hidden = weights.hidden,
+                   .heads = weights.heads,
+                   .head_size = weights.hidden / weights.heads,
+                   .intermediate = weights.intermediate,
+                   .vocabulary = weights.vocabulary,
+                   .positions = weights.positions,
+                   .token_types = weights.embedding.token_type.size() / weights.hidden,
+                   .labels = weights.labels,
+                   .layers = weights.layers.size(),
+                   .activation = weights.activation,
+                   .head_activation = weights.head.activation};
+  if (shape.layers == 0) return fail("ops/unsupported", "a model without layers");
+  if (shape.head_size > PlainAttention<float>::kWidestHead) {
+    return fail("ops/unsupported", fmt::format("attention heads of {} values", shape.head_size),
+                fmt::format("up to {} can run on a GPU here; use --device cpu",
+                            PlainAttention<float>::kWidestHead));
+  }
+  return shape;
+}
+
+KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelChoice& allowed) {
+  KernelChoice choice = allowed;
+  choice.rows &= row_kernels_fit(shape.hidden) && shape.intermediate % 8 == 0;
+  choice.attention &= precision != Precision::fp32 && shape.hidden % 8 == 0 &&
+                      (shape.head_size == 64 || shape.head_size == 32);
+  choice.cls_attention &=
+      shape.hidden % 8 == 0 &&
+      ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;
+  // The library wants rows of 16 bytes.
+  choice.gemm &= shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 && shape.head_size % 8 == 0;
+  return choice;
+}
+
+std::string to_string(const KernelChoice& choice) {
+  std::string plain;
+  const auto add = [&plain](bool fast, const char* name) {
+    if (!fast) plain += (plain.empty() ? "plain: " : ", ") + std::string(name);
+  };
+  add(choice.rows, "rows");
+  add(choice.attention, "attention");
+  add(choice.cls_attention, "cls attention");
+  add(choice.gemm, "gemm");
+  return plain.empty() ? "fast" : plain;
+}
+
+}  // namespace breakeven::ops::cuda

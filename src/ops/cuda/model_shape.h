@@ -1,0 +1,33 @@
+// The sizes of a model, and which fast kernels fit them.
+#pragma once
+
+#include <cstddef>
+
+#include "base/result.h"
+#include "ops/ops.h"
+
+namespace breakeven::ops::cuda {
+
+struct ModelShape {
+  std::size_t hidden = 0, heads = 0, head_size = 0, intermediate = 0;
+  std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
+  Activation activation = Activation::gelu_erf;
+  Activation head_activation = Activation::relu;
+};
+// Errors: ops/unsupported (no layer, a head larger than 256).
+Result<ModelShape> shape_of(const EncoderWeights& weights);
+
+// Which kernels run: the fast ones, or their plain twins.
+struct KernelChoice {
+  bool rows = true;           // embed_norm, residual_norm, bias_activation
+  bool attention = true;      // flash_attention
+  bool cls_attention = true;  // cls_attention
+  bool gemm = true;           // the library's
+  friend bool operator==(const KernelChoice&, const KernelChoice&) = default;
+};
+// `allowed` without those that this shape or number format does not fit.
+KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelChoice& allowed);
+// "fast", or "plain: attention, gemm".
+std::string to_string(const KernelChoice& choice);
+
+}  // namespace breakeven::ops::cuda

@@ -1,0 +1,67 @@
+// A model's weights in device memory: matrices and tables in the backend's number format as the
+// file has them ([out, in], row-major), queries, keys and values as one matrix; norms, the biases
+// that kernels add and the classifier in fp32.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ops/cuda/arena.h"
+#include "ops/cuda/model_shape.h"
+#include "ops/cuda/runtime.h"
+
+namespace breakeven::ops::cuda {
+
+struct Norm {
+  float* gamma = nullptr;
+  float* beta = nullptr;
+  float eps = 0;
+  NormParameters parameters() const { return {gamma, beta, eps}; }
+};
+
+template <class T>
+struct DeviceLayer {
+  T* qkv = nullptr;       // [3 H, H]
+  T* qkv_bias = nullptr;  // [3 H]: added by the GEMM
+  T* project = nullptr;   // [H, H]
+  float* project_bias = nullptr;
+  Norm attention_norm;
+  T* up = nullptr;  // [F, H]
+  float* up_bias = nullptr;
+  T* down = nullptr;  // [H, F]
+  float* down_bias = nullptr;
+  Norm ffn_norm;
+};
+
+// Bytes that the weights of a model take on the device, before any is taken.
+std::size_t weight_bytes_of(const ModelShape& shape, Precision precision);
+
+template <class T>
+class DeviceModel final : public PackedModel {
+ public:
+  // Converts on the host, a tensor at a time, and copies. Errors: ops/unsupported, ops/memory.
+  static Result<std::shared_ptr<const DeviceModel>> pack(const EncoderWeights& weights,
+                                                         const std::shared_ptr<Runtime>& runtime);
+  std::size_t weight_bytes() const override { return memory_->bytes; }
+  const ModelShape& shape() const { return shape_; }
+
+  T* word = nullptr;
+  T* position = nullptr;
+  T* token_type = nullptr;  // null when the model has none
+  Norm embedding_norm;
+  std::vector<DeviceLayer<T>> layers;
+  T* dense = nullptr;  // [H, H]
+  float* dense_bias = nullptr;
+  float* classifier = nullptr;  // [C, H]
+  float* classifier_bias = nullptr;
+
+  explicit DeviceModel(const ModelShape& shape) : shape_(shape) {}
+  void lay_out(Arena& arena);
+
+ private:
+  ModelShape shape_;
+  std::shared_ptr<Runtime> runtime_;  // outlives the memory below
+  std::unique_ptr<Runtime::Memory> memory_;
+};
+
+}  // namespace breakeven::ops::cuda

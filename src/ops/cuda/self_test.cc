@@ -1,0 +1,272 @@
+#include "ops/cuda/self_test.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "ops/cuda/arena.h"
+
+namespace breakeven::ops::cuda {
+namespace {
+
+// One small encoder's sizes: enough that tiles, bucket ends and both stages of the attention are
+// met, small enough for the host executor.
+constexpr std::size_t kHeads = 2;
+constexpr std::size_t kHeadSize = 64;
+constexpr std::size_t kHidden = kHeads * kHeadSize;
+constexpr std::size_t kRows = 160;
+constexpr std::size_t kSequences = 2;
+constexpr std::size_t kWide = 3 * kHidden;
+constexpr std::size_t kMemory_bytes = std::size_t{2} << 20;
+constexpr std::size_t kWorkspace_bytes = std::size_t{4} << 20;
+
+// Of the format's rounding error; sums are fp32 in both twins.
+template <class T>
+constexpr double kTolerance = std::is_same_v<T, float>  ? 1e-5
+                              : std::is_same_v<T, Half> ? 4e-3
+                                                        : 3e-2;
+
+template <class T>
+class Tester {
+ public:
+  using R = ResidualOf<T>;
+  explicit Tester(Runtime& runtime) : runtime_(runtime) {}
+
+  Result<SelfTest> run() {
+    BREAKEVEN_TRY(memory_, runtime_.allocate(kMemory_bytes, Purpose::library));
+    BREAKEVEN_TRY(workspace_, runtime_.allocate(kWorkspace_bytes, Purpose::library));
+    stream_ = runtime_.make_stream();
+    SelfTest result;
+    result.passed.rows = check(result, "rows", [this](bool fast) { return rows(fast); });
+    if constexpr (sizeof(T) == 2) {
+      result.passed.attention =
+          check(result, "attention of 64", [this](bool fast) { return attention<64>(fast); }) &&
+          check(result, "attention of 32", [this](bool fast) { return attention<32>(fast); });
+    }
+    result.passed.cls_attention =
+        check(result, "cls attention", [this](bool fast) { return cls_attention(fast); });
+    result.passed.gemm = runtime_.info().gemm_library &&
+                         check(result, "gemm", [this](bool fast) { return product(fast); });
+    return result;
+  }
+
+ private:
+  using Values = std::vector<float>;
+
+  // Runs both twins on the same input.
+  template <class Twin>
+  bool check(SelfTest& result, const char* name, const Twin& twin) {
+    const Values right = start_and_read(twin, false);
+    const Values ours = start_and_read(twin, true);
+    double squares = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < right.size(); ++i) {
+      const double delta = static_cast<double>(ours[i]) - static_cast<double>(right[i]);
+      squares += delta * delta;
+      size += static_cast<double>(right[i]) * static_cast<double>(right[i]);
+    }
+    const double relative = std::sqrt(squares / size);
+    if (relative <= kTolerance<T>) return true;  // false for a NaN
+    result.note +=
+        fmt::format("{}{} is off by {:.2g}", result.note.empty() ? "" : ", ", name, relative);
+    return false;
+  }
+
+  template <class Twin>
+  Values start_and_read(const Twin& twin, bool fast) {
+    random_.seed(7);
+    arena_ = Arena(memory_->data);
+    held_.clear();
+    const auto [at, count] = twin(fast);
+    std::vector<T> values(count);
+    runtime_.copy_to_host(*stream_, values.data(), at, count * sizeof(T));
+    runtime_.synchronise(*stream_);
+    Values widened(count);
+    for (std::size_t i = 0; i < count; ++i) widened[i] = to_float(values[i]);
+    return widened;
+  }
+
+  // Random numbers on the device. The host's copy lives until the device has read it.
+  template <class V>
+  V* numbers(std::size_t count, float mean = 0) {
+    std::normal_distribution<float> normal(mean, 1);
+    std::vector<V> values(count);
+    for (V& value : values) value = from_float<V>(normal(random_));
+    return place(values);
+  }
+  template <class V>
+  V* place(const std::vector<V>& values) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+    const auto& kept = held_.emplace_back(
+        std::make_unique<std::vector<std::byte>>(bytes, bytes + values.size() * sizeof(V)));
+    V* at = arena_.take<V>(values.size());
+    runtime_.copy_to_device(*stream_, at, kept->data(), kept->size());
+    return at;
+  }
+  template <class V>
+  V* empty(std::size_t count) {
+    V* at = arena_.take<V>(count);
+    runtime_.fill_zero(*stream_, at, count * sizeof(V));
+    return at;
+  }
+  template <class K>
+  void launch(const K& kernel, const Grid& grid) {
+    runtime_.launch(*stream_, {KernelOf<T>(kernel), grid});
+  }
+  template <class Fast, class Plain>
+  void launch_rows(bool fast, const Fast& kernel, const Plain& plain) {
+    if (fast) {
+      launch(kernel, {.x = (kRows + Fast::kRowsABlock - 1) / Fast::kRowsABlock});
+    } else {
+      launch(plain, {.x = (kRows + Plain::kRowsABlock - 1) / Plain::kRowsABlock});
+    }
+  }
+
+  // Embeddings, residual and activation one after the other.
+  std::pair<const T*, std::size_t> rows(bool fast) {
+    const NormParameters norm{numbers<float>(kHidden, 1), numbers<float>(kHidden), 1e-12F};
+    std::vector<std::int32_t> ids(kRows);
+    for (std::size_t i = 0; i < kRows; ++i) ids[i] = static_cast<std::int32_t>(i * 7 % 50);
+    const std::int32_t* places = place(ids);
+    T* x = empty<T>(kRows * kHidden);
+    R* residual = std::is_same_v<T, R> ? nullptr : empty<R>(kRows * kHidden);
+    const EmbedNorm<T, R> embed{
+        {numbers<T>(50 * kHidden), numbers<T>(50 * kHidden), numbers<T>(50 * kHidden), norm},
+        places,
+        places,
+        places,
+        x,
+        residual,
+        unsigned{kRows},
+        unsigned{kHidden}};
+    launch_rows(fast, embed, PlainEmbedNorm<T, R>{embed});
+    const ResidualNorm<T, R> add{numbers<T>(kRows * kHidden),
+                                 numbers<float>(kHidden),
+                                 norm,
+                                 x,
+                                 residual,
+                                 unsigned{kRows},
+                                 unsigned{kHidden}};
+    launch_rows(fast, add, PlainResidualNorm<T, R>{add});
+    const BiasActivation<T> gelu{x, numbers<float>(kHidden), Activation::gelu_erf, unsigned{kRows},
+                                 unsigned{kHidden}};
+    const auto blocks = [](std::size_t a_block) {
+      return (kRows * kHidden + a_block - 1) / a_block;
+    };
+    if (fast) {
+      launch(gelu, {.x = blocks(BiasActivation<T>::kValuesABlock)});
+    } else {
+      launch(PlainBiasActivation<T>{gelu}, {.x = blocks(PlainBiasActivation<T>::kValuesABlock)});
+    }
+    return {x, kRows * kHidden};
+  }
+
+  // A sequence of two tiles and a half, of which some keys are padding, and a short one.
+  template <unsigned Size>
+  std::pair<const T*, std::size_t> attention(bool fast) {
+    const std::vector<AttentionTile> tiles{
+        {0, 0, 150, 140}, {0, 64, 150, 140}, {0, 128, 150, 140}, {150, 0, 10, 10}, {}};
+    AttentionParameters<T> parameters;
+    parameters.tiles = place(tiles);
+    parameters.qkv = numbers<T>(kRows * kWide);
+    parameters.ctx = empty<T>(kRows * kHidden);
+    parameters.hidden = kHidden;
+    parameters.head_size = Size;
+    parameters.scale = 1.0F / std::sqrt(static_cast<float>(Size));
+    Grid grid{.x = tiles.size(), .y = kHidden / Size};
+    if (fast) {
+      grid.shared_bytes = FlashAttention<T, Size>::kSharedBytes;
+      launch(FlashAttention<T, Size>{parameters}, grid);
+    } else {
+      launch(PlainAttention<T>{parameters}, grid);
+    }
+    return {parameters.ctx, kRows * kHidden};
+  }
+
+  std::pair<const T*, std::size_t> cls_attention(bool fast) {
+    ClsParameters<T> parameters;
+    parameters.first_row = place(std::vector<std::int32_t>{0, 150});
+    parameters.valid = place(std::vector<std::int32_t>{140, 10});
+    parameters.x = numbers<T>(kRows * kHidden);
+    parameters.keys = numbers<T>(kSequences * kHeads * kHidden);
+    parameters.mix = empty<T>(kSequences * kHeads * kHidden);
+    parameters.hidden = kHidden;
+    parameters.heads = kHeads;
+    parameters.longest = kRows;
+    parameters.scale = 1.0F / std::sqrt(static_cast<float>(kHidden));
+    if (fast) {
+      launch(ClsAttention<T>{parameters},
+             {.x = kSequences, .shared_bytes = ClsAttention<T>::shared_bytes(kHidden, kRows)});
+    } else {
+      launch(PlainClsAttention<T>{parameters, unsigned{kSequences}}, {.x = 1});
+    }
+    return {parameters.mix, kSequences * kHeads * kHidden};
+  }
+
+  // Both orders of the weights, a batch and a bias: [160, 128] x [128, 128] as two heads.
+  std::pair<const T*, std::size_t> product(bool fast) {
+    T* out = empty<T>(2 * kRows * kHidden);
+    GemmCall call;
+    call.precision = std::is_same_v<T, float>  ? Precision::fp32
+                     : std::is_same_v<T, Half> ? Precision::fp16
+                                               : Precision::bf16;
+    call.rows = kRows;
+    call.columns = kHeadSize;
+    call.depth = kHidden;
+    call.batch = kHeads;
+    call.a = numbers<T>(kRows * kHidden);
+    call.a_row = kHidden;
+    call.b = numbers<T>(kHidden * kHidden);
+    call.b_row = kHidden;
+    call.b_stride = kHeadSize * kHidden;
+    call.bias = numbers<T>(kHidden);
+    call.bias_stride = kHeadSize;
+    call.out = out;
+    call.out_row = kHidden;
+    call.out_stride = kHeadSize;
+    multiply(fast, call);
+    call.b_in_by_out = true;
+    call.b_stride = kHeadSize;
+    call.bias = nullptr;
+    call.bias_stride = 0;
+    call.out = out + kRows * kHidden;
+    multiply(fast, call);
+    return {out, 2 * kRows * kHidden};
+  }
+  void multiply(bool fast, const GemmCall& call) {
+    if (fast) return runtime_.multiply(*stream_, call, *workspace_);
+    constexpr std::size_t kTile = PlainGemm<T>::kTile;
+    launch(PlainGemm<T>{call}, {.x = call.columns / kTile,
+                                .y = call.rows / kTile,
+                                .z = call.batch,
+                                .shared_bytes = PlainGemm<T>::kSharedBytes});
+  }
+
+  Runtime& runtime_;
+  std::mt19937 random_;
+  Arena arena_;
+  std::vector<std::unique_ptr<std::vector<std::byte>>> held_;
+  std::unique_ptr<Runtime::Memory> memory_, workspace_;
+  std::unique_ptr<Runtime::Stream> stream_;
+};
+
+}  // namespace
+
+Result<SelfTest> test_kernels(Runtime& runtime, Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return Tester<float>(runtime).run();
+    case Precision::fp16:
+      return Tester<Half>(runtime).run();
+    case Precision::bf16:
+      return Tester<Bf16>(runtime).run();
+    case Precision::int8:
+      break;
+  }
+  return fail("ops/unsupported", "int8 does not run on a GPU here", "choose fp16 or bf16");
+}
+
+}  // namespace breakeven::ops::cuda

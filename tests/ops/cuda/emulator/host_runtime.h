@@ -1,0 +1,87 @@
+// A Runtime on the CPU: kernels go to the BlockExecutor, matrix products are interpreted in the
+// words of BLAS, and streams really are queues: nothing happens before somebody waits, so that
+// whoever reads too early reads the wrong thing. Breaches of CUDA's rules become findings.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ops/cuda/emulator/block.h"
+#include "ops/cuda/runtime.h"
+
+namespace breakeven::emulator {
+
+struct HostDevice {
+  int major = 8;
+  int minor = 0;
+  std::size_t memory_bytes = std::size_t{1} << 30;
+  bool gemm_library = true;
+  std::uint32_t seed = 1;
+  std::string broken{};  // a kernel of this name gives wrong results; "gemm": the library
+};
+
+// The product as the library would compute it: column-major, one value at a time, sums in double.
+template <class T>
+void multiply_column_major(const ops::cuda::ColumnMajorGemm& gemm);
+
+class HostRuntime final : public ops::cuda::Runtime {
+ public:
+  explicit HostRuntime(HostDevice device = {});
+  ~HostRuntime() override;
+
+  const Report& report() const { return report_; }
+  std::size_t graph_launches() const { return graph_launches_; }
+  std::size_t synchronisations() const { return synchronisations_; }
+
+  ops::cuda::DeviceInfo info() const override;
+  std::size_t free_bytes() const override { return device_.memory_bytes - used_; }
+  ops::cuda::MemoryUse memory_use() const override { return use_; }
+  Result<std::unique_ptr<Memory>> allocate(std::size_t bytes, ops::cuda::Purpose purpose) override;
+  Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) override;
+  std::unique_ptr<Stream> make_stream() override;
+  std::unique_ptr<Event> make_event() override;
+  void copy_to_device(Stream& stream, void* to, const void* from, std::size_t bytes) override;
+  void copy_to_host(Stream& stream, void* to, const void* from, std::size_t bytes) override;
+  void fill_zero(Stream& stream, void* at, std::size_t bytes) override;
+  void launch(Stream& stream, const ops::cuda::KernelCall& call) override;
+  void multiply(Stream& stream, const ops::cuda::GemmCall& call, const Memory& workspace) override;
+  void record(Event& event, Stream& stream) override;
+  void launch(Stream& stream, const Graph& graph) override;
+  void begin_capture(Stream& stream) override;
+  std::unique_ptr<Graph> end_capture(Stream& stream) override;
+  void synchronise(Stream& stream) override;
+  double seconds_between(const Event& from, const Event& to) const override;
+
+ private:
+  using Action = std::function<void()>;
+  struct Queue;
+  struct Mark;
+  struct Recording;
+  struct DeviceBlock;
+  struct PinnedBlock;
+
+  void push(Stream& stream, Action action);
+  void execute(const ops::cuda::KernelCall& call);
+  void check_gemm(const ops::cuda::GemmCall& call);
+  void interpret(const ops::cuda::GemmCall& call);
+  bool capturing() const { return captures_ > 0; }
+  std::size_t& use_of(ops::cuda::Purpose purpose);
+
+  HostDevice device_;
+  Report report_;
+  Shadow shadow_;
+  BlockExecutor executor_;
+  ops::cuda::MemoryUse use_;
+  std::size_t used_ = 0;
+  unsigned captures_ = 0;
+  std::size_t graph_launches_ = 0;
+  std::size_t synchronisations_ = 0;
+  double clock_ = 0;
+  std::set<std::string> warm_;  // kernels that ran outside of a capture
+};
+
+}  // namespace breakeven::emulator
