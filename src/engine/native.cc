@@ -3,14 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <tuple>
 
 #include "base/memory.h"
 #include "base/units.h"
 #include "engine/native_classifier.h"
 #include "ops/cpu/cpu_backend.h"
+#include "ops/cuda/cuda_backend.h"
+#include "ops/cuda/device_list.h"
 #include "ops/reference/reference.h"
 
 namespace breakeven::engine {
@@ -40,8 +44,21 @@ PackedCache& packed_cache() {
   return cache;
 }
 
+// i of "cuda:i"; nothing for any other device.
+std::optional<int> cuda_index(const std::string& device) {
+  constexpr std::string_view kPrefix = "cuda:";
+  int index = 0;
+  if (!device.starts_with(kPrefix)) return std::nullopt;
+  const char* end = device.data() + device.size();
+  const auto [stop, error] = std::from_chars(device.data() + kPrefix.size(), end, index);
+  if (error != std::errc{} || stop != end || index < 0) return std::nullopt;
+  return index;
+}
+
 Result<void> check_options(const LoadedModel& model, const NativeOptions& options) {
-  if (options.device != "cpu") {
+  const bool known =
+      options.device == "cpu" || (ops::cuda_engine_built() && cuda_index(options.device));
+  if (!known) {
     return fail("engine/device",
                 fmt::format("the native engine has no device '{}' in this build", options.device),
                 "use --device cpu");
@@ -91,6 +108,7 @@ Result<void> check_memory(const LoadedModel& model, const NativeOptions& options
     for (const std::size_t size : tensor.shape) elements *= size;
     parameters += elements;
   }
+  if (options.device != "cpu") return {};  // the device's own allocator says what it has
   const std::size_t need = parameters * bytes_a_weight(options.precision);
   const std::size_t available = available_memory_bytes();
   if (need <= available) return {};
@@ -103,6 +121,9 @@ Result<void> check_memory(const LoadedModel& model, const NativeOptions& options
 
 Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options) {
   if (options.reference) return ops::make_reference_backend();
+  if (const std::optional<int> gpu = cuda_index(options.device)) {
+    return ops::make_cuda_backend({.device = *gpu, .precision = options.precision});
+  }
   return ops::make_cpu_backend(
       {.precision = options.precision, .instruction_set = options.instruction_set});
 }
@@ -121,8 +142,12 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
 }
 
 std::vector<ops::Precision> native_precisions(const std::string& device) {
-  if (device != "cpu") return {};
-  return ops::cpu_precisions();
+  if (device == "cpu") return ops::cpu_precisions();
+  const std::optional<int> index = cuda_index(device == "cuda" ? "cuda:0" : device);
+  if (!index || !ops::cuda_engine_built()) return {};
+  const ops::GpuList list = ops::list_gpus();
+  if (static_cast<std::size_t>(*index) >= list.gpus.size()) return {};
+  return ops::cuda_precisions(list.gpus[static_cast<std::size_t>(*index)].major);
 }
 
 }  // namespace breakeven::engine

@@ -49,7 +49,7 @@ struct LoadedTokenizer {
 Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice);
 
 struct NativeOptions {
-  std::string device = "cpu";
+  std::string device = "cpu";  // or "cuda:0" ... in a build with the CUDA engine
   ops::Precision precision = ops::Precision::fp32;
   unsigned threads = 1;
   std::size_t max_length = 512;
@@ -64,7 +64,7 @@ struct NativeOptions {
 // live at the same time share their packed weights. Lanes (arenas and threads) are made by the
 // first batch of each mode, so that a cell's arena is sized for that cell; after that a pass
 // allocates nothing. Errors: engine/device, engine/max-length (over the model's positions),
-// engine/batch, engine/threads, engine/memory, ops/unsupported.
+// engine/batch, engine/threads, engine/memory, ops/unsupported, device/failed (a GPU).
 Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const LoadedModel>& model,
                                                 const NativeOptions& options);
 

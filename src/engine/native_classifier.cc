@@ -1,9 +1,14 @@
 #include "engine/native_classifier.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
+#include <mutex>
+#include <optional>
 
 #include "base/check.h"
+#include "base/units.h"
 #include "engine/decode.h"
 #include "model/forward.h"
 
@@ -31,6 +36,15 @@ constexpr std::size_t kGroupRows = 1024;
 // Below this many rows a thread, all threads work on one group: splitting the sequences would leave
 // cores idle.
 constexpr std::size_t kSideBySideRows = 256;
+// A GPU takes a whole batch as one group, up to this many rows: beyond, no kernel gains.
+constexpr std::size_t kGpuGroupRows = 65536;
+// Batches in flight on a GPU: while one is computed, others are tokenised and decoded.
+constexpr unsigned kMostGpuLanes = 8;
+
+Error device_failed(const std::string& device, const std::exception& failure) {
+  return {"device/failed", device + ": " + failure.what(),
+          "after some errors a process cannot use its GPU again: start a new one"};
+}
 
 }  // namespace
 
@@ -83,6 +97,7 @@ NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions
       options_(options),
       problem_(problem_of(plan_)),
       backend_(std::move(backend)),
+      gpu_(dynamic_cast<const ops::DeviceBackend*>(backend_.get())),
       packed_(std::move(packed)),
       serial_work_(*tokenizer_) {}
 
@@ -100,6 +115,11 @@ ClassifierInfo NativeClassifier::info() const {
   info.problem = problem_;
   info.labels = plan_.labels;
   info.weight_bytes = packed_->weight_bytes();
+  if (gpu_ != nullptr) {
+    info.settings["kernels"] = gpu_->kernels();
+    info.settings["gemm"] = backend_->info().gemm;
+    info.settings["device_peak_bytes"] = std::to_string(gpu_->peak_device_bytes());
+  }
   for (const auto* workers : {&team_, &side_}) {
     for (const Worker& worker : *workers) info.activation_bytes += worker.lane->activation_bytes();
   }
@@ -107,16 +127,19 @@ ClassifierInfo NativeClassifier::info() const {
 }
 
 std::size_t NativeClassifier::side_rows() const {
+  if (gpu_ != nullptr) return team_rows();
   return std::max(options_.max_length,
                   std::min(kGroupRows, options_.max_batch * options_.max_length));
 }
 
 std::size_t NativeClassifier::team_rows() const {
+  if (gpu_ != nullptr) return device_limits(options_.max_batch).rows;
   const std::size_t wanted = std::max(kGroupRows, options_.threads * kSideBySideRows);
   return std::max(options_.max_length, std::min(wanted, options_.max_batch * options_.max_length));
 }
 
 bool NativeClassifier::side_by_side(const BatchWork& work) const {
+  if (gpu_ != nullptr) return false;
   const std::size_t threads = options_.threads;
   if (threads == 1) return true;  // the lane that streams use, too
   const std::size_t rows = options_.padding == Padding::max_length
@@ -125,9 +148,49 @@ bool NativeClassifier::side_by_side(const BatchWork& work) const {
   return work.tokens().size() >= 2 * threads && rows >= threads * kSideBySideRows;
 }
 
+ops::LaneLimits NativeClassifier::device_limits(std::size_t batch) const {
+  const std::size_t rows =
+      std::max(options_.max_length, std::min(kGpuGroupRows, batch * options_.max_length));
+  return {.rows = rows, .sequences = std::min(batch, rows), .threads = 1};
+}
+
+unsigned NativeClassifier::side_lanes() const {
+  return gpu_ != nullptr ? std::clamp(options_.threads, 2U, kMostGpuLanes) : options_.threads;
+}
+
+std::size_t NativeClassifier::largest_batch(std::size_t lanes) const {
+  const std::size_t free = gpu_->free_device_bytes();
+  std::size_t fits = 0;
+  std::size_t too_large = options_.max_batch;  // the caller has seen that it does not fit
+  while (fits + 1 < too_large) {
+    const std::size_t middle = fits + (too_large - fits) / 2;
+    const bool ok = lanes * backend_->lane_bytes(*packed_, device_limits(middle)) <= free;
+    (ok ? fits : too_large) = middle;
+  }
+  return fits;
+}
+
+Result<void> NativeClassifier::check_device_memory(std::size_t lanes, std::size_t rows,
+                                                   std::size_t sequences) const {
+  const std::size_t free = gpu_->free_device_bytes();
+  const std::size_t need =
+      lanes * backend_->lane_bytes(*packed_, {.rows = rows, .sequences = sequences});
+  if (need <= free) return {};
+  const std::size_t fits = largest_batch(lanes);
+  return fail(
+      "ops/memory",
+      fmt::format("a batch of {} texts of {} tokens needs {} on {}{}, and {} are free",
+                  options_.max_batch, options_.max_length, format_bytes(static_cast<double>(need)),
+                  options_.device, lanes > 1 ? fmt::format(" for {} batches in flight", lanes) : "",
+                  format_bytes(static_cast<double>(free))),
+      fits > 0 ? fmt::format("the largest batch that fits is {}", fits)
+               : "no batch fits: take a smaller --max-length or a lower --precision");
+}
+
 Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::size_t count,
                                             unsigned threads, std::size_t rows,
                                             std::size_t sequences) {
+  if (gpu_ != nullptr) BREAKEVEN_TRY_VOID(check_device_memory(count, rows, sequences));
   std::vector<Worker> made(count);
   for (Worker& worker : made) {
     BREAKEVEN_TRY(
@@ -149,10 +212,11 @@ Result<void> NativeClassifier::make_team_worker() {
 
 Result<void> NativeClassifier::make_side_workers() {
   if (!side_.empty()) return {};
-  BREAKEVEN_TRY_VOID(make_workers(side_, options_.threads, 1, side_rows(),
-                                  std::min(options_.max_batch, side_rows())));
-  drivers_ = std::make_unique<ThreadTeam>(options_.threads);
-  for (unsigned i = 0; i < options_.threads; ++i) stream_work_.emplace_back(*tokenizer_);
+  const unsigned lanes = side_lanes();
+  BREAKEVEN_TRY_VOID(
+      make_workers(side_, lanes, 1, side_rows(), std::min(options_.max_batch, side_rows())));
+  drivers_ = std::make_unique<ThreadTeam>(lanes);
+  for (unsigned i = 0; i < lanes; ++i) stream_work_.emplace_back(*tokenizer_);
   return {};
 }
 
@@ -170,12 +234,13 @@ void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::siz
     worker.cu_seqlens.push_back(static_cast<std::int32_t>(worker.ids.size()));
     worker.valid_len.push_back(static_cast<std::int32_t>(ids.size()));
   }
+  if (gpu_ != nullptr) stages.pack += lap.seconds();
   backend_->upload(*worker.lane, {.ids = worker.ids,
                                   .token_types = {},
                                   .cu_seqlens = worker.cu_seqlens,
                                   .valid_len = worker.valid_len});
   // The CPU's lane only takes over the ids: nothing crosses a bus, so this is packing.
-  stages.pack += lap.seconds();
+  if (gpu_ == nullptr) stages.pack += lap.seconds();
   model::forward(*backend_, *worker.lane, plan_);
   const std::span<const float> result = backend_->wait(*worker.lane);
   const std::size_t labels = plan_.labels.size();
@@ -183,7 +248,14 @@ void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::siz
     std::ranges::copy(result.subspan(i * labels, labels),
                       logits.begin() + static_cast<std::ptrdiff_t>(members[i] * labels));
   }
-  stages.compute += lap.seconds();
+  const double seconds = lap.seconds();
+  // The device's clock says what crossing the bus took; the rest of the host's time is computing,
+  // launches and waiting included, so that the stages add up to the total.
+  const ops::DeviceSeconds device =
+      gpu_ != nullptr ? gpu_->device_seconds(*worker.lane) : ops::DeviceSeconds{};
+  stages.upload += device.upload;
+  stages.download += device.download;
+  stages.compute += std::max(0.0, seconds - device.upload - device.download);
 }
 
 void NativeClassifier::run_groups_side_by_side(const BatchWork& work, std::span<float> logits,
@@ -202,6 +274,15 @@ void NativeClassifier::run_groups_side_by_side(const BatchWork& work, std::span<
 
 Result<void> NativeClassifier::run_batch(std::span<const std::string_view> texts,
                                          BatchResult& out) {
+  try {
+    return compute_batch(texts, out);
+  } catch (const ops::DeviceFailure& failure) {
+    return tl::unexpected<Error>(device_failed(options_.device, failure));
+  }
+}
+
+Result<void> NativeClassifier::compute_batch(std::span<const std::string_view> texts,
+                                             BatchResult& out) {
   BREAKEVEN_CHECK(!texts.empty() && texts.size() <= options_.max_batch, "texts={} max_batch={}",
                   texts.size(), options_.max_batch);
   const std::size_t labels = plan_.labels.size();
@@ -271,6 +352,15 @@ void NativeClassifier::stream_worker(Worker& worker, BatchWork& work,
 
 Result<void> NativeClassifier::run_stream(std::span<const std::string_view> texts,
                                           std::size_t batch, StreamResult& out) {
+  try {
+    return compute_stream(texts, batch, out);
+  } catch (const ops::DeviceFailure& failure) {
+    return tl::unexpected<Error>(device_failed(options_.device, failure));
+  }
+}
+
+Result<void> NativeClassifier::compute_stream(std::span<const std::string_view> texts,
+                                              std::size_t batch, StreamResult& out) {
   BREAKEVEN_CHECK(batch >= 1 && batch <= options_.max_batch, "batch={} max_batch={}", batch,
                   options_.max_batch);
   BREAKEVEN_TRY_VOID(make_side_workers());
@@ -281,9 +371,17 @@ Result<void> NativeClassifier::run_stream(std::span<const std::string_view> text
   out.batches_in_flight = static_cast<unsigned>(side_.size());
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> computed{0};
+  std::mutex failed_mutex;
+  std::optional<Error> failed;  // a member of a team must not throw
   drivers_->run([&](unsigned member) {
-    stream_worker(side_[member], stream_work_[member], texts, batch, out, next, computed);
+    try {
+      stream_worker(side_[member], stream_work_[member], texts, batch, out, next, computed);
+    } catch (const ops::DeviceFailure& failure) {
+      const std::lock_guard lock(failed_mutex);
+      if (!failed) failed = device_failed(options_.device, failure);
+    }
   });
+  if (failed) return tl::unexpected<Error>(*failed);
   out.computed_tokens = computed;
   out.busy = {};
   for (const Worker& worker : side_) {

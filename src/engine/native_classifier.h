@@ -12,6 +12,7 @@
 #include "engine/groups.h"
 #include "engine/native.h"
 #include "model/plan.h"
+#include "ops/cuda/device_backend.h"
 #include "ops/ops.h"
 #include "text/tokenizer.h"
 
@@ -67,6 +68,9 @@ class NativeClassifier final : public Classifier {
                           StreamResult& out) override;
 
  private:
+  Result<void> compute_batch(std::span<const std::string_view> texts, BatchResult& out);
+  Result<void> compute_stream(std::span<const std::string_view> texts, std::size_t batch,
+                              StreamResult& out);
   Result<void> make_workers(std::vector<Worker>& workers, std::size_t count, unsigned threads,
                             std::size_t rows, std::size_t sequences);
   Result<void> make_team_worker();
@@ -74,6 +78,12 @@ class NativeClassifier final : public Classifier {
   bool side_by_side(const BatchWork& work) const;  // many groups at once, or all threads on one?
   std::size_t side_rows() const;                   // rows that a group on one thread may have
   std::size_t team_rows() const;                   // rows that a group on all threads may have
+  // Largest batch of max_length tokens for which `lanes` lanes fit into the device; 0 for none.
+  std::size_t largest_batch(std::size_t lanes) const;
+  Result<void> check_device_memory(std::size_t lanes, std::size_t rows,
+                                   std::size_t sequences) const;
+  ops::LaneLimits device_limits(std::size_t batch) const;
+  unsigned side_lanes() const;
   void run_group(Worker& worker, const BatchWork& work, std::size_t group, std::span<float> logits,
                  StageSeconds& stages);
   void run_groups_side_by_side(const BatchWork& work, std::span<float> logits,
@@ -88,9 +98,10 @@ class NativeClassifier final : public Classifier {
   NativeOptions options_;
   ProblemType problem_;
   std::unique_ptr<ops::Backend> backend_;
+  const ops::DeviceBackend* gpu_;  // backend_ when it has a device; null on the CPU
   std::shared_ptr<const ops::PackedModel> packed_;
   std::vector<Worker> team_;             // one lane with all threads: small batches
-  std::vector<Worker> side_;             // one lane a thread: large batches and streams
+  std::vector<Worker> side_;             // one lane a thread: streams, and large batches on the CPU
   std::unique_ptr<ThreadTeam> drivers_;  // one member for each lane of side_
   BatchWork serial_work_;
   std::vector<BatchWork> stream_work_;  // one for each lane of side_
