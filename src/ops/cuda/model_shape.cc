@@ -8,7 +8,7 @@ namespace breakeven::ops::cuda {
 namespace {
 
 // What a block gets without asking for more, on every architecture.
-constexpr std::size_t kSharedLimit_bytes = 48 * 1024;
+constexpr std::size_t kSharedLimit_bytes = std::size_t{48} * 1024;
 
 }  // namespace
 
