@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the results block of README.md or docs/comparison.md from a committed journal, so that no figure is typed by hand.
+"""Writes the results blocks of README.md or docs/comparison.md from committed journals, so that no figure is typed by hand.
 
 usage: update_readme.py [--check] [--binary FILE] [--readme FILE] [JOURNAL]
 
-JOURNAL lies in the repository (results/...); without it, the one that the block names is rendered again. A block that begins
-with "brief results" leaves out stages, outputs and memory. --check writes nothing and exits 1 when the block is not what the
+JOURNAL lies in the repository (results/...) and becomes the first block's; every other block is rendered again from the one that
+it names, as the first is without JOURNAL. A block that begins with "brief results" leaves out stages, outputs and memory. --check writes nothing and exits 1 when the block is not what the
 journal gives.
 """
 import argparse
@@ -51,23 +51,30 @@ def main():
     options = parser.parse_args()
     readme = options.readme.resolve()
     text = readme.read_text()
-    block = BLOCK.search(text)
-    if block is None:
+    blocks = list(BLOCK.finditer(text))
+    if not blocks:
         sys.exit(f"update_readme: {readme} has no results block")
-    if options.journal is None and block["journal"] is None:
+    if options.journal is None and blocks[0]["journal"] is None:
         if options.check:
             return 0  # nothing is claimed yet
         sys.exit("update_readme: name a journal; the block has none yet")
-    journal = (options.journal or readme.parent / block["journal"]).resolve()
-    # Beside README.md, or beside the folder that a page of docs/ lies in.
-    if not journal.is_file() or not {readme.parent, readme.parent.parent} & set(journal.parents):
-        sys.exit(f"update_readme: {journal} is not a file of this project")
-    written = render(options.binary, journal, readme.parent, block["brief"] is not None)
-    new = text[:block.start()] + written + text[block.end():]
+    new, end, stale = "", 0, []
+    for block in blocks:
+        first = block is blocks[0]
+        journal = (options.journal if first and options.journal else readme.parent / (block["journal"] or "")).resolve()
+        # Beside README.md, or beside the folder that a page of docs/ lies in.
+        if not journal.is_file() or not {readme.parent, readme.parent.parent} & set(journal.parents):
+            sys.exit(f"update_readme: {journal} is not a file of this project")
+        written = render(options.binary, journal, readme.parent, block["brief"] is not None)
+        if written != block[0]:
+            stale.append(journal.name)
+        new += text[end:block.start()] + written
+        end = block.end()
+    new += text[end:]
     if not options.check:
         readme.write_text(new)
-    elif new != text:
-        print(f"{readme.name}: its results are not what {journal.name} gives; run tools/update_readme.py --readme {readme}")
+    elif stale:
+        print(f"{readme.name}: its results are not what {' and '.join(stale)} gives; run tools/update_readme.py --readme {readme}")
         return 1
     return 0
 

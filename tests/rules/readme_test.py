@@ -75,6 +75,19 @@ after
         self.assertEqual(result.returncode, 1)
         self.assertIn("not what a.jsonl gives", result.stdout)
 
+    def test_every_block_is_written_and_checked(self):
+        other = self.journal.with_name("b.jsonl")
+        other.write_text(self.journal.read_text())
+        (self.journal.parent / "b.jsonl.figure").write_text("| cpu 45.6 |\n")
+        self.readme.write_text(EMPTY + EMPTY.replace("results:", "results from results/b.jsonl:"))
+        self.assertEqual(tool(*self.options, self.journal).stderr, "")
+        self.assertRegex(self.readme.read_text(), r"(?s)results/a\.jsonl.*12\.3.*after.*results/b\.jsonl.*45\.6.*after")
+        self.assertEqual(tool("--check", *self.options).returncode, 0)
+        self.readme.write_text(self.readme.read_text().replace("45.6", "99.9"))
+        result = tool("--check", *self.options)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("not what b.jsonl gives", result.stdout)
+
     def test_what_cannot_be_done_is_said(self):
         self.assertIn("name a journal", tool(*self.options).stderr)
         self.assertIn("is not a file", tool(*self.options, self.folder / "gone.jsonl").stderr)
