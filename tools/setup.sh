@@ -71,6 +71,18 @@ install_packages() {
   rm -f "$log"
 }
 
+# cuda_choice: BREAKEVEN_CUDA as the user set it. Otherwise AUTO where there is an NVIDIA driver, and OFF where there is none: nothing
+# could run what nvcc would compile for five architectures, and the user would wait for it.
+cuda_choice() {
+  if [ -n "${BREAKEVEN_CUDA:-}" ]; then
+    echo "$BREAKEVEN_CUDA"
+  elif [ -e /proc/driver/nvidia ] || [ -e /dev/nvidiactl ] || ldconfig -p 2>/dev/null | grep -qF libcuda.so.1; then
+    echo AUTO
+  else
+    echo OFF
+  fi
+}
+
 # build_release TARGET...: configures and builds build/release; its log is shown only when it fails.
 build_release() {
   local folder="$root/build/release" log="$root/build/release/build.log" cache="$root/build/release/CMakeCache.txt"
@@ -81,14 +93,14 @@ build_release() {
     rm -rf "$folder" # the tree was moved or copied; CMake refuses such a cache
     mkdir -p "$folder"
   fi
-  local configure=(cmake -S "$root" -B "$folder" -G Ninja)
+  # Said each time: a driver may have been installed since.
+  local configure=(cmake -S "$root" -B "$folder" -G Ninja "-DBREAKEVEN_CUDA=$(cuda_choice)")
   if [ ! -f "$cache" ]; then
     # The `release` preset, spelt out because Ubuntu 22.04's CMake cannot read our presets. A newer compiler than the one we
     # use may warn about more: that must not stop a user.
     local werror=OFF
     [ "$(c++ -dumpversion 2>/dev/null)" != 12 ] || werror=ON
-    configure+=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DBREAKEVEN_WERROR=$werror"
-      "-DBREAKEVEN_CUDA=${BREAKEVEN_CUDA:-AUTO}")
+    configure+=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "-DBREAKEVEN_WERROR=$werror")
     if command -v ccache >/dev/null; then
       configure+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
     fi

@@ -39,6 +39,7 @@ echo "    Start 1: x"
 [ ! -e "$STATE/tests-fail" ] || { echo "expected 4, got 5"; exit 8; }
 echo "100% tests passed, 0 tests failed out of 2\"""",
     "ccache": "log",
+    "ldconfig": 'cat "$STATE/libraries" 2>/dev/null; true',
     "c++": "echo 12",
 }
 RESULTS = """<testsuite><testcase name="a"><system-out>[ RUN      ] Gpu.Adds
@@ -160,6 +161,18 @@ class Scripts(unittest.TestCase):
         result = self.call("run")
         self.assertEqual(result.stderr, "")
         self.assertNotIn("apt-get", self.calls())
+
+    def test_cuda_is_built_where_a_driver_is(self):
+        here = any(pathlib.Path(path).exists() for path in ("/proc/driver/nvidia", "/dev/nvidiactl"))
+        self.call("run")
+        self.assertIn(f"-DBREAKEVEN_CUDA={'AUTO' if here else 'OFF'}", self.calls())
+        self.write("calls")
+        self.write("libraries", "\tlibcuda.so.1 (libc6,x86-64) => /usr/lib/libcuda.so.1\n")
+        self.call("run")
+        self.assertIn("-DBREAKEVEN_CUDA=AUTO", self.calls())
+        self.write("calls")
+        self.call("run", BREAKEVEN_CUDA="ON")
+        self.assertIn("-DBREAKEVEN_CUDA=ON", self.calls())
 
     def test_a_failed_build_shows_its_log(self):
         self.write("build-fails")
