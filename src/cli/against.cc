@@ -125,11 +125,10 @@ class Against {
 };
 
 Result<void> Against::check_flags() {
-  for (const auto& [flag, value] :
-       {std::pair{"--resume", &study_.resume}, std::pair{"--texts -", &study_.texts}}) {
-    const bool bad = value == &study_.texts ? *value == "-" : !value->empty();
-    if (!bad) continue;
-    return fail("flag/against", fmt::format("--against does not go with {}", flag),
+  const bool resumes = !study_.resume.empty();
+  if (resumes || study_.texts == "-") {
+    return fail("flag/against",
+                fmt::format("--against does not go with {}", resumes ? "--resume" : "--texts -"),
                 "both sides start from the beginning, more than once");
   }
   constexpr std::uint64_t kMostTurns = 1000;

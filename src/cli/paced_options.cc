@@ -9,15 +9,11 @@
 #include "base/units.h"
 #include "cli/quantities.h"
 #include "cli/study_options.h"
+#include "cli/text_options.h"
 #include "measure/paced.h"
 #include "measure/statistics.h"
 
 namespace breakeven::cli {
-namespace {
-
-constexpr std::uint64_t kMaxBatch = 4096;
-
-}  // namespace
 
 void add_paced_flags(CLI::App& command, PacedFlags& flags) {
   command.add_option("--rate", flags.rate,

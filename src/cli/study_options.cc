@@ -20,7 +20,6 @@
 namespace breakeven::cli {
 namespace {
 
-constexpr std::uint64_t kMaxBatch = 4096;
 constexpr std::uint64_t kMaxTexts = 10'000'000;
 
 std::string make_run_id() {

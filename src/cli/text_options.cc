@@ -15,7 +15,6 @@
 namespace breakeven::cli {
 namespace {
 
-constexpr std::uint64_t kMaxBatch = 4096;
 constexpr std::uint64_t kMaxLength = 1'000'000;  // the model's own limit is checked with the model
 constexpr std::uint64_t kMaxThreads = 4096;
 

@@ -17,6 +17,8 @@ class App;
 
 namespace breakeven::cli {
 
+inline constexpr std::uint64_t kMaxBatch = 4096;  // that any command takes
+
 struct TextFlags {
   std::string input = "-";
   std::string input_format = "auto";

@@ -26,9 +26,9 @@ Result<std::string> builtin_folder() {
 
 Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name,
                                                  const std::string& folder) {
-  // Side by side: the one reads 260 MB of weights, the other builds tables for 30,000 words.
-  auto tokenizer_future =
-      std::async(std::launch::async, [&folder] { return text::Tokenizer::load(folder); });
+  // Side by side: the one reads 260 MB of weights, the other builds tables for 30,000 words. Where
+  // no second thread can be had, the tokenizer is loaded when it is asked for.
+  auto tokenizer_future = std::async([&folder] { return text::Tokenizer::load(folder); });
   BREAKEVEN_TRY(auto checkpoint, model::load_checkpoint(folder));
   BREAKEVEN_TRY(auto tokenizer, tokenizer_future.get());
   return std::make_shared<LoadedModel>(

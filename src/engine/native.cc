@@ -102,13 +102,13 @@ std::size_t bytes_a_weight(ops::Precision precision) {
 // Says what a model needs before it is taken: weights by their precision, and a scratch of the same
 // size while they are packed.
 Result<void> check_memory(const LoadedModel& model, const NativeOptions& options) {
+  if (options.device != "cpu") return {};  // the device's own allocator says what it has
   std::size_t parameters = 0;
   for (const model::TensorSpec& tensor : model.checkpoint.weights.table()) {
     std::size_t elements = 1;
     for (const std::size_t size : tensor.shape) elements *= size;
     parameters += elements;
   }
-  if (options.device != "cpu") return {};  // the device's own allocator says what it has
   const std::size_t need = parameters * bytes_a_weight(options.precision);
   const std::size_t available = available_memory_bytes();
   if (need <= available) return {};

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "base/units.h"
@@ -39,17 +38,22 @@ std::vector<Column> with(std::vector<Column> keys, const std::vector<Column>& re
   return keys;
 }
 
+// A cell without how requests came to it, which is no part of a configuration.
+record::Cell without_load(record::Cell cell) {
+  cell.rate_per_s = 0;
+  cell.arrivals.clear();
+  cell.max_wait_s = 0;
+  return cell;
+}
+
 // The first record of every configuration (cell without its mode), in order.
 std::vector<Records> by_configuration(const Records& records, const Keys& keys) {
   std::vector<Records> groups;
   for (const record::Record& record : records) {
     const auto same = [&](const Records& group) {
-      record::Cell cell = group.front().cell;
+      record::Cell cell = without_load(group.front().cell);
       cell.mode = record.cell.mode;
-      cell.rate_per_s = record.cell.rate_per_s;
-      cell.arrivals = record.cell.arrivals;
-      cell.max_wait_s = record.cell.max_wait_s;
-      return cell == record.cell && group.front().model_name == record.model_name &&
+      return cell == without_load(record.cell) && group.front().model_name == record.model_name &&
              keys.machine_letter(group.front()) == keys.machine_letter(record);
     };
     const auto found = std::find_if(groups.begin(), groups.end(), same);
@@ -62,12 +66,15 @@ std::vector<Records> by_configuration(const Records& records, const Keys& keys) 
   return groups;
 }
 
-// Equal for rows of one configuration and mode: paced ones that differ only in how requests came.
-std::string configuration_of(const record::Record& record) {
-  const record::Cell& cell = record.cell;
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{} {} {}", record.machine.hostname_hash,
-                     record.model_hash, cell.runtime, cell.variant, cell.device, cell.precision,
-                     cell.padding + "\n" + cell.mode, cell.batch, cell.threads, cell.max_length);
+// Whether no record in `seen` has this configuration and mode; it is then added.
+bool is_first(const record::Record& record, std::vector<const record::Record*>& seen) {
+  const bool known = std::any_of(seen.begin(), seen.end(), [&](const record::Record* other) {
+    return without_load(other->cell) == without_load(record.cell) &&
+           other->model_hash == record.model_hash &&
+           other->machine.hostname_hash == record.machine.hostname_hash;
+  });
+  if (!known) seen.push_back(&record);
+  return !known;
 }
 
 // The worse of a configuration's modes.
@@ -244,9 +251,9 @@ Table memory_table(const Records& records, const Keys& keys) {
   const auto bytes = [](std::uint64_t count) {
     return TableCell{count == 0 ? "-" : format_bytes(static_cast<double>(count)), {}};
   };
-  std::set<std::string> seen;
+  std::vector<const record::Record*> seen;
   for (const record::Record& record : records) {
-    if (!record.memory || !seen.insert(configuration_of(record)).second) continue;
+    if (!record.memory || !is_first(record, seen)) continue;
     const record::Memory& memory = *record.memory;
     table.add_row(with(keys.cells(record), {{record.cell.mode, {}},
                                             bytes(memory.weight_bytes),
@@ -266,9 +273,9 @@ Table cold_start_table(const Records& records, const Keys& keys) {
   const auto time = [](double seconds) {
     return TableCell{seconds > 0 ? format_seconds(seconds) : "-", {}};
   };
-  std::set<std::string> seen;
+  std::vector<const record::Record*> seen;
   for (const record::Record& record : records) {
-    if (!record.cold_start || !seen.insert(configuration_of(record)).second) continue;
+    if (!record.cold_start || !is_first(record, seen)) continue;
     const record::ColdStart& cold = *record.cold_start;
     table.add_row(with(keys.cells(record), {time(cold.total_s), time(cold.load_s),
                                             time(cold.pack_s), time(cold.first_pass_s)}));

@@ -7,9 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cli/real_program.h"
 #include "record/journal.h"
-#include "testing/paths.h"
-#include "testing/program.h"
 
 namespace breakeven {
 namespace {
@@ -18,21 +17,8 @@ using ::breakeven::testing::Ended;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-class AgainstTest : public ::testing::Test {
+class AgainstTest : public testing::RealProgram {
  protected:
-  Ended run(const std::string& arguments) {
-    const std::string command =
-        "cd '" + folder_.path().string() + "' || exit 99; export CUDA_VISIBLE_DEVICES= HF_HOME='" +
-        (folder_ / "hf").string() + "' XDG_CACHE_HOME='" + (folder_ / "cache").string() +
-        "' TMPDIR='" + folder_.path().string() + "'; '" BREAKEVEN_BINARY "' " + arguments;
-    return testing::run_shell(command, (folder_ / "stderr").string());
-  }
-  void expect_refused(const std::string& arguments, const std::string& value) {
-    const Ended ended = run(arguments);
-    EXPECT_EQ(ended.code, 2) << arguments << "\n" << ended.out << ended.err;
-    EXPECT_THAT(ended.err, HasSubstr(value)) << arguments;
-    EXPECT_EQ(ended.out, "") << arguments;
-  }
   // A shell script in the place of another build; "$@" is what it was asked.
   std::string script(const std::string& name, const std::string& body) {
     const std::string path = (folder_ / name).string();
@@ -41,7 +27,6 @@ class AgainstTest : public ::testing::Test {
     return path;
   }
 
-  testing::TempDir folder_;
   const std::string run_ =
       "run --model builtin-narrow --count 8 --batch 1 --precision fp32 --max-length 32 --mode "
       "serial --time 2s --turns 2 ";

@@ -7,8 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "testing/paths.h"
-#include "testing/program.h"
+#include "cli/real_program.h"
 
 namespace breakeven {
 namespace {
@@ -17,28 +16,13 @@ using ::breakeven::testing::Ended;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class DecideTest : public ::testing::Test {
+class DecideTest : public testing::RealProgram {
  protected:
-  Ended run(const std::string& arguments) {
-    const std::string err_file = (folder_ / "stderr").string();
-    const std::string command =
-        "cd '" + folder_.path().string() + "' && '" BREAKEVEN_BINARY "' " + arguments;
-    return testing::run_shell(command, err_file);
-  }
-
-  void expect_refused(const std::string& arguments, const std::string& value) {
-    const Ended ended = run(arguments);
-    EXPECT_EQ(ended.code, 2) << arguments << "\n" << ended.out << ended.err;
-    EXPECT_THAT(ended.err, HasSubstr(value)) << arguments;
-    EXPECT_EQ(ended.out, "") << arguments;
-  }
-
   std::string file(const std::string& name, const std::string& content) {
     std::ofstream(folder_ / name, std::ios::binary) << content;
     return name;
   }
 
-  testing::TempDir folder_;
   const std::string imdb_ =
       "'" BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl' ";
   const std::string advise_ = "advise " + imdb_ + "--cpu-price 0.19 ";

@@ -6,10 +6,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/real_program.h"
 #include "record/journal.h"
 #include "record/json.h"
-#include "testing/paths.h"
-#include "testing/program.h"
 
 namespace breakeven {
 namespace {
@@ -18,26 +17,8 @@ using ::breakeven::testing::Ended;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class RunTest : public ::testing::Test {
+class RunTest : public testing::RealProgram {
  protected:
-  // Runs the program in folder_ without a GPU, a cache and a colour.
-  Ended run(const std::string& arguments) {
-    const std::string err_file = (folder_ / "stderr").string();
-    const std::string command =
-        "cd '" + folder_.path().string() + "' || exit 99; export CUDA_VISIBLE_DEVICES= HF_HOME='" +
-        (folder_ / "hf").string() + "' XDG_CACHE_HOME='" + (folder_ / "cache").string() + "'; '" +
-        BREAKEVEN_BINARY + "' " + arguments;
-    return testing::run_shell(command, err_file);
-  }
-
-  void expect_refused(const std::string& arguments, const std::string& value) {
-    const Ended ended = run(arguments);
-    EXPECT_EQ(ended.code, 2) << arguments << "\n" << ended.out << ended.err;
-    EXPECT_THAT(ended.err, HasSubstr(value)) << arguments;
-    EXPECT_EQ(ended.out, "") << arguments;
-  }
-
-  testing::TempDir folder_;
   const std::string small_ =
       "--model builtin-narrow --count 8 --batch 1,4 --precision fp32 --max-length 32 --time 1s ";
 };
