@@ -71,17 +71,8 @@ install_packages() {
   rm -f "$log"
 }
 
-# cuda_choice: BREAKEVEN_CUDA as the user set it. Otherwise AUTO where there is an NVIDIA driver, and OFF where there is none: nothing
-# could run what nvcc would compile for five architectures, and the user would wait for it.
-cuda_choice() {
-  if [ -n "${BREAKEVEN_CUDA:-}" ]; then
-    echo "$BREAKEVEN_CUDA"
-  elif [ -e /proc/driver/nvidia ] || [ -e /dev/nvidiactl ] || ldconfig -p 2>/dev/null | grep -qF libcuda.so.1; then
-    echo AUTO
-  else
-    echo OFF
-  fi
-}
+# shellcheck source=tools/cuda_toolkit.sh
+. "$root/tools/cuda_toolkit.sh"
 
 # build_release TARGET...: configures and builds build/release; its log is shown only when it fails.
 build_release() {
@@ -93,8 +84,9 @@ build_release() {
     rm -rf "$folder" # the tree was moved or copied; CMake refuses such a cache
     mkdir -p "$folder"
   fi
-  # Said each time: a driver may have been installed since.
-  local configure=(cmake -S "$root" -B "$folder" -G Ninja "-DBREAKEVEN_CUDA=$(cuda_choice)")
+  find_cuda # each time: a driver may have been installed since
+  local configure=(cmake -S "$root" -B "$folder" -G Ninja "-DBREAKEVEN_CUDA=$cuda_mode")
+  [ -z "$cuda_nvcc" ] || configure+=("-DBREAKEVEN_NVCC=$cuda_nvcc")
   if [ ! -f "$cache" ]; then
     # The `release` preset, spelt out because Ubuntu 22.04's CMake cannot read our presets. A newer compiler than the one we
     # use may warn about more: that must not stop a user.
@@ -109,6 +101,9 @@ build_release() {
     cat "$log" >&2
     rm -f "$cache" # the next try starts afresh
     die "CMake could not configure the build (above)"
+  fi
+  if [ -n "$cuda_nvcc" ] && grep -qF 'CUDA: no engine' "$log"; then
+    say "$(sed -n 's/^-- CUDA: no engine, /the GPU is left out: /p' "$log")"
   fi
   if ! ninja -C "$folder" -n "$@" 2>/dev/null | grep -q 'no work to do'; then
     say "building (the first time takes a few minutes)"

@@ -65,10 +65,11 @@ class Scripts(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.base = pathlib.Path(folder.name).resolve()
         self.tree, self.state, fakes = self.base / "the tree", self.base / "state", self.base / "bin"
-        for path in (self.tree / "tools", self.state, fakes):
+        self.system = self.base / "system"  # its /proc, /dev and /usr/local
+        for path in (self.tree / "tools", self.state, fakes, self.system):
             path.mkdir(parents=True)
-        for name in ("run", "test", "tools/setup.sh", "tools/packages.txt", "tools/summarize_tests.py",
-                     "tools/requirements-oracle.txt"):
+        for name in ("run", "test", "tools/setup.sh", "tools/cuda_toolkit.sh", "tools/packages.txt", "tools/summarize_tests.py",
+                     "tools/requirements-oracle.txt", "tools/requirements-cuda.txt"):
             shutil.copy(ROOT / name, self.tree / name)
         for name, body in FAKES.items():
             script = fakes / name
@@ -84,6 +85,7 @@ class Scripts(unittest.TestCase):
         self.environment = {
             "PATH": f"{fakes}:/usr/bin:/bin", "HOME": str(self.base), "STATE": str(self.state),
             "BREAKEVEN_OS_RELEASE": str(self.state / "os-release"),
+            "BREAKEVEN_SYSTEM_ROOT": str(self.system),
         }
 
     def write(self, name, text=""):
@@ -162,17 +164,138 @@ class Scripts(unittest.TestCase):
         self.assertEqual(result.stderr, "")
         self.assertNotIn("apt-get", self.calls())
 
-    def test_cuda_is_built_where_a_driver_is(self):
-        here = any(pathlib.Path(path).exists() for path in ("/proc/driver/nvidia", "/dev/nvidiactl"))
-        self.call("run")
-        self.assertIn(f"-DBREAKEVEN_CUDA={'AUTO' if here else 'OFF'}", self.calls())
+    # --- the CUDA compiler
+    def driver(self, version):
+        """A machine whose kernel module says `version`; None = no driver, "" = one that does not say."""
+        proc = self.system / "proc" / "driver" / "nvidia"
+        shutil.rmtree(proc, ignore_errors=True)
+        if version is None:
+            return
+        proc.mkdir(parents=True)
+        if version:
+            (proc / "version").write_text(f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {version}  Release Build  (x) "
+                                          "Sun Jul 27 06:54:38 UTC 2025\nGCC version:  gcc version 12.3.0\n")
+
+    def toolkit(self, folder, release):
+        nvcc = self.system / "usr" / "local" / folder / "bin" / "nvcc"
+        nvcc.parent.mkdir(parents=True)
+        nvcc.write_text(f"#!/bin/sh\necho 'Cuda compilation tools, release {release}, V{release}.88'\n")
+        nvcc.chmod(0o755)
+        return nvcc
+
+    def cuda(self, **environment):
+        """What ./run gives to CMake: (BREAKEVEN_CUDA, BREAKEVEN_NVCC or ""), and what it says."""
         self.write("calls")
+        result = self.call("run", **environment)
+        self.assertEqual(result.returncode, 3, result.stderr)
+        line = next(line for line in self.calls().splitlines() if line.startswith("cmake "))
+        nvcc = line.partition(" -DBREAKEVEN_NVCC=")[2].partition(" -D")[0]
+        return (line.partition(" -DBREAKEVEN_CUDA=")[2].split()[0], nvcc), result.stderr
+
+    def pip(self, works=True):
+        """A python3 whose pip lays out NVIDIA's wheels as they are."""
+        python = pathlib.Path(self.environment["PATH"].split(":")[0]) / "python3"
+        python.unlink(missing_ok=True)
+        self.write("venv-python", """#!/bin/bash
+echo "pip $*" >> "$STATE/calls"
+[ ! -e "$STATE/no-network" ] || { echo "no route to host"; exit 1; }
+while [ "$1" != --target ]; do shift; done
+mkdir -p "$2/nvidia/cu13/bin" "$2/nvidia/cu13/lib"
+printf '#!/bin/sh\\necho "release 13.0,"\\n' > "$2/nvidia/cu13/bin/nvcc"; chmod +x "$2/nvidia/cu13/bin/nvcc"
+touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13"
+""")
+        python.write_text('#!/bin/bash\n[ "$2" = venv ] || exit 0\nmkdir -p "$3/bin"\ncp "$STATE/venv-python" "$3/bin/python"\n'
+                          'chmod +x "$3/bin/python"\n')
+        python.chmod(0o755)
+        if not works:
+            self.write("no-network")
+
+    def test_without_a_driver_there_is_no_cuda(self):
+        self.toolkit("cuda", "13.0")
+        self.assertEqual(self.cuda()[0], ("OFF", ""))
+
+    def test_a_driver_that_only_the_loader_knows_counts(self):
+        nvcc = self.toolkit("cuda", "12.4")
         self.write("libraries", "\tlibcuda.so.1 (libc6,x86-64) => /usr/lib/libcuda.so.1\n")
-        self.call("run")
-        self.assertIn("-DBREAKEVEN_CUDA=AUTO", self.calls())
-        self.write("calls")
-        self.call("run", BREAKEVEN_CUDA="ON")
-        self.assertIn("-DBREAKEVEN_CUDA=ON", self.calls())
+        self.assertEqual(self.cuda()[0], ("AUTO", str(nvcc)))
+
+    def test_the_compiler_fits_the_driver(self):
+        old = self.toolkit("cuda-11.8", "11.8")
+        twelve, thirteen = self.toolkit("cuda-12.4", "12.4"), self.toolkit("cuda-13.1", "13.1")
+        for driver, taken in (("580.65.06", thirteen), ("595.10", thirteen), ("", thirteen), ("575.51.03", twelve), ("525.60.13", twelve)):
+            with self.subTest(driver):
+                self.driver(driver)
+                (mode, nvcc), said = self.cuda()
+                self.assertEqual((mode, nvcc), ("AUTO", str(taken)))
+                self.assertNotIn("left out", said)
+        self.driver("580.65.06")
+        self.assertEqual(self.cuda(CUDA_HOME=str(twelve.parents[1]))[0], ("AUTO", str(twelve)), "what she named comes first")
+        self.assertEqual(self.cuda(CUDACXX=str(twelve))[0], ("AUTO", str(twelve)))
+        self.assertEqual(self.cuda(CUDACXX=str(old))[0], ("AUTO", str(thirteen)), "11.8 cannot compile it")
+
+    def test_an_old_driver_gets_a_reason(self):
+        self.pip()
+        thirteen = self.toolkit("cuda", "13.0")
+        self.driver("550.54.15")
+        chosen, said = self.cuda()
+        self.assertEqual(chosen, ("OFF", ""))
+        self.assertIn("the NVIDIA driver is 550.54.15; CUDA 13 needs 580 or newer, and no CUDA 12 toolkit was found "
+                      f"(passed over: {thirteen} of CUDA 13.0)", said)
+        self.driver("470.82.01")
+        chosen, said = self.cuda()
+        self.assertEqual(chosen, ("OFF", ""))
+        self.assertIn("the NVIDIA driver is 470.82.01; CUDA 12 needs 525 or newer", said)
+        self.assertNotIn("pip", self.calls())
+
+    def test_a_driver_without_nvcc_brings_the_compiler_once(self):
+        self.pip()
+        self.driver("580.65.06")
+        (mode, nvcc), said = self.cuda()
+        self.assertEqual(mode, "AUTO")
+        self.assertTrue(nvcc.startswith(f"{self.base}/.cache/breakeven/cuda-13-"), nvcc)
+        self.assertIn("no nvcc of CUDA 12 or 13 here: bringing CUDA 13's compiler and cublasLt from PyPI", said)
+        self.assertIn("pip -m pip install --no-deps --no-compile --only-binary :all: --require-hashes --target ", self.calls())
+        toolkit = pathlib.Path(nvcc).parents[1]
+        self.assertEqual(os.readlink(toolkit / "lib64"), "lib")
+        self.assertEqual(os.readlink(toolkit / "lib" / "libcudart.so"), "libcudart.so.13")
+        self.assertEqual([path.name for path in toolkit.parent.iterdir()], [toolkit.name], "nothing half made is left")
+        self.assertEqual(self.cuda(), (("AUTO", nvcc), ""))
+        self.assertNotIn("pip", self.calls())
+        list_of_wheels = self.tree / "tools" / "requirements-cuda.txt"
+        list_of_wheels.write_text(list_of_wheels.read_text() + "# newer\n")
+        self.assertNotEqual(self.cuda()[0][1], nvcc, "another list is another toolkit")
+
+    def test_without_a_network_the_cpu_is_measured(self):
+        self.pip(works=False)
+        self.driver("580.65.06")
+        chosen, said = self.cuda()
+        self.assertEqual(chosen, ("OFF", ""))
+        self.assertIn("no route to host", said)
+        self.assertIn("the GPU is left out", said)
+        self.assertEqual(list((self.base / ".cache" / "breakeven").iterdir()), [])
+
+    def test_what_she_says_about_cuda_holds(self):
+        self.pip()
+        self.driver("580.65.06")
+        self.assertEqual(self.cuda(BREAKEVEN_CUDA="OFF")[0], ("OFF", ""))
+        self.assertEqual(self.cuda(BREAKEVEN_CUDA="AUTO")[0], ("AUTO", ""))
+        self.driver(None)
+        (mode, brought), _ = self.cuda(BREAKEVEN_CUDA="ON")
+        self.assertEqual((mode, pathlib.Path(brought).name), ("ON", "nvcc"))
+        nvcc = self.toolkit("cuda", "13.0")
+        self.assertEqual(self.cuda(BREAKEVEN_CUDA="ON")[0], ("ON", str(nvcc)))
+        shutil.rmtree(nvcc.parent)
+        shutil.rmtree(self.base / ".cache")
+        self.pip(works=False)
+        result = self.call("run", BREAKEVEN_CUDA="ON")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("BREAKEVEN_CUDA=ON", result.stderr)
+
+    def test_the_list_of_wheels_is_pinned_and_hashed(self):
+        lines = [line for line in (ROOT / "tools" / "requirements-cuda.txt").read_text().splitlines() if not line.startswith("#")]
+        self.assertEqual(len(lines), 6)
+        for line in lines:
+            self.assertRegex(line, r"^nvidia-[a-z-]+==[0-9.]+ --hash=sha256:[0-9a-f]{64}$")
 
     def test_a_failed_build_shows_its_log(self):
         self.write("build-fails")
