@@ -372,7 +372,7 @@ touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13
         result = self.ci()
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertIn("\n100% tests passed, 0 tests failed out of 2\n", result.stdout)
-        self.assertIn("== cuda: skipped, there is no nvcc on PATH\n", result.stdout)
+        self.assertIn("== cuda, kernels: skipped, there is no nvcc on PATH\n", result.stdout)
         self.assertRegex(result.stdout, r"all checks passed in \d+ s\n$")
 
     def test_ci_fails_when_any_check_fails_and_runs_the_others(self):
