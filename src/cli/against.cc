@@ -120,6 +120,7 @@ class Against {
   TemporaryFolder folder_;
   std::vector<std::string> arguments_;
   std::uint64_t turns_ = 4;
+  std::string turns_name_;  // the same on both sides, and on no other run's
   double block_s_ = 0;
   ComparisonOutput how_;
 };
@@ -212,6 +213,9 @@ Result<void> Against::take_turn(Side& side, std::size_t turn) {
 Result<void> Against::keep(const Side& side, const std::string& path,
                            std::vector<record::Record>& merged) const {
   merged = study::merge_turns(side.blocks);
+  for (record::Record& record : merged) {
+    record.runtime_settings[std::string(report::kTurnsSetting)] = turns_name_;
+  }
   BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
   for (const record::Record& record : merged) BREAKEVEN_TRY_VOID(journal.append(record));
   return {};
@@ -237,6 +241,7 @@ Result<void> Against::run() {
   const bool has_end = path.ends_with(".jsonl");
   const std::string other_path =
       (has_end ? path.substr(0, path.size() - 6) : path) + ".against.jsonl";
+  turns_name_ = fmt::format("{}, from {}", turns_, other.blocks.front().front().run_id);
   std::vector<record::Record> before;
   std::vector<record::Record> after;
   BREAKEVEN_TRY_VOID(keep(other, other_path, before));

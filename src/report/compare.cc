@@ -159,13 +159,38 @@ std::string unusable(const Record& record, const char* side) {
   return "";
 }
 
-Change judge(const record::Estimate& ratio, double effect) {
+// How many times the work was done from beginning to end. What a machine does from one second to
+// the next shows only between passes: batches of one pass stand too close together in time, and
+// their interval is too narrow (four false alarms in twenty real pairs of runs shorter than this).
+constexpr std::uint64_t kFewestPasses = 3;
+
+bool has_few_passes(const Record& record) {
+  return record.cell.mode != "paced" && record.passes < kFewestPasses;
+}
+
+// Whether both sides come from one `run --against`: what the machine does then hits both.
+bool taken_in_turns(const Record& before, const Record& after) {
+  const auto first = before.runtime_settings.find(std::string(kTurnsSetting));
+  const auto second = after.runtime_settings.find(std::string(kTurnsSetting));
+  return first != before.runtime_settings.end() && second != after.runtime_settings.end() &&
+         first->second == second->second;
+}
+
+// Between two separate runs of NOISY rows the machine itself may have changed by as much as a
+// neighbour on the other hyperthread takes away, half of a core (docs/performance.md).
+constexpr double kNeighboursFactor = 2;
+
+bool is_noisy(const Record& before, const Record& after) {
+  return before.verdict != record::Verdict::valid || after.verdict != record::Verdict::valid;
+}
+
+Change judge(const record::Estimate& ratio, double effect, bool trust_same_machine) {
   if (!ratio.interval || ratio.value <= 0) return Change::cannot_tell;
-  const double least = 1 + effect;
+  const double least = trust_same_machine ? 1 + effect : kNeighboursFactor;
   if (ratio.interval->low > least) return Change::slower;
   if (ratio.interval->high < 1 / least) return Change::faster;
   const bool within = ratio.interval->low >= 1 / least && ratio.interval->high <= least;
-  return within ? Change::same : Change::cannot_tell;
+  return within && trust_same_machine ? Change::same : Change::cannot_tell;
 }
 
 std::string noise(const Record& before, const Record& after) {
@@ -186,13 +211,20 @@ CellChange change_of(const Record& before, const Record& after, double confidenc
   if (!result.doubt.empty()) return result;
   result.ratio = measure::ratio_of_times({before.samples_s, before.sample_positions},
                                          {after.samples_s, after.sample_positions}, confidence);
-  result.change = judge(result.ratio, effect);
+  const bool few_passes = has_few_passes(before) || has_few_passes(after);
+  const bool trust_same_machine = taken_in_turns(before, after) || !is_noisy(before, after);
+  result.change =
+      few_passes ? Change::cannot_tell : judge(result.ratio, effect, trust_same_machine);
   result.doubt = noise(before, after);
   if (result.change == Change::cannot_tell) {
-    const std::string why =
-        !result.ratio.interval
-            ? fmt::format("{}: no interval", counted(result.ratio.samples, "common sample"))
-            : "the interval is too wide";
+    std::string why = "the interval is too wide";
+    if (!result.ratio.interval) {
+      why = fmt::format("{}: no interval", counted(result.ratio.samples, "common sample"));
+    } else if (few_passes) {
+      why = fmt::format("fewer than {} complete passes", kFewestPasses);
+    } else if (!trust_same_machine) {
+      why = "within what a noisy machine does from one run to the next";
+    }
     result.doubt = result.doubt.empty() ? why : why + "; " + result.doubt;
   }
   return result;

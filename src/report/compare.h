@@ -18,6 +18,10 @@ struct CompareOptions {
   double confidence = 0.95;      // that all intervals hold together (Bonferroni over the cells)
 };
 
+// The name under runtime_settings that tells which records were measured in turns with each other
+// (`run --against`): those that hold the same value there.
+inline constexpr std::string_view kTurnsSetting = "turns";
+
 enum class Change : std::uint8_t { faster, same, slower, cannot_tell };
 std::string_view to_string(Change change);  // "faster", "same", "slower", "can't tell"
 
@@ -39,7 +43,10 @@ struct Comparison {
                                          // or faster
 };
 
-// Cells are matched by all their dimensions; of several records of one cell the last counts.
+// Cells are matched by all their dimensions; of several records of one cell the last counts. Cells
+// of fewer than three complete passes decide nothing. NOISY rows that were not measured in turns
+// decide only beyond a factor of two, and are never the same: what the machine did in one run and
+// not in the other may be as large as that.
 // Errors: compare/effect (out of range), compare/empty (a side holds no cell), compare/schema,
 // compare/model, compare/texts (the same cell stands for other work: nothing can be compared).
 Result<Comparison> compare(std::span<const record::Record> before,

@@ -47,7 +47,7 @@ std::string summary(const Comparison& comparison) {
       return text + (comparison.cells.empty()
                          ? " Can't tell: no cell stands in both files."
                          : " Can't tell: longer runs (--time) on a quiet machine narrow the "
-                           "intervals.");
+                           "intervals, and `run --against` takes two builds in turns.");
     default:
       return text + " Nothing became slower.";
   }

@@ -46,6 +46,8 @@ TEST_F(AgainstTest, BothAreMeasuredInTurnsAndCompared) {
     ASSERT_TRUE(journal) << journal.error().message;
     ASSERT_EQ(journal->records.size(), 1U) << file;
     EXPECT_FALSE(journal->records[0].samples_s.empty());
+    EXPECT_THAT(journal->records[0].runtime_settings.at("turns"),
+                ::testing::StartsWith("2, from "));
   }
   // The same again from the journals.
   const Ended again = run("compare j.against.jsonl j.jsonl --format json");

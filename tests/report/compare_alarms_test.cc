@@ -49,6 +49,7 @@ std::vector<record::Record> draw_run(std::mt19937_64& random, const Noise& noise
     record.cell.batch = i + 1;
     record.cell.mode = serial ? "serial" : "stream";
     record.texts.count = 32;
+    record.passes = noise.passes;
     const std::vector<double> series = draw_noise(random, noise, noise.passes * batches);
     for (std::size_t k = 0; k < series.size(); ++k) {
       const auto at = static_cast<std::uint32_t>(k % batches);

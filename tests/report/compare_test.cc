@@ -54,6 +54,52 @@ TEST(Compare, SlowerAndFasterAreToldApart) {
   EXPECT_NEAR(small.cells.front().ratio.value, 1.02, 1e-9);
 }
 
+TEST(Compare, LessThanThreePassesDecideNothing) {
+  for (const bool first : {true, false}) {
+    std::vector<record::Record> before = sample_run();
+    std::vector<record::Record> after = scaled(sample_run(), 1.5);
+    (first ? before : after).front().passes = 2;
+    const Comparison comparison = compared(before, after);
+    EXPECT_EQ(comparison.cells[0].change, Change::cannot_tell);
+    EXPECT_THAT(comparison.cells[0].doubt, HasSubstr("fewer than 3 complete passes"));
+    EXPECT_TRUE(comparison.cells[0].ratio.interval);  // still shown
+    EXPECT_EQ(comparison.cells[1].change, Change::slower);
+  }
+}
+
+void make_noisy(std::vector<record::Record>& records) {
+  for (record::Record& record : records) record.verdict = record::Verdict::noisy;
+}
+
+TEST(Compare, NoisyRowsOfSeparateRunsDecideOnlyBeyondAFactorOfTwo) {
+  const auto outcome = [](double factor) {
+    std::vector<record::Record> before = sample_run();
+    make_noisy(before);
+    return compared(before, scaled(sample_run(), factor));
+  };
+  EXPECT_EQ(outcome(1).outcome, Change::cannot_tell);
+  EXPECT_EQ(outcome(1.9).outcome, Change::cannot_tell);
+  EXPECT_EQ(outcome(1 / 1.9).outcome, Change::cannot_tell);
+  EXPECT_EQ(outcome(2.2).outcome, Change::slower);
+  EXPECT_EQ(outcome(1 / 2.2).outcome, Change::faster);
+  EXPECT_THAT(outcome(1.5).cells[0].doubt, HasSubstr("from one run to the next"));
+}
+
+TEST(Compare, NoisyRowsTakenInTurnsDecideLikeOthers) {
+  const auto outcome = [](const std::string& first, const std::string& second, double factor) {
+    std::vector<record::Record> before = sample_run();
+    std::vector<record::Record> after = scaled(sample_run(), factor);
+    make_noisy(before);
+    make_noisy(after);
+    for (record::Record& record : before) record.runtime_settings["turns"] = first;
+    for (record::Record& record : after) record.runtime_settings["turns"] = second;
+    return compared(before, after).outcome;
+  };
+  EXPECT_EQ(outcome("4, from a", "4, from a", 1), Change::same);
+  EXPECT_EQ(outcome("4, from a", "4, from a", 1.1), Change::slower);
+  EXPECT_EQ(outcome("4, from a", "4, from b", 1.1), Change::cannot_tell);
+}
+
 TEST(Compare, TheMinimumEffectIsTheUsers) {
   CompareOptions options;
   options.minimum_effect = 0.01;
