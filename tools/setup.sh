@@ -29,6 +29,13 @@ check_system() {
   Set BREAKEVEN_ANY_SYSTEM=1 to try all the same, with the libraries of tools/packages.txt installed by you."
 }
 
+# Ubuntu is supported and has no package of Chromium (a snap): what needs it is installed on Debian only.
+is_debian() {
+  local release=${BREAKEVEN_OS_RELEASE:-/etc/os-release}
+  # shellcheck disable=SC1090
+  [ "$(. "$release" && printf '%s' "${ID:-}")" = debian ]
+}
+
 # missing_packages GROUP...: the names in tools/packages.txt that are not installed, on one line.
 missing_packages() {
   local wanted installed name missing=()

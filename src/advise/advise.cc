@@ -253,25 +253,25 @@ void add_faster_at(Advice& advice) {
   advice.faster_basis = "paced";
   if (!advice.faster_at.empty() || !advice.load) return;
   // The two cells of the break-even, by the queue model, at a few loads up to what either can do.
-  const auto& cpu = advice.candidates[advice.load->cpu].server;
-  const auto& gpu = advice.candidates[advice.load->gpu].server;
+  const auto& cpu = advice.candidates[advice.load->cpu].queue;
+  const auto& gpu = advice.candidates[advice.load->gpu].queue;
   if (!cpu || !gpu) return;
   advice.faster_basis = "modelled";
-  const double most = std::max(full_rate(*cpu), full_rate(*gpu));
+  const double most = std::max(cpu->full_rate(), gpu->full_rate());
   constexpr int kLoads = 9;
   for (int i = 0; i < kLoads; ++i) {
     const double load = most * std::pow(0.5, kLoads - i);
-    const auto p99 = [&](const Server& server) {
-      const auto response = respond(server, load);
+    const auto p99 = [&](const Queue& queue) {
+      const auto response = queue.respond(load);
       return response ? response->p99_s : std::numeric_limits<double>::infinity();
     };
     advice.faster_at.push_back({load, p99(*cpu), p99(*gpu)});
   }
 }
 
-Context make_context(const Question& question, const Advice& advice,
+Context make_context(const Question& question, const std::vector<Family>& families,
                      std::span<const Configuration> configurations) {
-  Context context{question, advice.families, 0, std::nullopt};
+  Context context{question, families, 0, std::nullopt};
   for (const Configuration& configuration : configurations) {
     if (!configuration.paced.empty()) {
       (configuration.side == Side::cpu ? context.cpu_paced : context.gpu_paced) = true;
@@ -292,22 +292,40 @@ Context make_context(const Question& question, const Advice& advice,
 
 }  // namespace
 
-Result<Advice> advise(std::span<const Record> records, const Question& question) {
-  BREAKEVEN_TRY_VOID(check_question(question, records));
-  BREAKEVEN_TRY(Sorted sorted, sort_records(records));
-  if (sorted.configurations.size() > kMaxCandidates) {
+Result<Study> Study::of(std::span<const Record> records) {
+  Study study;
+  BREAKEVEN_TRY(study.sorted_, sort_records(records));
+  const std::size_t count = study.sorted_.configurations.size();
+  if (count > kMaxCandidates) {
     return fail("advise/many",
-                fmt::format("{} configurations are more than {}", sorted.configurations.size(),
-                            kMaxCandidates),
+                fmt::format("{} configurations are more than {}", count, kMaxCandidates),
                 "give fewer journals");
   }
-  Advice advice;
-  advice.notes = std::move(sorted.notes);
-  advice.families = fit_families(sorted.configurations);
-  const Context context = make_context(question, advice, sorted.configurations);
-  for (const Configuration& configuration : sorted.configurations) {
-    advice.candidates.push_back(make_candidate(configuration, context));
+  study.families_ = fit_families(study.sorted_.configurations);
+  return study;
+}
+
+std::vector<Candidate> Study::rated(const Question& question) {
+  const std::vector<Configuration>& configurations = sorted_.configurations;
+  const Context context = make_context(question, families_, configurations);
+  if (modelled_.empty() || max_wait_s_ != question.max_wait_s) {
+    modelled_.clear();
+    for (const Configuration& configuration : configurations) {
+      modelled_.push_back(make_queue(configuration, context));
+    }
+    max_wait_s_ = question.max_wait_s;
   }
+  std::vector<Candidate> candidates;
+  for (std::size_t i = 0; i < configurations.size(); ++i) {
+    candidates.push_back(make_candidate(configurations[i], context, modelled_[i]));
+  }
+  return candidates;
+}
+
+Advice decide(std::vector<Candidate> rated, const Question& question) {
+  Advice advice;
+  advice.candidates = std::move(rated);
+  for (Candidate& candidate : advice.candidates) price_for_load(candidate, question);
   const std::vector<std::size_t> order = in_order(advice.candidates);
   add_verdicts(order, advice);
   const Verdict& best = advice.verdicts.front();
@@ -318,8 +336,17 @@ Result<Advice> advise(std::span<const Record> records, const Question& question)
   }
   add_ranking(order, advice);
   add_break_evens(advice);
-  add_faster_at(advice);
   advice.headline = headline_of(advice, question);
+  return advice;
+}
+
+Result<Advice> advise(std::span<const Record> records, const Question& question) {
+  BREAKEVEN_TRY_VOID(check_question(question, records));
+  BREAKEVEN_TRY(Study study, Study::of(records));
+  Advice advice = decide(study.rated(question), question);
+  advice.families = study.families();
+  advice.notes = study.notes();
+  add_faster_at(advice);
   add_notes(question, advice);
   return advice;
 }

@@ -63,9 +63,35 @@ struct Advice {
   std::vector<std::string> missing;  // what was not measured and what would mend it
 };
 
-// `records` must outlive the advice: candidates point into them. Errors: those of sort_records();
-// advise/price (missing for a side that has records, negative or not a number), advise/limit (a
-// limit is not a number above 0; a budget without a load).
+// What the records say whatever is asked: sorted, with latency models and queues. `records` must
+// outlive the study and every advice from it: candidates point into them.
+class Study {
+ public:
+  // Errors: those of sort_records(); advise/many.
+  static Result<Study> of(std::span<const record::Record> records);
+
+  // Candidates with the rates that the limits of `question` leave them; prices, load and budget
+  // play no part. Many questions with one max_wait_s cost little more than one.
+  std::vector<Candidate> rated(const Question& question);
+
+  const std::vector<Family>& families() const { return families_; }
+  const std::vector<std::string>& notes() const { return sorted_.notes; }
+
+ private:
+  Sorted sorted_;
+  std::vector<Family> families_;
+  std::vector<Modelled> modelled_;  // of each configuration, with max_wait_s_
+  double max_wait_s_ = 0;
+};
+
+// Prices, load and budget on top of rated candidates: everything but faster_at and families. The
+// report's page does the same in the browser (src/report/page/decide.js); a test holds the two
+// together.
+Advice decide(std::vector<Candidate> rated, const Question& question);
+
+// Study, decide and the rest. Errors: those of Study::of(); advise/price (missing for a side that
+// has records, negative or not a number), advise/limit (a limit is not a number above 0; a budget
+// without a load).
 Result<Advice> advise(std::span<const record::Record> records, const Question& question);
 
 // "cpu int8, batch 1, 2 threads": what tells the candidates apart, always with device, precision

@@ -57,7 +57,6 @@ std::optional<record::Estimate> batch_seconds(const Configuration& configuration
   return batch;
 }
 
-// `times_drawn` is set as Candidate's.
 std::optional<Server> make_server(const Configuration& configuration, const Context& context,
                                   bool& times_drawn) {
   const auto family = std::find_if(context.families.begin(), context.families.end(),
@@ -174,18 +173,18 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
 
 // The same from the queue model.
 void rate_from_model(Candidate& candidate, const Context& context, double limit_s) {
-  if (!candidate.server) {
+  if (!candidate.queue) {
     candidate.checks.push_back({"p99", Answer::cannot_tell,
                                 "no paced cell, and no latency model to reckon with (serial cells "
                                 "of two batch sizes are missing)",
                                 1});
     return;
   }
-  const Server& server = *candidate.server;
+  const Queue& queue = *candidate.queue;
   const std::optional<double> error = time_error(candidate, context);
-  const double rate = highest_rate(server, limit_s);
+  const double rate = queue.highest_rate(limit_s);
   if (rate <= 0) {
-    const auto lone = respond(server, 1e-4 * full_rate(server));
+    const auto lone = queue.respond(1e-4 * queue.full_rate());
     const double p99 = lone ? lone->p99_s : kInfinity;
     candidate.checks.push_back({"p99", Answer::misses,
                                 fmt::format("p99 {} without any load, {} allowed (modelled)",
@@ -196,8 +195,8 @@ void rate_from_model(Candidate& candidate, const Context& context, double limit_
   candidate.rate = {rate, std::nullopt, "modelled"};
   if (error) {
     candidate.rate.interval =
-        record::Interval{highest_rate(server, limit_s, 1 + *error),
-                         highest_rate(server, limit_s, std::max(0.1, 1 - *error)), 0.95};
+        record::Interval{queue.highest_rate(limit_s, 1 + *error),
+                         queue.highest_rate(limit_s, std::max(0.1, 1 - *error)), 0.95};
   }
   const bool sure = error && candidate.rate.interval->low > 0;
   candidate.checks.push_back(
@@ -342,18 +341,25 @@ double Candidate::excess() const {
   return product;
 }
 
-Candidate make_candidate(const Configuration& configuration, const Context& context) {
+Modelled make_queue(const Configuration& configuration, const Context& context) {
+  Modelled modelled;
+  std::optional<Server> server = make_server(configuration, context, modelled.times_drawn);
+  if (server) modelled.queue = std::make_shared<const Queue>(*std::move(server));
+  return modelled;
+}
+
+Candidate make_candidate(const Configuration& configuration, const Context& context,
+                         const Modelled& modelled) {
   const Question& question = context.question;
   Candidate candidate;
   candidate.configuration = configuration;
-  candidate.price =
-      (configuration.side == Side::cpu ? question.cpu_price : question.gpu_price).value_or(0);
   candidate.unusable = why_unusable(configuration);
   candidate.doubts = doubts_of(configuration);
   fill_energy(candidate);
   if (!candidate.unusable.empty()) return candidate;
   candidate.batch_s = batch_seconds(configuration);
-  candidate.server = make_server(configuration, context, candidate.times_drawn);
+  candidate.queue = modelled.queue;
+  candidate.times_drawn = modelled.times_drawn;
   const bool side_paced = configuration.side == Side::cpu ? context.cpu_paced : context.gpu_paced;
   if (!question.p99_s) {
     rate_without_limit(candidate);
@@ -372,11 +378,14 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
   if (question.memory_bytes) check_memory(candidate, *question.memory_bytes);
   if (question.accuracy_loss) check_accuracy(candidate, *question.accuracy_loss);
   check_length(candidate, context);
-  price_for_load(candidate, question);
   return candidate;
 }
 
 void price_for_load(Candidate& candidate, const Question& question) {
+  candidate.price =
+      (candidate.configuration.side == Side::cpu ? question.cpu_price : question.gpu_price)
+          .value_or(0);
+  if (!candidate.unusable.empty()) return;
   const Rate& rate = candidate.rate;
   if (rate.per_s <= 0) return;
   // Without an interval nobody knows how sure the rate is: anything from nothing to everything.

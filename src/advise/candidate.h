@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,8 +56,8 @@ struct Candidate {
   Rate rate;
   std::vector<Check> checks;
   std::vector<std::string> doubts;  // "noisy: spread", "parity unproven on 64 texts"
-  bool times_drawn = false;      // the server draws measured times, no latency model is behind it
-  std::optional<Server> server;  // for the queue model, when its parts are known
+  bool times_drawn = false;         // the queue draws measured times, no latency model is behind it
+  std::shared_ptr<const Queue> queue;       // null when its parts are not known
   std::optional<record::Estimate> batch_s;  // serial: mean time of a batch
   std::optional<double> joules_per_1000, net_joules_per_1000;
   double price = 0;
@@ -78,9 +79,20 @@ struct Context {
   std::optional<double> reference_accuracy;
   bool cpu_paced = false, gpu_paced = false;  // a side has paced cells: only those decide a p99
 };
-Candidate make_candidate(const Configuration& configuration, const Context& context);
 
-// Machines for a load, and what they cost, at the rate and at both ends of its interval.
+// The queue of one configuration; null when neither times nor a model are known.
+struct Modelled {
+  std::shared_ptr<const Queue> queue;
+  bool times_drawn = false;
+};
+Modelled make_queue(const Configuration& configuration, const Context& context);
+
+// Rate, checks and doubts: everything but what prices, load and budget decide.
+Candidate make_candidate(const Configuration& configuration, const Context& context,
+                         const Modelled& modelled);
+
+// Price, machines for a load and what they cost, at the rate and at both ends of its interval; the
+// check of the budget.
 void price_for_load(Candidate& candidate, const Question& question);
 
 }  // namespace breakeven::advise

@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace breakeven::advise {
@@ -29,14 +31,29 @@ struct Response {
   double busy_share = 0;
 };
 
-// Texts a second that the machine answers when batches are always full.
-double full_rate(const Server& server);
+// One server under question. It remembers what it has simulated, so that many limits cost little
+// more than one; not for several threads at once.
+class Queue {
+ public:
+  explicit Queue(Server server);
 
-// Nothing when the machine cannot keep up with `rate_per_s`: the queue then grows without end.
-std::optional<Response> respond(const Server& server, double rate_per_s);
+  // Texts a second that the machine answers when batches are always full.
+  double full_rate() const { return full_rate_; }
 
-// The highest rate whose p99 stays within `limit_s`, to 0.1 % of the full rate; 0 when not even a
-// lone request does. `time_factor` multiplies each batch's time (for the ends of its interval).
-double highest_rate(const Server& server, double limit_s, double time_factor = 1);
+  // Nothing when the machine cannot keep up with `rate_per_s`: the queue then grows without end.
+  std::optional<Response> respond(double rate_per_s) const;
+
+  // The highest rate whose p99 stays within `limit_s`, to 0.1 % of the full rate; 0 when not even a
+  // lone request does. `time_factor` multiplies each batch's time (for the ends of its interval).
+  double highest_rate(double limit_s, double time_factor = 1) const;
+
+ private:
+  double p99_s(double share, double time_factor) const;
+
+  Server server_;
+  double full_rate_ = 0;
+  // p99 by share of the highest rate that can be kept up with, and time factor.
+  mutable std::map<std::pair<double, double>, double> p99_s_;
+};
 
 }  // namespace breakeven::advise

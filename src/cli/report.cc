@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/quantities.h"
 #include "cli/study_options.h"
 #include "record/journal.h"
 
@@ -16,13 +17,43 @@ namespace {
 struct ReportFlags {
   std::vector<std::string> files;
   std::string format = "table", output;
+  std::string cpu_price, gpu_price, load, p99;
   bool brief = false;
 };
 
-Result<void> run_report(const ReportFlags& flags) {
+// What the sliders of the HTML report start with.
+Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& command,
+                                 report::Format format) {
+  report::Start start;
+  const bool cpu = command.count("--cpu-price") > 0;
+  const bool gpu = command.count("--gpu-price") > 0;
+  const bool load = command.count("--load") > 0;
+  const bool p99 = command.count("--p99") > 0;
+  if (format != report::Format::html && (cpu || gpu || load || p99)) {
+    return fail("flag/format", "--cpu-price, --gpu-price, --load and --p99 are for --format html",
+                "prices decide nothing in the other formats: use breakeven advise");
+  }
+  if (cpu) {
+    BREAKEVEN_TRY(start.cpu_price, parse_price("--cpu-price", flags.cpu_price));
+  }
+  if (gpu) {
+    BREAKEVEN_TRY(start.gpu_price, parse_price("--gpu-price", flags.gpu_price));
+  }
+  if (load) {
+    BREAKEVEN_TRY(start.load_per_s, parse_load("--load", flags.load));
+  }
+  if (p99) {
+    BREAKEVEN_TRY(start.p99_s, parse_latency("--p99", flags.p99));
+  }
+  start.example_prices = !cpu || !gpu;
+  return start;
+}
+
+Result<void> run_report(const ReportFlags& flags, const CLI::App& command) {
   report::RenderOptions options;
   BREAKEVEN_TRY(options.format, report::parse_format(flags.format));
   options.brief = flags.brief;
+  BREAKEVEN_TRY(options.start, read_start(flags, command, options.format));
   BREAKEVEN_TRY_VOID(check_output(flags.output));
   options.colour = (flags.output.empty() || flags.output == "-") && isatty(STDOUT_FILENO) == 1 &&
                    std::getenv("NO_COLOR") == nullptr;
@@ -55,8 +86,13 @@ void add_report(CLI::App& app, Context& context) {
   command->add_flag("--brief", flags->brief,
                     "Leaves out stages, outputs, memory and notes (table, md)");
   command->add_option("-o,--output", flags->output, "File for the report (default: stdout)");
-  command->callback([flags, &context] {
-    if (const auto result = run_report(*flags); !result) {
+  command->add_option("--cpu-price", flags->cpu_price,
+                      "html: the sliders start with this price of the CPU machine an hour: 0.19");
+  command->add_option("--gpu-price", flags->gpu_price, "html: the same of the GPU machine: 0.53");
+  command->add_option("--load", flags->load, "html: the load they start with: 40/s, 2M/day");
+  command->add_option("--p99", flags->p99, "html: the limit on p99 they start with: 100ms");
+  command->callback([flags, command, &context] {
+    if (const auto result = run_report(*flags, *command); !result) {
       report_error(context, result.error());
     }
   });

@@ -8,11 +8,11 @@
 #include <map>
 #include <set>
 
+#include "advise/latency_model.h"
 #include "base/units.h"
 #include "report/format.h"
 #include "report/keys.h"
 #include "report/runtimes.h"
-#include "report/svg.h"
 #include "report/tables.h"
 
 namespace breakeven::report {
@@ -69,15 +69,15 @@ class Charts {
   explicit Charts(const std::vector<Record>& records)
       : cells_(only(records, "cell")), scalings_(only(records, "scaling")), keys_(cells_) {}
 
-  std::string latency() const;
-  std::string throughput() const;
-  std::string stages() const;
-  std::string load() const;
-  std::string memory() const;
-  std::string runtimes() const;
-  std::string padding() const;
-  std::string lengths() const;
-  std::string scaling() const;
+  Chart latency() const;
+  Chart throughput() const;
+  Chart stages() const;
+  Chart load() const;
+  Chart memory() const;
+  Chart runtimes() const;
+  Chart padding() const;
+  Chart lengths() const;
+  Chart scaling() const;
 
  private:
   static std::vector<Record> only(const std::vector<Record>& records, const std::string& kind) {
@@ -94,21 +94,42 @@ class Charts {
   Keys keys_;
 };
 
-std::string Charts::latency() const {
+// The median of a batch; where a pass has too few batches for one, their mean.
+std::optional<record::Estimate> time_of_batch(const Record& record, bool& is_mean) {
+  const auto median = record.latency_s.find("p50");
+  is_mean = median == record.latency_s.end();
+  if (!is_mean) return median->second;
+  const record::Estimate& rate = record.reviews_per_s;
+  if (!(rate.value > 0)) return std::nullopt;
+  const auto texts = static_cast<double>(
+      std::min<std::uint64_t>(record.cell.batch, std::max<std::uint64_t>(1, record.texts.count)));
+  record::Estimate mean{texts / rate.value, {}, rate.samples};
+  if (rate.interval && rate.interval->low > 0) {
+    mean.interval = record::Interval{texts / rate.interval->high, texts / rate.interval->low, 0.95};
+  }
+  return mean;
+}
+
+Chart Charts::latency() const {
   LineChart chart{
       "Latency of a batch, one in flight (median)", "texts a batch", "ms", true, true, {}};
   for (const Record& record : cells_) {
-    const auto median = record.latency_s.find("p50");
-    if (record.cell.mode != "serial" || median == record.latency_s.end()) continue;
+    bool is_mean = false;
+    const auto time = record.cell.mode == "serial" ? time_of_batch(record, is_mean) : std::nullopt;
+    if (!time) continue;
+    if (is_mean) {
+      chart.title = "Latency of a batch, one in flight (median; mean where batches are few)";
+    }
     series_of(chart.series, series_name(record, keys_))
-        .points.push_back(point_of(static_cast<double>(record.cell.batch), median->second, kMilli,
-                                   name(record) + ": " + seconds_with_interval(median->second)));
+        .points.push_back(point_of(static_cast<double>(record.cell.batch), *time, kMilli,
+                                   fmt::format("{}: {}{}", name(record), is_mean ? "mean " : "",
+                                               seconds_with_interval(*time))));
   }
   sort_points(chart.series);
-  return to_html(chart);
+  return chart;
 }
 
-std::string Charts::throughput() const {
+Chart Charts::throughput() const {
   LineChart chart{
       "Throughput, several batches in flight", "texts a batch", "texts/s", true, true, {}};
   for (const Record& record : cells_) {
@@ -119,10 +140,10 @@ std::string Charts::throughput() const {
                      name(record) + ": " + rate_with_interval(record.reviews_per_s) + " texts/s"));
   }
   sort_points(chart.series);
-  return to_html(chart);
+  return chart;
 }
 
-std::string Charts::stages() const {
+Chart Charts::stages() const {
   BarChart chart{"Where a batch's time goes",
                  "ms",
                  {"tokenize", "pack", "upload", "compute", "download", "decode"},
@@ -141,10 +162,10 @@ std::string Charts::stages() const {
     bar.label = format_seconds(sum);
     chart.bars.push_back(std::move(bar));
   }
-  return to_html(chart);
+  return chart;
 }
 
-std::string Charts::load() const {
+Chart Charts::load() const {
   LineChart chart{
       "Latency under a load, from when a request was due (median, and p99 where there "
       "are samples enough)",
@@ -166,18 +187,37 @@ std::string Charts::load() const {
     }
   }
   sort_points(chart.series);
-  return to_html(chart);
+  return chart;
 }
 
-std::string Charts::memory() const {
+// What the machine and the GPU of a row have.
+void add_limits(const Record& record, std::map<std::string, double>& limits) {
+  const record::Machine& machine = record.machine;
+  const std::uint64_t host =
+      machine.memory_limit_bytes > 0 && machine.memory_limit_bytes < machine.memory_bytes
+          ? machine.memory_limit_bytes
+          : machine.memory_bytes;
+  if (host > 0) {
+    limits["limit: " + name_of_machine(record)] = static_cast<double>(host) * kMega;
+  }
+  const std::uint64_t device =
+      record.memory->device_total_bytes.value_or(record.gpu ? record.gpu->memory_bytes : 0);
+  if (device > 0 && record.gpu) {
+    limits["limit: " + record.gpu->name] = static_cast<double>(device) * kMega;
+  }
+}
+
+Chart Charts::memory() const {
   LineChart chart{"Memory of a fresh process (peak RSS, and what the device holds)",
                   "texts a batch",
                   "MB",
                   true,
-                  false,
+                  true,
                   {}};
+  std::map<std::string, double> limits;  // MB by name
   for (const Record& record : cells_) {
     if (!record.memory || record.cell.mode == "paced") continue;
+    add_limits(record, limits);
     const auto add = [&](const std::string& what, std::uint64_t bytes) {
       if (bytes == 0) return;
       const auto amount = static_cast<double>(bytes);
@@ -191,12 +231,13 @@ std::string Charts::memory() const {
     add("", record.memory->peak_rss_bytes);
     add(" device", record.memory->device_used_bytes.value_or(0));
   }
+  for (const auto& [name, megabytes] : limits) chart.limits.push_back({name, megabytes});
   sort_points(chart.series);
-  return to_html(chart);
+  return chart;
 }
 
-std::string Charts::runtimes() const {
-  if (!has_other_runtimes(cells_)) return "";
+Chart Charts::runtimes() const {
+  if (!has_other_runtimes(cells_)) return BarChart{};
   BarChart chart{"Texts a second of each runtime", "texts/s", {"texts/s"}, {}, false};
   for (const Record& record : cells_) {
     if (record.cell.mode != "stream" || record.reviews_per_s.value <= 0) continue;
@@ -204,54 +245,74 @@ std::string Charts::runtimes() const {
                           {record.reviews_per_s.value},
                           three_digits(record.reviews_per_s.value) + "/s"});
   }
-  return to_html(chart);
+  return chart;
 }
 
-std::string Charts::padding() const {
-  BarChart chart{
-      "Computed tokens of a pass: real ones and padding", "tokens", {"real", "padding"}, {}, false};
+Chart Charts::padding() const {
+  BarChart chart{"Tokens computed for the texts of a pass: real ones and padding",
+                 "tokens",
+                 {"real", "padding"},
+                 {}};
   std::set<std::string> seen;
-  bool any = false;
+  const auto add = [&](const std::string& padding, const record::Cell& cell, double real,
+                       double computed) {
+    const std::string what =
+        fmt::format("{}, batch {}, max length {}", padding, cell.batch, cell.max_length);
+    if (!(computed >= real) || !seen.insert(what).second) return;
+    chart.bars.push_back({what, {real, computed - real}, times(computed / real)});
+  };
   for (const Record& record : cells_) {
     const record::Texts& texts = record.texts;
-    if (texts.real_tokens == 0 || texts.computed_tokens < texts.real_tokens) continue;
-    const std::string what = fmt::format("padding {}, batch {}, max length {}", record.cell.padding,
-                                         record.cell.batch, record.cell.max_length);
-    if (!seen.insert(what).second) continue;
-    const auto real = static_cast<double>(texts.real_tokens);
-    const auto computed = static_cast<double>(texts.computed_tokens);
-    any |= texts.computed_tokens > texts.real_tokens;
-    chart.bars.push_back({what, {real, computed - real}, times(computed / real)});
+    if (texts.real_tokens == 0) continue;
+    if (texts.token_counts.empty() || record.cell.batch == 0) {
+      add(record.cell.padding, record.cell, static_cast<double>(texts.real_tokens),
+          static_cast<double>(texts.computed_tokens));
+      continue;
+    }
+    // With the lengths every policy can be reckoned, whichever was measured.
+    double real = 0;
+    for (const char* padding : {"none", "longest", "max_length"}) {
+      double computed = 0;
+      for (const advise::Shape& shape : advise::shapes_of(texts.token_counts, record.cell.batch,
+                                                          padding, record.cell.max_length)) {
+        computed += shape.tokens;
+      }
+      if (real == 0) real = computed;
+      if (real > 0) add(padding, record.cell, real, computed);
+    }
   }
-  return any ? to_html(chart) : "";
+  const bool any = std::any_of(chart.bars.begin(), chart.bars.end(),
+                               [](const BarChart::Bar& bar) { return bar.values[1] > 0; });
+  return any ? chart : BarChart{};
 }
 
-std::string Charts::lengths() const {
+Chart Charts::lengths() const {
   const std::vector<std::uint32_t>* counts = nullptr;
   for (const Record& record : cells_) {
     const std::vector<std::uint32_t>& own = record.texts.token_counts;
     if (counts == nullptr || own.size() > counts->size()) counts = &own;
   }
-  if (counts == nullptr || counts->empty()) return "";
+  if (counts == nullptr || counts->empty()) return BarChart{};
   constexpr std::uint32_t kWidth = 64;
   const std::uint32_t longest = std::min<std::uint32_t>(
       4096, *std::max_element(counts->begin(), counts->end()));  // a model has no more positions
   std::vector<double> bins(longest / kWidth + 1, 0.0);
   for (const std::uint32_t count : *counts) bins[std::min(count, longest) / kWidth] += 1;
-  BarChart chart{fmt::format("Lengths of the {} texts of a pass", counts->size()),
+  BarChart chart{fmt::format("Lengths of the {} texts of a pass, in tokens", counts->size()),
                  "texts",
                  {"texts"},
                  {},
-                 false};
+                 false,
+                 true};
   for (std::size_t i = 0; i < bins.size(); ++i) {
-    chart.bars.push_back({fmt::format("{} to {} tokens", i * kWidth, (i + 1) * kWidth - 1),
+    chart.bars.push_back({fmt::format("{} to {}", i * kWidth, (i + 1) * kWidth - 1),
                           {bins[i]},
                           fmt::format("{:g}", bins[i])});
   }
-  return to_html(chart);
+  return chart;
 }
 
-std::string Charts::scaling() const {
+Chart Charts::scaling() const {
   LineChart chart{"Time over the number of texts", "texts", "s", true, true, {}};
   const Keys keys(scalings_);
   for (const Record& record : scalings_) {
@@ -264,18 +325,18 @@ std::string Charts::scaling() const {
     }
   }
   sort_points(chart.series);
-  return to_html(chart);
+  return chart;
 }
 
 }  // namespace
 
-std::vector<std::string> charts(const std::vector<Record>& records) {
+std::vector<Chart> charts(const std::vector<Record>& records) {
   const Charts charts(records);
-  std::vector<std::string> out;
-  for (std::string chart :
+  std::vector<Chart> out;
+  for (Chart chart :
        {charts.latency(), charts.throughput(), charts.load(), charts.stages(), charts.memory(),
         charts.runtimes(), charts.padding(), charts.lengths(), charts.scaling()}) {
-    if (!chart.empty()) out.push_back(std::move(chart));
+    if (drawable(chart)) out.push_back(std::move(chart));
   }
   return out;
 }

@@ -3,14 +3,14 @@
 // INVALID or break parity are in no chart.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "record/record.h"
+#include "report/chart.h"
 
 namespace breakeven::report {
 
-// As HTML, in the order in which a reader asks; only those for which there are rows.
-std::vector<std::string> charts(const std::vector<record::Record>& records);
+// In the order in which a reader asks; only those for which there are rows.
+std::vector<Chart> charts(const std::vector<record::Record>& records);
 
 }  // namespace breakeven::report

@@ -1,15 +1,18 @@
-// A report as one HTML file: verdict, charts, tables, notes, the environment and the rows as CSV.
-// It loads nothing and runs nothing (a content security policy says so to the browser), follows the
-// reader's light or dark scheme, and is well-formed XML. Every text from a record is escaped.
+// A report as one HTML file: verdict, which machine to rent with sliders for prices and load,
+// charts, tables, notes, the environment and the rows as CSV. It loads nothing and runs only the
+// scripts that it brings along (a content security policy with their hashes says so to the
+// browser), follows the reader's light or dark scheme, and everything but charts and sliders reads
+// without script. Every text from a record is escaped.
 #pragma once
 
 #include <span>
 #include <string>
 
 #include "record/record.h"
+#include "report/decision.h"
 
 namespace breakeven::report {
 
-std::string to_html(std::span<const record::Record> records);
+std::string to_html(std::span<const record::Record> records, const Start& start = {});
 
 }  // namespace breakeven::report

@@ -177,7 +177,7 @@ Result<std::string> render(std::span<const record::Record> records, const Render
     case Format::json:
       return record::to_json_array(records);
     case Format::html:
-      return to_html(records);
+      return to_html(records, options.start);
     case Format::jsonl:
       break;
   }

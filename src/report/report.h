@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "record/record.h"
+#include "report/decision.h"
 #include "report/document.h"
 
 namespace breakeven::report {
@@ -22,6 +23,7 @@ struct RenderOptions {
   std::size_t width = 100;  // of the table format
   bool colour = false;      // of the table format
   bool brief = false;       // table and md: latency, throughput, ratios and verdict only
+  Start start;              // html: prices and load that its sliders start with
 };
 
 // Errors: those of record::to_json_line.

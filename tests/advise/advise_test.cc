@@ -403,7 +403,7 @@ TEST(Advise, WithoutPacedCellsP99IsModelledAndSaysSo) {
   EXPECT_EQ(asked.advice.outcome, Outcome::advice);
   EXPECT_EQ(asked.winner().rate.basis, "modelled");
   EXPECT_EQ(asked.cell().device, "cpu");
-  EXPECT_LT(asked.winner().rate.per_s, full_rate(*asked.winner().server));
+  EXPECT_LT(asked.winner().rate.per_s, asked.winner().queue->full_rate());
   EXPECT_THAT(asked.advice.notes, Contains(HasSubstr("Poisson arrivals")));
   EXPECT_EQ(asked.advice.faster_basis, "modelled");
   EXPECT_FALSE(asked.advice.faster_at.empty());

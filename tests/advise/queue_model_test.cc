@@ -7,13 +7,13 @@
 namespace breakeven::advise {
 namespace {
 
-Server constant_server(double batch_s, std::uint64_t max_batch, double max_wait_s = 0) {
+Queue constant_server(double batch_s, std::uint64_t max_batch, double max_wait_s = 0) {
   Server server;
   server.lengths = {100};
   server.batch_s = [batch_s](std::span<const std::uint32_t>) { return batch_s; };
   server.max_batch = max_batch;
   server.max_wait_s = max_wait_s;
-  return server;
+  return Queue(std::move(server));
 }
 
 // M/D/1: the waiting time's distribution is known in closed form (Erlang 1909):
@@ -30,10 +30,10 @@ double md1_wait_at_most(double rate, double service, double t) {
 }
 
 TEST(QueueModel, AgreesWithTheClosedFormOfOneServer) {
-  const Server server = constant_server(0.01, 1);
+  const Queue queue = constant_server(0.01, 1);
   for (const double busy : {0.3, 0.5, 0.7}) {
     const double rate = busy / 0.01;
-    const auto response = respond(server, rate);
+    const auto response = queue.respond(rate);
     ASSERT_TRUE(response);
     EXPECT_NEAR(response->busy_share, busy, 0.03);
     // The closed form at the simulated percentiles gives back their shares.
@@ -46,18 +46,18 @@ TEST(QueueModel, AgreesWithTheClosedFormOfOneServer) {
 }
 
 TEST(QueueModel, ALoneRequestWaitsForItsBatchToFill) {
-  const auto waits = respond(constant_server(0.01, 8, 0.02), 0.01);
+  const auto waits = constant_server(0.01, 8, 0.02).respond(0.01);
   ASSERT_TRUE(waits);
   EXPECT_NEAR(waits->p50_s, 0.03, 1e-9);
-  const auto goes = respond(constant_server(0.01, 8), 0.01);
+  const auto goes = constant_server(0.01, 8).respond(0.01);
   EXPECT_NEAR(goes->p50_s, 0.01, 1e-9);
 }
 
 TEST(QueueModel, BatchesFillUnderLoad) {
-  const Server server = constant_server(0.01, 8);
-  EXPECT_NEAR(full_rate(server), 800, 1);
-  const auto light = respond(server, 10);
-  const auto heavy = respond(server, 700);
+  const Queue queue = constant_server(0.01, 8);
+  EXPECT_NEAR(queue.full_rate(), 800, 1);
+  const auto light = queue.respond(10);
+  const auto heavy = queue.respond(700);
   ASSERT_TRUE(light && heavy);
   EXPECT_LT(light->mean_batch, 1.2);
   EXPECT_GT(heavy->mean_batch, 5);
@@ -65,31 +65,43 @@ TEST(QueueModel, BatchesFillUnderLoad) {
 }
 
 TEST(QueueModel, WhatCannotKeepUpHasNoPercentile) {
-  EXPECT_FALSE(respond(constant_server(0.01, 1), 100));
-  EXPECT_FALSE(respond(constant_server(0.01, 1), 1000));
+  EXPECT_FALSE(constant_server(0.01, 1).respond(100));
+  EXPECT_FALSE(constant_server(0.01, 1).respond(1000));
 }
 
 TEST(QueueModel, TheHighestRateKeepsTheLimitAndAHigherOneDoesNot) {
-  const Server server = constant_server(0.01, 1);
-  const double rate = highest_rate(server, 0.04);
+  const Queue queue = constant_server(0.01, 1);
+  const double rate = queue.highest_rate(0.04);
   ASSERT_GT(rate, 0);
   ASSERT_LT(rate, 100);
-  EXPECT_LE(respond(server, rate)->p99_s, 0.04);
-  EXPECT_GT(respond(server, rate + 0.5)->p99_s, 0.04);
-  EXPECT_LT(highest_rate(server, 0.04, 1.2), rate);
-  EXPECT_GT(highest_rate(server, 0.04, 0.8), rate);
+  EXPECT_LE(queue.respond(rate)->p99_s, 0.04);
+  EXPECT_GT(queue.respond(rate + 0.5)->p99_s, 0.04);
+  EXPECT_LT(queue.highest_rate(0.04, 1.2), rate);
+  EXPECT_GT(queue.highest_rate(0.04, 0.8), rate);
 }
 
 TEST(QueueModel, AnImpossibleLimitHasNoRate) {
-  EXPECT_EQ(highest_rate(constant_server(0.01, 1), 0.009), 0);
+  EXPECT_EQ(constant_server(0.01, 1).highest_rate(0.009), 0);
   // Alone, a request waits for company that does not come.
-  EXPECT_EQ(highest_rate(constant_server(0.01, 8, 0.1), 0.05), 0);
+  EXPECT_EQ(constant_server(0.01, 8, 0.1).highest_rate(0.05), 0);
+}
+
+TEST(QueueModel, SlowerTimesAreTheSameQueueSeenSlower) {
+  // A wait that plays no part keeps the queue from reckoning one time factor from another.
+  const Queue reckoned = constant_server(0.01, 8);
+  const Queue simulated = constant_server(0.01, 8, 1e-12);
+  for (const double factor : {0.7, 1.0, 1.3}) {
+    for (const double limit : {0.012, 0.02, 0.05, 0.2}) {
+      EXPECT_NEAR(reckoned.highest_rate(limit, factor), simulated.highest_rate(limit, factor), 1e-6)
+          << factor << " " << limit;
+    }
+  }
 }
 
 TEST(QueueModel, TheSameQuestionGetsTheSameAnswer) {
-  const Server server = constant_server(0.01, 4, 0.002);
-  EXPECT_EQ(respond(server, 200)->p99_s, respond(server, 200)->p99_s);
-  EXPECT_EQ(highest_rate(server, 0.05), highest_rate(server, 0.05));
+  const Queue queue = constant_server(0.01, 4, 0.002);
+  EXPECT_EQ(queue.respond(200)->p99_s, queue.respond(200)->p99_s);
+  EXPECT_EQ(queue.highest_rate(0.05), queue.highest_rate(0.05));
 }
 
 }  // namespace

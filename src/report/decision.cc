@@ -1,0 +1,185 @@
+#include "report/decision.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "advise/advise.h"
+#include "advise/wording.h"
+#include "base/units.h"
+#include "report/format.h"
+
+namespace breakeven::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using advise::Candidate;
+
+using Limits = std::vector<std::optional<double>>;
+
+// Limits on p99 that the page offers; nothing = none.
+Limits limits_of(const Start& start) {
+  Limits limits = {std::nullopt, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0};
+  if (start.p99_s && std::find(limits.begin(), limits.end(), start.p99_s) == limits.end()) {
+    limits.push_back(start.p99_s);
+    std::sort(limits.begin() + 1, limits.end());
+  }
+  return limits;
+}
+
+// One digit of 40 % of what the best machine does: a load at which there is something to decide.
+double usual_load(const std::vector<Candidate>& candidates) {
+  double most = 0;
+  for (const Candidate& candidate : candidates) {
+    if (candidate.unusable.empty()) most = std::max(most, candidate.rate.per_s);
+  }
+  if (!advise::plausible(most)) return 1;
+  constexpr double kPart = 0.4;
+  const double load = kPart * most;
+  const double digit = std::pow(10.0, std::floor(std::log10(load)));
+  return std::round(load / digit) * digit;
+}
+
+Json number(const std::optional<double>& value) {
+  return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+}
+
+// A candidate under one limit.
+Json rated_json(const Candidate& candidate) {
+  Json checks = Json::array();
+  for (const advise::Check& check : candidate.checks) {
+    checks.push_back(Json::array(
+        {check.limit, static_cast<int>(check.answer), check.text, number(check.excess)}));
+  }
+  const auto& interval = candidate.rate.interval;
+  return {{"unusable", candidate.unusable},
+          {"rate", candidate.rate.per_s},
+          {"interval", interval ? Json::array({interval->low, interval->high}) : Json(nullptr)},
+          {"basis", candidate.rate.basis},
+          {"checks", std::move(checks)}};
+}
+
+Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
+  return {{"name", printable(advise::name_of(candidate, all))},
+          {"side", candidate.configuration.side == advise::Side::cpu ? "cpu" : "gpu"},
+          {"precision", candidate.cell().precision},
+          {"batch", candidate.cell().batch},
+          {"batch_s", candidate.batch_s ? number(candidate.batch_s->value) : Json(nullptr)},
+          {"joules_per_1000", number(candidate.joules_per_1000)},
+          {"net_joules_per_1000", number(candidate.net_joules_per_1000)},
+          {"doubts", candidate.doubts},
+          {"at", Json::array()}};
+}
+
+std::string asked_text(const Start& start, const advise::Question& question) {
+  return fmt::format("{}CPU machine {} an hour, GPU machine {} an hour, {} texts/s{}.",
+                     start.example_prices ? "Example prices, set yours: " : "Asked: ",
+                     three_digits(start.cpu_price), three_digits(start.gpu_price),
+                     three_digits(*question.load_per_s),
+                     question.p99_s ? ", p99 within " + format_seconds(*question.p99_s) : "");
+}
+
+Table ranking_table(const advise::Advice& advice) {
+  const bool energy =
+      std::any_of(advice.candidates.begin(), advice.candidates.end(),
+                  [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
+  std::vector<Column> columns = {{"cell", true, 0},
+                                 {"texts/s [95 %]", false, 0},
+                                 {"machines", false, 0},
+                                 {"a month", false, 0},
+                                 {"a million texts", false, 0}};
+  if (energy)
+    columns.insert(columns.end(), {{"J/1,000 texts", false, 0}, {"net of idle", false, 0}});
+  columns.insert(columns.end(), {{"result", true, 0}, {"why", true, 0}});
+  Table table(std::move(columns));
+  for (const advise::Ranked& ranked : advice.ranking) {
+    const Candidate& candidate = advice.candidates[ranked.candidate];
+    const bool rated = candidate.rate.per_s > 0 && candidate.machines.has_value();
+    std::vector<TableCell> row = {
+        {printable(advise::name_of(candidate, advice.candidates)), {}},
+        {rated ? rate_with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-", {}},
+        {rated ? advise::count_text(*candidate.machines) : "-", {}},
+        {rated ? advise::amount_text(*candidate.cost_per_month) : "-", {}},
+        {rated ? advise::amount_text(candidate.cost_per_million) : "-", {}}};
+    const auto joules = [](const std::optional<double>& value) {
+      return TableCell{value ? three_digits(*value) : "not available", {}};
+    };
+    if (energy) row.push_back(joules(candidate.joules_per_1000));
+    if (energy) row.push_back(joules(candidate.net_joules_per_1000));
+    row.push_back({ranked.standing, ranked.standing == "wins" ? Style::good : Style::plain});
+    row.push_back({printable(ranked.reason), {}});
+    table.add_row(std::move(row));
+  }
+  return table;
+}
+
+void add_text(const Start& start, const advise::Question& question, const advise::Advice& advice,
+              Decision& decision) {
+  decision.headline = advice.headline;
+  decision.asked = asked_text(start, question);
+  for (const advise::Verdict& verdict : advice.verdicts) {
+    decision.verdicts.bullet((verdict.precision.empty()
+                                  ? "Best precision within the allowed loss: "
+                                  : "Same precision (" + verdict.precision + "): ") +
+                             verdict.text);
+  }
+  decision.ranking = ranking_table(advice);
+  for (const std::string& line : advice.missing) decision.missing.bullet(line, Style::careful);
+}
+
+}  // namespace
+
+Decision decide_for_page(std::span<const record::Record> records, const Start& start) {
+  Decision decision;
+  auto study = advise::Study::of(records);
+  if (!study) {
+    decision.headline = "Nothing to decide: " + study.error().message + ".";
+    return decision;
+  }
+  const Limits limits = limits_of(start);
+  advise::Question question;
+  question.cpu_price = start.cpu_price;
+  question.gpu_price = start.gpu_price;
+  std::vector<Candidate> rated = study->rated(question);
+  if (rated.size() > kMostDecided) {
+    decision.headline =
+        fmt::format("{} configurations are too many to decide in a page: ask `breakeven advise`.",
+                    rated.size());
+    return decision;
+  }
+  question.load_per_s = start.load_per_s.value_or(usual_load(rated));
+  Json cells = Json::array();
+  for (const Candidate& candidate : rated) cells.push_back(cell_json(candidate, rated));
+  for (const std::optional<double>& limit : limits) {
+    question.p99_s = limit;
+    rated = study->rated(question);
+    for (std::size_t i = 0; i < rated.size(); ++i) cells[i]["at"].push_back(rated_json(rated[i]));
+  }
+  question.p99_s = start.p99_s;
+  advise::Advice advice = advise::decide(study->rated(question), question);
+  advice.families = study->families();
+  advise::add_notes(question, advice);
+  add_text(start, question, advice, decision);
+
+  Json offered = Json::array();
+  for (const std::optional<double>& limit : limits) offered.push_back(number(limit));
+  const auto at = std::find(limits.begin(), limits.end(), start.p99_s) - limits.begin();
+  const Json json = {{"limits_s", std::move(offered)},
+                     {"cells", std::move(cells)},
+                     {"start",
+                      {{"cpu_price", start.cpu_price},
+                       {"gpu_price", start.gpu_price},
+                       {"load_per_s", *question.load_per_s},
+                       {"limit", at},
+                       {"budget_per_month", nullptr}}},
+                     {"start_headline", advice.headline},
+                     {"example_prices", start.example_prices},
+                     {"missing", advice.missing}};
+  decision.json = json.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return decision;
+}
+
+}  // namespace breakeven::report

@@ -1,0 +1,240 @@
+// The sliders of the report's page: prices, load, limit and budget; the answer and the cost over load follow them.
+"use strict";
+
+function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLook, page }) {
+  const SIDES = ["cpu", "gpu"];
+  const SIDE_NAME = { cpu: "CPU", gpu: "GPU" };
+  const POSITIONS = 1000; // of a slider
+  const SECONDS_A_DAY = 86400;
+  const POINTS = 300; // of a staircase with more steps than that
+  const question = { ...data.start };
+  const byId = (id) => document.getElementById(id);
+  let answer = null;
+  let cost = null;
+
+  function make(name, properties = {}, ...children) {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
+  }
+
+  const rates = data.cells.flatMap((cell) => cell.at.map((at) => at.rate)).filter((rate) => rate > 0);
+  const lowestRate = rates.length > 0 ? Math.min(...rates) : 1;
+  const highestRate = rates.length > 0 ? Math.max(...rates) : 1;
+
+  // --- controls
+
+  // A slider over a logarithmic range with a field for exact numbers beside it. `zero`: what the left end stands for instead of the
+  // lowest number (a text for "none", or 0).
+  function logControl({ id, label, low, high, get, set, zero = null, units = null }) {
+    const range = make("input", { type: "range", id: id + "_range", min: 0, max: POSITIONS, step: 1 });
+    const field = make("input", { type: "text", id, inputMode: "decimal", autocomplete: "off" });
+    const unit = units && make("select", { id: id + "_unit" }, ...units.map(([name, factor]) => make("option", { value: factor, textContent: name })));
+    if (unit) unit.setAttribute("aria-label", label + ", unit");
+    range.setAttribute("aria-label", label);
+    const factor = () => (unit ? Number(unit.value) : 1);
+    const first = zero === null ? 0 : 1;
+    const toPosition = (value) => Math.round(first + (POSITIONS - first) * Math.log(value / low) / Math.log(high / low));
+    const fromPosition = (position) => {
+      const value = low * Math.pow(high / low, (position - first) / (POSITIONS - first));
+      return Number((value * factor()).toPrecision(3)) / factor();
+    };
+    const show = () => {
+      const value = get();
+      const none = value === null || (zero !== null && value === zero.value);
+      range.value = none ? 0 : Math.min(POSITIONS, Math.max(first, toPosition(value)));
+      field.value = none ? zero.text : String(Number((value * factor()).toPrecision(6)));
+      range.setAttribute("aria-valuetext", field.value);
+      field.classList.remove("wrong");
+    };
+    range.addEventListener("input", () => {
+      set(zero !== null && Number(range.value) === 0 ? zero.value : fromPosition(Number(range.value)));
+      show();
+    });
+    field.addEventListener("change", () => {
+      const number = Number(field.value);
+      if (zero !== null && (field.value.trim() === "" || field.value.trim() === zero.text)) {
+        set(zero.value);
+        show();
+      } else if (Number.isFinite(number) && number > 0) {
+        set(number / factor());
+        show();
+      } else {
+        field.classList.add("wrong"); // the last good number stays in force
+      }
+    });
+    if (unit) unit.addEventListener("change", show);
+    show();
+    return make("div", { className: "control" }, make("label", { htmlFor: id, textContent: label }),
+                make("span", { className: "value" }, field, ...(unit ? [unit] : [])), range);
+  }
+
+  // A slider over the limits that the report was made for.
+  function limitControl() {
+    const text = (seconds) => (seconds === null ? "none" : decide.formatSeconds(seconds));
+    const range = make("input", { type: "range", id: "p99_range", min: 0, max: data.limits_s.length - 1, step: 1 });
+    const shown = make("output", { id: "p99" });
+    const show = () => {
+      // From strict to loose, "none" at the right end.
+      const last = data.limits_s.length - 1;
+      range.value = question.limit === 0 ? last : question.limit - 1;
+      shown.textContent = text(data.limits_s[question.limit]);
+      range.setAttribute("aria-valuetext", shown.textContent);
+    };
+    range.setAttribute("aria-label", "Limit on p99");
+    range.addEventListener("input", () => {
+      const last = data.limits_s.length - 1;
+      question.limit = Number(range.value) === last ? 0 : Number(range.value) + 1;
+      show();
+      answerAnew();
+    });
+    show();
+    return make("div", { className: "control" }, make("label", { htmlFor: "p99_range", textContent: "99 of 100 requests within" }),
+                make("span", { className: "value" }, shown), range);
+  }
+
+  function addControls() {
+    const property = (name) => ({ get: () => question[name], set: (value) => { question[name] = value; answerAnew(); } });
+    byId("controls").append(
+      logControl({ id: "cpu_price", label: "CPU machine, price an hour", low: 0.01, high: 100, zero: { value: 0, text: "0" }, ...property("cpu_price") }),
+      logControl({ id: "gpu_price", label: "GPU machine, price an hour", low: 0.01, high: 100, zero: { value: 0, text: "0" }, ...property("gpu_price") }),
+      logControl({ id: "load", label: "Load, texts", low: lowestRate / 100, high: highestRate * 100,
+                   units: [["a second", 1], ["a day", SECONDS_A_DAY], ["a month", 3600 * (365.25 * 24) / 12]], ...property("load_per_s") }),
+      limitControl(),
+      logControl({ id: "budget", label: "Budget a month", low: 1, high: 1e6, zero: { value: null, text: "none" }, ...property("budget_per_month") }),
+    );
+  }
+
+  // --- the answer as text
+
+  function loadText(threshold, never) {
+    const { threeDigits } = decide;
+    if (threshold.load === null) {
+      return Number.isFinite(threshold.low) ? `${never}, though within the intervals it might be from ${threeDigits(threshold.low)} texts/s` : never;
+    }
+    if (threshold.low === threshold.high) return `${threeDigits(threshold.load)} texts/s`;
+    const high = Number.isFinite(threshold.high) ? threeDigits(threshold.high) : "or never";
+    return `${threeDigits(threshold.load)} texts/s [${threeDigits(threshold.low)}, ${high}]`;
+  }
+
+  function breakEvenText() {
+    const load = answer.load;
+    if (load && !load.decided) return "Break-even: can't tell, both cost the same a text within a hundred thousand machines.";
+    if (load) {
+      return `Break-even of ${load.gpu.name} against ${load.cpu.name}: the GPU is cheaper for the first time above ${loadText(load.first, "no load")}, ` +
+        `and always above ${loadText(load.always, "no load")}.`;
+    }
+    return SIDES.map((side) => {
+      const needed = decide.neededRate(answer, question, side);
+      if (needed === null) return "";
+      const price = side === "cpu" ? question.cpu_price : question.gpu_price;
+      return `No ${SIDE_NAME[side]} was measured: at ${decide.threeDigits(price)} an hour it is cheaper a text at full use if it keeps up with more than ` +
+        `${decide.threeDigits(needed)} texts/s.`;
+    }).join(" ").trim();
+  }
+
+  function rankingCells({ candidate, standing, reason }, energy) {
+    const rated = candidate.rate > 0 && candidate.machines !== null;
+    const { threeDigits, amountText, countText } = decide;
+    const ends = candidate.interval ? ` [${threeDigits(candidate.interval[0])}, ${threeDigits(candidate.interval[1])}]` : "";
+    const joules = (value) => (value === null ? "not available" : threeDigits(value));
+    const cell = data.cells[answer.candidates.indexOf(candidate)];
+    return [candidate.name, rated ? threeDigits(candidate.rate) + ends : "-", rated ? countText(candidate.machines) : "-",
+            rated ? amountText(candidate.costPerMonth) : "-", rated ? amountText(candidate.costPerMillion) : "-",
+            ...(energy ? [joules(cell.joules_per_1000), joules(cell.net_joules_per_1000)] : []), standing, reason];
+  }
+
+  function showRanking() {
+    const table = byId("ranking");
+    const heads = [...table.tHead.rows[0].cells];
+    const energy = data.cells.some((cell) => cell.joules_per_1000 !== null);
+    const rows = answer.ranking.map((ranked) => {
+      const row = make("tr", {}, ...rankingCells(ranked, energy).map((text, at) => make("td", { textContent: text, className: heads[at].className })));
+      if (ranked.standing === "wins") row.cells[heads.length - 2].classList.add("good");
+      return row;
+    });
+    table.tBodies[0].replaceChildren(...rows);
+  }
+
+  function showText() {
+    const headline = byId("headline");
+    headline.textContent = answer.headline;
+    headline.className = "strong " + (answer.outcome === "advice" ? "good" : answer.outcome === "no cell" ? "bad" : "careful");
+    headline.classList.toggle("good", false);
+    const prices = data.example_prices && question.cpu_price === data.start.cpu_price && question.gpu_price === data.start.gpu_price;
+    byId("asked").textContent = prices ? "Example prices: move the sliders to yours." : "";
+    byId("verdicts").replaceChildren(make("ul", {}, ...answer.verdicts.map((verdict) => make("li", {
+      textContent: (verdict.precision === "" ? "Best precision within the allowed loss: " : `Same precision (${verdict.precision}): `) + verdict.text,
+    }))));
+    byId("breakeven").textContent = breakEvenText();
+    const missing = data.missing.filter((line) => !/^no (CPU|GPU) was measured/.test(line));
+    const sides = SIDES.filter((side) => !data.cells.some((cell) => cell.side === side))
+      .map((side) => `no ${SIDE_NAME[side]} was measured: measure on a ${SIDE_NAME[side]} machine and give its journal too`);
+    byId("missing").replaceChildren(make("ul", {}, ...[...sides, ...missing].map((line) => make("li", { className: "careful", textContent: line }))));
+  }
+
+  // --- cost over load
+
+  // Points at which the cheapest cell of a side costs what it costs up to there: the chart steps after each.
+  function staircase(side, low, high) {
+    const edges = new Set([low, high]);
+    const cells = answer.candidates.filter((one) => one.side === side && one.unusable === "" && one.rate > 0);
+    for (const one of cells) {
+      for (let step = Math.max(1, Math.floor(low / one.rate)); step * one.rate <= high && step <= POINTS; ++step) edges.add(step * one.rate);
+    }
+    let at = [...edges].filter((load) => load >= low && load <= high).sort((a, b) => a - b);
+    if (at.length > POINTS) {
+      at = Array.from({ length: POINTS + 1 }, (_, i) => low * Math.pow(high / low, i / POINTS));
+    }
+    return at.map((load) => ({ load, best: decide.cheapestAt(answer, side, load) })).filter(({ best }) => best !== null);
+  }
+
+  function costConfig(look) {
+    const low = Math.min(lowestRate / 10, question.load_per_s / 2);
+    const high = Math.max(highestRate * 10, question.load_per_s * 2);
+    const datasets = [];
+    const ys = [];
+    SIDES.forEach((side, index) => {
+      const steps = staircase(side, low, high);
+      if (steps.length === 0) return;
+      ys.push(...steps.map(({ best }) => best.cost));
+      datasets.push({
+        label: `${SIDE_NAME[side]} (${question[side + "_price"]} an hour)`, ...seriesLook(index, look), pointRadius: 0, pointHitRadius: 4, stepped: "after",
+        data: steps.map(({ load, best }) => ({ x: load, y: best.cost })),
+        labels: steps.map(({ load, best }) => `${best.candidate.name}: ${decide.threeDigits(best.cost)} a month at ${decide.threeDigits(load)} texts/s`),
+      });
+    });
+    const positive = ys.filter((y) => y > 0);
+    const logarithmic = positive.length > 0 && positive.length === ys.length;
+    const bottom = logarithmic ? Math.min(...positive) / 1.25 : 0;
+    const top = (ys.length > 0 ? Math.max(...ys) : 1) * 1.25;
+    const upright = (label, x, colour, dash) => datasets.push({
+      label, borderColor: colour, backgroundColor: colour, borderWidth: 1.5, borderDash: dash, pointRadius: 0, pointHitRadius: 4, pointStyle: "line",
+      data: [{ x, y: bottom }, { x, y: top }], labels: [label, label],
+    });
+    upright(`load: ${decide.threeDigits(question.load_per_s)} texts/s`, question.load_per_s, look.text, [2, 3]);
+    const always = answer.load && answer.load.decided ? answer.load.always.load : null;
+    if (always !== null && always >= low && always <= high) {
+      upright(`GPU always cheaper above ${decide.threeDigits(always)} texts/s`, always, look.series[2], [10, 4]);
+    }
+    const options = common(look, (item) => item.dataset.labels[item.dataIndex] || item.dataset.label);
+    options.scales = { x: axis("texts/s", [low, high], true, look), y: axis("a month", [...ys, ...(logarithmic ? [] : [0])], logarithmic, look) };
+    return { type: "line", data: { datasets }, options };
+  }
+
+  // --- together
+
+  function answerAnew() {
+    answer = decide.decide(data, question);
+    page.answer = answer;
+    page.question = question;
+    showText();
+    showRanking();
+    if (cost) redraw(cost);
+  }
+
+  answerAnew();
+  addControls();
+  cost = place(byId("cost"), "Cost a month over load", (width) => (width < 500 ? 380 : 360), costConfig);
+  page.cost = cost;
+}

@@ -1,0 +1,240 @@
+// The page answers its sliders with a script of its own (src/report/page/decide.js). Here node runs
+// it on thousands of questions, and each answer must be advise's: costs to the last bit, the same
+// ranking, the same sentences.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "advise/advise.h"
+#include "advise/made_up_records.h"
+#include "record/journal.h"
+#include "report/decision.h"
+#include "testing/paths.h"
+#include "testing/program.h"
+
+namespace breakeven::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using advise::Advice;
+using advise::Candidate;
+using testing::cpu_engine;
+using testing::gpu_engine;
+
+constexpr std::size_t kMostPieces = 20;  // as in decide_twin.js
+
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+Json amount(const advise::Amount& value) {
+  return {{"value", number(value.value)}, {"low", number(value.low)}, {"high", number(value.high)}};
+}
+Json amount(const std::optional<advise::Amount>& value) {
+  return value ? amount(*value) : Json(nullptr);
+}
+Json threshold(const advise::Threshold& value) {
+  return {{"load", value.load ? Json(*value.load) : Json(nullptr)},
+          {"low", number(value.low)},
+          {"high", number(value.high)}};
+}
+std::string name_of(advise::Outcome outcome) {
+  return outcome == advise::Outcome::advice    ? "advice"
+         : outcome == advise::Outcome::no_cell ? "no cell"
+                                               : "can't tell";
+}
+
+// As decide_twin.js writes it.
+Json answer_of(const Advice& advice) {
+  const auto name = [&](const std::optional<std::size_t>& at) {
+    return at ? Json(advise::name_of(advice.candidates[*at], advice.candidates)) : Json(nullptr);
+  };
+  Json verdicts = Json::array();
+  for (const advise::Verdict& verdict : advice.verdicts) {
+    verdicts.push_back(Json::array({verdict.precision, name_of(verdict.outcome), verdict.text}));
+  }
+  Json ranking = Json::array();
+  for (const advise::Ranked& ranked : advice.ranking) {
+    const Candidate& candidate = advice.candidates[ranked.candidate];
+    ranking.push_back(Json::array({name(ranked.candidate), ranked.standing, ranked.reason,
+                                   amount(candidate.machines), amount(candidate.cost_per_month),
+                                   amount(candidate.cost_per_million)}));
+  }
+  Json load = nullptr;
+  if (advice.load) {
+    const advise::LoadBreakEven& even = *advice.load;
+    Json cheaper = Json::array();
+    for (const advise::LoadRange& range : even.cheaper) {
+      if (cheaper.size() == kMostPieces) break;
+      cheaper.push_back(Json::array({range.from, number(range.to)}));
+    }
+    load = {{"cpu", name(even.cpu)},
+            {"gpu", name(even.gpu)},
+            {"decided", even.decided},
+            {"first", even.decided ? threshold(even.first) : Json(nullptr)},
+            {"always", even.decided ? threshold(even.always) : Json(nullptr)},
+            {"pieces", even.decided ? even.cheaper.size() : 0},
+            {"cheaper", even.decided ? std::move(cheaper) : Json(nullptr)}};
+  }
+  return {{"outcome", name_of(advice.outcome)},
+          {"headline", advice.headline},
+          {"winner", name(advice.winner)},
+          {"nearest", name(advice.nearest)},
+          {"verdicts", std::move(verdicts)},
+          {"ranking", std::move(ranking)},
+          {"load", std::move(load)}};
+}
+
+// Both prices, load, limit and budget over a grid; what came out, to see that the grid has all.
+Json questions_on(const std::vector<record::Record>& records, const Json& data,
+                  std::set<std::string>& outcomes) {
+  auto study = advise::Study::of(records);
+  EXPECT_TRUE(study) << (study ? "" : study.error().to_string());
+  Json questions = Json::array();
+  if (!study) return questions;
+  const auto ask = [&](const advise::Question& question, std::size_t limit,
+                       const std::vector<Candidate>& rated) {
+    const Advice advice = advise::decide(rated, question);
+    outcomes.insert(name_of(advice.outcome));
+    const auto& budget = question.budget_per_month;
+    questions.push_back({{"question",
+                          {{"cpu_price", *question.cpu_price},
+                           {"gpu_price", *question.gpu_price},
+                           {"load_per_s", *question.load_per_s},
+                           {"limit", limit},
+                           {"budget_per_month", budget ? Json(*budget) : Json(nullptr)}}},
+                         {"answer", answer_of(advice)}});
+  };
+  for (std::size_t limit = 0; limit < data["limits_s"].size(); limit += 3) {
+    advise::Question question;
+    if (!data["limits_s"][limit].is_null()) question.p99_s = data["limits_s"][limit].get<double>();
+    const std::vector<Candidate> rated = study->rated(question);
+    for (const double cpu_price : {0.0, 0.19}) {
+      for (const double gpu_price : {0.05, 0.53, 4.0}) {
+        for (const double load : {0.01, 3.7, 40.0, 500.0, 20000.0, 1.0 / 3}) {
+          for (const double budget : {0.0, 150.0, 3000.0}) {
+            question.cpu_price = cpu_price;
+            question.gpu_price = gpu_price;
+            question.load_per_s = load;
+            question.budget_per_month = budget > 0 ? std::optional(budget) : std::nullopt;
+            ask(question, limit, rated);
+          }
+        }
+      }
+    }
+  }
+  return questions;
+}
+
+// Records of both sides in which nothing is as it should be somewhere.
+std::vector<record::Record> doubtful_records() {
+  std::vector<record::Record> records = testing::both_runs();
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    record::Record& record = records[i];
+    if (i % 5 == 0) record.reviews_per_s.interval.reset();
+    if (i % 5 == 1) {
+      record.reviews_per_s.interval->low *= 0.4;
+      record.reviews_per_s.interval->high *= 2.2;
+    }
+    if (i % 7 == 3) record.verdict = record::Verdict::noisy;
+    if (i % 11 == 4) record.verdict = record::Verdict::invalid;
+    if (i == 8) record.parity->outcome = "failed";
+    if (i % 6 == 2) record.parity->outcome = "unproven";
+  }
+  return records;
+}
+
+std::vector<record::Record> paced_records() {
+  std::vector<record::Record> records = testing::both_runs();
+  for (const double rate : {10.0, 40.0, 150.0}) {
+    records.push_back(testing::made_up_paced(cpu_engine(), "int8", 8, rate, 0.002 * rate));
+    records.push_back(testing::made_up_paced(gpu_engine(), "fp16", 32, 4 * rate, 0.0005 * rate));
+    records.push_back(testing::made_up_paced(cpu_engine(), "fp32", 1, rate, 0.003 * rate));
+    records.back().latency_s.clear();
+  }
+  return records;
+}
+
+std::vector<record::Record> real_records(const std::string& name) {
+  auto journal = record::read_journal(
+      (testing::source_dir() / "results/2026-11-22-xeon-amx-2cpu" / name).string());
+  EXPECT_TRUE(journal);
+  return journal ? std::move(journal->records) : std::vector<record::Record>{};
+}
+
+TEST(DecideTwin, ThePageAnswersAsAdviseDoes) {
+  const testing::TempDir folder;
+  if (testing::run_shell("node --version", (folder / "err").string()).code != 0) {
+    GTEST_SKIP() << "SKIPPED: node is not installed, so nobody checked that the report's page "
+                    "decides as advise does";
+  }
+  const std::vector<std::pair<std::string, std::vector<record::Record>>> inputs = {
+      {"both", testing::both_runs()},
+      {"cpu alone", testing::cpu_run()},
+      {"gpu alone", testing::gpu_run()},
+      {"doubtful", doubtful_records()},
+      {"paced", paced_records()},
+      {"imdb", real_records("imdb.jsonl")},
+      {"runtimes", real_records("runtimes-128.jsonl")}};
+  Json cases = Json::array();
+  std::set<std::string> outcomes;
+  std::size_t count = 0;
+  for (const auto& [name, records] : inputs) {
+    const Decision decision = decide_for_page(records, {});
+    ASSERT_NE(decision.json, "") << name << ": " << decision.headline;
+    Json data = Json::parse(decision.json);
+    Json questions = questions_on(records, data, outcomes);
+    count += questions.size();
+    cases.push_back(
+        {{"name", name}, {"data", std::move(data)}, {"questions", std::move(questions)}});
+  }
+  EXPECT_EQ(outcomes, (std::set<std::string>{"advice", "can't tell", "no cell"}));
+  EXPECT_GT(count, 2000U);
+  std::ofstream(folder / "cases.json") << cases;
+  const testing::Ended ended = testing::run_shell(
+      "node '" BREAKEVEN_SOURCE_DIR "/tests/report/decide_twin.js' '" BREAKEVEN_SOURCE_DIR
+      "/src/report/page/decide.js' '" +
+          (folder / "cases.json").string() + "'",
+      (folder / "err").string());
+  EXPECT_EQ(ended.code, 0) << ended.out << ended.err;
+}
+
+TEST(DecideTwin, ThePageStartsWithAnAnswerOfAdvise) {
+  const std::vector<record::Record> records = testing::both_runs();
+  Start start;
+  start.cpu_price = 0.2;
+  start.gpu_price = 0.6;
+  start.example_prices = false;
+  start.load_per_s = 20'000;
+  start.p99_s = 0.123;
+  const Decision decision = decide_for_page(records, start);
+  advise::Question question;
+  question.cpu_price = 0.2;
+  question.gpu_price = 0.6;
+  question.load_per_s = 20'000;
+  question.p99_s = 0.123;
+  const auto advice = advise::advise(records, question);
+  ASSERT_TRUE(advice);
+  EXPECT_EQ(decision.headline, advice->headline);
+  const Json data = Json::parse(decision.json);
+  EXPECT_EQ(data["limits_s"][data["start"]["limit"].get<std::size_t>()], 0.123);
+  EXPECT_EQ(data["cells"].size(), advice->candidates.size());
+}
+
+TEST(DecideTwin, RecordsThatCannotBeDecidedSaySo) {
+  std::vector<record::Record> records = testing::both_runs();
+  records.back().model_hash = "another";
+  const Decision two_models = decide_for_page(records, {});
+  EXPECT_EQ(two_models.json, "");
+  EXPECT_NE(two_models.headline.find("two models"), std::string::npos) << two_models.headline;
+  records.assign(kMostDecided + 1, testing::cpu_run().front());
+  for (std::size_t i = 0; i < records.size(); ++i) records[i].cell.batch = i + 1;
+  const Decision many = decide_for_page(records, {});
+  EXPECT_EQ(many.json, "");
+  EXPECT_NE(many.headline.find("too many"), std::string::npos) << many.headline;
+}
+
+}  // namespace
+}  // namespace breakeven::report
