@@ -4,8 +4,8 @@
 usage: update_readme.py [--check] [--binary FILE] [--readme FILE] [JOURNAL]
 
 JOURNAL lies in the repository (results/...) and becomes the first block's; every other block is rendered again from the one that
-it names, as the first is without JOURNAL. A block that begins with "brief results" leaves out stages, outputs and memory. --check writes nothing and exits 1 when the block is not what the
-journal gives.
+it names, as the first is without JOURNAL. "brief results" leave out stages, outputs and memory; "ratio results" hold nothing but how
+many times faster than other runtimes we are. --check writes nothing and exits 1 when a block is not what the journal gives.
 """
 import argparse
 import json
@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"<!-- (?P<brief>brief )?results(?: from (?P<journal>\S+))?: written by tools/update_readme\.py -->\n"
+BLOCK = re.compile(r"<!-- (?P<kind>brief |ratio )?results(?: from (?P<journal>\S+))?: written by tools/update_readme\.py -->\n"
                    r"(?P<body>.*?)<!-- end of results -->\n", re.DOTALL)
 
 
@@ -30,15 +30,22 @@ def command_of(journal):
     sys.exit(f"update_readme: {journal} holds no record")
 
 
-def render(binary, journal, folder, brief):
-    command = [binary, "report", "--format", "md", journal] + (["--brief"] if brief else [])
+def section(markdown, title):
+    """The table under the heading that begins with `title`."""
+    found = re.search(rf"^### {title}.*?\n\n(?P<table>(?:\|.*\n)+)", markdown + "\n", re.MULTILINE)
+    return found["table"] if found else sys.exit(f"update_readme: no section '{title}' in the report")
+
+
+def render(binary, journal, folder, kind):
+    command = [binary, "report", "--format", "md", journal] + ([] if kind == "" else ["--brief"])
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"update_readme: {binary} report failed: {result.stderr.strip()}")
     name = pathlib.Path(os.path.relpath(journal, folder)).as_posix()
-    return (f"<!-- {'brief ' if brief else ''}results from {name}: written by tools/update_readme.py -->\n"
+    shown = section(result.stdout, "Other runtimes") if kind == "ratio " else result.stdout
+    return (f"<!-- {kind}results from {name}: written by tools/update_readme.py -->\n"
             f"`{command_of(journal)}`, every sample in [{name}]({name}):\n\n"
-            f"{result.stdout.strip()}\n"
+            f"{shown.strip()}\n"
             "<!-- end of results -->\n")
 
 
@@ -65,7 +72,7 @@ def main():
         # Beside README.md, or beside the folder that a page of docs/ lies in.
         if not journal.is_file() or not {readme.parent, readme.parent.parent} & set(journal.parents):
             sys.exit(f"update_readme: {journal} is not a file of this project")
-        written = render(options.binary, journal, readme.parent, block["brief"] is not None)
+        written = render(options.binary, journal, readme.parent, block["kind"] or "")
         if written != block[0]:
             stale.append(journal.name)
         new += text[end:block.start()] + written

@@ -49,6 +49,15 @@ class Readme(unittest.TestCase):
         self.assertIn("--brief", page.read_text())
         self.assertEqual(tool("--check", "--binary", self.binary, "--readme", page).returncode, 0)
 
+    def test_a_ratio_block_holds_one_table(self):
+        self.readme.write_text(EMPTY.replace("results:", "ratio results:"))
+        self.binary.write_text("#!/bin/sh\nprintf '### Serial\\n\\n| a |\\n\\n### Other runtimes: who\\n\\n| b |\\n\\n### Verdict\\n\\n- c\\n'\n")
+        self.assertEqual(tool(*self.options, self.journal).stderr, "")
+        self.assertIn("jsonl):\n\n| b |\n<!-- end", self.readme.read_text())
+        self.assertEqual(tool("--check", *self.options).returncode, 0)
+        self.binary.write_text("#!/bin/sh\nprintf '### Serial\\n\\n| a |\\n'\n")
+        self.assertIn("no section 'Other runtimes'", tool(*self.options).stderr)
+
     def test_the_block_is_written_and_then_holds(self):
         self.assertEqual(tool(*self.options, self.journal).stderr, "")
         self.assertEqual(self.readme.read_text(), """# Title
