@@ -386,7 +386,7 @@ touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13
         self.write("tests-fail")
         result = self.ci(format=True)
         self.assertEqual(result.returncode, 1)
-        self.assertTrue(result.stdout.endswith("\nFAILED: format tests\n"), result.stdout)
+        self.assertTrue(result.stdout.endswith("\nFAILED: format tests browser\n"), result.stdout)
 
     # --- the list
     def test_the_list_of_packages_is_sound(self):

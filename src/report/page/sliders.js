@@ -6,7 +6,7 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
   const SIDE_NAME = { cpu: "CPU", gpu: "GPU" };
   const POSITIONS = 1000; // of a slider
   const SECONDS_A_DAY = 86400;
-  const POINTS = 300; // of a staircase with more steps than that
+  const MOST_STEPS = 200; // of a staircase, one by one
   const question = { ...data.start };
   const byId = (id) => document.getElementById(id);
   let answer = null;
@@ -175,18 +175,21 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
 
   // --- cost over load
 
-  // Points at which the cheapest cell of a side costs what it costs up to there: the chart steps after each.
+  // Points at which the cheapest cell of a side costs what it costs up to there: the chart steps after each. Exact for the first
+  // MOST_STEPS machines of each cell; beyond, where steps are finer than a pixel, points evenly spaced.
   function staircase(side, low, high) {
     const edges = new Set([low, high]);
     const cells = answer.candidates.filter((one) => one.side === side && one.unusable === "" && one.rate > 0);
     for (const one of cells) {
-      for (let step = Math.max(1, Math.floor(low / one.rate)); step * one.rate <= high && step <= POINTS; ++step) edges.add(step * one.rate);
+      const first = Math.max(1, Math.floor(low / one.rate));
+      for (let step = first; step * one.rate <= high && step < first + MOST_STEPS; ++step) edges.add(step * one.rate);
     }
-    let at = [...edges].filter((load) => load >= low && load <= high).sort((a, b) => a - b);
-    if (at.length > POINTS) {
-      at = Array.from({ length: POINTS + 1 }, (_, i) => low * Math.pow(high / low, i / POINTS));
-    }
-    return at.map((load) => ({ load, best: decide.cheapestAt(answer, side, load) })).filter(({ best }) => best !== null);
+    const exact = MOST_STEPS * Math.min(...cells.map((one) => one.rate));
+    for (let i = 0; i <= MOST_STEPS && exact < high; ++i) edges.add(exact * Math.pow(high / exact, i / MOST_STEPS));
+    const steps = [...edges].filter((load) => load >= low && load <= high).sort((x, y) => x - y)
+      .map((load) => ({ load, best: decide.cheapestAt(answer, side, load) })).filter(({ best }) => best !== null);
+    // Of a flat stretch its two ends.
+    return steps.filter(({ best }, at) => at === 0 || at === steps.length - 1 || best.cost !== steps[at + 1].best.cost);
   }
 
   function costConfig(look) {

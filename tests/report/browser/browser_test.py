@@ -172,6 +172,10 @@ class BrowserTest(unittest.TestCase):
         self.assertEqual(self.browser.evaluate("breakevenPage.question.load_per_s"), 10)
         steps = self.browser.evaluate("breakevenPage.cost.chart.data.datasets[0].data")
         self.assertEqual([point["y"] for point in steps], sorted(point["y"] for point in steps), "cost grows with load")
+        # The first step lies where one machine of the best CPU cell no longer does.
+        best = self.browser.evaluate("Math.max(...breakevenPage.answer.candidates.filter((one) => one.side === 'cpu').map((one) => one.rate))")
+        first = max(point["x"] for point in steps if point["y"] == steps[0]["y"])
+        self.assertAlmostEqual(first, best, places=9)
 
     def test_a_wrong_number_changes_nothing_and_shows(self):
         self.open("both", self.both)

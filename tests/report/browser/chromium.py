@@ -32,7 +32,7 @@ class Chromium:
             pass_fds=(to_browser, from_browser), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         os.close(to_browser)
         os.close(from_browser)
-        self.pending, self.events, self.number, self.session = b"", [], 0, None
+        self.pending, self.events, self.number, self.session, self.size = b"", [], 0, None, None
 
     def __enter__(self):
         return self
@@ -94,7 +94,8 @@ class Chromium:
         self.events = []
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(domain + ".enable")
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
+        self.size = (width, height)
+        self.view(width, height)
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self.send("Emulation.setScriptExecutionDisabled", value=not script)
         self.send("Page.navigate", url=pathlib.Path(path).absolute().as_uri())
@@ -118,10 +119,23 @@ class Chromium:
     def requests(self):
         return [event["params"]["request"]["url"] for event in self.events if event.get("method") == "Network.requestWillBeSent"]
 
-    def screenshot(self, path, whole=False, clip=None):
-        more = {"clip": {**clip, "scale": 1}} if clip else {}
-        image = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole or bool(clip), **more)
+    def screenshot(self, path, selector=None):
+        """What is in view; of an element: all of it, the view grown to hold it."""
+        more = {}
+        if selector:
+            width, height = self.size
+            self.view(width, max(height, self.evaluate("document.documentElement.scrollHeight")))
+            self.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))")
+            box = self.evaluate(f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+                                "return {x: box.x, y: box.y, width: box.width, height: box.height, scale: 1}; })()")
+            more["clip"] = box
+        image = self.send("Page.captureScreenshot", format="png", **more)
         pathlib.Path(path).write_bytes(base64.b64decode(image["data"]))
+        if selector:
+            self.view(width, height)
+
+    def view(self, width, height):
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
 
     def pdf(self):
         return base64.b64decode(self.send("Page.printToPDF", printBackground=True)["data"])

@@ -1,4 +1,4 @@
-"""Pictures of an HTML report: light, dark, on a phone, and its first charts alone.
+"""Pictures of an HTML report, light, dark and on a phone: what is seen first, all of it, the question what to rent, the charts.
 
 Usage: screenshots.py REPORT.html FOLDER
 """
@@ -15,15 +15,12 @@ def main():
     page, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     with chromium.Chromium(program) as browser:
-        for name, how in (("light", {}), ("dark", {"dark": True}), ("phone", {"width": 390, "height": 844})):
+        for name, how in (("light", {"width": 1100}), ("dark", {"width": 1100, "dark": True}), ("phone", {"width": 390, "height": 844})):
             browser.open(page, **how)
-            browser.screenshot(folder / f"{name}.png", whole=False)
-            browser.screenshot(folder / f"{name}-whole.png", whole=True)
-            for selector in ("#decision", ".charts"):
-                box = browser.evaluate(f"(() => {{ const box = document.querySelector('{selector}')?.getBoundingClientRect();"
-                                       "return box && {x: box.x, y: box.y + scrollY, width: box.width, height: box.height}; })()")
-                if box:
-                    browser.screenshot(folder / f"{name}-{selector[1:]}.png", clip=box)
+            browser.screenshot(folder / f"{name}.png")
+            for selector in ("body", "#decision", ".charts"):
+                if browser.evaluate(f"document.querySelector({selector!r}) !== null"):
+                    browser.screenshot(folder / f"{name}-{selector.strip('#.')}.png", selector)
 
 
 if __name__ == "__main__":
