@@ -163,6 +163,10 @@ Decision decide_for_page(std::span<const record::Record> records, const Start& s
   advice.families = study->families();
   advise::add_notes(question, advice);
   add_text(start, question, advice, decision);
+  const bool any_rate = std::any_of(rated.begin(), rated.end(), [](const Candidate& candidate) {
+    return candidate.rate.per_s > 0;
+  });
+  if (!any_rate) return decision;  // sliders would change nothing
 
   Json offered = Json::array();
   for (const std::optional<double>& limit : limits) offered.push_back(number(limit));

@@ -31,7 +31,7 @@ struct Decision {
   Document verdicts;     // bullets
   std::optional<Table> ranking;
   Document missing;  // bullets
-  std::string json;  // for the page; "" = nothing can be decided, and `headline` says why
+  std::string json;  // for the page; "" = no question can be answered, and `headline` says why
 };
 Decision decide_for_page(std::span<const record::Record> records, const Start& start);
 

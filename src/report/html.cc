@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "report/charts.h"
@@ -32,12 +33,15 @@ std::string decision_html(const Decision& decision) {
       fmt::format("<p id=\"headline\" class=\"strong\">{}</p>\n", escape_html(decision.headline));
   if (!decision.ranking) return out + "</section>\n";
   out += fmt::format("<p id=\"asked\" class=\"dim\">{}</p>\n", escape_html(decision.asked));
-  out += "<div id=\"controls\"></div>\n<div id=\"verdicts\">" + to_html(decision.verdicts) +
-         "</div>\n";
-  out += "<p id=\"breakeven\"></p>\n";
-  out +=
-      "<figure id=\"cost\" class=\"chart\"><figcaption>Cost a month over load</figcaption>\n"
-      "<div class=\"canvas\"></div></figure>\n";
+  const bool answers = !decision.json.empty();
+  if (answers) out += "<div id=\"controls\"></div>\n";
+  out += "<div id=\"verdicts\">" + to_html(decision.verdicts) + "</div>\n";
+  if (answers) {
+    out +=
+        "<p id=\"breakeven\"></p>\n"
+        "<figure id=\"cost\" class=\"chart\"><figcaption>Cost a month over load</figcaption>\n"
+        "<div class=\"canvas\"></div></figure>\n";
+  }
   out += "<h3>Ranking, cheapest first</h3>\n" + to_html(*decision.ranking, "ranking");
   return out + "<div id=\"missing\">" + to_html(decision.missing) + "</div>\n</section>\n";
 }
@@ -111,8 +115,13 @@ std::string to_html(std::span<const record::Record> records, const Start& start)
       "number is in the tables.</p></noscript>\n";
   out += to_html(parts.header) + to_html(parts.verdict);
   const Figures figures = figures_of(records);
-  const Decision decision = decide_for_page(records, start);
-  if (!records.empty()) out += decision_html(decision);
+  const bool any_cell = std::any_of(records.begin(), records.end(),
+                                    [](const auto& record) { return record.kind == "cell"; });
+  Decision decision;
+  if (any_cell) {
+    decision = decide_for_page(records, start);
+    out += decision_html(decision);
+  }
   if (!figures.html.empty()) {
     out +=
         "<h2>Charts</h2>\n<p class=\"dim\">Rows that are INVALID or break parity are in the "

@@ -167,6 +167,18 @@ TEST(Html, RowsThatDoNotCountAreInNoChart) {
   EXPECT_TRUE(charts(records).empty());
 }
 
+TEST(Html, WhereNothingCanBeDecidedThereIsNoSlider) {
+  EXPECT_THAT(to_html(sample_run()), HasSubstr("id=\"controls\""));
+  EXPECT_THAT(to_html(sample_scaling()), Not(HasSubstr("Which machine to rent")));
+  std::vector<record::Record> records = sample_run();
+  for (record::Record& record : records) record.verdict = record::Verdict::invalid;
+  const std::string html = to_html(records);
+  EXPECT_THAT(html, HasSubstr("Which machine to rent"));  // and why none
+  EXPECT_THAT(html, Not(HasSubstr("id=\"controls\"")));
+  EXPECT_THAT(html, Not(HasSubstr("id=\"cost\"")));
+  EXPECT_THAT(html, HasSubstr("\"decision\":null"));
+}
+
 TEST(Html, LengthsAreCountedInBins) {
   std::vector<record::Record> records = sample_run();
   records[0].texts.token_counts = {10, 63, 64, 200, 201};
