@@ -159,15 +159,14 @@ bool CellRun::usable() const {
 
 Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   relay_.point_to(&classifier);
-  if (started_at_.empty()) {
-    started_at_ = measure::utc_now();
-    info_ = classifier.info();
-  }
+  if (started_at_.empty()) started_at_ = measure::utc_now();
   const double begin = clock_.now_s();
   // It ends as soon as times are steady, so the budget may be generous; but never most of the slot.
   const double passes = warm_ ? 1.5 : 1.5 * static_cast<double>(warm_window_);
   const double warm_s = std::min(0.5 * slot_s, std::max(passes * pass_s(), 0.25 * slot_s));
   BREAKEVEN_TRY_VOID(sampler_.warm_up(warm_s));
+  // Not before: what a GPU's products run on is measured by the first batches.
+  if (!warm_) info_ = classifier.info();
   warm_ = true;
   watch_.start(classifier.info().processes);
   meter_.start();

@@ -78,10 +78,10 @@ Result<double> ScaleRun::pass(Classifier& classifier, std::size_t texts, MoreOut
 }
 
 Result<void> ScaleRun::warm_up(Classifier& classifier) {
-  info_ = classifier.info();
   outputs_ = {};
   // The largest size covers every shape of the smaller ones; its first texts are judged.
   BREAKEVEN_TRY(warmup_s_, pass(classifier, input_.sizes.back(), &outputs_));
+  info_ = classifier.info();  // with what the first batches have chosen
   const std::size_t judged = std::min(input_.base.timed, outputs_.labels.size());
   const std::size_t class_count = outputs_.logits.size() / outputs_.labels.size();
   outputs_.labels.resize(judged);
