@@ -250,7 +250,9 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
   command.add_option("--text-field", flags.text_field, "Field of the text (default: text)");
   command.add_option("--label-field", flags.label_field, "Field of the label (default: label)");
   command.add_option("--split", flags.split, "Split of IMDB (default: test)");
-  command.add_option("--device", flags.device, "all, auto, cpu, cuda or cuda:I (default: all)");
+  command.add_option("--device", flags.device,
+                     "all, auto, cpu, cuda, cuda:I; cuda:0+cuda:1 or cuda:all: one stream on "
+                     "several (default: all)");
   command.add_option("--precision", flags.precision,
                      "fp32, bf16, fp16, int8 or all: what a device runs fast");
   command.add_option("--batch", flags.batch, "Texts in a batch (default: 1,32)");

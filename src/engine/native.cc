@@ -7,7 +7,9 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <tuple>
+#include <vector>
 
 #include "base/memory.h"
 #include "base/units.h"
@@ -55,10 +57,29 @@ std::optional<int> cuda_index(const std::string& device) {
   return index;
 }
 
+// "cuda:0", "cuda:1" of "cuda:0+cuda:1".
+std::vector<std::string> parts_of(const std::string& device) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= device.size();) {
+    const std::size_t plus = std::min(device.find('+', begin), device.size());
+    parts.push_back(device.substr(begin, plus - begin));
+    begin = plus + 1;
+  }
+  return parts;
+}
+
+bool known_device(const std::string& device) {
+  if (device == "cpu") return true;
+  std::set<int> seen;
+  for (const std::string& part : parts_of(device)) {
+    const std::optional<int> index = cuda_index(part);
+    if (!index || !seen.insert(*index).second) return false;
+  }
+  return ops::cuda_engine_built();
+}
+
 Result<void> check_options(const LoadedModel& model, const NativeOptions& options) {
-  const bool known =
-      options.device == "cpu" || (ops::cuda_engine_built() && cuda_index(options.device));
-  if (!known) {
+  if (!known_device(options.device)) {
     return fail("engine/device",
                 fmt::format("the native engine has no device '{}' in this build", options.device),
                 "use --device cpu");
@@ -119,13 +140,31 @@ Result<void> check_memory(const LoadedModel& model, const NativeOptions& options
               "use a lower --precision or a machine with more memory");
 }
 
-Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options) {
+Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options,
+                                                   const std::string& device) {
   if (options.reference) return ops::make_reference_backend();
-  if (const std::optional<int> gpu = cuda_index(options.device)) {
+  if (const std::optional<int> gpu = cuda_index(device)) {
     return ops::make_cuda_backend({.device = *gpu, .precision = options.precision});
   }
   return ops::make_cpu_backend(
       {.precision = options.precision, .instruction_set = options.instruction_set});
+}
+
+// A device with the model's weights on it.
+Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
+                         const std::string& device) {
+  Place place;
+  place.device = device;
+  BREAKEVEN_TRY(place.backend, make_backend(options, device));
+  const PackedCache::Key key{&model, device, options.precision, options.instruction_set,
+                             options.reference};
+  try {
+    BREAKEVEN_TRY(place.packed,
+                  packed_cache().get(key, *place.backend, model.checkpoint.weights.view()));
+  } catch (const ops::DeviceFailure& failure) {
+    return tl::unexpected<Error>(device_failed(device, failure));
+  }
+  return place;
 }
 
 }  // namespace
@@ -134,20 +173,31 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
                                                 const NativeOptions& options) {
   BREAKEVEN_TRY_VOID(check_options(*model, options));
   BREAKEVEN_TRY_VOID(check_memory(*model, options));
-  BREAKEVEN_TRY(auto backend, make_backend(options));
-  const PackedCache::Key key{model.get(), options.device, options.precision,
-                             options.instruction_set, options.reference};
-  BREAKEVEN_TRY(auto packed, packed_cache().get(key, *backend, model->checkpoint.weights.view()));
-  return std::make_unique<NativeClassifier>(*model, options, std::move(backend), std::move(packed));
+  std::vector<Place> places;
+  for (const std::string& device : parts_of(options.device)) {
+    BREAKEVEN_TRY(Place place, make_place(*model, options, device));
+    places.push_back(std::move(place));
+  }
+  return std::make_unique<NativeClassifier>(*model, options, std::move(places));
 }
 
 std::vector<ops::Precision> native_precisions(const std::string& device) {
   if (device == "cpu") return ops::cpu_precisions();
-  const std::optional<int> index = cuda_index(device == "cuda" ? "cuda:0" : device);
-  if (!index || !ops::cuda_engine_built()) return {};
+  if (!ops::cuda_engine_built()) return {};
   const ops::GpuList list = ops::list_gpus();
-  if (static_cast<std::size_t>(*index) >= list.gpus.size()) return {};
-  return ops::cuda_precisions(list.gpus[static_cast<std::size_t>(*index)].major);
+  std::vector<ops::Precision> common;
+  bool first = true;
+  for (const std::string& part : parts_of(device == "cuda" ? "cuda:0" : device)) {
+    const std::optional<int> index = cuda_index(part);
+    if (!index || static_cast<std::size_t>(*index) >= list.gpus.size()) return {};
+    const auto own = ops::cuda_precisions(list.gpus[static_cast<std::size_t>(*index)].major);
+    if (first) common = own;
+    std::erase_if(common, [&](ops::Precision precision) {
+      return std::find(own.begin(), own.end(), precision) == own.end();
+    });
+    first = false;
+  }
+  return common;
 }
 
 }  // namespace breakeven::engine

@@ -49,7 +49,7 @@ struct LoadedTokenizer {
 Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice);
 
 struct NativeOptions {
-  std::string device = "cpu";  // or "cuda:0" ... in a build with the CUDA engine
+  std::string device = "cpu";  // or "cuda:0"; "cuda:0+cuda:1" = one stream of batches on both
   ops::Precision precision = ops::Precision::fp32;
   unsigned threads = 1;
   std::size_t max_length = 512;
@@ -72,7 +72,7 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
 ProblemType problem_of(const model::EncoderPlan& plan);
 
 // Precisions that the device can really run fast (no emulation), in the order fp32, bf16, fp16,
-// int8.
+// int8; of several GPUs ("cuda:0+cuda:1") those that all of them have.
 std::vector<ops::Precision> native_precisions(const std::string& device);
 
 }  // namespace breakeven::engine

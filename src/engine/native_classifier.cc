@@ -38,15 +38,17 @@ constexpr std::size_t kGroupRows = 1024;
 constexpr std::size_t kSideBySideRows = 256;
 // A GPU takes a whole batch as one group, up to this many rows: beyond, no kernel gains.
 constexpr std::size_t kGpuGroupRows = 65536;
+// Below this many rows a GPU is not full, and a batch that is cut for several is no faster.
+constexpr std::size_t kRowsWorthAGpu = 512;
 // Batches in flight on a GPU: while one is computed, others are tokenised and decoded.
 constexpr unsigned kMostGpuLanes = 8;
+
+}  // namespace
 
 Error device_failed(const std::string& device, const std::exception& failure) {
   return {"device/failed", device + ": " + failure.what(),
           "after some errors a process cannot use its GPU again: start a new one"};
 }
-
-}  // namespace
 
 ProblemType problem_of(const model::EncoderPlan& plan) {
   switch (plan.problem) {
@@ -89,24 +91,47 @@ void BatchWork::pack(Padding padding, std::size_t max_length, std::size_t row_bu
 }
 
 NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions& options,
-                                   std::unique_ptr<ops::Backend> backend,
-                                   std::shared_ptr<const ops::PackedModel> packed)
+                                   std::vector<Place> places)
     : model_name_(model.name),
       plan_(model.checkpoint.plan),
       tokenizer_(model.tokenizer),
       options_(options),
       problem_(problem_of(plan_)),
-      backend_(std::move(backend)),
-      gpu_(dynamic_cast<const ops::DeviceBackend*>(backend_.get())),
-      packed_(std::move(packed)),
+      places_(std::move(places)),
+      gpu_(dynamic_cast<const ops::DeviceBackend*>(places_.front().backend.get())),
       serial_work_(*tokenizer_) {}
+
+const ops::DeviceBackend& NativeClassifier::gpu_of(const Place& place) const {
+  return dynamic_cast<const ops::DeviceBackend&>(*place.backend);
+}
+
+// One value where all GPUs agree, else each one's own.
+void NativeClassifier::add_gpu_settings(ClassifierInfo& info) const {
+  const auto add = [&](const char* name, auto&& value_of) {
+    const std::string first = value_of(places_.front());
+    std::string all;
+    bool same = true;
+    for (const Place& place : places_) {
+      const std::string value = value_of(place);
+      same = same && value == first;
+      all += fmt::format("{}{}: {}", all.empty() ? "" : "; ", place.device, value);
+    }
+    if (std::string text = same ? first : all; !text.empty()) info.settings[name] = text;
+  };
+  add("kernels", [&](const Place& place) { return gpu_of(place).kernels(); });
+  add("gemm", [](const Place& place) { return place.backend->info().gemm; });
+  add("gemm_algorithms", [&](const Place& place) { return gpu_of(place).gemm_algorithms(); });
+  std::size_t peak = 0;
+  for (const Place& place : places_) peak += gpu_of(place).peak_device_bytes();
+  info.settings["device_peak_bytes"] = std::to_string(peak);
+}
 
 ClassifierInfo NativeClassifier::info() const {
   ClassifierInfo info;
   info.runtime = "native";
   info.device = options_.device;
   info.precision = ops::to_string(options_.precision);
-  info.instruction_set = backend_->info().instruction_set;
+  info.instruction_set = places_.front().backend->info().instruction_set;
   info.model_name = model_name_;
   info.tokenizer = "breakeven";
   info.threads = options_.threads;
@@ -114,12 +139,8 @@ ClassifierInfo NativeClassifier::info() const {
   info.padding = options_.padding;
   info.problem = problem_;
   info.labels = plan_.labels;
-  info.weight_bytes = packed_->weight_bytes();
-  if (gpu_ != nullptr) {
-    info.settings["kernels"] = gpu_->kernels();
-    info.settings["gemm"] = backend_->info().gemm;
-    info.settings["device_peak_bytes"] = std::to_string(gpu_->peak_device_bytes());
-  }
+  for (const Place& place : places_) info.weight_bytes += place.packed->weight_bytes();
+  if (on_gpu()) add_gpu_settings(info);
   for (const auto* workers : {&team_, &side_}) {
     for (const Worker& worker : *workers) info.activation_bytes += worker.lane->activation_bytes();
   }
@@ -155,47 +176,61 @@ ops::LaneLimits NativeClassifier::device_limits(std::size_t batch) const {
 }
 
 unsigned NativeClassifier::side_lanes() const {
-  return gpu_ != nullptr ? std::clamp(options_.threads, 2U, kMostGpuLanes) : options_.threads;
+  if (!on_gpu()) return options_.threads;
+  return std::clamp(options_.threads / static_cast<unsigned>(places_.size()), 2U, kMostGpuLanes);
 }
 
-std::size_t NativeClassifier::largest_batch(std::size_t lanes) const {
-  const std::size_t free = gpu_->free_device_bytes();
+std::size_t NativeClassifier::team_groups(const BatchWork& work) const {
+  const std::size_t rows = options_.padding == Padding::max_length
+                               ? work.tokens().size() * options_.max_length
+                               : work.real_tokens();
+  return std::clamp<std::size_t>(rows / kRowsWorthAGpu, 1, places_.size());
+}
+
+std::size_t NativeClassifier::largest_batch(const Place& place, std::size_t lanes) const {
+  const std::size_t free = gpu_of(place).free_device_bytes();
   std::size_t fits = 0;
   std::size_t too_large = options_.max_batch;  // the caller has seen that it does not fit
   while (fits + 1 < too_large) {
     const std::size_t middle = fits + (too_large - fits) / 2;
-    const bool ok = lanes * backend_->lane_bytes(*packed_, device_limits(middle)) <= free;
+    const bool ok = lanes * place.backend->lane_bytes(*place.packed, device_limits(middle)) <= free;
     (ok ? fits : too_large) = middle;
   }
   return fits;
 }
 
-Result<void> NativeClassifier::check_device_memory(std::size_t lanes, std::size_t rows,
-                                                   std::size_t sequences) const {
-  const std::size_t free = gpu_->free_device_bytes();
+Result<void> NativeClassifier::check_device_memory(const Place& place, std::size_t lanes,
+                                                   std::size_t rows, std::size_t sequences) const {
+  const std::size_t free = gpu_of(place).free_device_bytes();
   const std::size_t need =
-      lanes * backend_->lane_bytes(*packed_, {.rows = rows, .sequences = sequences});
+      lanes * place.backend->lane_bytes(*place.packed, {.rows = rows, .sequences = sequences});
   if (need <= free) return {};
-  const std::size_t fits = largest_batch(lanes);
+  const std::size_t fits = largest_batch(place, lanes);
   return fail(
       "ops/memory",
       fmt::format("a batch of {} texts of {} tokens needs {} on {}{}, and {} are free",
                   options_.max_batch, options_.max_length, format_bytes(static_cast<double>(need)),
-                  options_.device, lanes > 1 ? fmt::format(" for {} batches in flight", lanes) : "",
+                  place.device, lanes > 1 ? fmt::format(" for {} batches in flight", lanes) : "",
                   format_bytes(static_cast<double>(free))),
       fits > 0 ? fmt::format("the largest batch that fits is {}", fits)
                : "no batch fits: take a smaller --max-length or a lower --precision");
 }
 
-Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::size_t count,
+Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::size_t lanes,
                                             unsigned threads, std::size_t rows,
                                             std::size_t sequences) {
-  if (gpu_ != nullptr) BREAKEVEN_TRY_VOID(check_device_memory(count, rows, sequences));
-  std::vector<Worker> made(count);
-  for (Worker& worker : made) {
-    BREAKEVEN_TRY(
-        worker.lane,
-        backend_->make_lane(packed_, {.rows = rows, .sequences = sequences, .threads = threads}));
+  if (on_gpu()) {
+    for (const Place& place : places_) {
+      BREAKEVEN_TRY_VOID(check_device_memory(place, lanes, rows, sequences));
+    }
+  }
+  std::vector<Worker> made(lanes * places_.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    Worker& worker = made[i];
+    worker.place = &places_[i % places_.size()];
+    BREAKEVEN_TRY(worker.lane, worker.place->backend->make_lane(
+                                   worker.place->packed,
+                                   {.rows = rows, .sequences = sequences, .threads = threads}));
     worker.ids.reserve(rows);
     worker.cu_seqlens.reserve(sequences + 1);
     worker.valid_len.reserve(sequences);
@@ -206,17 +241,20 @@ Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::s
 
 Result<void> NativeClassifier::make_team_worker() {
   if (!team_.empty()) return {};
-  return make_workers(team_, 1, options_.threads, team_rows(),
-                      std::min(options_.max_batch, team_rows()));
+  BREAKEVEN_TRY_VOID(make_workers(team_, 1, options_.threads, team_rows(),
+                                  std::min(options_.max_batch, team_rows())));
+  if (team_.size() > 1) {
+    team_drivers_ = std::make_unique<ThreadTeam>(static_cast<unsigned>(team_.size()));
+  }
+  return {};
 }
 
 Result<void> NativeClassifier::make_side_workers() {
   if (!side_.empty()) return {};
-  const unsigned lanes = side_lanes();
   BREAKEVEN_TRY_VOID(
-      make_workers(side_, lanes, 1, side_rows(), std::min(options_.max_batch, side_rows())));
-  drivers_ = std::make_unique<ThreadTeam>(lanes);
-  for (unsigned i = 0; i < lanes; ++i) stream_work_.emplace_back(*tokenizer_);
+      make_workers(side_, side_lanes(), 1, side_rows(), std::min(options_.max_batch, side_rows())));
+  drivers_ = std::make_unique<ThreadTeam>(static_cast<unsigned>(side_.size()));
+  for (std::size_t i = 0; i < side_.size(); ++i) stream_work_.emplace_back(*tokenizer_);
   return {};
 }
 
@@ -235,14 +273,15 @@ void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::siz
     worker.valid_len.push_back(static_cast<std::int32_t>(ids.size()));
   }
   if (gpu_ != nullptr) stages.pack += lap.seconds();
-  backend_->upload(*worker.lane, {.ids = worker.ids,
-                                  .token_types = {},
-                                  .cu_seqlens = worker.cu_seqlens,
-                                  .valid_len = worker.valid_len});
+  ops::Backend& backend = *worker.place->backend;
+  backend.upload(*worker.lane, {.ids = worker.ids,
+                                .token_types = {},
+                                .cu_seqlens = worker.cu_seqlens,
+                                .valid_len = worker.valid_len});
   // The CPU's lane only takes over the ids: nothing crosses a bus, so this is packing.
   if (gpu_ == nullptr) stages.pack += lap.seconds();
-  model::forward(*backend_, *worker.lane, plan_);
-  const std::span<const float> result = backend_->wait(*worker.lane);
+  model::forward(backend, *worker.lane, plan_);
+  const std::span<const float> result = backend.wait(*worker.lane);
   const std::size_t labels = plan_.labels.size();
   for (std::size_t i = 0; i < members.size(); ++i) {
     std::ranges::copy(result.subspan(i * labels, labels),
@@ -252,24 +291,45 @@ void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::siz
   // The device's clock says what crossing the bus took; the rest of the host's time is computing,
   // launches and waiting included, so that the stages add up to the total.
   const ops::DeviceSeconds device =
-      gpu_ != nullptr ? gpu_->device_seconds(*worker.lane) : ops::DeviceSeconds{};
+      on_gpu() ? gpu_of(*worker.place).device_seconds(*worker.lane) : ops::DeviceSeconds{};
   stages.upload += device.upload;
   stages.download += device.download;
   stages.compute += std::max(0.0, seconds - device.upload - device.download);
 }
 
-void NativeClassifier::run_groups_side_by_side(const BatchWork& work, std::span<float> logits,
-                                               StageSeconds& stages) {
-  Lap lap;
-  std::atomic<std::size_t> next{0};
-  drivers_->run([&](unsigned member) {
-    StageSeconds
-        ignored;  // stages of parallel groups overlap; the batch's compute time is their wall time
-    for (std::size_t group = next++; group < work.groups().count(); group = next++) {
-      run_group(side_[member], work, group, logits, ignored);
+Result<void> NativeClassifier::drive(ThreadTeam& team, const std::vector<Worker>& workers,
+                                     const std::function<void(unsigned member)>& work) {
+  std::mutex mutex;
+  std::optional<Error> failed;  // a member of a team must not throw
+  team.run([&](unsigned member) {
+    try {
+      work(member);
+    } catch (const ops::DeviceFailure& failure) {
+      const std::lock_guard lock(mutex);
+      if (!failed) failed = device_failed(workers[member].place->device, failure);
     }
   });
+  if (failed) return tl::unexpected<Error>(*failed);
+  return {};
+}
+
+Result<void> NativeClassifier::run_groups_side_by_side(ThreadTeam& team,
+                                                       std::vector<Worker>& workers,
+                                                       const BatchWork& work,
+                                                       std::span<float> logits,
+                                                       StageSeconds& stages) {
+  Lap lap;
+  // Each worker's first group is its own, so that every GPU gets one.
+  std::atomic<std::size_t> next{workers.size()};
+  BREAKEVEN_TRY_VOID(drive(team, workers, [&](unsigned member) {
+    StageSeconds
+        ignored;  // stages of parallel groups overlap; the batch's compute time is their wall time
+    for (std::size_t group = member; group < work.groups().count(); group = next++) {
+      run_group(workers[member], work, group, logits, ignored);
+    }
+  }));
   stages.compute += lap.seconds();
+  return {};
 }
 
 Result<void> NativeClassifier::run_batch(std::span<const std::string_view> texts,
@@ -297,16 +357,21 @@ Result<void> NativeClassifier::compute_batch(std::span<const std::string_view> t
   out.stages.tokenize = lap.seconds();
   const bool grouped = side_by_side(work);
   work.pack(options_.padding, options_.max_length, grouped ? side_rows() : team_rows(),
-            grouped ? options_.threads : 1);
+            grouped ? options_.threads : team_groups(work));
   out.computed_tokens = work.computed_tokens();
   out.stages.pack = lap.seconds();
   if (grouped) {
     BREAKEVEN_TRY_VOID(make_side_workers());
-    run_groups_side_by_side(work, out.logits, out.stages);
+    BREAKEVEN_TRY_VOID(run_groups_side_by_side(*drivers_, side_, work, out.logits, out.stages));
   } else {
     BREAKEVEN_TRY_VOID(make_team_worker());
-    for (std::size_t group = 0; group < work.groups().count(); ++group) {
-      run_group(team_.front(), work, group, out.logits, out.stages);
+    if (team_drivers_ != nullptr && work.groups().count() > 1) {
+      BREAKEVEN_TRY_VOID(
+          run_groups_side_by_side(*team_drivers_, team_, work, out.logits, out.stages));
+    } else {
+      for (std::size_t group = 0; group < work.groups().count(); ++group) {
+        run_group(team_.front(), work, group, out.logits, out.stages);
+      }
     }
   }
   lap.seconds();
@@ -371,17 +436,14 @@ Result<void> NativeClassifier::compute_stream(std::span<const std::string_view> 
   out.batches_in_flight = static_cast<unsigned>(side_.size());
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> computed{0};
-  std::mutex failed_mutex;
-  std::optional<Error> failed;  // a member of a team must not throw
-  drivers_->run([&](unsigned member) {
+  BREAKEVEN_TRY_VOID(drive(*drivers_, side_, [&](unsigned member) {
     try {
       stream_worker(side_[member], stream_work_[member], texts, batch, out, next, computed);
-    } catch (const ops::DeviceFailure& failure) {
-      const std::lock_guard lock(failed_mutex);
-      if (!failed) failed = device_failed(options_.device, failure);
+    } catch (const ops::DeviceFailure&) {
+      next = texts.size();  // the others stop, too: the result is lost
+      throw;
     }
-  });
-  if (failed) return tl::unexpected<Error>(*failed);
+  }));
   out.computed_tokens = computed;
   out.busy = {};
   for (const Worker& worker : side_) {

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -49,8 +52,19 @@ class BatchWork {
   Groups groups_;
 };
 
+// A device of a classifier: the CPU, or one of the GPUs that share its batches.
+struct Place {
+  std::string device;  // "cpu", "cuda:0"
+  std::unique_ptr<ops::Backend> backend;
+  std::shared_ptr<const ops::PackedModel> packed;
+};
+
+// What a device that gave up is called in a result.
+Error device_failed(const std::string& device, const std::exception& failure);
+
 // A lane with the buffers that a group is packed into before it is uploaded.
 struct Worker {
+  const Place* place = nullptr;
   std::unique_ptr<ops::Lane> lane;
   std::vector<std::int32_t> ids, cu_seqlens, valid_len;
   StageSeconds busy;
@@ -58,9 +72,9 @@ struct Worker {
 
 class NativeClassifier final : public Classifier {
  public:
+  // At least one place; several only if each is a GPU.
   NativeClassifier(const LoadedModel& model, const NativeOptions& options,
-                   std::unique_ptr<ops::Backend> backend,
-                   std::shared_ptr<const ops::PackedModel> packed);
+                   std::vector<Place> places);
 
   ClassifierInfo info() const override;
   Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override;
@@ -71,23 +85,33 @@ class NativeClassifier final : public Classifier {
   Result<void> compute_batch(std::span<const std::string_view> texts, BatchResult& out);
   Result<void> compute_stream(std::span<const std::string_view> texts, std::size_t batch,
                               StreamResult& out);
-  Result<void> make_workers(std::vector<Worker>& workers, std::size_t count, unsigned threads,
+  bool on_gpu() const { return gpu_ != nullptr; }
+  const ops::DeviceBackend& gpu_of(const Place& place) const;
+  void add_gpu_settings(ClassifierInfo& info) const;
+  // `lanes` on each place, which take turns in `workers`.
+  Result<void> make_workers(std::vector<Worker>& workers, std::size_t lanes, unsigned threads,
                             std::size_t rows, std::size_t sequences);
   Result<void> make_team_worker();
   Result<void> make_side_workers();
   bool side_by_side(const BatchWork& work) const;  // many groups at once, or all threads on one?
   std::size_t side_rows() const;                   // rows that a group on one thread may have
   std::size_t team_rows() const;                   // rows that a group on all threads may have
+  // Groups that a batch is cut into where it runs on the lanes of team_.
+  std::size_t team_groups(const BatchWork& work) const;
   // Largest batch of max_length tokens for which `lanes` lanes fit into the device; 0 for none.
-  std::size_t largest_batch(std::size_t lanes) const;
-  Result<void> check_device_memory(std::size_t lanes, std::size_t rows,
+  std::size_t largest_batch(const Place& place, std::size_t lanes) const;
+  Result<void> check_device_memory(const Place& place, std::size_t lanes, std::size_t rows,
                                    std::size_t sequences) const;
   ops::LaneLimits device_limits(std::size_t batch) const;
-  unsigned side_lanes() const;
+  unsigned side_lanes() const;  // on each place
   void run_group(Worker& worker, const BatchWork& work, std::size_t group, std::span<float> logits,
                  StageSeconds& stages);
-  void run_groups_side_by_side(const BatchWork& work, std::span<float> logits,
-                               StageSeconds& stages);
+  // Runs work(member) on a team; the first device that fails is the result.
+  Result<void> drive(ThreadTeam& team, const std::vector<Worker>& workers,
+                     const std::function<void(unsigned member)>& work);
+  Result<void> run_groups_side_by_side(ThreadTeam& team, std::vector<Worker>& workers,
+                                       const BatchWork& work, std::span<float> logits,
+                                       StageSeconds& stages);
   void stream_worker(Worker& worker, BatchWork& work, std::span<const std::string_view> texts,
                      std::size_t batch, StreamResult& out, std::atomic<std::size_t>& next,
                      std::atomic<std::size_t>& computed);
@@ -97,12 +121,12 @@ class NativeClassifier final : public Classifier {
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   NativeOptions options_;
   ProblemType problem_;
-  std::unique_ptr<ops::Backend> backend_;
-  const ops::DeviceBackend* gpu_;  // backend_ when it has a device; null on the CPU
-  std::shared_ptr<const ops::PackedModel> packed_;
-  std::vector<Worker> team_;             // one lane with all threads: small batches
-  std::vector<Worker> side_;             // one lane a thread: streams, and large batches on the CPU
-  std::unique_ptr<ThreadTeam> drivers_;  // one member for each lane of side_
+  std::vector<Place> places_;
+  const ops::DeviceBackend* gpu_;  // the first place's backend when it has a device; else null
+  std::vector<Worker> team_;  // CPU: one lane with all threads, for small batches; a lane a GPU
+  std::vector<Worker> side_;  // one lane a thread: streams, and large batches on the CPU
+  std::unique_ptr<ThreadTeam> team_drivers_;  // several GPUs: one member for each lane of team_
+  std::unique_ptr<ThreadTeam> drivers_;       // one member for each lane of side_
   BatchWork serial_work_;
   std::vector<BatchWork> stream_work_;  // one for each lane of side_
 };

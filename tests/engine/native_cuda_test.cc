@@ -22,18 +22,29 @@ std::shared_ptr<const LoadedModel> narrow() {
   return model;
 }
 
-// A classifier whose "cuda:0" is the host executor.
-struct Gpu {
-  std::shared_ptr<HostRuntime> runtime;
+// A classifier whose "cuda:0", "cuda:1" ... are host executors.
+struct Gpus {
+  std::vector<std::shared_ptr<HostRuntime>> runtimes;
   std::unique_ptr<NativeClassifier> classifier;
-  explicit Gpu(NativeOptions options, HostDevice device = {}) {
-    options.device = "cuda:0";
-    runtime = std::make_shared<HostRuntime>(device);
-    auto backend = ops::cuda::make_blocks(runtime, options.precision, {.kernels = {}});
-    auto packed = backend->pack(narrow()->checkpoint.weights.view()).value();
-    classifier = std::make_unique<NativeClassifier>(*narrow(), options, std::move(backend),
-                                                    std::move(packed));
+  Gpus(NativeOptions options, const std::vector<HostDevice>& devices) {
+    options.device.clear();
+    std::vector<Place> places;
+    for (const HostDevice& device : devices) {
+      Place place;
+      place.device = "cuda:" + std::to_string(places.size());
+      options.device += (places.empty() ? "" : "+") + place.device;
+      runtimes.push_back(std::make_shared<HostRuntime>(device));
+      place.backend = ops::cuda::make_blocks(runtimes.back(), options.precision, {.kernels = {}});
+      place.packed = place.backend->pack(narrow()->checkpoint.weights.view()).value();
+      places.push_back(std::move(place));
+    }
+    classifier = std::make_unique<NativeClassifier>(*narrow(), options, std::move(places));
   }
+};
+struct Gpu : Gpus {
+  std::shared_ptr<HostRuntime> runtime;
+  explicit Gpu(const NativeOptions& options, const HostDevice& device = {})
+      : Gpus(options, {device}), runtime(runtimes.front()) {}
 };
 
 const std::vector<std::string_view> kTexts = {
@@ -98,8 +109,95 @@ TEST(NativeCuda, ABatchThatDoesNotFitIsRefusedWithTheLargestThatDoes) {
   }
 }
 
+// Twelve texts in batches of two.
+std::vector<std::string_view> many() {
+  std::vector<std::string_view> texts;
+  for (int i = 0; i < 12; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i * 7 % 5)]);
+  return texts;
+}
+constexpr NativeOptions kTwoAtOnce{
+    .precision = ops::Precision::fp16, .max_length = 32, .max_batch = 2};
+
+// One queue of batches for all devices: the slow one takes fewer, results keep the texts' order.
+TEST(NativeGpus, OneStreamRunsOnAllOfThem) {
+  const auto texts = many();
+  const auto right = judged(texts);
+  Gpus gpus(kTwoAtOnce, {{}, {.synchronise_s = 0.02}});
+  EXPECT_EQ(gpus.classifier->info().device, "cuda:0+cuda:1");
+  StreamResult out;
+  for (int pass = 0; pass < 2; ++pass) {
+    ASSERT_TRUE(gpus.classifier->run_stream(texts, 2, out));
+    ASSERT_EQ(out.logits.size(), right.size());
+    for (std::size_t i = 0; i < right.size(); ++i) EXPECT_NEAR(out.logits[i], right[i], 0.02) << i;
+  }
+  EXPECT_EQ(out.batches_in_flight, 4U);  // two on each
+  for (const auto& runtime : gpus.runtimes) {
+    EXPECT_GT(runtime->launches(), 0U);
+    EXPECT_THAT(runtime->report().findings, IsEmpty());
+  }
+}
+
+// A GPU that is lost in the middle of a stream ends it with its name; the other one is not to
+// blame, and what it computed is no result.
+TEST(NativeGpus, OneThatFailsInTheMiddleEndsTheStream) {
+  const auto texts = many();
+  Gpus gpus(kTwoAtOnce, {{}, {.fails_after = 60, .name = "the second GPU"}});
+  StreamResult out;
+  bool failed = false;
+  for (int pass = 0; pass < 20 && !failed; ++pass) {
+    const auto ran = gpus.classifier->run_stream(texts, 2, out);
+    failed = !ran;
+    if (!failed) continue;
+    EXPECT_EQ(ran.error().code, "device/failed");
+    EXPECT_EQ(ran.error().message, "cuda:1: the second GPU has fallen off");
+  }
+  EXPECT_TRUE(failed);
+  EXPECT_FALSE(gpus.classifier->run_stream(texts, 2, out)) << "it stays lost";
+}
+
+TEST(NativeGpus, ABatchIsSharedOutWhereItIsLargeEnough) {
+  std::vector<std::string_view> texts;
+  for (int i = 0; i < 32; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i % 5)]);
+  const NativeOptions options{.precision = ops::Precision::fp16,
+                              .max_length = 32,
+                              .max_batch = texts.size(),
+                              .padding = Padding::max_length};
+  const auto right = judged(texts);
+  Gpus gpus(options, {{}, {}});
+  BatchResult out;
+  ASSERT_TRUE(gpus.classifier->run_batch(texts, out));
+  for (std::size_t i = 0; i < right.size(); ++i) EXPECT_NEAR(out.logits[i], right[i], 0.02) << i;
+  EXPECT_GT(gpus.runtimes[1]->launches(), 0U);
+  const std::size_t before = gpus.runtimes[1]->launches();
+  ASSERT_TRUE(gpus.classifier->run_batch(kTexts, out));  // too small to be worth two
+  EXPECT_EQ(gpus.runtimes[1]->launches(), before);
+  Gpus failing(options, {{.fails_after = 10}, {.fails_after = 10}});
+  const auto ran = failing.classifier->run_batch(texts, out);
+  ASSERT_FALSE(ran);
+  EXPECT_THAT(ran.error().message, HasSubstr("has fallen off"));
+}
+
+TEST(NativeGpus, TheRecordSaysWhereTheyDiffer) {
+  Gpus gpus(kTwoAtOnce, {{}, {.gemm_library = false}});
+  const ClassifierInfo info = gpus.classifier->info();
+  EXPECT_EQ(info.settings.at("kernels"), "cuda:0: fast; cuda:1: plain: gemm");
+  EXPECT_EQ(info.settings.at("gemm"), "cuda:0: interpreted; cuda:1: own");
+  EXPECT_EQ(info.settings.at("device_peak_bytes"), std::to_string(info.weight_bytes));
+}
+
+TEST(NativeGpus, TheSmallestOneDecidesWhatFits) {
+  Gpus gpus({.precision = ops::Precision::fp16, .max_length = 128, .max_batch = 400},
+            {{}, {.memory_bytes = std::size_t{24} << 20}});
+  BatchResult out;
+  const auto refused = gpus.classifier->run_batch(kTexts, out);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "ops/memory");
+  EXPECT_THAT(refused.error().message, HasSubstr("on cuda:1"));
+}
+
 TEST(NativeCuda, ADeviceOfAnotherNameIsRefused) {
-  for (const char* device : {"cuda", "cuda:", "cuda:-1", "cuda:x", "gpu"}) {
+  for (const char* device : {"cuda", "cuda:", "cuda:-1", "cuda:x", "gpu", "cuda:0+", "cuda:0+cpu",
+                             "cpu+cpu", "cuda:0+cuda:0"}) {
     const auto made = make_native(narrow(), {.device = device});
     ASSERT_FALSE(made) << device;
     EXPECT_EQ(made.error().code, "engine/device");

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ops/cuda/device_backend.h"
+#include "ops/cuda/gemm_tuner.h"
 #include "ops/cuda/lane.h"
 #include "ops/cuda/model_shape.h"
 #include "ops/cuda/runtime.h"
@@ -14,6 +15,8 @@ struct BlocksOptions {
   KernelChoice kernels;  // which fast kernels may run; those that do not fit a model never do
   bool graphs = true;    // replay captured graphs; off for tests that look between two ops
   std::string note{};    // why kernels are plain, for the record
+  // Of the device, shared by its backends; null: the library's best guesses.
+  std::shared_ptr<GemmTuner> tuner{};
 };
 
 // For fp32, fp16 and bf16. The runtime is shared by all that the backend makes.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -12,7 +13,7 @@
 namespace breakeven::ops::cuda {
 namespace {
 
-constexpr std::size_t kBestAlignment_bytes = 256;
+static_assert(sizeof(GemmAlgorithm) == sizeof(cublasLtMatmulAlgo_t));
 
 std::vector<std::string> candidates() {
   const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
@@ -64,7 +65,9 @@ CublasLtApi load() {
                find(handle, "cublasLtMatmulPreferenceCreate", api.preference_create) &&
                find(handle, "cublasLtMatmulPreferenceDestroy", api.preference_destroy) &&
                find(handle, "cublasLtMatmulPreferenceSetAttribute", api.preference_set) &&
-               find(handle, "cublasLtMatmulAlgoGetHeuristic", api.heuristic);
+               find(handle, "cublasLtMatmulAlgoGetHeuristic", api.heuristic) &&
+               find(handle, "cublasLtMatmulAlgoCheck", api.algorithm_check) &&
+               find(handle, "cublasLtMatmulAlgoConfigGetAttribute", api.algorithm_get);
   if (api.loaded) {
     const std::size_t version = api.version();
     api.note =
@@ -80,10 +83,30 @@ void check(const CublasLtApi& api, cublasStatus_t status, const char* what) {
   throw DeviceFailure(fmt::format("{}: {}", what, api.status(status)));
 }
 
-std::size_t alignment_of(const void* at) {
-  const auto address = reinterpret_cast<std::uintptr_t>(at);
-  if (address == 0) return kBestAlignment_bytes;
-  return std::min<std::size_t>(address & (~address + 1), kBestAlignment_bytes);
+cublasLtMatmulAlgo_t to_library(const GemmAlgorithm& algorithm) {
+  cublasLtMatmulAlgo_t own;
+  std::memcpy(&own, &algorithm, sizeof(own));
+  return own;
+}
+
+// What the numbers of a call are called by the library.
+struct Types {
+  cudaDataType_t in = CUDA_R_32F;
+  cudaDataType_t out = CUDA_R_32F;
+  cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
+  cudaDataType_t scale = CUDA_R_32F;
+};
+Types types_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp16:
+      return {.in = CUDA_R_16F, .out = CUDA_R_16F};
+    case Precision::bf16:
+      return {.in = CUDA_R_16BF, .out = CUDA_R_16BF};
+    case Precision::int8:
+      return {CUDA_R_8I, CUDA_R_32I, CUBLAS_COMPUTE_32I, CUDA_R_32I};
+    default:
+      return {};
+  }
 }
 
 }  // namespace
@@ -97,23 +120,23 @@ const CublasLtApi& cublas_lt() {
 struct CublasLt::Descriptions {
   Descriptions(const CublasLtApi& api_in, const GemmCall& call) : api(api_in) {
     const ColumnMajorGemm gemm = to_column_major(call);
-    const cudaDataType_t type = call.precision == Precision::fp32   ? CUDA_R_32F
-                                : call.precision == Precision::fp16 ? CUDA_R_16F
-                                                                    : CUDA_R_16BF;
-    check(api, api.description_create(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+    const Types types = types_of(call.precision);
+    check(api, api.description_create(&product, types.compute, types.scale),
           "cublasLtMatmulDescCreate");
     const cublasOperation_t first_operation = gemm.transpose_first ? CUBLAS_OP_T : CUBLAS_OP_N;
     set(CUBLASLT_MATMUL_DESC_TRANSA, first_operation);
     if (gemm.bias != nullptr) {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, gemm.bias);
-      set(CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, static_cast<std::int64_t>(gemm.bias_stride));
+      if (gemm.batch > 1) {
+        set(CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, static_cast<std::int64_t>(gemm.bias_stride));
+      }
     }
     const std::size_t height = gemm.transpose_first ? gemm.k : gemm.m;
     const std::size_t width = gemm.transpose_first ? gemm.m : gemm.k;
-    lay_out(first, type, height, width, gemm.first_ld, gemm.first_stride, gemm.batch);
-    lay_out(second, type, gemm.k, gemm.n, gemm.second_ld, gemm.second_stride, gemm.batch);
-    lay_out(out, type, gemm.m, gemm.n, gemm.out_ld, gemm.out_stride, gemm.batch);
+    lay_out(first, types.in, height, width, gemm.first_ld, gemm.first_stride, gemm.batch);
+    lay_out(second, types.in, gemm.k, gemm.n, gemm.second_ld, gemm.second_stride, gemm.batch);
+    lay_out(out, types.out, gemm.m, gemm.n, gemm.out_ld, gemm.out_stride, gemm.batch);
   }
   Descriptions(const Descriptions&) = delete;
   Descriptions& operator=(const Descriptions&) = delete;
@@ -133,6 +156,7 @@ struct CublasLt::Descriptions {
                std::size_t columns, std::size_t ld, std::size_t stride, std::size_t batch) {
     check(api, api.layout_create(&layout, type, rows, columns, static_cast<std::int64_t>(ld)),
           "cublasLtMatrixLayoutCreate");
+    if (batch == 1) return;
     const auto count = static_cast<std::int32_t>(batch);
     const auto step = static_cast<std::int64_t>(stride);
     check(api, api.layout_set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count)),
@@ -155,52 +179,84 @@ CublasLt::~CublasLt() {
   api_.destroy(handle_);
 }
 
-cublasLtMatmulAlgo_t CublasLt::algorithm_for(const Key& key, const Descriptions& descriptions,
-                                             std::size_t workspace_bytes, std::size_t alignment) {
-  const std::lock_guard lock(mutex_);
-  if (const auto known = algorithms_.find(key); known != algorithms_.end()) return known->second;
+std::vector<GemmAlgorithm> CublasLt::algorithms(const GemmCall& call, std::size_t workspace_bytes,
+                                                std::size_t most) const {
+  const Descriptions descriptions(api_, call);
   cublasLtMatmulPreference_t preference = nullptr;
   check(api_, api_.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
+  cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
   const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
-    check(api_, api_.preference_set(preference, attribute, &value, sizeof(value)),
-          "cublasLtMatmulPreferenceSetAttribute");
+    if (status != CUBLAS_STATUS_SUCCESS) return;
+    status = api_.preference_set(preference, attribute, &value, sizeof(value));
   };
-  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(workspace_bytes));
   set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
       static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-  const auto bytes = static_cast<std::uint32_t>(alignment);
+  const auto bytes = static_cast<std::uint32_t>(alignment_of(call));
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, bytes);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, bytes);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, bytes);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, bytes);
-  cublasLtMatmulHeuristicResult_t best{};
+  constexpr std::size_t kMost = 32;
+  cublasLtMatmulHeuristicResult_t proposals[kMost] = {};
   int found = 0;
-  const cublasStatus_t status =
-      api_.heuristic(handle_, descriptions.product, descriptions.first, descriptions.second,
-                     descriptions.out, descriptions.out, preference, 1, &best, &found);
+  if (status == CUBLAS_STATUS_SUCCESS) {
+    status = api_.heuristic(handle_, descriptions.product, descriptions.first, descriptions.second,
+                            descriptions.out, descriptions.out, preference,
+                            static_cast<int>(std::min(most, kMost)), proposals, &found);
+  }
   api_.preference_destroy(preference);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
   check(api_, status, "cublasLtMatmulAlgoGetHeuristic");
-  if (found == 0) throw DeviceFailure("cublasLt knows no algorithm for a matrix product");
-  algorithms_[key] = best.algo;
-  return best.algo;
+  std::vector<GemmAlgorithm> usable;
+  for (int i = 0; i < found; ++i) {
+    const cublasLtMatmulHeuristicResult_t& proposal = proposals[i];
+    if (proposal.state != CUBLAS_STATUS_SUCCESS || proposal.workspaceSize > workspace_bytes) {
+      continue;
+    }
+    GemmAlgorithm algorithm;
+    std::memcpy(&algorithm, &proposal.algo, sizeof(algorithm));
+    // The mask above is a wish; this is what would run.
+    std::uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
+    std::size_t written = 0;
+    if (api_.algorithm_get(&proposal.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,
+                           sizeof(reduction), &written) == CUBLAS_STATUS_SUCCESS &&
+        reduction != CUBLASLT_REDUCTION_SCHEME_NONE &&
+        reduction != CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE) {
+      continue;
+    }
+    usable.push_back(algorithm);
+  }
+  return usable;
 }
 
-void CublasLt::multiply(const GemmCall& call, void* workspace, std::size_t workspace_bytes,
-                        cudaStream_t stream) {
+bool CublasLt::takes(const GemmCall& call, const GemmAlgorithm& algorithm,
+                     std::size_t workspace_bytes) const {
   const Descriptions descriptions(api_, call);
-  const std::size_t alignment =
-      std::min({alignment_of(call.a), alignment_of(call.b), alignment_of(call.out)});
-  const Key key{call.precision, call.rows,  call.columns, call.depth,       call.batch,
-                call.a_row,     call.b_row, call.out_row, call.b_in_by_out, call.bias != nullptr,
-                alignment};
-  const cublasLtMatmulAlgo_t algorithm =
-      algorithm_for(key, descriptions, workspace_bytes, alignment);
+  const cublasLtMatmulAlgo_t own = to_library(algorithm);
+  cublasLtMatmulHeuristicResult_t result{};
+  return api_.algorithm_check(handle_, descriptions.product, descriptions.first,
+                              descriptions.second, descriptions.out, descriptions.out, &own,
+                              &result) == CUBLAS_STATUS_SUCCESS &&
+         result.workspaceSize <= workspace_bytes;
+}
+
+void CublasLt::multiply(const GemmCall& call, const GemmAlgorithm& algorithm, void* workspace,
+                        std::size_t workspace_bytes, cudaStream_t stream) const {
+  const Descriptions descriptions(api_, call);
+  const cublasLtMatmulAlgo_t own = to_library(algorithm);
+  // Of the scale's type: fp32, or s32 for int8.
   const float one = 1;
   const float zero = 0;
+  const std::int32_t whole_one = 1;
+  const std::int32_t whole_zero = 0;
+  const bool whole = call.precision == Precision::int8;
+  const void* alpha = whole ? static_cast<const void*>(&whole_one) : &one;
+  const void* beta = whole ? static_cast<const void*>(&whole_zero) : &zero;
   check(api_,
-        api_.matmul(handle_, descriptions.product, &one, call.b, descriptions.first, call.a,
-                    descriptions.second, &zero, call.out, descriptions.out, call.out,
-                    descriptions.out, &algorithm, workspace, workspace_bytes, stream),
+        api_.matmul(handle_, descriptions.product, alpha, call.b, descriptions.first, call.a,
+                    descriptions.second, beta, call.out, descriptions.out, call.out,
+                    descriptions.out, &own, workspace, workspace_bytes, stream),
         "cublasLtMatmul");
 }
 

@@ -4,10 +4,8 @@
 
 #include <cublasLt.h>
 
-#include <map>
-#include <mutex>
 #include <string>
-#include <tuple>
+#include <vector>
 
 #include "ops/cuda/gemm_call.h"
 
@@ -31,6 +29,8 @@ struct CublasLtApi {
   decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy = nullptr;
   decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set = nullptr;
   decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic = nullptr;
+  decltype(&cublasLtMatmulAlgoCheck) algorithm_check = nullptr;
+  decltype(&cublasLtMatmulAlgoConfigGetAttribute) algorithm_get = nullptr;
   std::string note;  // version, or why it could not be loaded
   bool loaded = false;
 };
@@ -46,23 +46,21 @@ class CublasLt {
   CublasLt& operator=(const CublasLt&) = delete;
   ~CublasLt();
 
-  // fp32 products in fp32 (TF32 off), the others with fp32 sums; parts of split sums are added in
-  // fp32 in a fixed order, so that the same product gives the same bits.
-  void multiply(const GemmCall& call, void* workspace, std::size_t workspace_bytes,
-                cudaStream_t stream);
+  // As Runtime's. fp32 products in fp32 (TF32 off), fp16 and bf16 with fp32 sums, int8 with s32
+  // ones; parts of split sums are added in the type of the sums and in a fixed order, so that the
+  // same product gives the same bits.
+  std::vector<GemmAlgorithm> algorithms(const GemmCall& call, std::size_t workspace_bytes,
+                                        std::size_t most) const;
+  bool takes(const GemmCall& call, const GemmAlgorithm& algorithm,
+             std::size_t workspace_bytes) const;
+  void multiply(const GemmCall& call, const GemmAlgorithm& algorithm, void* workspace,
+                std::size_t workspace_bytes, cudaStream_t stream) const;
 
  private:
-  // What an algorithm depends on: all of a call but its addresses, and how those are aligned.
-  using Key = std::tuple<Precision, std::size_t, std::size_t, std::size_t, std::size_t, std::size_t,
-                         std::size_t, std::size_t, bool, bool, std::size_t>;
   struct Descriptions;
-  cublasLtMatmulAlgo_t algorithm_for(const Key& key, const Descriptions& descriptions,
-                                     std::size_t workspace_bytes, std::size_t alignment);
 
   const CublasLtApi& api_;
   cublasLtHandle_t handle_ = nullptr;
-  std::mutex mutex_;
-  std::map<Key, cublasLtMatmulAlgo_t> algorithms_;
 };
 
 }  // namespace breakeven::ops::cuda

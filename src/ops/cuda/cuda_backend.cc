@@ -16,6 +16,7 @@ namespace {
 struct Device {
   std::shared_ptr<cuda::Runtime> runtime;
   std::map<Precision, cuda::SelfTest> tested;
+  std::shared_ptr<cuda::GemmTuner> tuner;
 };
 
 std::mutex devices_mutex;
@@ -32,6 +33,11 @@ Result<std::unique_ptr<DeviceBackend>> make(const CudaOptions& options) {
   if (device.runtime == nullptr) {
     BREAKEVEN_TRY(device.runtime, cuda::make_cuda_runtime(options.device));
   }
+  if (device.tuner == nullptr) {
+    std::string note;
+    const cuda::TunerOptions tuner = cuda::tuner_options(note);
+    device.tuner = std::make_shared<cuda::GemmTuner>(device.runtime, tuner, std::move(note));
+  }
   const cuda::DeviceInfo info = device.runtime->info();
   const std::vector<Precision> can = cuda_precisions(info.major);
   if (std::find(can.begin(), can.end(), options.precision) == can.end()) {
@@ -43,6 +49,7 @@ Result<std::unique_ptr<DeviceBackend>> make(const CudaOptions& options) {
                 "choose from " + known);
   }
   cuda::BlocksOptions blocks;
+  blocks.tuner = device.tuner;
   if (options.kernels == "plain") {
     blocks.kernels = {.rows = false, .attention = false, .cls_attention = false, .gemm = false};
     blocks.note = "asked for";
@@ -74,8 +81,8 @@ Result<std::unique_ptr<DeviceBackend>> make_cuda_backend(const CudaOptions& opti
 }
 
 std::vector<Precision> cuda_precisions(int major) {
-  if (major < 8) return {Precision::fp32, Precision::fp16};
-  return {Precision::fp32, Precision::bf16, Precision::fp16};
+  if (major < 8) return {Precision::fp32, Precision::fp16, Precision::int8};
+  return {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8};
 }
 
 }  // namespace breakeven::ops

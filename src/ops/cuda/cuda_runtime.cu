@@ -17,10 +17,14 @@ namespace {
 
 void check_cuda(cudaError_t error, const char* expression, int line) {
   if (error == cudaSuccess) return;
+  cudaGetLastError();  // told here, and to nobody else; what is sticky comes back by itself
   throw DeviceFailure(fmt::format("{} (cuda_runtime.cu:{}): {}: {}", expression, line,
                                   cudaGetErrorName(error), cudaGetErrorString(error)));
 }
 #define BREAKEVEN_CUDA_CHECK(expression) check_cuda((expression), #expression, __LINE__)
+
+// What the library's kernels and graphs take when they are first used, after a lane was made.
+constexpr std::size_t kLoadedLater_bytes = std::size_t{128} << 20;
 
 class CudaRuntime final : public Runtime {
  public:
@@ -32,6 +36,8 @@ class CudaRuntime final : public Runtime {
     info_.major = properties.major;
     info_.minor = properties.minor;
     info_.memory_bytes = properties.totalGlobalMem;
+    info_.multiprocessors = properties.multiProcessorCount;
+    BREAKEVEN_CUDA_CHECK(cudaDriverGetVersion(&info_.driver));
     info_.gemm_library = cublas_lt().loaded;
     info_.gemm_note = cublas_lt().note;
     if (info_.gemm_library) gemm_ = std::make_unique<CublasLt>();
@@ -46,7 +52,7 @@ class CudaRuntime final : public Runtime {
     std::size_t free = 0;
     std::size_t total = 0;
     BREAKEVEN_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    return free;
+    return free - std::min(free, kLoadedLater_bytes);
   }
   MemoryUse memory_use() const override {
     const std::lock_guard lock(mutex_);
@@ -85,14 +91,24 @@ class CudaRuntime final : public Runtime {
   void launch(Stream& stream, const KernelCall& call) override {
     use();
     const auto queue = [&]<class... K>(const std::variant<K...>& kernel) {
-      launch_kernel<FormatOf<std::variant<K...>>>(kernel, call.grid, handle_of(stream));
+      return launch_kernel<FormatOf<std::variant<K...>>>(kernel, call.grid, handle_of(stream));
     };
-    std::visit(queue, call.kernel);
-    BREAKEVEN_CUDA_CHECK(cudaGetLastError());
+    BREAKEVEN_CUDA_CHECK(std::visit(queue, call.kernel));
   }
-  void multiply(Stream& stream, const GemmCall& call, const Memory& workspace) override {
+  std::vector<GemmAlgorithm> gemm_algorithms(const GemmCall& call, std::size_t workspace_bytes,
+                                             std::size_t most) override {
     use();
-    gemm_->multiply(call, workspace.data, workspace.bytes, handle_of(stream));
+    return gemm_->algorithms(call, workspace_bytes, most);
+  }
+  bool takes(const GemmCall& call, const GemmAlgorithm& algorithm,
+             std::size_t workspace_bytes) override {
+    use();
+    return gemm_->takes(call, algorithm, workspace_bytes);
+  }
+  void multiply(Stream& stream, const GemmCall& call, const GemmAlgorithm& algorithm,
+                const Memory& workspace) override {
+    use();
+    gemm_->multiply(call, algorithm, workspace.data, workspace.bytes, handle_of(stream));
   }
   void record(Event& event, Stream& stream) override {
     use();
@@ -119,6 +135,11 @@ class CudaRuntime final : public Runtime {
     BREAKEVEN_CUDA_CHECK(error);
     return graph;
   }
+  void drop_capture(Stream& stream) override {
+    cudaGraph_t captured = nullptr;
+    forget(cudaStreamEndCapture(handle_of(stream), &captured));  // none of a capture that broke
+    if (captured != nullptr) forget(cudaGraphDestroy(captured));
+  }
   void synchronise(Stream& stream) override {
     use();
     BREAKEVEN_CUDA_CHECK(cudaStreamSynchronize(handle_of(stream)));
@@ -138,30 +159,43 @@ class CudaRuntime final : public Runtime {
       std::conditional_t<std::is_same_v<Variant, KernelOf<float>>, float,
                          std::conditional_t<std::is_same_v<Variant, KernelOf<Half>>, Half, Bf16>>;
 
+  // Nothing here may throw, and a failure (after a sticky error all of these fail) is nobody's any
+  // more.
   struct CudaStream final : Stream {
     cudaStream_t handle = nullptr;
-    ~CudaStream() override { cudaStreamDestroy(handle); }
+    ~CudaStream() override {
+      if (handle != nullptr) forget(cudaStreamDestroy(handle));
+    }
   };
   struct CudaEvent final : Event {
     cudaEvent_t handle = nullptr;
-    ~CudaEvent() override { cudaEventDestroy(handle); }
+    ~CudaEvent() override {
+      if (handle != nullptr) forget(cudaEventDestroy(handle));
+    }
   };
   struct CudaGraph final : Graph {
     cudaGraphExec_t handle = nullptr;
-    ~CudaGraph() override { cudaGraphExecDestroy(handle); }
+    ~CudaGraph() override {
+      if (handle != nullptr) forget(cudaGraphExecDestroy(handle));
+    }
   };
   struct DeviceMemory final : Memory {
     CudaRuntime* runtime = nullptr;
     Purpose purpose = Purpose::activations;
     ~DeviceMemory() override {
-      runtime->use();
-      cudaFree(data);
+      if (data == nullptr) return;
+      forget(cudaFree(data));  // of whichever device it is
       runtime->count(purpose, bytes, false);
     }
   };
   struct PinnedMemory final : Memory {
-    ~PinnedMemory() override { cudaFreeHost(data); }
+    ~PinnedMemory() override {
+      if (data != nullptr) forget(cudaFreeHost(data));
+    }
   };
+  static void forget(cudaError_t error) {
+    if (error != cudaSuccess) cudaGetLastError();
+  }
 
   static cudaStream_t handle_of(Stream& stream) { return static_cast<CudaStream&>(stream).handle; }
   // CUDA's current device is a setting of each thread; lanes are driven by several.

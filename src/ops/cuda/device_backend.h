@@ -33,6 +33,8 @@ class DeviceBackend : public Backend {
   virtual std::size_t free_device_bytes() const = 0;
   // "fast", or which kernels are plain and why; known once a model is packed.
   virtual std::string kernels() const = 0;
+  // Where the matrix library's algorithms came from: "tuned 12, cached 30"; "" without a library.
+  virtual std::string gemm_algorithms() const = 0;
 };
 
 }  // namespace breakeven::ops

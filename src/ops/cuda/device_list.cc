@@ -151,7 +151,7 @@ Result<std::string> resolve(std::string_view name, const GpuList& list, bool cud
   }
   if (!known) {
     return fail("device/unknown", fmt::format("'{}' is not a device", name),
-                "choose auto, all, or a list of cpu, cuda, cuda:0, cuda:1 ...");
+                "choose auto, all, or a list of cpu, cuda, cuda:1, cuda:0+cuda:1, cuda:all ...");
   }
   if (std::optional<Error> none = why_no_gpu(list, cuda_engine)) {
     return fail(none->code, fmt::format("--device {}: {}", name, none->message), none->hint);
@@ -165,6 +165,32 @@ Result<std::string> resolve(std::string_view name, const GpuList& list, bool cud
                 "`breakeven info` lists them");
   }
   return fmt::format("cuda:{}", index);
+}
+
+// As resolve(), for "cuda:all" and for GPUs joined by a plus, too.
+Result<std::string> resolve_joined(std::string_view name, const GpuList& list, bool cuda_engine) {
+  std::string every;
+  if (name == "cuda:all") {
+    BREAKEVEN_TRY(every, resolve("cuda", list, cuda_engine));  // or why there is none
+    for (std::size_t i = 1; i < list.gpus.size(); ++i) every += fmt::format("+cuda:{}", i);
+    return every;
+  }
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t plus = std::min(name.find('+', begin), name.size());
+    BREAKEVEN_TRY(std::string part, resolve(name.substr(begin, plus - begin), list, cuda_engine));
+    if (part == "cpu" && plus - begin < name.size()) {
+      return fail("device/unknown", fmt::format("--device {}: only GPUs can be joined", name),
+                  "a comma gives each device a cell of its own");
+    }
+    if (std::find(parts.begin(), parts.end(), part) != parts.end()) {
+      return fail("device/twice", fmt::format("--device {}: {} is named twice", name, part),
+                  "name each device once");
+    }
+    parts.push_back(std::move(part));
+    begin = plus + 1;
+  }
+  return fmt::format("{}", fmt::join(parts, "+"));
 }
 
 }  // namespace
@@ -224,7 +250,7 @@ Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& lis
       return fail("device/unknown", fmt::format("--device {}: '{}' stands alone", spec, name),
                   "give auto, all, or a list of cpu, cuda, cuda:0, cuda:1 ...");
     }
-    BREAKEVEN_TRY(std::string device, resolve(name, list, cuda_engine));
+    BREAKEVEN_TRY(std::string device, resolve_joined(name, list, cuda_engine));
     if (std::find(selection.devices.begin(), selection.devices.end(), device) !=
         selection.devices.end()) {
       return fail("device/twice", fmt::format("--device {}: {} is named twice", spec, device),

@@ -38,14 +38,14 @@ struct GpuList {
 GpuList list_gpus(const char* library = "libcuda.so.1");
 
 struct DeviceSelection {
-  std::vector<std::string> devices;  // "cpu", "cuda:0" ...; at least one, none twice
+  std::vector<std::string> devices;  // "cpu", "cuda:0", "cuda:0+cuda:1"; at least one, none twice
   std::string note;                  // what "auto" and "all" had to leave out, and why; may be ""
 };
 
-// What --device asks for: "auto" (one device: the first GPU if one can be used, else the CPU),
-// "all" (the CPU, then every GPU), or a list of "cpu", "cuda" (= cuda:0) and "cuda:i". Without a
-// usable GPU "auto" and "all" give the CPU and a note; a GPU that is named is an error.
-// Errors: device/unknown, device/twice, device/no-gpu, device/no-engine, device/no-such-gpu.
+// What --device asks for: "auto" (the first GPU if one can be used, else the CPU), "all" (the CPU
+// and each GPU), or a list of "cpu", "cuda:i", "cuda" (= cuda:0), "cuda:0+cuda:1" (as one device)
+// and "cuda:all" (all GPUs as one). Without a GPU "auto" and "all" give the CPU and a note. Errors:
+// device/unknown, device/twice, device/no-gpu, device/no-engine, device/no-such-gpu.
 Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& list,
                                        bool cuda_engine = cuda_engine_built());
 

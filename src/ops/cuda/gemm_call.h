@@ -1,16 +1,20 @@
 // A matrix product as plain data: what a runtime is asked for, and the same as BLAS says it.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <string>
 
 #include "ops/ops.h"
 
 namespace breakeven::ops::cuda {
 
 // out[b][r][c] = bias[b][c] + sum over d of a[b][r][d] * w[b][c][d], for every b of the batch.
-// Everything is row-major and of one number format; sums are fp32. Strides count values.
+// Everything is row-major and of one number format; sums are fp32. Strides count values. int8: a
+// and w are s8, out and the sums s32, w is [columns][depth], and there is no bias.
 struct GemmCall {
-  Precision precision = Precision::fp32;  // of a, w, bias and out: fp32, fp16 or bf16
+  Precision precision = Precision::fp32;
   std::size_t rows = 0;
   std::size_t columns = 0;
   std::size_t depth = 0;
@@ -48,5 +52,18 @@ struct ColumnMajorGemm {
   std::size_t batch = 1;
 };
 ColumnMajorGemm to_column_major(const GemmCall& call);
+
+// One of the library's ways to compute a call, in the library's own code: of use to the same
+// library, kind of device and call only.
+struct GemmAlgorithm {
+  std::array<std::uint64_t, 8> code{};
+  friend bool operator==(const GemmAlgorithm&, const GemmAlgorithm&) = default;
+};
+
+// How the operands of a call are aligned, 256 at most.
+std::size_t alignment_of(const GemmCall& call);
+// All that an algorithm may depend on, as one word: "fp16 4096x768x3072 ...". Calls that differ in
+// their addresses only have the same.
+std::string key_of(const GemmCall& call, std::size_t workspace_bytes);
 
 }  // namespace breakeven::ops::cuda

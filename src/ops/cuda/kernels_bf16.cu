@@ -2,8 +2,8 @@
 
 namespace breakeven::ops::cuda {
 
-template void launch_kernel<Bf16>(const KernelOf<Bf16>& kernel, const Grid& grid,
-                                  cudaStream_t stream);
+template cudaError_t launch_kernel<Bf16>(const KernelOf<Bf16>& kernel, const Grid& grid,
+                                         cudaStream_t stream);
 template cudaError_t load_kernels<Bf16>();
 
 }  // namespace breakeven::ops::cuda

@@ -2,8 +2,8 @@
 
 namespace breakeven::ops::cuda {
 
-template void launch_kernel<float>(const KernelOf<float>& kernel, const Grid& grid,
-                                   cudaStream_t stream);
+template cudaError_t launch_kernel<float>(const KernelOf<float>& kernel, const Grid& grid,
+                                          cudaStream_t stream);
 template cudaError_t load_kernels<float>();
 
 }  // namespace breakeven::ops::cuda

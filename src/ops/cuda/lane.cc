@@ -53,6 +53,16 @@ std::size_t workspace_bytes(int major) {
   return std::size_t{major >= 9 ? 32U : 4U} << 20;
 }
 
+namespace {
+
+QuantisedRows take_quantised(Arena& arena, std::size_t rows, std::size_t width,
+                             std::size_t blocks) {
+  return {arena.take<std::int8_t>(rows * width), arena.take<float>(rows * blocks),
+          arena.take<std::int32_t>(rows * blocks)};
+}
+
+}  // namespace
+
 template <class T>
 void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket& bucket) {
   const std::size_t hidden = shape.hidden;
@@ -64,7 +74,8 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
   // The last layer's FFN runs over sequences, of which a bucket may have more than rows.
   const std::size_t most = std::max(rows, sequences);
   ctx = arena.take<T>(most * hidden);
-  wide = arena.take<T>(most * std::max(3 * hidden, shape.intermediate));
+  wide =
+      arena.take<T>(most * (shape.int8() ? 3 * hidden : std::max(3 * hidden, shape.intermediate)));
   x_cls = arena.take<T>(sequences * hidden);
   if (kApart) residual_cls = arena.take<R>(sequences * hidden);
   query_cls = arena.take<T>(sequences * hidden);
@@ -73,6 +84,14 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
   ctx_cls = arena.take<T>(sequences * hidden);
   logits = arena.take<float>(sequences * shape.labels);
   input = arena.take_bytes(input_bytes(bucket));
+  if (!shape.int8()) return;
+  const std::size_t chunk = std::min(most, kInt8Chunk);
+  const std::size_t blocks = shape.ffn_blocks();
+  quantised = take_quantised(arena, rows, hidden, 1);
+  quantised_cls = take_quantised(arena, sequences, hidden, 1);
+  int8.sums =
+      arena.take<std::int32_t>(chunk * std::max({3 * hidden, shape.intermediate, blocks * hidden}));
+  int8.inner = take_quantised(arena, chunk, std::max(hidden, shape.intermediate), blocks);
 }
 
 template <class T>
@@ -115,6 +134,15 @@ Result<std::unique_ptr<DeviceLane<T>>> DeviceLane<T>::make(
 }
 
 template <class T>
+DeviceLane<T>::~DeviceLane() {
+  if (stream_ == nullptr) return;
+  try {
+    runtime_->synchronise(*stream_);
+  } catch (const DeviceFailure&) {  // a lost device writes nothing any more
+  }
+}
+
+template <class T>
 void DeviceLane<T>::upload(const Batch& batch) {
   rows_ = batch.rows();
   sequences_ = batch.sequences();
@@ -126,29 +154,42 @@ void DeviceLane<T>::upload(const Batch& batch) {
 }
 
 template <class T>
-void DeviceLane<T>::run(const std::function<void()>& body, bool graphs) {
+bool DeviceLane<T>::run(const std::function<void()>& body, bool graphs) {
   ++passes_;
-  if (!graphs) {
+  const auto known = known_.find(bucket_);
+  const bool fresh = known == known_.end();
+  if (fresh || !graphs) {
     body();
-  } else if (const auto known = known_.find(bucket_); known == known_.end()) {
-    if (known_.size() == kMostGraphs) forget_oldest();
-    body();
-    known_[bucket_].last_used = passes_;
+    if (fresh) {
+      if (known_.size() == kMostGraphs) forget_oldest();
+      known_[bucket_].last_used = passes_;
+    }
   } else {
     known->second.last_used = passes_;
-    if (known->second.graph == nullptr) {
-      capturing_ = true;
-      runtime_->begin_capture(*stream_);
-      body();
-      known->second.graph = runtime_->end_capture(*stream_);
-      capturing_ = false;
-    }
+    if (known->second.graph == nullptr) known->second.graph = capture(body);
     runtime_->launch(*stream_, *known->second.graph);
   }
   runtime_->record(*computed_, *stream_);
   runtime_->copy_to_host(*stream_, pinned_logits_->data, act_.logits,
                          sequences_ * model_->shape().labels * sizeof(float));
   runtime_->record(*downloaded_, *stream_);
+  return fresh;
+}
+
+// A capture that fails is ended all the same: a stream that goes on capturing refuses everything.
+template <class T>
+std::unique_ptr<Runtime::Graph> DeviceLane<T>::capture(const std::function<void()>& body) {
+  runtime_->begin_capture(*stream_);
+  capturing_ = true;
+  try {
+    body();
+  } catch (const DeviceFailure&) {
+    capturing_ = false;
+    runtime_->drop_capture(*stream_);
+    throw;
+  }
+  capturing_ = false;
+  return runtime_->end_capture(*stream_);
 }
 
 template <class T>

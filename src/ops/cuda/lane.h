@@ -32,6 +32,16 @@ void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to)
 // cublasLt's scratch: what its fastest kernels ask for on this architecture.
 std::size_t workspace_bytes(int major);
 
+// int8: rows that go through a product and the kernel behind it before the next ones do, so that
+// the s32 sums, four bytes a value and more values than any other activation, stay few.
+inline constexpr std::size_t kInt8Chunk = 4096;
+
+// What int8 has beside the activations of T; scratch is of a chunk.
+struct Int8Scratch {
+  std::int32_t* sums = nullptr;  // [chunk, the most columns of a product]
+  QuantisedRows inner;           // [chunk, max(H, F)]: the FFN's hidden layer, or context rows
+};
+
 template <class T>
 struct Activations {
   using R = ResidualOf<T>;
@@ -47,6 +57,8 @@ struct Activations {
   T* ctx_cls = nullptr;    // [B, H]
   float* logits = nullptr;
   std::byte* input = nullptr;
+  QuantisedRows quantised, quantised_cls;  // x and x_cls once more
+  Int8Scratch int8;
   void lay_out(Arena& arena, const ModelShape& shape, const Bucket& bucket);
 };
 
@@ -58,12 +70,15 @@ class DeviceLane final : public Lane {
                                                   const LaneLimits& limits,
                                                   const std::shared_ptr<Runtime>& runtime);
   static std::size_t bytes(const ModelShape& shape, const LaneLimits& limits, int major);
+  // Waits for what a failed pass may have left on its way from and to pinned memory.
+  ~DeviceLane() override;
   std::size_t activation_bytes() const override { return memory_->bytes; }
 
   void upload(const Batch& batch);
   // Runs body eagerly the first time that a bucket is seen, so that kernels are loaded and GEMM
-  // algorithms chosen; captures it the second time; replays the graph from then on.
-  void run(const std::function<void()>& body, bool graphs);
+  // algorithms chosen; captures it the second time; replays the graph from then on. True when the
+  // bucket was new.
+  bool run(const std::function<void()>& body, bool graphs);
   std::span<const float> wait();
   DeviceSeconds seconds() const;
   // Copies what the device has at `from` to the host, now. Not while a graph is captured.
@@ -76,6 +91,7 @@ class DeviceLane final : public Lane {
   const Bucket& bucket() const { return bucket_; }
   const Activations<T>& act() const { return act_; }
   GroupInput input() const { return input_at(act_.input, bucket_); }
+  bool capturing() const { return capturing_; }
   std::size_t rows() const { return rows_; }
   std::size_t sequences() const { return sequences_; }
 
@@ -87,6 +103,7 @@ class DeviceLane final : public Lane {
     std::uint64_t last_used = 0;
   };
   void forget_oldest();
+  std::unique_ptr<Runtime::Graph> capture(const std::function<void()>& body);
 
   std::shared_ptr<Runtime> runtime_;  // outlives all below
   std::shared_ptr<const DeviceModel<T>> model_;

@@ -8,9 +8,10 @@
 
 namespace breakeven::ops::cuda {
 
-// Queues the kernel. The launch's own error is cudaGetLastError's.
+// Queues the kernel and gives the launch's own error. What an earlier call left behind in
+// cudaGetLastError is not this kernel's fault.
 template <class T>
-void launch_kernel(const KernelOf<T>& kernel, const Grid& grid, cudaStream_t stream);
+cudaError_t launch_kernel(const KernelOf<T>& kernel, const Grid& grid, cudaStream_t stream);
 
 // Makes the driver load every kernel of the format now, and not in a timed or captured pass.
 template <class T>
@@ -34,11 +35,16 @@ __global__ void __launch_bounds__(K::kThreads, kLeastBlocks<K>) run_kernel(const
 }
 
 template <class T>
-void launch_kernel(const KernelOf<T>& kernel, const Grid& grid, cudaStream_t stream) {
+cudaError_t launch_kernel(const KernelOf<T>& kernel, const Grid& grid, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
                     static_cast<unsigned>(grid.z));
-  std::visit(
-      [&](const auto& k) { run_kernel<<<blocks, k.kThreads, grid.shared_bytes, stream>>>(k); },
+  return std::visit(
+      [&]<class K>(const K& k) {
+        K copy = k;
+        void* parameters[] = {&copy};
+        return cudaLaunchKernel(reinterpret_cast<const void*>(run_kernel<K>), blocks,
+                                dim3(K::kThreads), parameters, grid.shared_bytes, stream);
+      },
       kernel);
 }
 

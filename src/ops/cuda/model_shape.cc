@@ -10,9 +10,22 @@ namespace {
 // What a block gets without asking for more, on every architecture.
 constexpr std::size_t kSharedLimit_bytes = std::size_t{48} * 1024;
 
+// Blocks as wide as the hidden layer, as on the CPU. A model that they do not fit gets the fewest
+// equal blocks that a warp can hold, or one where there are none.
+std::size_t ffn_block_of(std::size_t hidden, std::size_t intermediate) {
+  if (intermediate % hidden == 0 && hidden <= kWidestRow) return hidden;
+  constexpr std::size_t kMostBlocks = 64;
+  for (std::size_t blocks = 1; blocks <= kMostBlocks; ++blocks) {
+    if (intermediate % blocks != 0) continue;
+    const std::size_t block = intermediate / blocks;
+    if (block <= kWidestRow && block % 16 == 0) return block;
+  }
+  return intermediate;
+}
+
 }  // namespace
 
-Result<ModelShape> shape_of(const EncoderWeights& weights) {
+Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) {
   ModelShape shape{.hidden = weights.hidden,
                    .heads = weights.heads,
                    .head_size = weights.hidden / weights.heads,
@@ -24,6 +37,9 @@ Result<ModelShape> shape_of(const EncoderWeights& weights) {
                    .layers = weights.layers.size(),
                    .activation = weights.activation,
                    .head_activation = weights.head.activation};
+  if (precision == Precision::int8) {
+    shape.ffn_block = ffn_block_of(shape.hidden, shape.intermediate);
+  }
   if (shape.layers == 0) return fail("ops/unsupported", "a model without layers");
   if (shape.head_size > PlainAttention<float>::kWidestHead) {
     return fail("ops/unsupported", fmt::format("attention heads of {} values", shape.head_size),
@@ -36,6 +52,7 @@ Result<ModelShape> shape_of(const EncoderWeights& weights) {
 KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelChoice& allowed) {
   KernelChoice choice = allowed;
   choice.rows &= row_kernels_fit(shape.hidden) && shape.intermediate % 8 == 0;
+  if (shape.int8()) choice.rows &= row_kernels_fit(shape.ffn_block);
   choice.attention &= precision != Precision::fp32 && shape.hidden % 8 == 0 &&
                       (shape.head_size == 64 || shape.head_size == 32);
   choice.cls_attention &=
@@ -43,6 +60,7 @@ KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelC
       ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;
   // The library wants rows of 16 bytes.
   choice.gemm &= shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 && shape.head_size % 8 == 0;
+  if (shape.int8()) choice.gemm &= shape.hidden % 16 == 0 && shape.ffn_block % 16 == 0;
   return choice;
 }
 

@@ -13,13 +13,17 @@ struct ModelShape {
   std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
+  // int8: columns of the FFN's hidden layer that share a scale; 0 in every other precision.
+  std::size_t ffn_block = 0;
+  bool int8() const { return ffn_block > 0; }
+  std::size_t ffn_blocks() const { return int8() ? intermediate / ffn_block : 1; }
 };
 // Errors: ops/unsupported (no layer, a head larger than 256).
-Result<ModelShape> shape_of(const EncoderWeights& weights);
+Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 
 // Which kernels run: the fast ones, or their plain twins.
 struct KernelChoice {
-  bool rows = true;           // embed_norm, residual_norm, bias_activation
+  bool rows = true;           // embed_norm, residual_norm, bias_activation, int8's quantising
   bool attention = true;      // flash_attention
   bool cls_attention = true;  // cls_attention
   bool gemm = true;           // the library's

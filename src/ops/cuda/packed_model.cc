@@ -1,7 +1,8 @@
 #include "ops/cuda/packed_model.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <vector>
 
 #include "base/check.h"
 
@@ -17,17 +18,26 @@ class Uploader {
   template <class T>
   void add(std::span<const float> from, T* to, std::size_t expected) {
     BREAKEVEN_CHECK(from.size() == expected, "{} values, not {}", from.size(), expected);
-    const std::size_t step = staging_->bytes / sizeof(T);
-    for (std::size_t begin = 0; begin < from.size(); begin += step) {
-      const std::size_t count = std::min(step, from.size() - begin);
-      T* staged = reinterpret_cast<T*>(staging_->data);
-      for (std::size_t i = 0; i < count; ++i) staged[i] = from_float<T>(from[begin + i]);
-      runtime_.copy_to_device(*stream_, to + begin, staged, count * sizeof(T));
+    copy<T>(to, expected, [&](std::size_t i) { return from_float<T>(from[i]); });
+  }
+  template <class V>
+  void add_whole(const std::vector<V>& from, V* to) {
+    copy<V>(to, from.size(), [&](std::size_t i) { return from[i]; });
+  }
+
+ private:
+  template <class V, class At>
+  void copy(V* to, std::size_t size, const At& at) {
+    const std::size_t step = staging_->bytes / sizeof(V);
+    V* staged = reinterpret_cast<V*>(staging_->data);
+    for (std::size_t begin = 0; begin < size; begin += step) {
+      const std::size_t count = std::min(step, size - begin);
+      for (std::size_t i = 0; i < count; ++i) staged[i] = at(begin + i);
+      runtime_.copy_to_device(*stream_, to + begin, staged, count * sizeof(V));
       runtime_.synchronise(*stream_);  // the buffer is used again
     }
   }
 
- private:
   Runtime& runtime_;
   std::unique_ptr<Runtime::Memory> staging_;
   std::unique_ptr<Runtime::Stream> stream_;
@@ -48,10 +58,58 @@ void add_norm(Uploader& uploader, const NormWeights& from, Norm& to, std::size_t
   to.eps = from.eps;
 }
 
+Int8Linear take_int8(Arena& arena, std::size_t out, std::size_t in, std::size_t blocks) {
+  Int8Linear linear;
+  linear.weight = arena.take<std::int8_t>(out * in);
+  linear.scale = arena.take<float>(blocks * out);
+  linear.sum = arena.take<std::int32_t>(blocks * out);
+  linear.bias = arena.take<float>(out);
+  return linear;
+}
+
+// Symmetric, a scale for each output column and block of `blocks` along the depth: the CPU's
+// formula (ops/cpu/packer.cc), so that both devices run the same weights.
+void add_int8(Uploader& uploader, std::span<const LinearWeights* const> from, std::size_t blocks,
+              const Int8Linear& to) {
+  std::size_t out = 0;
+  for (const LinearWeights* part : from) out += part->out;
+  const std::size_t in = from.front()->in;
+  const std::size_t block = in / blocks;
+  std::vector<std::int8_t> weights(out * in);
+  std::vector<float> scales(blocks * out);
+  std::vector<std::int32_t> sums(blocks * out);
+  std::vector<float> bias;
+  std::size_t first = 0;  // row of `to` where the part begins
+  for (const LinearWeights* part : from) {
+    BREAKEVEN_CHECK(part->in == in && part->weight.size() == part->out * in);
+    bias.insert(bias.end(), part->bias.begin(), part->bias.end());
+    for (std::size_t o = 0; o < part->out; ++o) {
+      for (std::size_t b = 0; b < blocks; ++b) {
+        const float* row = part->weight.data() + o * in + b * block;
+        float most = 0;
+        for (std::size_t i = 0; i < block; ++i) most = std::max(most, std::fabs(row[i]));
+        const float scale = most > 0 ? most / 127.0F : 1.0F;
+        std::int32_t sum = 0;
+        for (std::size_t i = 0; i < block; ++i) {
+          const auto q = static_cast<std::int32_t>(std::nearbyint(row[i] / scale));
+          weights[(first + o) * in + b * block + i] =
+              static_cast<std::int8_t>(std::clamp(q, -127, 127));
+          sum += std::clamp(q, -127, 127);
+        }
+        scales[b * out + first + o] = scale;
+        sums[b * out + first + o] = sum;
+      }
+    }
+    first += part->out;
+  }
+  uploader.add_whole(weights, to.weight);
+  uploader.add_whole(scales, to.scale);
+  uploader.add_whole(sums, to.sum);
+  uploader.add_whole(bias, to.bias);
+}
+
 template <class T>
-void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
-               const ModelShape& shape) {
-  const std::size_t hidden = shape.hidden;
+void add_qkv(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to, std::size_t hidden) {
   const std::size_t square = hidden * hidden;
   std::size_t part = 0;
   for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
@@ -59,14 +117,32 @@ void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
     uploader.add(linear->bias, to.qkv_bias + part * hidden, hidden);
     ++part;
   }
-  uploader.add(from.project.weight, to.project, square);
-  uploader.add(from.project.bias, to.project_bias, hidden);
+}
+
+template <class T>
+void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
+               const ModelShape& shape) {
+  const std::size_t hidden = shape.hidden;
   add_norm(uploader, from.attention_norm, to.attention_norm, hidden);
+  add_norm(uploader, from.ffn_norm, to.ffn_norm, hidden);
+  if (to.qkv != nullptr) add_qkv(uploader, from, to, hidden);
+  if (shape.int8()) {
+    const LinearWeights* const qkv[] = {&from.query, &from.key, &from.value};
+    const LinearWeights* const project[] = {&from.project};
+    const LinearWeights* const up[] = {&from.up};
+    const LinearWeights* const down[] = {&from.down};
+    if (to.qkv == nullptr) add_int8(uploader, qkv, 1, to.int8_qkv);
+    add_int8(uploader, project, 1, to.int8_project);
+    add_int8(uploader, up, 1, to.int8_up);
+    add_int8(uploader, down, shape.ffn_blocks(), to.int8_down);
+    return;
+  }
+  uploader.add(from.project.weight, to.project, hidden * hidden);
+  uploader.add(from.project.bias, to.project_bias, hidden);
   uploader.add(from.up.weight, to.up, shape.intermediate * hidden);
   uploader.add(from.up.bias, to.up_bias, shape.intermediate);
   uploader.add(from.down.weight, to.down, hidden * shape.intermediate);
   uploader.add(from.down.bias, to.down_bias, hidden);
-  add_norm(uploader, from.ffn_norm, to.ffn_norm, hidden);
 }
 
 }  // namespace
@@ -80,16 +156,27 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   embedding_norm = take_norm(arena, hidden);
   layers.resize(shape_.layers);
   for (DeviceLayer<T>& layer : layers) {
-    layer.qkv = arena.take<T>(3 * hidden * hidden);
-    layer.qkv_bias = arena.take<T>(3 * hidden);
+    layer.attention_norm = take_norm(arena, hidden);
+    layer.ffn_norm = take_norm(arena, hidden);
+    // The last layer's keys and values are absorbed, which is too exact a business for int8.
+    if (!shape_.int8() || &layer == &layers.back()) {
+      layer.qkv = arena.take<T>(3 * hidden * hidden);
+      layer.qkv_bias = arena.take<T>(3 * hidden);
+    } else {
+      layer.int8_qkv = take_int8(arena, 3 * hidden, hidden, 1);
+    }
+    if (shape_.int8()) {
+      layer.int8_project = take_int8(arena, hidden, hidden, 1);
+      layer.int8_up = take_int8(arena, shape_.intermediate, hidden, 1);
+      layer.int8_down = take_int8(arena, hidden, shape_.intermediate, shape_.ffn_blocks());
+      continue;
+    }
     layer.project = arena.take<T>(hidden * hidden);
     layer.project_bias = arena.take<float>(hidden);
-    layer.attention_norm = take_norm(arena, hidden);
     layer.up = arena.take<T>(shape_.intermediate * hidden);
     layer.up_bias = arena.take<float>(shape_.intermediate);
     layer.down = arena.take<T>(hidden * shape_.intermediate);
     layer.down_bias = arena.take<float>(hidden);
-    layer.ffn_norm = take_norm(arena, hidden);
   }
   dense = arena.take<T>(hidden * hidden);
   dense_bias = arena.take<float>(hidden);
@@ -99,8 +186,8 @@ void DeviceModel<T>::lay_out(Arena& arena) {
 
 template <class T>
 Result<std::shared_ptr<const DeviceModel<T>>> DeviceModel<T>::pack(
-    const EncoderWeights& weights, const std::shared_ptr<Runtime>& runtime) {
-  BREAKEVEN_TRY(const ModelShape shape, shape_of(weights));
+    const EncoderWeights& weights, Precision precision, const std::shared_ptr<Runtime>& runtime) {
+  BREAKEVEN_TRY(const ModelShape shape, shape_of(weights, precision));
   auto model = std::make_shared<DeviceModel>(shape);
   Arena counted;
   model->lay_out(counted);

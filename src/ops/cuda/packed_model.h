@@ -19,6 +19,17 @@ struct Norm {
   NormParameters parameters() const { return {gamma, beta, eps}; }
 };
 
+// A matrix of s8 with a scale for each output column, and for each block of its depth where it has
+// several (kernels/int8.h).
+struct Int8Linear {
+  std::int8_t* weight = nullptr;  // [out, in]
+  float* scale = nullptr;         // [blocks, out]
+  std::int32_t* sum = nullptr;    // [blocks, out] of a column's s8 weights
+  float* bias = nullptr;          // [out]
+};
+
+// Where products are int8, the matrices of T are null but for the last layer's qkv, and the others
+// stand behind them.
 template <class T>
 struct DeviceLayer {
   T* qkv = nullptr;       // [3 H, H]
@@ -31,6 +42,7 @@ struct DeviceLayer {
   T* down = nullptr;  // [H, F]
   float* down_bias = nullptr;
   Norm ffn_norm;
+  Int8Linear int8_qkv, int8_project, int8_up, int8_down;
 };
 
 // Bytes that the weights of a model take on the device, before any is taken.
@@ -41,6 +53,7 @@ class DeviceModel final : public PackedModel {
  public:
   // Converts on the host, a tensor at a time, and copies. Errors: ops/unsupported, ops/memory.
   static Result<std::shared_ptr<const DeviceModel>> pack(const EncoderWeights& weights,
+                                                         Precision precision,
                                                          const std::shared_ptr<Runtime>& runtime);
   std::size_t weight_bytes() const override { return memory_->bytes; }
   const ModelShape& shape() const { return shape_; }

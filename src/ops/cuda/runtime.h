@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "ops/cuda/device_backend.h"
@@ -21,6 +22,8 @@ struct DeviceInfo {
   std::size_t memory_bytes = 0;
   bool gemm_library = false;  // cublasLt could be loaded
   std::string gemm_note{};    // its version, or why it could not
+  int multiprocessors = 0;
+  int driver = 0;  // newest CUDA that the driver supports, 13000 = 13.0
   bool at_least(int wanted_major, int wanted_minor) const {
     return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
   }
@@ -60,6 +63,16 @@ class Runtime {
   virtual ~Runtime() = default;
 
   virtual DeviceInfo info() const = 0;
+
+  // The library's proposals for a call, its best guess first, `most` at most: only such that give
+  // the same bits each time. Empty when it cannot compute the call.
+  virtual std::vector<GemmAlgorithm> gemm_algorithms(const GemmCall& call,
+                                                     std::size_t workspace_bytes,
+                                                     std::size_t most) = 0;
+  // Whether the library still takes what it once proposed.
+  virtual bool takes(const GemmCall& call, const GemmAlgorithm& algorithm,
+                     std::size_t workspace_bytes) = 0;
+
   virtual std::size_t free_bytes() const = 0;
   virtual MemoryUse memory_use() const = 0;
 
@@ -77,7 +90,8 @@ class Runtime {
   virtual void fill_zero(Stream& stream, void* at, std::size_t bytes) = 0;
   virtual void launch(Stream& stream, const KernelCall& call) = 0;
   // By the library; info().gemm_library must hold. `workspace` is the caller's, one a stream.
-  virtual void multiply(Stream& stream, const GemmCall& call, const Memory& workspace) = 0;
+  virtual void multiply(Stream& stream, const GemmCall& call, const GemmAlgorithm& algorithm,
+                        const Memory& workspace) = 0;
   virtual void record(Event& event, Stream& stream) = 0;
   virtual void launch(Stream& stream, const Graph& graph) = 0;
 
@@ -85,6 +99,8 @@ class Runtime {
   // allocation and no synchronisation may happen.
   virtual void begin_capture(Stream& stream) = 0;
   virtual std::unique_ptr<Graph> end_capture(Stream& stream) = 0;
+  // Ends a capture in which something has failed; never throws.
+  virtual void drop_capture(Stream& stream) = 0;
 
   // Blocks until all that is queued on the stream is done.
   virtual void synchronise(Stream& stream) = 0;

@@ -137,6 +137,26 @@ TEST(SelectDevices, WithGpus) {
   EXPECT_EQ(select_devices("all", two, true)->note, "");
 }
 
+TEST(SelectDevices, GpusJoinedByAPlusAreOneDevice) {
+  const GpuList three = some_gpus(3);
+  EXPECT_THAT(chosen("cuda:0+cuda:2", three), ElementsAre("cuda:0+cuda:2"));
+  EXPECT_THAT(chosen("cuda+cuda:1", three), ElementsAre("cuda:0+cuda:1"));
+  EXPECT_THAT(chosen("cuda:all", three), ElementsAre("cuda:0+cuda:1+cuda:2"));
+  EXPECT_THAT(chosen("cuda:all", some_gpus(1)), ElementsAre("cuda:0"));
+  EXPECT_THAT(chosen("cpu,cuda:1,cuda:all", some_gpus(2)),
+              ElementsAre("cpu", "cuda:1", "cuda:0+cuda:1"));
+  EXPECT_EQ(refused("cuda:0+cuda:0", three, true).code, "device/twice");
+  EXPECT_EQ(refused("cuda:all,cuda:0+cuda:1+cuda:2", three, true).code, "device/twice");
+  EXPECT_EQ(refused("cuda:0+cuda:3", three, true).code, "device/no-such-gpu");
+  EXPECT_THAT(refused("cuda:0+cpu", three, true).message, HasSubstr("only GPUs can be joined"));
+  EXPECT_THAT(refused("cpu+cuda:0", three, true).message, HasSubstr("only GPUs can be joined"));
+  for (const char* spec : {"cuda:0+", "+cuda:0", "cuda:all+cuda:0", "cuda:0++cuda:1"}) {
+    EXPECT_EQ(refused(spec, three, true).code, "device/unknown") << spec;
+  }
+  EXPECT_EQ(refused("cuda:all", some_gpus(0), true).code, "device/no-gpu");
+  EXPECT_EQ(refused("cuda:all", three, false).code, "device/no-engine");
+}
+
 TEST(SelectDevices, WithoutAGpuAutoAndAllUseTheCpuAndSayWhy) {
   for (const char* spec : {"auto", "all"}) {
     const auto selection = select_devices(spec, some_gpus(0), true);

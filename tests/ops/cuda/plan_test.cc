@@ -149,11 +149,13 @@ TEST(Gemm, RowMajorCallsMeanTheSameToBlas) {
 TEST(Memory, IsToldBeforeItIsTaken) {
   const testing::EncoderShape shape{.hidden = 64, .heads = 2, .intermediate = 128};
   const testing::RandomEncoder encoder(shape);
-  for (const Precision precision : {Precision::fp32, Precision::fp16, Precision::bf16}) {
+  for (const Precision precision :
+       {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8}) {
     auto runtime = std::make_shared<emulator::HostRuntime>();
     const auto backend = make_blocks(runtime, precision, {.kernels = {}});
     const auto model = backend->pack(encoder.weights).value();
-    EXPECT_EQ(model->weight_bytes(), weight_bytes_of(shape_of(encoder.weights).value(), precision));
+    EXPECT_EQ(model->weight_bytes(),
+              weight_bytes_of(shape_of(encoder.weights, precision).value(), precision));
     EXPECT_EQ(runtime->memory_use().weights, model->weight_bytes());
     const LaneLimits limits{.rows = 100, .sequences = 7};
     const std::size_t told = backend->lane_bytes(*model, limits);
@@ -208,15 +210,16 @@ TEST(Kernels, AreChosenByShapeAndFormat) {
 
 TEST(Kernels, AHeadTooLargeIsRefused) {
   const testing::RandomEncoder encoder({.hidden = 514, .heads = 2});
-  const auto shape = shape_of(encoder.weights);
+  const auto shape = shape_of(encoder.weights, Precision::fp16);
   ASSERT_FALSE(shape);
   EXPECT_EQ(shape.error().code, "ops/unsupported");
   EXPECT_THAT(shape.error().message, ::testing::HasSubstr("257"));
 }
 
 TEST(Precisions, Bf16NeedsCapability8) {
-  EXPECT_THAT(cuda_precisions(7), ElementsAre(Precision::fp32, Precision::fp16));
-  EXPECT_THAT(cuda_precisions(9), ElementsAre(Precision::fp32, Precision::bf16, Precision::fp16));
+  EXPECT_THAT(cuda_precisions(7), ElementsAre(Precision::fp32, Precision::fp16, Precision::int8));
+  EXPECT_THAT(cuda_precisions(9),
+              ElementsAre(Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8));
 }
 
 }  // namespace

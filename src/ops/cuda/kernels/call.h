@@ -8,6 +8,8 @@
 #include "ops/cuda/kernels/attention.h"
 #include "ops/cuda/kernels/cls.h"
 #include "ops/cuda/kernels/gemm.h"
+#include "ops/cuda/kernels/grid.h"
+#include "ops/cuda/kernels/int8.h"
 #include "ops/cuda/kernels/plain.h"
 #include "ops/cuda/kernels/rows.h"
 
@@ -26,6 +28,19 @@ struct EveryKernel {
                    PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
                    PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
 };
+// int8 products have fp16 around them.
+template <>
+struct EveryKernel<Half> {
+  using Type =
+      std::variant<EmbedNorm<Half, Half>, ResidualNorm<Half, Half>, BiasActivation<Half>,
+                   FlashAttention<Half, 64>, FlashAttention<Half, 32>, GatherCls<Half, Half>,
+                   ClsAttention<Half>, Head<Half>, PlainEmbedNorm<Half, Half>,
+                   PlainResidualNorm<Half, Half>, PlainBiasActivation<Half>, PlainAttention<Half>,
+                   PlainClsAttention<Half>, PlainGemm<Half>, QuantiseRows<Half>,
+                   DequantiseBias<Half>, DequantiseActivation, DequantiseNorm<Half>,
+                   PlainQuantiseRows<Half>, PlainDequantiseBias<Half>, PlainDequantiseActivation,
+                   PlainDequantiseNorm<Half>, PlainInt8Gemm>;
+};
 // Tensor cores take 16-bit numbers only.
 template <>
 struct EveryKernel<float> {
@@ -37,12 +52,11 @@ struct EveryKernel<float> {
 };
 template <class T>
 using KernelOf = typename EveryKernel<T>::Type;
+template <class T>
+inline constexpr Precision kPrecisionOf = std::is_same_v<T, float>  ? Precision::fp32
+                                          : std::is_same_v<T, Half> ? Precision::fp16
+                                                                    : Precision::bf16;
 using Kernel = std::variant<KernelOf<float>, KernelOf<Half>, KernelOf<Bf16>>;
-
-struct Grid {
-  std::size_t x = 1, y = 1, z = 1;
-  std::size_t shared_bytes = 0;  // dynamic shared memory of a block
-};
 
 struct KernelCall {
   Kernel kernel;

@@ -100,12 +100,12 @@ template <class T>
 struct PlainBiasActivation {
   static constexpr char kName[] = "plain_bias_activation";
   static constexpr unsigned kThreads = 256;
-  static constexpr unsigned kValuesABlock = kThreads;
+  static constexpr unsigned kRowsABlock = kThreads;  // values, not rows
   BiasActivation<T> fast;
 
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
-    const std::size_t at = static_cast<std::size_t>(t.block_x()) * kValuesABlock + t.thread();
+    const std::size_t at = static_cast<std::size_t>(t.block_x()) * kRowsABlock + t.thread();
     if (at >= static_cast<std::size_t>(fast.rows) * fast.width) return;
     const float sum = to_float(t.load(fast.values + at)) + t.load(fast.bias + at % fast.width);
     t.store(fast.values + at, from_float<T>(activate(fast.activation, sum)));

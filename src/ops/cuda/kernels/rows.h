@@ -172,9 +172,9 @@ template <class T>
 struct BiasActivation {
   static constexpr char kName[] = "bias_activation";
   static constexpr unsigned kThreads = 256;
-  static constexpr unsigned kValuesABlock = 8 * kThreads;
-  T* values = nullptr;          // [rows, width]
-  const float* bias = nullptr;  // [width]
+  static constexpr unsigned kRowsABlock = 8 * kThreads;  // values, not rows
+  T* values = nullptr;                                   // [rows, width]
+  const float* bias = nullptr;                           // [width]
   Activation activation = Activation::gelu_erf;
   unsigned rows = 0;
   unsigned width = 0;
@@ -182,7 +182,7 @@ struct BiasActivation {
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
     const std::size_t at =
-        static_cast<std::size_t>(t.block_x()) * kValuesABlock + std::size_t{8} * t.thread();
+        static_cast<std::size_t>(t.block_x()) * kRowsABlock + std::size_t{8} * t.thread();
     if (at >= static_cast<std::size_t>(rows) * width) return;
     float value[8];
     float added[8];

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "base/check.h"
@@ -16,6 +17,12 @@ using ops::cuda::GemmCall;
 using ops::cuda::Half;
 using ops::cuda::KernelCall;
 using ops::cuda::Purpose;
+
+namespace {
+
+constexpr double kEvent_s = 1e-6;
+
+}  // namespace
 
 struct HostRuntime::Queue final : Stream {
   std::deque<Action> actions;
@@ -47,6 +54,7 @@ struct HostRuntime::DeviceBlock final : Memory {
     runtime.use_.peak = std::max(runtime.use_.peak, runtime.used_);
   }
   ~DeviceBlock() override {
+    const std::lock_guard lock(runtime.mutex_);
     runtime.shadow_.remove(data);
     runtime.used_ -= bytes;
     runtime.use_of(purpose) -= bytes;
@@ -72,12 +80,18 @@ HostRuntime::~HostRuntime() {
 }
 
 ops::cuda::DeviceInfo HostRuntime::info() const {
-  return {.name = "host executor",
+  return {.name = device_.name,
           .major = device_.major,
           .minor = device_.minor,
           .memory_bytes = device_.memory_bytes,
           .gemm_library = device_.gemm_library,
-          .gemm_note = device_.gemm_library ? "interpreted" : "switched off"};
+          .gemm_note = device_.gemm_library ? "interpreted" : "switched off",
+          .multiprocessors = 1,
+          .driver = 13000};
+}
+
+void HostRuntime::require_alive() const {
+  if (launches_ > device_.fails_after) throw ops::DeviceFailure(device_.name + " has fallen off");
 }
 
 std::size_t& HostRuntime::use_of(Purpose purpose) {
@@ -94,6 +108,7 @@ std::size_t& HostRuntime::use_of(Purpose purpose) {
 
 Result<std::unique_ptr<ops::cuda::Runtime::Memory>> HostRuntime::allocate(std::size_t bytes,
                                                                           Purpose purpose) {
+  const std::lock_guard lock(mutex_);
   if (capturing()) report_.add("capture: memory is allocated while a graph is captured");
   if (bytes > free_bytes()) {
     return fail("ops/memory",
@@ -104,6 +119,7 @@ Result<std::unique_ptr<ops::cuda::Runtime::Memory>> HostRuntime::allocate(std::s
 
 Result<std::unique_ptr<ops::cuda::Runtime::Memory>> HostRuntime::allocate_pinned(
     std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
   if (capturing()) report_.add("capture: memory is pinned while a graph is captured");
   return std::unique_ptr<Memory>(std::make_unique<PinnedBlock>(bytes));
 }
@@ -117,6 +133,7 @@ std::unique_ptr<ops::cuda::Runtime::Event> HostRuntime::make_event() {
 }
 
 void HostRuntime::push(Stream& stream, Action action) {
+  const std::lock_guard lock(mutex_);
   auto& queue = static_cast<Queue&>(stream);
   if (queue.capture != nullptr) {
     queue.capture->actions.push_back(std::move(action));
@@ -147,6 +164,9 @@ void HostRuntime::fill_zero(Stream& stream, void* at, std::size_t bytes) {
 }
 
 void HostRuntime::launch(Stream& stream, const KernelCall& call) {
+  const std::lock_guard lock(mutex_);
+  ++launches_;
+  require_alive();
   constexpr std::size_t kMostBlocks = 65535;  // along y and z
   constexpr std::size_t kMostShared_bytes = 48 * 1024;
   const char* name = std::visit(
@@ -154,6 +174,7 @@ void HostRuntime::launch(Stream& stream, const KernelCall& call) {
         return std::visit([](const auto& kernel) { return &kernel.kName[0]; }, kernels);
       },
       call.kernel);
+  if (refused_ == name) throw ops::DeviceFailure(std::string(name) + " is refused");
   if (call.grid.x == 0 || call.grid.y == 0 || call.grid.z == 0 || call.grid.y > kMostBlocks ||
       call.grid.z > kMostBlocks || call.grid.shared_bytes > kMostShared_bytes) {
     report_.add(fmt::format("launch: {} over {} x {} x {} blocks with {} bytes of shared memory",
@@ -187,7 +208,9 @@ void HostRuntime::execute(const KernelCall& call) {
                             [&kernel](EmulatedThread& thread) { kernel(thread); });
               if (device_.broken != kernel.kName) return;
               using KernelType = std::remove_cvref_t<decltype(kernel)>;
-              if constexpr (kWritesContext<KernelType>) {
+              if constexpr (requires { kernel.out.values; }) {
+                std::memset(kernel.out.values, 0x3C, 64);
+              } else if constexpr (kWritesContext<KernelType>) {
                 std::memset(static_cast<void*>(kernel.p.ctx), 0x3C, 64);
               } else if constexpr (requires { kernel.x; }) {
                 std::memset(const_cast<void*>(static_cast<const void*>(kernel.x)), 0x3C, 64);
@@ -198,17 +221,35 @@ void HostRuntime::execute(const KernelCall& call) {
       call.kernel);
 }
 
+namespace {
+
+std::size_t input_size(Precision precision) {
+  return precision == Precision::fp32 ? 4 : precision == Precision::int8 ? 1 : 2;
+}
+std::size_t output_size(Precision precision) {
+  return precision == Precision::int8 ? 4 : input_size(precision);
+}
+
+}  // namespace
+
 // What cublasLt asks of its operands.
 void HostRuntime::check_gemm(const GemmCall& call) {
-  const std::size_t size = call.precision == Precision::fp32 ? 4 : 2;
-  const auto aligned = [&](const void* at, std::size_t row) {
-    return reinterpret_cast<std::uintptr_t>(at) % 16 == 0 && row * size % 16 == 0;
+  const std::size_t size = input_size(call.precision);
+  const std::size_t out_size = output_size(call.precision);
+  const auto aligned = [](const void* at, std::size_t row, std::size_t stride, std::size_t bytes) {
+    return reinterpret_cast<std::uintptr_t>(at) % 16 == 0 && row * bytes % 16 == 0 &&
+           stride * bytes % 16 == 0;
   };
-  if (!aligned(call.a, call.a_row) || !aligned(call.b, call.b_row) ||
-      !aligned(call.out, call.out_row) || call.a_stride * size % 16 != 0 ||
-      call.b_stride * size % 16 != 0 || call.out_stride * size % 16 != 0) {
+  if (!aligned(call.a, call.a_row, call.a_stride, size) ||
+      !aligned(call.b, call.b_row, call.b_stride, size) ||
+      !aligned(call.out, call.out_row, call.out_stride, out_size)) {
     report_.add(fmt::format("gemm: {} x {} x {} is not 16-byte aligned", call.rows, call.columns,
                             call.depth));
+  }
+  // Of its int8 kernels for plain layouts: weights transposed, m and k multiples of 4, no epilogue.
+  if (call.precision == Precision::int8 &&
+      (call.b_in_by_out || call.bias != nullptr || call.columns % 4 != 0 || call.depth % 4 != 0)) {
+    report_.add("gemm: not a product that the library has for int8");
   }
 }
 
@@ -236,15 +277,34 @@ void multiply_column_major(const ColumnMajorGemm& gemm) {
     }
   }
 }
+// The same in whole numbers.
+static void multiply_column_major_int8(const ColumnMajorGemm& gemm) {
+  BREAKEVEN_CHECK(gemm.transpose_first && gemm.bias == nullptr);
+  for (std::size_t batch = 0; batch < gemm.batch; ++batch) {
+    const auto* first = static_cast<const std::int8_t*>(gemm.first) + batch * gemm.first_stride;
+    const auto* second = static_cast<const std::int8_t*>(gemm.second) + batch * gemm.second_stride;
+    auto* out = static_cast<std::int32_t*>(gemm.out) + batch * gemm.out_stride;
+    for (std::size_t n = 0; n < gemm.n; ++n) {
+      for (std::size_t m = 0; m < gemm.m; ++m) {
+        std::int32_t sum = 0;
+        for (std::size_t k = 0; k < gemm.k; ++k) {
+          sum += std::int32_t{first[k + m * gemm.first_ld]} * second[k + n * gemm.second_ld];
+        }
+        out[m + n * gemm.out_ld] = sum;
+      }
+    }
+  }
+}
+
 template void multiply_column_major<float>(const ColumnMajorGemm& gemm);
 template void multiply_column_major<Half>(const ColumnMajorGemm& gemm);
 template void multiply_column_major<Bf16>(const ColumnMajorGemm& gemm);
 
 void HostRuntime::interpret(const GemmCall& call) {
   const ColumnMajorGemm gemm = to_column_major(call);
-  const std::size_t size = call.precision == Precision::fp32 ? 4 : 2;
-  const auto columns = [&](const void* at, std::size_t stride, std::size_t ld, std::size_t height,
-                           std::size_t width, auto&& visit) {
+  const std::size_t in_size = input_size(call.precision);
+  const auto columns = [&](const void* at, std::size_t size, std::size_t stride, std::size_t ld,
+                           std::size_t height, std::size_t width, auto&& visit) {
     for (std::size_t b = 0; b < gemm.batch; ++b) {
       for (std::size_t c = 0; c < width; ++c) {
         visit(static_cast<const std::byte*>(at) + (b * stride + c * ld) * size, height * size);
@@ -254,11 +314,11 @@ void HostRuntime::interpret(const GemmCall& call) {
   const auto require = [&](const void* at, std::size_t bytes) {
     shadow_.require_written(at, bytes, "a matrix product");
   };
-  columns(gemm.first, gemm.first_stride, gemm.first_ld, gemm.transpose_first ? gemm.k : gemm.m,
-          gemm.transpose_first ? gemm.m : gemm.k, require);
-  columns(gemm.second, gemm.second_stride, gemm.second_ld, gemm.k, gemm.n, require);
-  if (gemm.bias != nullptr) columns(gemm.bias, gemm.bias_stride, 0, gemm.m, 1, require);
-  columns(gemm.out, gemm.out_stride, gemm.out_ld, gemm.m, gemm.n,
+  columns(gemm.first, in_size, gemm.first_stride, gemm.first_ld,
+          gemm.transpose_first ? gemm.k : gemm.m, gemm.transpose_first ? gemm.m : gemm.k, require);
+  columns(gemm.second, in_size, gemm.second_stride, gemm.second_ld, gemm.k, gemm.n, require);
+  if (gemm.bias != nullptr) columns(gemm.bias, in_size, gemm.bias_stride, 0, gemm.m, 1, require);
+  columns(gemm.out, output_size(call.precision), gemm.out_stride, gemm.out_ld, gemm.m, gemm.n,
           [&](const void* at, std::size_t bytes) {
             shadow_.set_written(at, bytes, "a matrix product");
           });
@@ -274,25 +334,53 @@ void HostRuntime::interpret(const GemmCall& call) {
       multiply_column_major<Bf16>(gemm);
       break;
     case Precision::int8:
-      BREAKEVEN_CHECK(false, "no int8 here");
+      multiply_column_major_int8(gemm);
+      break;
   }
   if (device_.broken == "gemm") std::memset(gemm.out, 0x3C, 16);
 }
 
-void HostRuntime::multiply(Stream& stream, const GemmCall& call, const Memory& workspace) {
+std::vector<ops::cuda::GemmAlgorithm> HostRuntime::gemm_algorithms(const GemmCall& /*call*/,
+                                                                   std::size_t /*workspace_bytes*/,
+                                                                   std::size_t most) {
+  std::vector<ops::cuda::GemmAlgorithm> algorithms;
+  for (std::size_t i = 0; i < std::min(most, device_.gemm_seconds.size()); ++i) {
+    algorithms.push_back({{i, 0xF00D}});
+  }
+  return algorithms;
+}
+
+bool HostRuntime::takes(const GemmCall& /*call*/, const ops::cuda::GemmAlgorithm& algorithm,
+                        std::size_t /*workspace_bytes*/) {
+  return algorithm.code[1] == 0xF00D && algorithm.code[0] < device_.gemm_seconds.size();
+}
+
+void HostRuntime::multiply(Stream& stream, const GemmCall& call,
+                           const ops::cuda::GemmAlgorithm& algorithm, const Memory& workspace) {
+  const std::lock_guard lock(mutex_);
   BREAKEVEN_CHECK(device_.gemm_library);
   if (workspace.data == nullptr) report_.add("gemm: no workspace");
+  const double seconds = device_.gemm_seconds.at(algorithm.code[0]);
+  if (seconds < 0) throw ops::DeviceFailure("this algorithm is not supported");
+  ++products_;
+  last_algorithm_ = algorithm.code[0];
   check_gemm(call);
-  push(stream, [=, this] { interpret(call); });
+  push(stream, [=, this] {
+    interpret(call);
+    clock_ += seconds;
+  });
 }
 
 void HostRuntime::record(Event& event, Stream& stream) {
   auto& mark = static_cast<Mark&>(event);
   mark.at = -1;
-  push(stream, [&mark, this] { mark.at = clock_ += 1e-3; });
+  push(stream, [&mark, this] { mark.at = clock_ += kEvent_s; });
 }
 
 void HostRuntime::launch(Stream& stream, const Graph& graph) {
+  const std::lock_guard lock(mutex_);
+  ++launches_;
+  require_alive();
   if (capturing()) report_.add("capture: a graph is launched while another is captured");
   ++graph_launches_;
   const auto& recording = static_cast<const Recording&>(graph);
@@ -302,20 +390,35 @@ void HostRuntime::launch(Stream& stream, const Graph& graph) {
 }
 
 void HostRuntime::begin_capture(Stream& stream) {
+  const std::lock_guard lock(mutex_);
   auto& queue = static_cast<Queue&>(stream);
   BREAKEVEN_CHECK(queue.capture == nullptr);
   queue.capture = std::make_unique<Recording>();
-  ++captures_;
+  captures_.insert(std::this_thread::get_id());
 }
 
 std::unique_ptr<ops::cuda::Runtime::Graph> HostRuntime::end_capture(Stream& stream) {
+  const std::lock_guard lock(mutex_);
   auto& queue = static_cast<Queue&>(stream);
   BREAKEVEN_CHECK(queue.capture != nullptr);
-  --captures_;
+  captures_.erase(std::this_thread::get_id());
   return std::move(queue.capture);
 }
 
+void HostRuntime::drop_capture(Stream& stream) {
+  const std::lock_guard lock(mutex_);
+  auto& queue = static_cast<Queue&>(stream);
+  BREAKEVEN_CHECK(queue.capture != nullptr);
+  captures_.erase(std::this_thread::get_id());
+  queue.capture.reset();
+}
+
 void HostRuntime::synchronise(Stream& stream) {
+  if (device_.synchronise_s > 0) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(device_.synchronise_s));
+  }
+  const std::lock_guard lock(mutex_);
+  require_alive();
   if (capturing()) report_.add("capture: somebody waits while a graph is captured");
   ++synchronisations_;
   auto& queue = static_cast<Queue&>(stream);

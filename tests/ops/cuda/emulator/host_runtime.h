@@ -1,13 +1,17 @@
 // A Runtime on the CPU: kernels go to the BlockExecutor, matrix products are interpreted in the
 // words of BLAS, and streams really are queues: nothing happens before somebody waits, so that
-// whoever reads too early reads the wrong thing. Breaches of CUDA's rules become findings.
+// whoever reads too early reads the wrong thing. Breaches of CUDA's rules become findings. Several
+// threads may use it.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "ops/cuda/emulator/block.h"
@@ -22,6 +26,13 @@ struct HostDevice {
   bool gemm_library = true;
   std::uint32_t seed = 1;
   std::string broken{};  // a kernel of this name gives wrong results; "gemm": the library
+  // Seconds that the library's algorithms take, in the order in which it proposes them; a negative
+  // time is one that is refused when it is run.
+  std::vector<double> gemm_seconds{1e-6};
+  std::string driver_refuses{};        // launches of this kernel fail
+  std::size_t fails_after = SIZE_MAX;  // launches; from then on everything fails, as a lost device
+  std::string name = "host executor";
+  double synchronise_s = 0;  // a slow device: what every wait takes longer
 };
 
 // The product as the library would compute it: column-major, one value at a time, sums in double.
@@ -34,12 +45,25 @@ class HostRuntime final : public ops::cuda::Runtime {
   ~HostRuntime() override;
 
   const Report& report() const { return report_; }
+  // From now on launches of this kernel fail, which the device survives; "" for none.
+  void refuse(const std::string& kernel) { refused_ = kernel; }
+  // Kernels and graphs.
+  std::size_t launches() const { return launches_; }
   std::size_t graph_launches() const { return graph_launches_; }
   std::size_t synchronisations() const { return synchronisations_; }
+  std::size_t products() const { return products_; }  // queued, not counting replays
+  // Of the last product.
+  std::size_t last_algorithm() const { return last_algorithm_; }
 
   ops::cuda::DeviceInfo info() const override;
-  std::size_t free_bytes() const override { return device_.memory_bytes - used_; }
-  ops::cuda::MemoryUse memory_use() const override { return use_; }
+  std::size_t free_bytes() const override {
+    const std::lock_guard lock(mutex_);
+    return device_.memory_bytes - used_;
+  }
+  ops::cuda::MemoryUse memory_use() const override {
+    const std::lock_guard lock(mutex_);
+    return use_;
+  }
   Result<std::unique_ptr<Memory>> allocate(std::size_t bytes, ops::cuda::Purpose purpose) override;
   Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) override;
   std::unique_ptr<Stream> make_stream() override;
@@ -48,11 +72,18 @@ class HostRuntime final : public ops::cuda::Runtime {
   void copy_to_host(Stream& stream, void* to, const void* from, std::size_t bytes) override;
   void fill_zero(Stream& stream, void* at, std::size_t bytes) override;
   void launch(Stream& stream, const ops::cuda::KernelCall& call) override;
-  void multiply(Stream& stream, const ops::cuda::GemmCall& call, const Memory& workspace) override;
+  std::vector<ops::cuda::GemmAlgorithm> gemm_algorithms(const ops::cuda::GemmCall& call,
+                                                        std::size_t workspace_bytes,
+                                                        std::size_t most) override;
+  bool takes(const ops::cuda::GemmCall& call, const ops::cuda::GemmAlgorithm& algorithm,
+             std::size_t workspace_bytes) override;
+  void multiply(Stream& stream, const ops::cuda::GemmCall& call,
+                const ops::cuda::GemmAlgorithm& algorithm, const Memory& workspace) override;
   void record(Event& event, Stream& stream) override;
   void launch(Stream& stream, const Graph& graph) override;
   void begin_capture(Stream& stream) override;
   std::unique_ptr<Graph> end_capture(Stream& stream) override;
+  void drop_capture(Stream& stream) override;
   void synchronise(Stream& stream) override;
   double seconds_between(const Event& from, const Event& to) const override;
 
@@ -68,7 +99,9 @@ class HostRuntime final : public ops::cuda::Runtime {
   void execute(const ops::cuda::KernelCall& call);
   void check_gemm(const ops::cuda::GemmCall& call);
   void interpret(const ops::cuda::GemmCall& call);
-  bool capturing() const { return captures_ > 0; }
+  // By this thread: captures are thread-local.
+  bool capturing() const { return captures_.contains(std::this_thread::get_id()); }
+  void require_alive() const;
   std::size_t& use_of(ops::cuda::Purpose purpose);
 
   HostDevice device_;
@@ -77,9 +110,14 @@ class HostRuntime final : public ops::cuda::Runtime {
   BlockExecutor executor_;
   ops::cuda::MemoryUse use_;
   std::size_t used_ = 0;
-  unsigned captures_ = 0;
+  mutable std::recursive_mutex mutex_;
+  std::set<std::thread::id> captures_;
   std::size_t graph_launches_ = 0;
   std::size_t synchronisations_ = 0;
+  std::size_t products_ = 0;
+  std::size_t last_algorithm_ = 0;
+  std::size_t launches_ = 0;
+  std::string refused_;
   double clock_ = 0;
   std::set<std::string> warm_;  // kernels that ran outside of a capture
 };

@@ -1,0 +1,111 @@
+// The block ops of one number format. int8_blocks.cc replaces those whose products are int8.
+#pragma once
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "ops/cuda/blocks.h"
+
+namespace breakeven::ops::cuda {
+
+inline std::size_t blocks_for(std::size_t work, std::size_t a_block) {
+  return (work + a_block - 1) / a_block;
+}
+
+// The rows that an op works on: all of them, or row 0 of each sequence.
+template <class T>
+struct RowSet {
+  T* x;
+  ResidualOf<T>* residual;
+  T* ctx;
+  QuantisedRows quantised;  // x once more, where products are int8
+  std::size_t rows;
+};
+
+template <class T>
+class Blocks : public DeviceBackend {
+ public:
+  using R = ResidualOf<T>;
+  Blocks(std::shared_ptr<Runtime> runtime, Precision precision, BlocksOptions options);
+
+  BackendInfo info() const override;
+  std::string kernels() const override;
+  std::string gemm_algorithms() const override;
+  Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override;
+  std::size_t lane_bytes(const PackedModel& model, const LaneLimits& limits) const override;
+  Result<std::unique_ptr<Lane>> make_lane(std::shared_ptr<const PackedModel> model,
+                                          const LaneLimits& limits) override;
+  void upload(Lane& lane, const Batch& batch) override { own(lane).upload(batch); }
+  void run(Lane& lane, const std::function<void()>& body) override;
+  std::span<const float> wait(Lane& lane) override { return own(lane).wait(); }
+  DeviceSeconds device_seconds(const Lane& lane) const override {
+    return static_cast<const DeviceLane<T>&>(lane).seconds();
+  }
+  std::size_t peak_device_bytes() const override { return runtime_->memory_use().peak; }
+  std::size_t free_device_bytes() const override { return runtime_->free_bytes(); }
+
+  void embed_ln(Lane& base) override;
+  void attention(Lane& base, std::size_t layer) override;
+  void cls_attention(Lane& base, std::size_t layer) override;
+  void project_ln(Lane& base, std::size_t layer, Act x) override;
+  void ffn_ln(Lane& base, std::size_t layer, Act x) override;
+  void head(Lane& base) override;
+  void tap(Lane& base, Act act, std::span<float> out) override;
+
+ protected:
+  static DeviceLane<T>& own(Lane& lane) { return static_cast<DeviceLane<T>&>(lane); }
+  static unsigned narrow(std::size_t value) { return static_cast<unsigned>(value); }
+  static RowSet<T> rows_of(const DeviceLane<T>& lane, Act x);
+  const KernelChoice& used() const { return used_; }
+
+  template <class K>
+  static void launch(const DeviceLane<T>& lane, const K& kernel, const Grid& grid) {
+    lane.runtime().launch(lane.stream(), {KernelOf<T>(kernel), grid});
+  }
+  // `work`: rows, or values, of which a block takes kRowsABlock.
+  template <class Fast, class Plain>
+  void launch_rows(const DeviceLane<T>& lane, const Fast& fast, const Plain& plain,
+                   std::size_t work) const {
+    if (used_.rows) {
+      launch(lane, fast, {.x = blocks_for(work, Fast::kRowsABlock)});
+    } else {
+      launch(lane, plain, {.x = blocks_for(work, Plain::kRowsABlock)});
+    }
+  }
+  // Queues the product with the library's algorithm; false when there is none.
+  bool by_library(const DeviceLane<T>& lane, const GemmCall& call) const;
+  void multiply(const DeviceLane<T>& lane, GemmCall call) const;
+  // Queries, keys and values stand in `wide`; the result goes to ctx.
+  void attend(const DeviceLane<T>& lane) const;
+
+ private:
+  template <class Value>
+  static void read_as_float(DeviceLane<T>& lane, const Value* from, std::span<float> out) {
+    std::vector<Value> values(out.size());
+    lane.read(from, values.data(), values.size() * sizeof(Value));
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = to_float(values[i]);
+  }
+  static float score_scale(const ModelShape& shape) {
+    return 1.0F / std::sqrt(static_cast<float>(shape.head_size));
+  }
+  void residual_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, const T* in,
+                     const float* bias, const Norm& norm) const;
+  void attend_cls(const DeviceLane<T>& lane, const GroupInput& input) const;
+
+  std::shared_ptr<Runtime> runtime_;
+  Precision precision_;
+  BlocksOptions options_;
+  KernelChoice used_;  // options_.kernels that fit the model
+};
+
+extern template class Blocks<float>;
+extern template class Blocks<Half>;
+extern template class Blocks<Bf16>;
+
+std::unique_ptr<DeviceBackend> make_int8_blocks(std::shared_ptr<Runtime> runtime,
+                                                const BlocksOptions& options);
+
+}  // namespace breakeven::ops::cuda
