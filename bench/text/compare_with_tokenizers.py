@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Our tokenizer against Hugging Face's `tokenizers`, one thread each, rounds alternating in one run.
 
-usage: compare_with_tokenizers.py BENCH MODEL ARCHIVE [--texts N] [--rounds N]
+usage: compare_with_tokenizers.py BENCH MODEL ARCHIVE [--texts N] [--rounds N] [--full-length]
 
-BENCH is the tokenizer_bench program, ARCHIVE aclImdb.tar.xz. Every text is cut at 512 ids. The peer is
+BENCH is the tokenizer_bench program, ARCHIVE aclImdb.tar.xz. Every text is cut
+at 512 ids, or, with --full-length, at none: only then is every byte read. The peer is
 the fastest of its own calls (encode, encode_batch, encode_batch_fast), chosen in the warm-up. Both
 clocks hold encoding alone: texts in memory to ids in memory. The ids are compared first.
 """
@@ -42,6 +43,7 @@ def main():
     parser.add_argument("archive")
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--full-length", action="store_true")
     options = parser.parse_args()
 
     reviews = list(tokenizer_oracle.reviews(options.archive))
@@ -49,7 +51,8 @@ def main():
     texts = [r.decode("utf-8", "replace") for r in reviews]
     megabytes = sum(map(len, reviews)) / 1e6
     tokenizer = tokenizer_oracle.load(options.model)
-    tokenizer.enable_truncation(512)
+    if not options.full_length:
+        tokenizer.enable_truncation(512)
     calls = {
         "encode": lambda ts: [tokenizer.encode(t) for t in ts],
         "encode_batch": tokenizer.encode_batch,
@@ -59,7 +62,7 @@ def main():
         for review in reviews:
             file.write(struct.pack("<I", len(review)) + review)
         file.flush()
-        ours = subprocess.Popen([options.bench, options.model, file.name, "--serve"], text=True,
+        ours = subprocess.Popen([options.bench, options.model, file.name, "--serve", str(1 << 30 if options.full_length else 512)], text=True,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
         def our_round():

@@ -1,8 +1,10 @@
-// Encodes the same texts again and again on one thread, cut at 512 ids, and prints times on demand.
+// Encodes the same texts again and again on one thread, cut at 512 ids unless told otherwise, and
+// prints times on demand.
 //
 //   tokenizer_bench MODEL TEXTS          the one-pass route against the route by stages,
-//   interleaved tokenizer_bench MODEL TEXTS --serve  one round of the one-pass route for every line
-//   on stdin;
+//                                        interleaved
+//   tokenizer_bench MODEL TEXTS --serve [MAX_LENGTH]
+//                                        one round of the one-pass route for every line on stdin;
 //                                        compare_with_tokenizers.py drives it
 // TEXTS: for every text its length in bytes (uint32, little-endian) and its bytes.
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <string>
@@ -25,6 +28,8 @@ namespace {
 using breakeven::text::EncodeOptions;
 using breakeven::text::Route;
 using breakeven::text::Tokenizer;
+
+constexpr std::size_t kCut = 512;
 
 struct Round {
   double seconds = 0;
@@ -45,8 +50,9 @@ std::vector<std::string_view> split(const std::string& content) {
 }
 
 Round encode_all(const Tokenizer& tokenizer, const std::vector<std::string_view>& texts,
-                 Route route, Tokenizer::Scratch& scratch) {
+                 Route route, std::size_t max_length, Tokenizer::Scratch& scratch) {
   EncodeOptions options;
+  options.max_length = max_length;
   options.route = route;
   std::vector<std::int32_t> ids;
   Round round;
@@ -61,10 +67,11 @@ Round encode_all(const Tokenizer& tokenizer, const std::vector<std::string_view>
   return round;
 }
 
-void serve(const Tokenizer& tokenizer, const std::vector<std::string_view>& texts) {
+void serve(const Tokenizer& tokenizer, const std::vector<std::string_view>& texts,
+           std::size_t max_length) {
   const auto scratch = tokenizer.make_scratch();
   for (std::string line; std::getline(std::cin, line);) {
-    const Round round = encode_all(tokenizer, texts, Route::fastest, *scratch);
+    const Round round = encode_all(tokenizer, texts, Route::fastest, max_length, *scratch);
     fmt::print("{:.9f} {} {}\n", round.seconds, round.ids, round.sum);
     std::fflush(stdout);
   }
@@ -75,8 +82,8 @@ void compare_routes(const Tokenizer& tokenizer, const std::vector<std::string_vi
   const auto scratch = tokenizer.make_scratch();
   std::vector<double> ratios;
   for (int i = -1; i < kRounds; ++i) {  // the first round warms up
-    const Round fast = encode_all(tokenizer, texts, Route::fastest, *scratch);
-    const Round staged = encode_all(tokenizer, texts, Route::by_stages, *scratch);
+    const Round fast = encode_all(tokenizer, texts, Route::fastest, kCut, *scratch);
+    const Round staged = encode_all(tokenizer, texts, Route::by_stages, kCut, *scratch);
     if (i >= 0) ratios.push_back(staged.seconds / fast.seconds);
   }
   std::sort(ratios.begin(), ratios.end());
@@ -100,7 +107,7 @@ int main(int argc, char** argv) {
   }
   const auto texts = split(*content);
   if (argc > 3 && std::string_view(argv[3]) == "--serve") {
-    serve(*tokenizer, texts);
+    serve(*tokenizer, texts, argc > 4 ? std::strtoul(argv[4], nullptr, 10) : kCut);
   } else {
     compare_routes(*tokenizer, texts);
   }
