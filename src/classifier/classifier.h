@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,9 +45,12 @@ struct ClassifierInfo {
   std::size_t max_length = 512;
   Padding padding = Padding::none;
   ProblemType problem = ProblemType::single_label;
-  std::vector<std::string> labels;              // by index
-  std::size_t weight_bytes = 0;                 // packed weights
-  std::size_t activation_bytes = 0;             // arenas of all lanes
+  std::vector<std::string> labels;   // by index
+  std::size_t weight_bytes = 0;      // packed weights
+  std::size_t activation_bytes = 0;  // arenas of all lanes
+  // Device memory that the engine's own allocator had handed out at most; absent on the CPU, where
+  // weights and activations are host memory.
+  std::optional<std::size_t> device_peak_bytes{};
   std::map<std::string, std::string> settings;  // a runtime's version, hints, streams ...
   std::vector<int> processes;  // that do its work beside this one: their CPU time is not foreign
 };
@@ -59,6 +63,8 @@ struct StageSeconds {
   double compute = 0;
   double download = 0;  // device -> host; 0 on the CPU
   double decode = 0;    // logits -> label and score
+  // Of compute, by the device's own events, where it has them: the rest is launches and waiting.
+  double device_compute = 0;
   double sum() const { return tokenize + pack + upload + compute + download + decode; }
 };
 

@@ -1,4 +1,7 @@
 // `breakeven cell`: hidden; one cell in a fresh process, asked for by `run` (cli/fresh_cell.h).
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
@@ -7,10 +10,22 @@
 #include "cli/fresh_cell.h"
 #include "engine/native.h"
 #include "measure/clock.h"
+#include "measure/gpu_watch.h"
 #include "measure/memory.h"
+#include "ops/cuda/device_list.h"
 
 namespace breakeven::cli {
 namespace {
+
+// Whose memory NVML shall tell; null for a CPU cell.
+std::unique_ptr<measure::DeviceMemoryMeter> memory_meter(const std::string& device) {
+  for (const ops::Gpu& gpu : device == "cpu" ? std::vector<ops::Gpu>() : ops::list_gpus().gpus) {
+    if (fmt::format("cuda:{}", gpu.index) == device) {
+      return std::make_unique<measure::DeviceMemoryMeter>(gpu.uuid);
+    }
+  }
+  return nullptr;
+}
 
 Result<CellAnswer> run_cell(const CellRequest& request) {
   const measure::Clock& clock = measure::monotonic_clock();
@@ -20,6 +35,7 @@ Result<CellAnswer> run_cell(const CellRequest& request) {
   BREAKEVEN_TRY(study.model, engine::load_model({request.model}));
   answer.loaded_s = clock.now_s();
   const record::Cell& cell = request.cell;
+  const auto device_memory = memory_meter(cell.device);
   const study::Spec spec{cell.device,  cell.precision, cell.threads, cell.max_length,
                          cell.padding, cell.batch,     false};
   BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, make_classifier(study, spec));
@@ -43,7 +59,12 @@ Result<CellAnswer> run_cell(const CellRequest& request) {
       if (begin == 0) answer.first_label_s = clock.now_s();
     }
   }
-  answer.memory = measure::memory_of(classifier->info());
+  const ClassifierInfo info = classifier->info();
+  answer.memory = measure::memory_of(info);
+  if (device_memory && info.device_peak_bytes) {
+    const int process = ::getpid();
+    device_memory->add_to(answer.memory, *info.device_peak_bytes, std::span(&process, 1));
+  }
   answer.memory.loading_peak_rss_bytes = loading_peak;
   return answer;
 }

@@ -14,6 +14,14 @@ using nlohmann::json;
 
 constexpr double kLimit_s = 900;
 
+// Absent on the CPU, and where NVML does not tell.
+constexpr std::pair<const char*, std::optional<std::uint64_t> record::Memory::*> kDeviceFields[] = {
+    {"device_peak_allocated_bytes", &record::Memory::device_peak_allocated_bytes},
+    {"device_used_bytes", &record::Memory::device_used_bytes},
+    {"device_library_bytes", &record::Memory::device_library_bytes},
+    {"device_total_bytes", &record::Memory::device_total_bytes},
+};
+
 template <class T, class Fill>
 Result<T> parse_with(const char* code, const std::string& text, Fill fill) {
   T value;
@@ -70,6 +78,9 @@ std::string to_json(const CellAnswer& answer) {
                 {"loaded_s", answer.loaded_s},
                 {"packed_s", answer.packed_s},
                 {"first_label_s", answer.first_label_s}};
+  for (const auto& [name, bytes] : kDeviceFields) {
+    if (const auto& told = memory.*bytes) value[name] = *told;
+  }
   return value.dump();
 }
 
@@ -85,6 +96,9 @@ Result<CellAnswer> parse_cell_answer(const std::string& text) {
     value.at("loaded_s").get_to(out.loaded_s);
     value.at("packed_s").get_to(out.packed_s);
     value.at("first_label_s").get_to(out.first_label_s);
+    for (const auto& [name, bytes] : kDeviceFields) {
+      if (value.contains(name)) out.memory.*bytes = value.at(name).get<std::uint64_t>();
+    }
   });
 }
 

@@ -176,7 +176,12 @@ Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
   tools.keep = [&](const record::Record& record) { return journal.append(record); };
   tools.progress = &progress;
   for (const ops::Gpu& gpu : study_->gpus.gpus) {
-    tools.gpu_uuids[fmt::format("cuda:{}", gpu.index)] = gpu.uuid;
+    record::Gpu& told = tools.gpus[fmt::format("cuda:{}", gpu.index)];
+    told.name = gpu.name;
+    told.uuid = gpu.uuid;
+    told.memory_bytes = gpu.memory_bytes;
+    const int cuda = study_->gpus.driver_version;
+    told.runtime = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
   }
   tools.stop = &stop_on_interrupt();
   study_->loading = [&](std::string_view what, double done) { progress.loading(what, done); };

@@ -1,15 +1,14 @@
-// Joules of a GPU by its own counter, read through NVML. The library is loaded at run time and told
-// apart by the GPU's UUID, because NVML counts GPUs that CUDA_VISIBLE_DEVICES hides. A machine
-// without it, or a GPU without such a counter, is no error: the energy is then not available. No
-// estimate from the power limit or from sampled power.
+// Joules of a GPU by its own counter, read through NVML (measure/nvml.h). A machine without it, or
+// a GPU without such a counter, is no error: the energy is then not available. No estimate from the
+// power limit or from sampled power.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 
 #include "measure/clock.h"
+#include "measure/nvml.h"
 #include "record/record.h"
 
 namespace breakeven::measure {
@@ -18,19 +17,14 @@ namespace breakeven::measure {
 // at most 4 % of this.
 inline constexpr double kMinGpuEnergyWindowSeconds = 5.0;
 
-inline constexpr const char* kNvmlLibrary = "libnvidia-ml.so.1";
-
 class NvmlMeter {
  public:
   // `uuid` as the driver names the GPU ("GPU-..."; "" = not known). `library` is another file in
   // tests only.
   explicit NvmlMeter(const std::string& uuid, const std::string& library = kNvmlLibrary,
                      const Clock& clock = monotonic_clock());
-  ~NvmlMeter();
-  NvmlMeter(NvmlMeter&&) noexcept;
-  NvmlMeter& operator=(NvmlMeter&&) = delete;
 
-  bool available() const;
+  bool available() const { return why_not_.empty(); }
   const std::string& why_not() const { return why_not_; }
 
   // As RaplMeter's, with the longer window.
@@ -44,11 +38,10 @@ class NvmlMeter {
   void add_to(record::Energy& energy) const;
 
  private:
-  struct Device;
   std::optional<double> read_joules() const;
 
   const Clock& clock_;
-  std::unique_ptr<Device> device_;
+  NvmlGpu gpu_;
   std::string why_not_;
   double joules_ = 0, window_s_ = 0, started_s_ = 0, started_joules_ = 0;
   bool running_ = false, lost_ = false;

@@ -77,7 +77,8 @@ record::Memory memory_of(const ClassifierInfo& info) {
   if (counting_allocations()) {
     memory.peak_allocated_bytes = peak_allocated_bytes();
     memory.method = "malloc and anonymous mmap, counted";
-    const std::uint64_t known = memory.weight_bytes + memory.activation_bytes;
+    const std::uint64_t known =
+        info.device_peak_bytes ? 0 : memory.weight_bytes + memory.activation_bytes;
     memory.library_bytes =
         memory.peak_allocated_bytes > known ? memory.peak_allocated_bytes - known : 0;
   }

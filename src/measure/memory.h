@@ -36,7 +36,7 @@ bool reset_peak_rss(const std::string& root = "/");
 std::uint64_t current_rss_bytes(const std::string& root = "/");
 
 // The memory row of the cell that this process has run: weights and activations as the classifier
-// reports them, library = the rest of the peak.
+// reports them, library = the rest of the peak (all of it where those two lie on a device).
 record::Memory memory_of(const ClassifierInfo& info);
 
 }  // namespace breakeven::measure

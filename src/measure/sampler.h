@@ -152,6 +152,10 @@ struct Percentile {
 inline constexpr Percentile kPercentiles[] = {
     {"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}};
 
+// Serial rows on a GPU: the device's own times beside the host's, into record.gpu, which must be
+// set; nothing for a runtime without device events.
+void fill_device_times(const Samples& samples, record::Record& record);
+
 // Which stage bounds the row: "tokenizer", "transfer" or "compute" by the largest share of the
 // stages; "launch" when device events show the device idle for most of compute (GPU rows).
 std::string bound_by(const record::Stages& stages, const std::optional<record::Gpu>& gpu);

@@ -114,6 +114,27 @@ void summarise(const Samples& samples, std::size_t text_count, record::Record& r
   if (samples.passes() >= 3) record.spread = relative_spread(samples.pass_seconds);
 }
 
+void fill_device_times(const Samples& samples, record::Record& record) {
+  if (!record.gpu || record.cell.mode != "serial" || samples.stages.empty()) return;
+  double on_device = 0;
+  for (const StageSeconds& stages : samples.stages) {
+    on_device += stages.upload + stages.device_compute + stages.download;
+  }
+  const double total = std::accumulate(samples.seconds.begin(), samples.seconds.end(), 0.0);
+  if (on_device <= 0 || total <= 0) return;  // a runtime without events of its own
+  std::vector<StageSeconds> by_events;
+  by_events.reserve(samples.stages.size());
+  for (const StageSeconds& stages : samples.stages) {
+    StageSeconds device;
+    device.upload = stages.upload;
+    device.compute = stages.device_compute;
+    device.download = stages.download;
+    by_events.push_back(device);
+  }
+  record.gpu->event_stages = median_stages(by_events);
+  record.gpu->busy_share = on_device / total;
+}
+
 std::string bound_by(const record::Stages& stages, const std::optional<record::Gpu>& gpu) {
   const double host = stages.tokenize_s + stages.pack_s + stages.decode_s;
   const double transfer = stages.upload_s + stages.download_s;

@@ -91,6 +91,9 @@ void judge_all(const Samples& samples, record::Record& record) {
   if (record.conditions) judge_conditions(*record.conditions, record);
   judge_lateness(record);
   if (record.gpu) {
+    judge(record, "throttled", static_cast<double>(record.gpu->throttled_looks),
+          fmt::format("the GPU slowed its clocks down ({}); looks that saw it, of {}",
+                      fmt::join(record.gpu->throttle_reasons, ", "), record.gpu->looks));
     judge(record, "foreign-gpu", static_cast<double>(record.gpu->foreign_processes),
           "other processes ran on the GPU");
   }

@@ -22,7 +22,7 @@ inline constexpr Threshold kThresholds[] = {
     {"foreign-cpu", 0.03, 0.25, "share of the usable CPUs' time that other processes used"},
     {"spread", 0.05, 0.50, "relative spread between identical passes"},
     {"not-steady", 0.03, kNever, "shift or trend over the last warm-up passes"},
-    {"throttled", 0, kNever, "thermal throttling events while measuring"},
+    {"throttled", 0, kNever, "thermal throttling events while measuring (GPU: looks that saw one)"},
     {"few-passes", 0, kNever, "passes short of three: fewer cannot tell noise"},
     {"repeat", 0, kNever, "labels that changed from one timed pass to another"},
     {"schedule-late", 0.01, 0.10, "paced: share of requests that we sent late by over 1 ms"},

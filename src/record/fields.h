@@ -94,6 +94,7 @@ void fields(V& v, S& s) {
   v("loading_peak_rss_bytes", s.loading_peak_rss_bytes);
   v("device_peak_allocated_bytes", s.device_peak_allocated_bytes);
   v("device_used_bytes", s.device_used_bytes);
+  v("device_library_bytes", s.device_library_bytes);
   v("device_total_bytes", s.device_total_bytes);
   v("method", s.method);
 }
@@ -156,12 +157,18 @@ void fields(V& v, S& s) {
   v("memory_bytes", s.memory_bytes);
   v("event_stages", s.event_stages);
   v("busy_share", s.busy_share);
+  v("utilisation_share", s.utilisation_share);
   v("sm_mhz_median", s.sm_mhz_median);
   v("sm_mhz_min", s.sm_mhz_min);
+  v("memory_mhz_median", s.memory_mhz_median);
   v("temperature_c_max", s.temperature_c_max);
+  v("power_w_mean", s.power_w_mean);
   v("power_limit_w", s.power_limit_w);
   v("throttle_reasons", s.throttle_reasons);
+  v("looks", s.looks);
+  v("throttled_looks", s.throttled_looks);
   v("foreign_processes", s.foreign_processes);
+  v("counters", s.counters);
 }
 
 template <class V, Is<Paced> S>

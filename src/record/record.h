@@ -98,6 +98,7 @@ struct Memory {
   // Device memory; absent on the CPU.
   std::optional<std::uint64_t> device_peak_allocated_bytes;  // by the engine's own count
   std::optional<std::uint64_t> device_used_bytes;            // by NVML, context included
+  std::optional<std::uint64_t> device_library_bytes;         // used less the engine's own peak
   std::optional<std::uint64_t> device_total_bytes;
   std::string method;  // how peak_allocated_bytes was counted; "" = it was not
   bool operator==(const Memory&) const = default;
@@ -154,9 +155,14 @@ struct Gpu {
   std::string name, uuid, driver, runtime;  // runtime: CUDA's version
   std::uint64_t memory_bytes = 0;
   std::optional<Stages> event_stages;  // by device events: beside the host clock, never instead
-  std::optional<double> busy_share, sm_mhz_median, sm_mhz_min, temperature_c_max, power_limit_w;
+  std::optional<double> busy_share;    // serial: event seconds ÷ seconds from text to label
+  std::optional<double> utilisation_share, sm_mhz_median, sm_mhz_min, memory_mhz_median;
+  std::optional<double> temperature_c_max, power_w_mean, power_limit_w;
   std::vector<std::string> throttle_reasons;
+  std::uint64_t looks = 0;            // at the counters while the cell was timed
+  std::uint64_t throttled_looks = 0;  // of those, with heat or a brake slowing the clocks
   std::uint64_t foreign_processes = 0;
+  std::string counters;  // "NVML", or "not available: ..."
   bool operator==(const Gpu&) const = default;
 };
 

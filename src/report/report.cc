@@ -8,6 +8,7 @@
 
 #include "record/json.h"
 #include "report/format.h"
+#include "report/gpu_tables.h"
 #include "report/html.h"
 #include "report/keys.h"
 #include "report/notes.h"
@@ -102,6 +103,9 @@ void cell_tables(Document& document, const Records& records, const Keys& keys, b
   if (brief) return;
   add_table(document, "Outputs against the judge", output_table(records, keys));
   add_table(document, "Memory, each in a fresh process", memory_table(records, keys));
+  add_table(document, "GPU memory, each in a fresh process", gpu_memory_table(records, keys));
+  add_table(document, "GPU: by device events, and what NVML saw meanwhile",
+            gpu_table(records, keys));
   add_table(document, "Cold start: from the start of a fresh process to its first label",
             cold_start_table(records, keys));
   add_table(document, "Energy for 1,000 texts", energy_table(records, keys));

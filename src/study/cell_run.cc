@@ -1,6 +1,7 @@
 #include "study/cell_run.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -48,6 +49,11 @@ measure::Samples with_warm_up(measure::Samples outputs, const measure::Samples& 
 
 constexpr std::size_t kMedianSamples = 11;
 
+record::Gpu gpu_of(const std::string& device, const Tools& tools) {
+  const auto gpu = tools.gpus.find(device);
+  return gpu == tools.gpus.end() ? record::Gpu{} : gpu->second;
+}
+
 }  // namespace
 
 Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::string_view> texts,
@@ -84,8 +90,7 @@ measure::EnergySources energy_sources(const std::string& device, const Tools& to
   sources.root = tools.root;
   sources.nvml_library = tools.nvml_library;
   if (device == "cpu") return sources;
-  const auto uuid = tools.gpu_uuids.find(device);
-  sources.gpu_uuid = uuid == tools.gpu_uuids.end() ? "" : uuid->second;
+  sources.gpu_uuid = gpu_of(device, tools).uuid;
   return sources;
 }
 
@@ -117,7 +122,11 @@ CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& t
       stop_(tools.stop),
       watch_(tools.root, *tools.clock),
       meter_(energy_sources(planned.device, tools), *tools.clock),
-      batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {}
+      batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {
+  if (planned.device == "cpu") return;
+  gpu_watch_ = std::make_unique<measure::GpuWatch>(gpu_of(planned.device, tools),
+                                                   tools.nvml_library, tools.gpu_look_every_s);
+}
 
 std::string CellRun::name() const {
   const std::string variant = cell.variant.empty() ? "" : ":" + cell.variant;
@@ -168,10 +177,16 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   // Not before: what a GPU's products run on is measured by the first batches.
   if (!warm_) info_ = classifier.info();
   warm_ = true;
-  watch_.start(classifier.info().processes);
+  std::vector<int> processes = classifier.info().processes;
+  watch_.start(processes);
+  if (gpu_watch_) gpu_watch_->start();
   meter_.start();
   auto measured = measure(classifier, std::max(1e-3, slot_s - (clock_.now_s() - begin)));
   meter_.stop();
+  if (gpu_watch_) {
+    processes.push_back(::getpid());
+    gpu_watch_->stop(processes);
+  }
   watch_.look();
   watch_.stop();
   relay_.point_to(nullptr);
@@ -189,6 +204,12 @@ Result<void> CellRun::measure(Classifier& classifier, double left_s) {
   options.seed = seed_;
   BREAKEVEN_TRY(paced_, measure::run_paced(classifier, texts_, options, clock_, stop_));
   return {};
+}
+
+void CellRun::describe_gpu(const measure::Samples& samples) {
+  if (!gpu_watch_) return;
+  record.gpu = gpu_watch_->gpu();
+  if (!paced_) measure::fill_device_times(samples, record);
 }
 
 Result<void> CellRun::make_record(const Input& input, const Judges& judges,
@@ -234,6 +255,7 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
   }
   record.conditions = watch_.conditions();
   record.energy = meter_.energy(paced_ ? paced_->played : input.timed * samples.passes());
+  describe_gpu(samples);
   if (!paced_) {
     record.bound =
         measure::bound_by(record.stages ? *record.stages : busy_stages(samples), record.gpu);

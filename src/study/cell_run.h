@@ -9,6 +9,7 @@
 #include "classifier/classifier.h"
 #include "measure/energy.h"
 #include "measure/environment.h"
+#include "measure/gpu_watch.h"
 #include "measure/paced.h"
 #include "measure/sampler.h"
 #include "study/judging.h"
@@ -84,6 +85,7 @@ class CellRun {
  private:
   bool is_paced() const { return cell.mode == "paced"; }
   Result<void> measure(Classifier& classifier, double left_s);
+  void describe_gpu(const measure::Samples& samples);
   double pass_s() const;
   std::size_t passes_wanted() const;
 
@@ -98,6 +100,7 @@ class CellRun {
   const std::atomic<bool>* stop_;
   measure::ConditionsWatch watch_;
   measure::EnergyMeter meter_;
+  std::unique_ptr<measure::GpuWatch> gpu_watch_;  // null for a CPU row
   std::size_t batches_per_pass_;
   std::string started_at_;
   ClassifierInfo info_;

@@ -16,6 +16,7 @@
 #include "classifier/classifier.h"
 #include "measure/clock.h"
 #include "measure/gpu_energy.h"
+#include "measure/gpu_watch.h"
 #include "record/record.h"
 #include "study/plan.h"
 
@@ -66,9 +67,11 @@ struct Tools {
   Progress* progress = nullptr;                             // may be null
   const std::atomic<bool>* stop = nullptr;                  // may be null
   const measure::Clock* clock = &measure::monotonic_clock();
-  std::string root = "/";                          // where machine counters are read
-  std::map<std::string, std::string> gpu_uuids{};  // by device ("cuda:0"): whose energy is read
+  std::string root = "/";  // where machine counters are read
+  // By device ("cuda:0"), as the driver tells them: whose energy and clocks are read.
+  std::map<std::string, record::Gpu> gpus{};
   std::string nvml_library = measure::kNvmlLibrary;
+  double gpu_look_every_s = measure::kGpuLookEvery_s;
 };
 
 struct Outcome {

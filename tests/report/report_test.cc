@@ -93,6 +93,29 @@ TEST(Report, ColdStartShowsItsParts) {
   EXPECT_EQ(rows, 2U);
 }
 
+TEST(Report, AGpuRowShowsItsClocksAndItsMemoryByBothCounts) {
+  EXPECT_THAT(as(sample_run(), Format::md), Not(HasSubstr("NVML")));
+  record::Record record = sample_record("fp16", 32, "serial", 0.001);
+  record.cell.device = "cuda:0";
+  record.memory->weight_bytes = 130 << 20;
+  record.memory->device_peak_allocated_bytes = 160 << 20;
+  record.memory->device_used_bytes = 560 << 20;
+  record.memory->device_library_bytes = 400 << 20;
+  record.gpu.emplace();
+  record.gpu->event_stages = record::Stages{0, 0, 1e-5, 3e-3, 2e-5, 0};
+  record.gpu->busy_share = 0.91;
+  record.gpu->sm_mhz_median = 1605;
+  record.gpu->temperature_c_max = 84;
+  record.gpu->looks = 12;
+  record.gpu->throttled_looks = 5;
+  record.gpu->throttle_reasons = {"thermal slowdown"};
+  const std::string text = as({record}, Format::md);
+  EXPECT_THAT(text, HasSubstr("| 130 MiB |"));
+  EXPECT_THAT(text, HasSubstr("| 160 MiB | 560 MiB | 400 MiB | - |"));
+  EXPECT_THAT(text, HasSubstr("| 10.0 us | 3.00 ms | 20.0 us | 91.0 % | - | 1,605 MHz | - | - | "
+                              "84.0 °C | - | - | thermal slowdown |"));
+}
+
 TEST(Report, EnergyIsPerThousandTextsAndUnknownWithoutBothSides) {
   std::vector<record::Record> records = {sample_record("fp32", 1, "stream", 0.1),
                                          sample_record("fp32", 1, "stream", 0.01)};

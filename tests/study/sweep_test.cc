@@ -390,6 +390,25 @@ TEST_F(SweepTest, MemoryAndColdStartComeFromAFreshProcess) {
   EXPECT_THAT(outcome->notes, ::testing::Contains(HasSubstr("the child was killed")));
 }
 
+TEST_F(SweepTest, AGpuRowNamesItsGpuAndWhyItsCountersAreMissing) {
+  for (record::Cell& cell : input_.cells) {
+    if (cell.precision == "bf16") cell.device = "cuda:0";
+  }
+  tools_.gpus["cuda:0"].name = "NVIDIA H100";
+  tools_.gpus["cuda:0"].uuid = "GPU-1";
+  tools_.nvml_library = "libnowhere.so.9";
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  for (const record::Record& record : outcome->records) {
+    ASSERT_EQ(record.gpu.has_value(), record.cell.device == "cuda:0");
+    if (!record.gpu) continue;
+    EXPECT_EQ(record.gpu->name, "NVIDIA H100");
+    EXPECT_EQ(record.gpu->counters, "not available: libnowhere.so.9 cannot be loaded");
+    EXPECT_EQ(record.verdict, record::Verdict::valid);
+    EXPECT_FALSE(record.gpu->event_stages) << "the fake has no events";
+  }
+}
+
 class PacedSweepTest : public SweepTest {
  protected:
   PacedSweepTest() {
