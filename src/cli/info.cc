@@ -22,6 +22,7 @@
 #include "cli/output.h"
 #include "data/imdb_source.h"
 #include "engine/native.h"
+#include "engine/placement.h"
 #include "hub/cache.h"
 #include "hub/settings.h"
 #include "measure/energy.h"
@@ -172,7 +173,7 @@ Json to_json(const Info& info) {
             {"numa_nodes", machine.numa_nodes},
             {"affinity", info.cpus.ids},
             {"quota", info.cpus.quota},
-            {"threads_used_by_default", info.cpus.threads()},
+            {"threads_used_by_default", engine::default_threads()},
             {"governor", machine.governor}}},
           {"memory",
            {{"bytes", machine.memory_bytes},
@@ -262,7 +263,7 @@ void add_cpu(std::string& text, const Info& info) {
                                 ? fmt::format("cgroup quota {} CPUs", three_digits(info.cpus.quota))
                                 : "no cgroup quota";
   add_row(text, "usable",
-          fmt::format("{} by default: CPUs {}, {}", plural(info.cpus.threads(), "thread"),
+          fmt::format("{} by default: CPUs {}, {}", plural(engine::default_threads(), "thread"),
                       cpu_ranges(info.cpus.ids), quota));
   add_row(text, "instruction set", machine.instruction_set);
   add_row(text, "of", fmt::format("{}", fmt::join(machine.cpu_flags, " ")));

@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "base/cpus.h"
 #include "base/files.h"
 #include "base/units.h"
 #include "cli/text_options.h"
 #include "engine/export.h"
+#include "engine/placement.h"
 #include "measure/environment.h"
 #include "measure/parity.h"
 #include "runtimes/environment.h"
@@ -31,7 +31,7 @@ Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions,
   study::Axes axes;
   axes.devices = devices;
   BREAKEVEN_TRY(axes.batches, parse_numbers("--batch", flags.batch, kMaxBatch));
-  BREAKEVEN_TRY(axes.threads, parse_threads(flags.threads, usable_cpus().threads()));
+  BREAKEVEN_TRY(axes.threads, parse_threads(flags.threads, engine::default_threads()));
   BREAKEVEN_TRY(axes.max_lengths, parse_numbers("--max-length", flags.max_length, positions));
   if (!flags.padding.empty()) {
     BREAKEVEN_TRY(axes.paddings,
@@ -196,7 +196,7 @@ Result<void> find_runtimes(Study& study) {
 Result<void> ask_foreign_model(Study& study) {
   if (study.model) return {};
   study::Spec spec = study.input.judge;
-  spec.threads = usable_cpus().threads();
+  spec.threads = engine::default_threads();
   spec.max_length = study.axes.max_lengths.front();
   spec.max_batch = 8;  // the judge's: its worker is the one that will judge
   BREAKEVEN_TRY(const std::unique_ptr<Classifier> judge, make_classifier(study, spec));
@@ -256,7 +256,8 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
   command.add_option("--precision", flags.precision,
                      "fp32, bf16, fp16, int8 or all: what a device runs fast");
   command.add_option("--batch", flags.batch, "Texts in a batch (default: 1,32)");
-  command.add_option("--threads", flags.threads, "CPU threads, 'all' = usable CPUs (default: all)");
+  command.add_option("--threads", flags.threads,
+                     "CPU threads, 'all' = one a usable core (default: all)");
   command.add_option("--max-length", flags.max_length,
                      "Tokens at which a text is cut (default: 512)");
   command.add_option("--padding", flags.padding,

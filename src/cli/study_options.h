@@ -46,7 +46,7 @@ std::vector<std::string> split_list(const std::string& text);
 // value. Errors: flag/number.
 Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const std::string& text,
                                                  std::uint64_t most);
-// "1,all" -> {1, 16}: "all" is the number of usable CPUs. Errors: flag/threads.
+// "1,all" -> {1, 16}: "all" is one a usable core. Errors: flag/threads.
 Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all);
 // Every part must be one of `known`; "all" alone stands for all of them when `all_allowed`.
 // Errors: flag/choice.

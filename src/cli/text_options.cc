@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "base/cpus.h"
+#include "engine/placement.h"
 #include "ops/cuda/device_list.h"
 
 namespace breakeven::cli {
@@ -59,7 +59,7 @@ Result<TextOptions> check_text_flags(const TextFlags& flags) {
                   parse_number("--max-length", flags.max_length, 0, kMaxLength));
     options.max_length_given = true;
   }
-  options.threads = usable_cpus().threads();
+  options.threads = engine::default_threads();
   if (flags.threads != "all") {
     BREAKEVEN_TRY(const std::uint64_t threads,
                   parse_number("--threads", flags.threads, 1, kMaxThreads));

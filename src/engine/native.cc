@@ -11,9 +11,11 @@
 #include <tuple>
 #include <vector>
 
+#include "base/cpus.h"
 #include "base/memory.h"
 #include "base/units.h"
 #include "engine/native_classifier.h"
+#include "engine/placement.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/cuda/cuda_backend.h"
 #include "ops/cuda/device_list.h"
@@ -174,6 +176,7 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
   BREAKEVEN_TRY_VOID(check_options(*model, options));
   BREAKEVEN_TRY_VOID(check_memory(*model, options));
   std::vector<Place> places;
+  const InterleavedMemory spread(place(read_topology(usable_cpus().ids), options.threads));
   for (const std::string& device : parts_of(options.device)) {
     BREAKEVEN_TRY(Place place, make_place(*model, options, device));
     places.push_back(std::move(place));

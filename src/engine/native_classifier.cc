@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/cpus.h"
 #include "base/units.h"
 #include "engine/decode.h"
 #include "model/forward.h"
@@ -97,6 +98,7 @@ NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions
       tokenizer_(model.tokenizer),
       options_(options),
       problem_(problem_of(plan_)),
+      placement_(place(read_topology(usable_cpus().ids), options.threads)),
       places_(std::move(places)),
       gpu_(dynamic_cast<const ops::DeviceBackend*>(places_.front().backend.get())),
       serial_work_(*tokenizer_) {}
@@ -123,7 +125,7 @@ void NativeClassifier::add_gpu_settings(ClassifierInfo& info) const {
   add("gemm_algorithms", [&](const Place& place) { return gpu_of(place).gemm_algorithms(); });
   std::size_t peak = 0;
   for (const Place& place : places_) peak += gpu_of(place).peak_device_bytes();
-  info.settings["device_peak_bytes"] = std::to_string(peak);
+  info.device_peak_bytes = peak;
 }
 
 ClassifierInfo NativeClassifier::info() const {
@@ -140,7 +142,11 @@ ClassifierInfo NativeClassifier::info() const {
   info.problem = problem_;
   info.labels = plan_.labels;
   for (const Place& place : places_) info.weight_bytes += place.packed->weight_bytes();
-  if (on_gpu()) add_gpu_settings(info);
+  if (on_gpu()) {
+    add_gpu_settings(info);
+  } else {
+    info.settings["placement"] = placement_.describe();
+  }
   for (const auto* workers : {&team_, &side_}) {
     for (const Worker& worker : *workers) info.activation_bytes += worker.lane->activation_bytes();
   }
@@ -167,6 +173,16 @@ bool NativeClassifier::side_by_side(const BatchWork& work) const {
                                ? work.tokens().size() * options_.max_length
                                : work.real_tokens();
   return work.tokens().size() >= 2 * threads && rows >= threads * kSideBySideRows;
+}
+
+std::vector<int> NativeClassifier::side_cpus(unsigned lane) const {
+  if (gpu_ != nullptr || !placement_.pinned) return {};
+  return placement_.nodes[placement_.node_of(lane)].cpus;
+}
+
+std::vector<int> NativeClassifier::team_cpus() const {
+  if (gpu_ != nullptr || !placement_.pinned) return {};
+  return placement_.team_node().cpus;
 }
 
 ops::LaneLimits NativeClassifier::device_limits(std::size_t batch) const {
@@ -228,6 +244,8 @@ Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::s
   for (std::size_t i = 0; i < made.size(); ++i) {
     Worker& worker = made[i];
     worker.place = &places_[i % places_.size()];
+    // Its memory, and the threads that it makes, belong where it will run.
+    const OnCpus here(threads > 1 ? team_cpus() : side_cpus(static_cast<unsigned>(i)));
     BREAKEVEN_TRY(worker.lane, worker.place->backend->make_lane(
                                    worker.place->packed,
                                    {.rows = rows, .sequences = sequences, .threads = threads}));
@@ -241,8 +259,9 @@ Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::s
 
 Result<void> NativeClassifier::make_team_worker() {
   if (!team_.empty()) return {};
-  BREAKEVEN_TRY_VOID(make_workers(team_, 1, options_.threads, team_rows(),
-                                  std::min(options_.max_batch, team_rows())));
+  const unsigned threads = placement_.pinned ? placement_.team_node().threads : options_.threads;
+  BREAKEVEN_TRY_VOID(
+      make_workers(team_, 1, threads, team_rows(), std::min(options_.max_batch, team_rows())));
   if (team_.size() > 1) {
     team_drivers_ = std::make_unique<ThreadTeam>(static_cast<unsigned>(team_.size()));
   }
@@ -253,7 +272,8 @@ Result<void> NativeClassifier::make_side_workers() {
   if (!side_.empty()) return {};
   BREAKEVEN_TRY_VOID(
       make_workers(side_, side_lanes(), 1, side_rows(), std::min(options_.max_batch, side_rows())));
-  drivers_ = std::make_unique<ThreadTeam>(static_cast<unsigned>(side_.size()));
+  drivers_ = std::make_unique<ThreadTeam>(static_cast<unsigned>(side_.size()),
+                                          [this](unsigned member) { stay_on(side_cpus(member)); });
   for (std::size_t i = 0; i < side_.size(); ++i) stream_work_.emplace_back(*tokenizer_);
   return {};
 }
@@ -294,6 +314,7 @@ void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::siz
       on_gpu() ? gpu_of(*worker.place).device_seconds(*worker.lane) : ops::DeviceSeconds{};
   stages.upload += device.upload;
   stages.download += device.download;
+  stages.device_compute += device.compute;
   stages.compute += std::max(0.0, seconds - device.upload - device.download);
 }
 
@@ -321,6 +342,7 @@ Result<void> NativeClassifier::run_groups_side_by_side(ThreadTeam& team,
   Lap lap;
   // Each worker's first group is its own, so that every GPU gets one.
   std::atomic<std::size_t> next{workers.size()};
+  const OnCpus first(side_cpus(0));  // the caller is a member, too
   BREAKEVEN_TRY_VOID(drive(team, workers, [&](unsigned member) {
     StageSeconds
         ignored;  // stages of parallel groups overlap; the batch's compute time is their wall time
@@ -365,6 +387,7 @@ Result<void> NativeClassifier::compute_batch(std::span<const std::string_view> t
     BREAKEVEN_TRY_VOID(run_groups_side_by_side(*drivers_, side_, work, out.logits, out.stages));
   } else {
     BREAKEVEN_TRY_VOID(make_team_worker());
+    const OnCpus here(team_cpus());
     if (team_drivers_ != nullptr && work.groups().count() > 1) {
       BREAKEVEN_TRY_VOID(
           run_groups_side_by_side(*team_drivers_, team_, work, out.logits, out.stages));
@@ -436,6 +459,7 @@ Result<void> NativeClassifier::compute_stream(std::span<const std::string_view> 
   out.batches_in_flight = static_cast<unsigned>(side_.size());
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> computed{0};
+  const OnCpus first(side_cpus(0));
   BREAKEVEN_TRY_VOID(drive(*drivers_, side_, [&](unsigned member) {
     try {
       stream_worker(side_[member], stream_work_[member], texts, batch, out, next, computed);

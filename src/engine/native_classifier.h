@@ -14,6 +14,7 @@
 #include "classifier/classifier.h"
 #include "engine/groups.h"
 #include "engine/native.h"
+#include "engine/placement.h"
 #include "model/plan.h"
 #include "ops/cuda/device_backend.h"
 #include "ops/ops.h"
@@ -102,6 +103,9 @@ class NativeClassifier final : public Classifier {
   std::size_t largest_batch(const Place& place, std::size_t lanes) const;
   Result<void> check_device_memory(const Place& place, std::size_t lanes, std::size_t rows,
                                    std::size_t sequences) const;
+  // The CPUs that lane `lane` of the side workers, or the team, is held on; empty = wherever.
+  std::vector<int> side_cpus(unsigned lane) const;
+  std::vector<int> team_cpus() const;
   ops::LaneLimits device_limits(std::size_t batch) const;
   unsigned side_lanes() const;  // on each place
   void run_group(Worker& worker, const BatchWork& work, std::size_t group, std::span<float> logits,
@@ -121,6 +125,7 @@ class NativeClassifier final : public Classifier {
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   NativeOptions options_;
   ProblemType problem_;
+  Placement placement_;  // of the CPU's threads
   std::vector<Place> places_;
   const ops::DeviceBackend* gpu_;  // the first place's backend when it has a device; else null
   std::vector<Worker> team_;  // CPU: one lane with all threads, for small batches; a lane a GPU
