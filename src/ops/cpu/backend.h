@@ -5,6 +5,11 @@
 
 namespace breakeven::ops::cpu {
 
+// One member's part of an own GEMM.
+struct GemmPart {
+  std::size_t row, rows, panel_begin, panel_end;
+};
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const Formats& formats)
@@ -37,18 +42,21 @@ class CpuBackend final : public Backend {
                      const Rows& x, const void* ctx) const;
   void ffn_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
                  const Rows& x) const;
-  // The ops on the own GEMM (blocks_amx.cc).
-  void tile_qkv(CpuLane& lane, const TileLayer& layer) const;
-  void tile_project(CpuLane& lane, const Layer& layer, const Rows& x, const void* ctx,
-                    std::size_t rows) const;
-  void tile_ffn(CpuLane& lane, const Layer& layer, const Rows& x, std::size_t rows) const;
-  void tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Rows& x, std::size_t first,
-                       std::size_t rows, std::size_t block_begin, std::size_t block_end,
-                       const TileLinear* following) const;
+  // The ops on the own GEMM (blocks_own.cc).
+  void multiply_part(CpuLane& lane, unsigned member, const GemmRows& in,
+                     const PanelWeights& weights, const GemmOutput& out, const GemmPart& part,
+                     const std::byte* next) const;
+  void own_qkv(CpuLane& lane, const PanelLayer& layer) const;
+  void own_project(CpuLane& lane, const Layer& layer, const Rows& x, const void* ctx,
+                   std::size_t rows) const;
+  void own_ffn(CpuLane& lane, const Layer& layer, const Rows& x, std::size_t rows) const;
+  void own_ffn_blocks(CpuLane& lane, const PanelLayer& layer, const GemmRows& in, const Rows& x,
+                      std::size_t first, std::size_t rows, std::size_t block_begin,
+                      std::size_t block_end, const PanelLinear* following) const;
   void quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns, std::size_t blocks,
                         std::size_t step, std::size_t rows) const;
-  void tile_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
-                 std::size_t rows) const;
+  void own_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
+                std::size_t rows) const;
   // Row 0 of sequences begin .. end.
   void cls_keys(CpuLane& lane, unsigned member, std::size_t head, std::size_t begin,
                 std::size_t end) const;

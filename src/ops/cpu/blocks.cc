@@ -15,10 +15,7 @@ CpuLane& own(Lane& lane) {
 
 // `count` elements behind `base`, whose elements have the given format.
 void* offset(void* base, std::size_t count, Narrow::Format format) {
-  const std::size_t size = format == Narrow::Format::u8     ? 1
-                           : format == Narrow::Format::bf16 ? 2
-                                                            : 4;
-  return static_cast<std::byte*>(base) + count * size;
+  return static_cast<std::byte*>(base) + count * bytes_of(format);
 }
 
 Narrow::Format half_or_float(bool half) {
@@ -149,7 +146,7 @@ void CpuBackend::attention(Lane& lane, std::size_t layer) {
                   layer);
   const Layer& weights = l.model().layer(layer);
   if (formats_.own_gemm) {
-    tile_qkv(l, weights.tiles);
+    own_qkv(l, weights.panels);
   } else {
     l.parallel(l.chunks.size(), [&](unsigned member, std::size_t index) {
       project_qkv(l, weights, member, l.chunks[index]);
@@ -195,8 +192,8 @@ void CpuBackend::project_ln(Lane& lane, std::size_t layer, Act x) {
   const Layer& weights = l.model().layer(layer);
   const bool cls = x == Act::x_cls;
   if (formats_.own_gemm) {
-    return cls ? tile_project(l, weights, l.x_cls, l.ctx_cls, l.sequences())
-               : tile_project(l, weights, l.x, l.ctx, l.rows());
+    return cls ? own_project(l, weights, l.x_cls, l.ctx_cls, l.sequences())
+               : own_project(l, weights, l.x, l.ctx, l.rows());
   }
   const std::vector<Chunk>& chunks = cls ? l.cls_chunks : l.chunks;
   l.parallel(chunks.size(), [&](unsigned member, std::size_t index) {
@@ -239,7 +236,7 @@ void CpuBackend::ffn_ln(Lane& lane, std::size_t layer, Act x) {
   const Layer& weights = l.model().layer(layer);
   const bool cls = x == Act::x_cls;
   if (formats_.own_gemm) {
-    return cls ? tile_ffn(l, weights, l.x_cls, l.sequences()) : tile_ffn(l, weights, l.x, l.rows());
+    return cls ? own_ffn(l, weights, l.x_cls, l.sequences()) : own_ffn(l, weights, l.x, l.rows());
   }
   const std::vector<Chunk>& chunks = cls ? l.cls_chunks : l.chunks;
   l.parallel(chunks.size(), [&](unsigned member, std::size_t index) {

@@ -1,7 +1,7 @@
-// The CPU backend: GEMMs on AMX tiles by own kernels, elsewhere by oneDNN, with weights packed
-// once; everything around them by own vector kernels (docs/decisions/ says why). fp32, bf16 (fp32
-// residual stream, softmax and LayerNorm) and int8 (weights per channel, activations per row at run
-// time; the rest as bf16).
+// The CPU backend: GEMMs by own kernels (fp32 on AVX-512 or AVX2, bf16 and int8 on AMX tiles),
+// elsewhere by oneDNN, with weights packed once; everything around them by own vector kernels
+// (docs/decisions/ says why). fp32, bf16 (fp32 residual stream, softmax and LayerNorm) and int8
+// (weights per channel, activations per row at run time; the rest as bf16).
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@ struct CpuOptions {
   // "avx2", "avx2_vnni", "avx512_core", "avx512_core_vnni", "avx512_core_bf16", "avx512_core_amx";
   // "" is the best one here. One process runs on one: the first backend decides.
   std::string instruction_set;
-  // Who multiplies: "own" (the AMX kernels of this folder; bf16 and int8 on avx512_core_amx only),
+  // Who multiplies: "own" (the kernels of this folder; bf16 and int8 on avx512_core_amx only),
   // "onednn", or "": the environment variable BREAKEVEN_CPU_GEMM if it is set, else own kernels
   // where there are some.
   std::string gemm{};

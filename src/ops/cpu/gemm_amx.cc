@@ -20,7 +20,7 @@ namespace {
 
 #include "ops/cpu/tiles.inc"
 
-constexpr std::size_t kBlockFloats = kPanel * kTileRowsAtOnce;
+constexpr std::size_t kBlockFloats = kPanel * kRowsAtOnce;
 constexpr std::size_t kStepBytes = 2 * kTileBytes;  // weights of one panel and one step of depth
 constexpr std::size_t kLine = 64;
 
@@ -131,7 +131,7 @@ struct Bf16Product {
   static constexpr std::size_t kHeavyRows = 2;
   using Gelu = GeluErf;
   const float* bias;
-  Bf16Product(const TileRows& /*in*/, const TileWeights& weights) : bias(weights.bias) {}
+  Bf16Product(const GemmRows& /*in*/, const PanelWeights& weights) : bias(weights.bias) {}
 
   template <int Sum, int First, int Second>
   static inline __attribute__((always_inline)) void multiply() {
@@ -162,7 +162,7 @@ struct Int8Product {
   const float* column_sum;
   const float* row_scale;
   const std::int32_t* row_zero;
-  Int8Product(const TileRows& in, const TileWeights& weights)
+  Int8Product(const GemmRows& in, const PanelWeights& weights)
       : bias(weights.bias),
         column_scale(weights.column_scale),
         column_sum(weights.column_sum),
@@ -206,7 +206,7 @@ struct HalfSink {
   Bf16* out;
   std::size_t stride;
   Function function;
-  explicit HalfSink(const TileOutput& to) : out(to.half), stride(to.stride) {}
+  explicit HalfSink(const GemmOutput& to) : out(to.half), stride(to.stride) {}
   inline __attribute__((always_inline)) void bring(std::size_t row, std::size_t column) const {
     __builtin_prefetch(out + row * stride + column, 1);
   }
@@ -221,7 +221,7 @@ struct AddSink {
   static constexpr bool kHeavy = false;
   float* out;
   std::size_t stride;
-  explicit AddSink(const TileOutput& to) : out(to.sum), stride(to.stride) {}
+  explicit AddSink(const GemmOutput& to) : out(to.full), stride(to.stride) {}
   inline __attribute__((always_inline)) void bring(std::size_t row, std::size_t column) const {
     __builtin_prefetch(out + row * stride + column, 1);
     __builtin_prefetch(out + row * stride + column + kTile, 1);
@@ -321,18 +321,18 @@ struct Shape {
 };
 
 template <class Product>
-inline Source source_of(const TileRows& in, const TileWeights& weights, const Shape& shape,
+inline Source source_of(const GemmRows& in, const PanelWeights& weights, const Shape& shape,
                         std::size_t block) {
   // Behind the last block comes itself: its tiles are loaded and not used.
   const std::size_t at = block < shape.blocks ? block : shape.blocks - 1;
   const std::size_t panel = shape.panel_begin + at / shape.row_blocks;
-  const std::size_t row = at % shape.row_blocks * kTileRowsAtOnce;
+  const std::size_t row = at % shape.row_blocks * kRowsAtOnce;
   return {static_cast<const std::byte*>(in.data) + row * shape.stride,
-          weights.tiles + panel * shape.panel_bytes};
+          weights.data + panel * shape.panel_bytes};
 }
 
 template <class Product, class Sink>
-void multiply_all(const TileRows& in, const TileWeights& weights, const Shape& shape,
+void multiply_all(const GemmRows& in, const PanelWeights& weights, const Shape& shape,
                   const Sink& sink, std::byte* scratch, const std::byte* next) {
   const Product product(in, weights);
   auto* sums = reinterpret_cast<float*>(scratch);
@@ -353,14 +353,13 @@ void multiply_all(const TileRows& in, const TileWeights& weights, const Shape& s
     const std::size_t panel = shape.panel_begin + block / shape.row_blocks;
     if (row_block == 0) {
       const bool last = panel + 1 == shape.panel_begin + shape.panels;
-      ahead = last && next != nullptr ? next : weights.tiles + (panel + 1) * shape.panel_bytes;
+      ahead = last && next != nullptr ? next : weights.data + (panel + 1) * shape.panel_bytes;
     }
     const Source coming_source = source_of<Product>(in, weights, shape, block + 1);
-    const std::size_t row = row_block * kTileRowsAtOnce;
+    const std::size_t row = row_block * kRowsAtOnce;
     const std::size_t left = shape.rows - row;
     float* to = sums + block % 2 * kBlockFloats;
-    const Pending coming{to, row, panel * kPanel, left < kTileRowsAtOnce ? left : kTileRowsAtOnce,
-                         0};
+    const Pending coming{to, row, panel * kPanel, left < kRowsAtOnce ? left : kRowsAtOnce, 0};
     multiply_block(product, sink, now, coming_source, shape.stride, shape.steps, before, coming,
                    share, ahead, lines);
     store_block(to);
@@ -371,12 +370,12 @@ void multiply_all(const TileRows& in, const TileWeights& weights, const Shape& s
 }
 
 template <class Product>
-void multiply_to(const TileRows& in, const TileWeights& weights, const Shape& shape,
-                 const TileOutput& out, std::byte* scratch, const std::byte* next) {
-  if (out.kind == TileOutput::Kind::add) {
+void multiply_to(const GemmRows& in, const PanelWeights& weights, const Shape& shape,
+                 const GemmOutput& out, std::byte* scratch, const std::byte* next) {
+  if (out.kind == GemmOutput::Kind::add) {
     return multiply_all<Product>(in, weights, shape, AddSink(out), scratch, next);
   }
-  if (out.kind == TileOutput::Kind::half) {
+  if (out.kind == GemmOutput::Kind::store) {
     return multiply_all<Product>(in, weights, shape, HalfSink<Same>(out), scratch, next);
   }
   switch (out.activation) {
@@ -394,12 +393,13 @@ void multiply_to(const TileRows& in, const TileWeights& weights, const Shape& sh
 
 }  // namespace
 
-void tile_multiply(const TileRows& in, std::size_t rows, const TileWeights& weights,
-                   std::size_t panel_begin, std::size_t panel_end, const TileOutput& out,
+void tile_multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
+                   std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
                    std::byte* scratch, const std::byte* next) {
-  const std::size_t row_blocks = (rows + kTileRowsAtOnce - 1) / kTileRowsAtOnce;
-  const std::size_t element = weights.int8 ? Int8Product::kElement : Bf16Product::kElement;
-  const std::size_t depth = weights.int8 ? Int8Product::kDepth : Bf16Product::kDepth;
+  const std::size_t row_blocks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
+  const bool int8 = weights.format == WeightFormat::s8;
+  const std::size_t element = int8 ? Int8Product::kElement : Bf16Product::kElement;
+  const std::size_t depth = int8 ? Int8Product::kDepth : Bf16Product::kDepth;
   const Shape shape{rows,
                     row_blocks,
                     weights.depth / depth,
@@ -408,25 +408,11 @@ void tile_multiply(const TileRows& in, std::size_t rows, const TileWeights& weig
                     panel_begin,
                     panel_end - panel_begin,
                     (panel_end - panel_begin) * row_blocks};
-  if (weights.int8) {
+  if (int8) {
     multiply_to<Int8Product>(in, weights, shape, out, scratch, next);
   } else {
     multiply_to<Bf16Product>(in, weights, shape, out, scratch, next);
   }
-}
-
-TileWeights TileWeights::part(std::size_t first, std::size_t count) const {
-  TileWeights cut = *this;
-  cut.tiles += first / kPanel * panel_bytes();
-  cut.columns = count;
-  if (bias != nullptr) cut.bias += first;
-  if (int8) cut.column_scale += first;
-  if (int8) cut.column_sum += first;
-  return cut;
-}
-
-std::size_t tile_weight_bytes(std::size_t columns, std::size_t depth, bool int8) {
-  return columns * depth * (int8 ? 1 : 2);
 }
 
 // In a tile of weights a row holds one dword of depth (2 bf16 or 4 s8) for each of 16 columns.

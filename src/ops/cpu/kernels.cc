@@ -13,12 +13,14 @@ const Kernels& kernels_for(bool avx512) {
     Kernels table{};
     N_AVX2::fill_row_kernels(table);
     N_AVX2::fill_matrix_kernels(table);
+    N_AVX2::fill_gemm_kernels(table);
     return table;
   }();
   static const Kernels kAvx512 = [] {
     Kernels table{};
     N_AVX3::fill_row_kernels(table);
     N_AVX3::fill_matrix_kernels(table);
+    N_AVX3::fill_gemm_kernels(table);
     return table;
   }();
   return avx512 ? kAvx512 : kAvx2;

@@ -7,11 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/cpu/panels.h"
 #include "ops/ops.h"
 
 namespace breakeven::ops::cpu {
-
-using Bf16 = std::uint16_t;  // the upper half of a float
 
 inline constexpr std::size_t kPad = 16;
 constexpr std::size_t padded(std::size_t n, std::size_t step = kPad) {
@@ -41,6 +40,10 @@ struct Narrow {
   float* row_scale = nullptr;
   std::int32_t* row_zero = nullptr;
 };
+
+constexpr std::size_t bytes_of(Narrow::Format format) {
+  return format == Narrow::Format::u8 ? 1 : format == Narrow::Format::bf16 ? 2 : 4;
+}
 
 struct NormParameters {
   const float* gamma = nullptr;  // [padded width], zero behind width
@@ -105,6 +108,8 @@ struct Kernels {
   void (*multiply)(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
                    float* c, std::size_t c_stride, std::size_t rows, std::size_t columns,
                    std::size_t depth);
+  // The own GEMM for f32 weights.
+  MultiplyPanels* multiply_panels;
   // scores[0 .. count) -> softmax(scale * scores); zeros up to the next multiple of kPad.
   void (*softmax)(float* scores, std::size_t count, float scale);
   // ctx = softmax(scale * q k^T) v
@@ -121,8 +126,10 @@ const Kernels& kernels_for(bool avx512);
 namespace breakeven::ops::cpu::N_AVX2 {  // NOLINT(readability-identifier-naming)
 void fill_row_kernels(Kernels& table);
 void fill_matrix_kernels(Kernels& table);
+void fill_gemm_kernels(Kernels& table);
 }  // namespace breakeven::ops::cpu::N_AVX2
 namespace breakeven::ops::cpu::N_AVX3 {  // NOLINT(readability-identifier-naming)
 void fill_row_kernels(Kernels& table);
 void fill_matrix_kernels(Kernels& table);
+void fill_gemm_kernels(Kernels& table);
 }  // namespace breakeven::ops::cpu::N_AVX3

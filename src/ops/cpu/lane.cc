@@ -18,15 +18,12 @@ constexpr std::size_t kLeastQueries = 64;
 // Own GEMM: rows that go through projection or FFN together. Alone, so that their fp32 rows and the
 // intermediate values stay in L2; a team shares them, and each member streams its own weights.
 constexpr std::size_t kRowsAlone = 256;
+constexpr std::size_t kWideRowsAlone = 128;  // of four bytes a value
 constexpr std::size_t kRowsOfTeam = 512;
 
 std::size_t bucket_for(std::size_t rows) {
   const auto* at = std::lower_bound(kBuckets.begin(), kBuckets.end(), rows);
   return static_cast<std::size_t>(at - kBuckets.begin());
-}
-
-std::size_t bytes_of(Narrow::Format format) {
-  return format == Narrow::Format::u8 ? 1 : format == Narrow::Format::bf16 ? 2 : 4;
 }
 
 void set_one_openmp_thread(unsigned /*member*/) {
@@ -59,7 +56,7 @@ void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
                           tile_attention_scratch_bytes(longest, shape.head_size)))
                     : arena.take<float>(attention_scratch_floats(longest, shape.head_size));
   if (formats.own_gemm) {
-    s.tiles = arena.take<std::byte>(kTileGemmScratchBytes);
+    s.gemm = arena.take<std::byte>(kGemmScratchBytes);
     return;
   }
   s.accumulated = arena.take<float>(kLargest * widest);
@@ -87,14 +84,20 @@ void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
 
 void CpuLane::lay_out_between(Arena& arena) {
   const ModelShape& shape = model_->shape();
+  const Formats& formats = model_->formats();
   const bool alone = limits_.threads == 1;
   const std::size_t most = std::max(limits_.rows, limits_.sequences);
-  between.rows = std::min(alone ? kRowsAlone : kRowsOfTeam, padded(most, kTileRowsAtOnce));
+  const std::size_t rows_alone = bytes_of(formats.gemm_in) == 4 ? kWideRowsAlone : kRowsAlone;
+  between.rows = std::min(alone ? rows_alone : kRowsOfTeam, padded(most, kRowsAtOnce));
   between.blocks = alone ? 1 : shape.blocks;
-  between.stride = between.rows + kTileRowsAtOnce;
+  between.stride = between.rows + kRowsAtOnce;
   const std::size_t inner = between.blocks * between.stride * shape.block;
-  between.inner = arena.take<Bf16>(inner);
-  if (model_->formats().gemm_in != Narrow::Format::u8) return;
+  between.inner = arena.take<std::byte>(inner * bytes_of(formats.inner()));
+  const bool copies_x = formats.gemm_in == Narrow::Format::f32 && between.blocks < shape.blocks;
+  if (copies_x || formats.gemm_in == Narrow::Format::split) {
+    between.narrow = arena.take<std::byte>(between.stride * shape.hidden_padded * sizeof(float));
+  }
+  if (formats.gemm_in != Narrow::Format::u8) return;
   between.narrow = arena.take<std::uint8_t>(std::max(inner, between.stride * shape.hidden_padded));
   between.scale = arena.take<float>(between.blocks * between.stride);
   between.zero = arena.take<std::int32_t>(between.blocks * between.stride);

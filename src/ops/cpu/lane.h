@@ -49,9 +49,8 @@ struct Scratch {
   void* narrow = nullptr;  // int8: [chunk, H], the quantised context
   float* narrow_scale = nullptr;
   std::int32_t* narrow_zero = nullptr;
-  float* row = nullptr;        // one row
-  std::byte* gemm = nullptr;   // oneDNN's own
-  std::byte* tiles = nullptr;  // the own GEMM's
+  float* row = nullptr;       // one row
+  std::byte* gemm = nullptr;  // the GEMM's own
   void* attention = nullptr;
 };
 
@@ -59,7 +58,7 @@ struct Scratch {
 struct Between {
   std::size_t rows = 0;    // of one chunk
   std::size_t blocks = 0;  // FFN blocks that are computed together
-  Bf16* inner = nullptr;   // [blocks][rows][block]: activation(up(x))
+  void* inner = nullptr;   // [blocks][rows][block]: activation(up(x)), bf16 or fp32
   // int8: the same quantised, or [rows][H]: the quantised context.
   std::uint8_t* narrow = nullptr;
   float* scale = nullptr;  // [blocks][rows]

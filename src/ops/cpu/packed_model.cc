@@ -47,7 +47,8 @@ Formats formats_for(Precision precision, InstructionSet set, bool own_gemm) {
   // oneDNN's bf16 layout of a narrower matrix changes with the number of rows.
   if (precision == Precision::bf16) formats.width_step = 64;
   formats.own_gemm = own_gemm;
-  if (own_gemm) formats.width_step = 64;  // bytes of a tile's row
+  // Whole panels; on tiles also whole rows of a tile.
+  if (own_gemm) formats.width_step = precision == Precision::fp32 ? kPanel : 64;
   formats.bf16_attention = precision != Precision::fp32 && has_amx(set);
   formats.bf16_context = formats.bf16_attention || precision == Precision::bf16;
   // Without VNNI two u8 x s8 products are added in 16 bits: 2 * 255 * 64 just fits.
@@ -143,26 +144,27 @@ void CpuModel::lay_out_layer(Arena& arena, std::size_t index) {
   for (Linear& l : layer.down) linear(l, *gemms_.down_first);
 }
 
-void CpuModel::lay_out_tiles(Arena& arena, std::size_t index) {
+void CpuModel::lay_out_panels(Arena& arena, std::size_t index) {
   const bool int8 = formats_.precision == Precision::int8;
   const std::size_t hidden = shape_.hidden_padded;
-  const auto linear = [&](TileLinear& l, std::size_t columns, std::size_t depth) {
+  const auto linear = [&](PanelLinear& l, std::size_t columns, std::size_t depth) {
     l.columns = columns;
     l.depth = depth;
-    l.tiles = arena.take<std::byte>(tile_weight_bytes(columns, depth, int8));
+    l.format = formats_.weights();
+    l.data = arena.take<std::byte>(panel_weight_bytes(columns, depth, l.format));
     l.bias = arena.take<float>(columns);
     if (int8) l.column_scale = arena.take<float>(columns);
     if (int8) l.column_sum = arena.take<float>(columns);
   };
-  TileLayer& layer = layers_[index].tiles;
+  PanelLayer& layer = layers_[index].panels;
   if (index + 1 < shape_.layers) linear(layer.qkv, 3 * hidden, hidden);
   linear(layer.project, hidden, hidden);
   layer.up.resize(shape_.blocks);
   layer.down.resize(shape_.blocks);
-  for (TileLinear& l : layer.up) linear(l, shape_.block, hidden);
-  for (TileLinear& l : layer.down) linear(l, hidden, shape_.block);
+  for (PanelLinear& l : layer.up) linear(l, shape_.block, hidden);
+  for (PanelLinear& l : layer.down) linear(l, hidden, shape_.block);
   if (index + 1 == shape_.layers) return;
-  TileLayer& next = layers_[index + 1].tiles;
+  PanelLayer& next = layers_[index + 1].panels;
   layer.following = index + 2 < shape_.layers ? &next.qkv : &next.project;
 }
 
@@ -185,7 +187,7 @@ void CpuModel::lay_out(Arena& arena) {
   layers_.resize(shape_.layers);
   for (std::size_t index = 0; index < shape_.layers; ++index) {
     if (formats_.own_gemm) {
-      lay_out_tiles(arena, index);
+      lay_out_panels(arena, index);
     } else {
       lay_out_layer(arena, index);
     }

@@ -1,5 +1,5 @@
-// A model's weights as the CPU backend reads them: GEMM weights in tile order or in oneDNN's
-// blocked layout, all widths padded to kPad with zeros, the FFN cut into column blocks, one block
+// A model's weights as the CPU backend reads them: GEMM weights in panels or in oneDNN's blocked
+// layout, all widths padded to kPad with zeros, the FFN cut into column blocks, one block
 // of memory for all.
 #pragma once
 
@@ -31,10 +31,21 @@ struct Formats {
   bool bf16_context = false;      // the context is bf16
   std::size_t width_step = kPad;  // H and F are padded to a multiple of it
   int weight_limit = 127;         // int8: largest magnitude of a weight
-  bool own_gemm = false;          // GEMMs by the AMX kernels of this folder, not oneDNN's
+  bool own_gemm = false;          // GEMMs by the kernels of this folder, not oneDNN's
+
+  // What activation(up(x)) is before it is quantised.
+  Narrow::Format inner() const {
+    return gemm_in == Narrow::Format::u8 ? Narrow::Format::bf16 : gemm_in;
+  }
+  // What the own GEMM multiplies by.
+  WeightFormat weights() const {
+    return gemm_in == Narrow::Format::u8     ? WeightFormat::s8
+           : gemm_in == Narrow::Format::bf16 ? WeightFormat::bf16
+                                             : WeightFormat::f32;
+  }
 };
 constexpr bool has_own_gemm(Precision precision, InstructionSet set) {
-  return has_amx(set) && precision != Precision::fp32;
+  return has_amx(set) || precision == Precision::fp32;
 }
 Formats formats_for(Precision precision, InstructionSet set, bool own_gemm);
 
@@ -69,25 +80,25 @@ struct Linear {
   std::int32_t* column_sum = nullptr;  // int8: sum of a column's quantised weights
 };
 
-// The same for the own GEMM: TileWeights views it.
-struct TileLinear {
+// The same for the own GEMM: PanelWeights views it.
+struct PanelLinear {
   std::size_t columns = 0;
   std::size_t depth = 0;
-  std::byte* tiles = nullptr;
+  std::byte* data = nullptr;
+  WeightFormat format = WeightFormat::bf16;
   float* bias = nullptr;
   float* column_scale = nullptr;
   float* column_sum = nullptr;
-  TileWeights weights(bool with_bias = true) const {
-    return {tiles,        depth,     columns, column_scale != nullptr, with_bias ? bias : nullptr,
-            column_scale, column_sum};
+  PanelWeights weights(bool with_bias = true) const {
+    return {data, depth, columns, format, with_bias ? bias : nullptr, column_scale, column_sum};
   }
 };
 
 // A layer for the own GEMM. q, k and v are one matrix; FFN blocks as in Layer.
-struct TileLayer {
-  TileLinear qkv, project;
-  std::vector<TileLinear> up, down;
-  const TileLinear* following = nullptr;  // what the next layer multiplies by first; null: none
+struct PanelLayer {
+  PanelLinear qkv, project;
+  std::vector<PanelLinear> up, down;
+  const PanelLinear* following = nullptr;  // what the next layer multiplies by first; null: none
 };
 
 struct Norm {
@@ -100,7 +111,7 @@ struct Norm {
 struct Layer {
   Linear query, key, value, project;
   std::vector<Linear> up, down;
-  TileLayer tiles;  // instead of all the above, when the own GEMM runs
+  PanelLayer panels;  // instead of all the above, when the own GEMM runs
   Norm attention_norm, ffn_norm;
 };
 
@@ -149,7 +160,7 @@ class CpuModel final : public PackedModel {
   Result<void> make_gemms();
   void lay_out(Arena& arena);
   void lay_out_layer(Arena& arena, std::size_t index);
-  void lay_out_tiles(Arena& arena, std::size_t index);
+  void lay_out_panels(Arena& arena, std::size_t index);
 
   Formats formats_;
   ModelShape shape_;

@@ -78,19 +78,25 @@ void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::s
   });
 }
 
-void Packer::add_tiles(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
-                       TileLinear& to, std::size_t column, std::size_t columns) {
+void Packer::add_panels(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+                        PanelLinear& to, std::size_t column, std::size_t columns) {
   const int limit = model_.formats_.weight_limit;
   jobs_.emplace_back([from, out_begin, in_begin, limit, column, columns, &to] {
     const std::vector<float> part = cut(from, out_begin, in_begin, columns, to.depth);
-    const bool int8 = to.column_scale != nullptr;
-    std::byte* tiles = to.tiles + tile_weight_bytes(column, to.depth, int8);
-    if (int8) {
-      const auto small =
-          quantise(part, to.depth, limit, to.column_scale + column, to.column_sum + column);
-      pack_tiles(small.data(), columns, to.depth, tiles);
-    } else {
-      pack_tiles(part.data(), columns, to.depth, tiles);
+    std::byte* panels = to.data + panel_weight_bytes(column, to.depth, to.format);
+    switch (to.format) {
+      case WeightFormat::s8: {
+        const auto small =
+            quantise(part, to.depth, limit, to.column_scale + column, to.column_sum + column);
+        pack_tiles(small.data(), columns, to.depth, panels);
+        break;
+      }
+      case WeightFormat::bf16:
+        pack_tiles(part.data(), columns, to.depth, panels);
+        break;
+      case WeightFormat::f32:
+        pack_f32_panels(part.data(), columns, to.depth, panels);
+        break;
     }
     if (in_begin != 0) return;
     const std::size_t outs = std::min(columns, from.out - std::min(from.out, out_begin));
@@ -98,23 +104,23 @@ void Packer::add_tiles(const LinearWeights& from, std::size_t out_begin, std::si
   });
 }
 
-void Packer::add_tile_layer(std::size_t index) {
+void Packer::add_panel_layer(std::size_t index) {
   const LayerWeights& from = weights_.layers[index];
   const ModelShape& shape = model_.shape_;
-  TileLayer& to = model_.layers_[index].tiles;
+  PanelLayer& to = model_.layers_[index].panels;
   const std::size_t hidden = shape.hidden_padded;
   if (index + 1 < shape.layers) {
     std::size_t column = 0;
     for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
-      add_tiles(*linear, 0, 0, to.qkv, column, hidden);
+      add_panels(*linear, 0, 0, to.qkv, column, hidden);
       column += hidden;
     }
   }
-  add_tiles(from.project, 0, 0, to.project, 0, hidden);
+  add_panels(from.project, 0, 0, to.project, 0, hidden);
   for (std::size_t b = 0; b < shape.blocks; ++b) {
     const std::size_t begin = b * shape.block;
-    add_tiles(from.up, begin, 0, to.up[b], 0, shape.block);
-    add_tiles(from.down, 0, begin, to.down[b], 0, hidden);
+    add_panels(from.up, begin, 0, to.up[b], 0, shape.block);
+    add_panels(from.down, 0, begin, to.down[b], 0, hidden);
   }
 }
 
@@ -157,7 +163,7 @@ void Packer::add_layer(std::size_t index) {
   Layer& to = model_.layers_[index];
   add_norm(from.attention_norm, to.attention_norm);
   add_norm(from.ffn_norm, to.ffn_norm);
-  if (model_.formats_.own_gemm) return add_tile_layer(index);
+  if (model_.formats_.own_gemm) return add_panel_layer(index);
   const Gemms& gemms = model_.gemms_;
   if (index + 1 < model_.shape_.layers) {
     add_linear(from.query, 0, 0, *gemms.qkv, to.query);

@@ -23,10 +23,10 @@ class Packer {
   // Output channels out_begin .. of the matrix (at most the Gemm's columns), inputs in_begin .. .
   void add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
                   const Gemm& gemm, Linear& to);
-  // The same into columns `column` .. of a matrix in tile order.
-  void add_tiles(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
-                 TileLinear& to, std::size_t column, std::size_t columns);
-  void add_tile_layer(std::size_t index);
+  // The same into columns `column` .. of a matrix of panels.
+  void add_panels(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+                  PanelLinear& to, std::size_t column, std::size_t columns);
+  void add_panel_layer(std::size_t index);
   void add_norm(const NormWeights& from, Norm& to);
 
   const EncoderWeights& weights_;

@@ -71,7 +71,7 @@ class CpuBackend : public ::testing::TestWithParam<Kind> {
   }
   void SetUp() override {
     auto made = ops::make_cpu_backend({precision(), testing::forced_set(), GetParam().gemm});
-    if (made && GetParam().gemm != std::string() &&
+    if (made && GetParam().gemm != std::string() && precision() != Precision::fp32 &&
         ops::cpu_instruction_set() != "avx512_core_amx") {
       GTEST_SKIP() << "oneDNN's GEMMs are the default here, and tested as such";
     }
@@ -129,7 +129,7 @@ TEST_P(CpuBackend, TheForcedInstructionSetRan) {
     EXPECT_EQ(set, testing::forced_set());
   }
   EXPECT_EQ(set, ops::cpu_instruction_set());
-  const bool own = set == "avx512_core_amx" && precision() != Precision::fp32 &&
+  const bool own = (set == "avx512_core_amx" || precision() == Precision::fp32) &&
                    GetParam().gemm == std::string();
   EXPECT_EQ(backend->info().gemm, own ? "own" : "onednn");
   // oneDNN names what it generated code for.
@@ -147,7 +147,7 @@ TEST_P(CpuBackend, TheForcedInstructionSetRan) {
   } else if (precision() == Precision::fp32) {
     EXPECT_NE(made.find("avx512_core"), std::string::npos) << made;
   }
-  EXPECT_EQ((*packed)->layer(0).tiles.project.tiles, nullptr);
+  EXPECT_EQ((*packed)->layer(0).panels.project.data, nullptr);
   const EncoderShape small = shape(64, 2, 128);
   const RandomEncoder encoder(small);
   compare(small, encoder.weights, unpadded({20}), 1, "forced");
@@ -169,7 +169,11 @@ TEST_P(CpuBackend, AModelIsPackedForOneKindOfGemm) {
   ASSERT_TRUE(own) << own.error().to_string();
   EXPECT_EQ((*own)->gemms().plain, nullptr);
   EXPECT_EQ((*own)->layer(0).query.data, nullptr);
-  EXPECT_NE((*own)->layer(0).tiles.qkv.tiles, nullptr);
+  EXPECT_NE((*own)->layer(0).panels.qkv.data, nullptr);
+  EXPECT_EQ((*own)->layer(0).panels.qkv.weights().format,
+            precision() == Precision::fp32   ? cpu::WeightFormat::f32
+            : precision() == Precision::bf16 ? cpu::WeightFormat::bf16
+                                             : cpu::WeightFormat::s8);
 }
 
 TEST_P(CpuBackend, EveryShapeOfSequence) {
@@ -418,14 +422,12 @@ TEST_P(CpuBackend, IntegerProductsAreExact) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Precisions, CpuBackend,
-                         ::testing::Values(Kind{Precision::fp32, ""}, Kind{Precision::bf16, ""},
-                                           Kind{Precision::int8, ""},
-                                           Kind{Precision::bf16, "onednn"},
-                                           Kind{Precision::int8, "onednn"}),
-                         [](const auto& of) {
-                           return std::string(to_string(of.param.precision)) + of.param.gemm;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Precisions, CpuBackend,
+    ::testing::Values(Kind{Precision::fp32, ""}, Kind{Precision::bf16, ""},
+                      Kind{Precision::int8, ""}, Kind{Precision::fp32, "onednn"},
+                      Kind{Precision::bf16, "onednn"}, Kind{Precision::int8, "onednn"}),
+    [](const auto& of) { return std::string(to_string(of.param.precision)) + of.param.gemm; });
 
 TEST(CpuOptions, TheEnvironmentChoosesTheGemm) {
   if (ops::cpu_instruction_sets().empty()) GTEST_SKIP() << "SKIPPED: this CPU has no AVX2";

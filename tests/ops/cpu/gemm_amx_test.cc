@@ -17,7 +17,7 @@
 namespace breakeven::ops::cpu {
 namespace {
 
-using Kind = TileOutput::Kind;
+using Kind = GemmOutput::Kind;
 using testing::Guarded;
 
 float widen(Bf16 half) {
@@ -31,11 +31,15 @@ Bf16 halve(float value) {
 struct Shape {
   std::size_t rows, columns, depth;
   bool int8 = false;
-  Kind kind = Kind::half;
+  Kind kind = Kind::store;
   Activation activation = Activation::gelu_erf;
   bool bias = true;
   std::size_t panel_begin = 0, panel_end = 0;  // both 0: all
 };
+
+WeightFormat format(const Shape& s) {
+  return s.int8 ? WeightFormat::s8 : WeightFormat::bf16;
+}
 
 std::string describe(const Shape& s) {
   return std::string(s.int8 ? "int8 " : "bf16 ") + std::to_string(s.rows) + " x " +
@@ -52,8 +56,8 @@ class Case {
       : shape_(shape),
         integers_(integers),
         random_(seed),
-        input_(padded(shape.rows, kTileRowsAtOnce) * shape.depth * element()),
-        tiles_(tile_weight_bytes(shape.columns, shape.depth, shape.int8)),
+        input_(padded(shape.rows, kRowsAtOnce) * shape.depth * element()),
+        tiles_(panel_weight_bytes(shape.columns, shape.depth, format(shape))),
         half_(shape.rows * shape.columns),
         sum_(shape.rows * shape.columns),
         bias_(shape.columns),
@@ -61,7 +65,7 @@ class Case {
         column_sum_(shape.columns),
         row_scale_(shape.rows),
         row_zero_(shape.rows),
-        scratch_(kTileGemmScratchBytes),
+        scratch_(kGemmScratchBytes),
         values_(shape.rows * shape.depth),
         weights_(shape.columns * shape.depth) {
     if (shape_.panel_end == 0) shape_.panel_end = shape_.columns / kPanel;
@@ -69,20 +73,20 @@ class Case {
   }
 
   void run() {
-    TileWeights weights{tiles_.data(), shape_.depth, shape_.columns, shape_.int8,
-                        shape_.bias ? bias_.data() : nullptr};
-    TileRows in{input_.data(), shape_.depth};
+    PanelWeights weights{tiles_.data(), shape_.depth, shape_.columns, format(shape_),
+                         shape_.bias ? bias_.data() : nullptr};
+    GemmRows in{input_.data(), shape_.depth};
     if (shape_.int8) {
       weights.column_scale = column_scale_.data();
       weights.column_sum = column_sum_.data();
       in.row_scale = row_scale_.data();
       in.row_zero = row_zero_.data();
     }
-    TileOutput out;
+    GemmOutput out;
     out.kind = shape_.kind;
     out.activation = shape_.activation;
     out.half = half_.data();
-    out.sum = sum_.data();
+    out.full = sum_.data();
     out.stride = shape_.columns;
     tile_multiply(in, shape_.rows, weights, shape_.panel_begin, shape_.panel_end, out,
                   scratch_.data());
@@ -199,7 +203,7 @@ class Case {
           << describe(shape_) << " at " << r << "," << c;
       return;
     }
-    const double result = shape_.kind == Kind::half ? value : activate(value);
+    const double result = shape_.kind == Kind::store ? value : activate(value);
     // Sums of integers up to 2^24 are exact, and then rounded once; polynomials add their own.
     const bool short_gelu = shape_.int8 && shape_.activation == Activation::gelu_erf;
     const double polynomial = shape_.kind != Kind::activate ? 0
@@ -207,7 +211,7 @@ class Case {
                                                             : limit("ops/cpu/activation_abs_max");
     ASSERT_NEAR(half, result, std::fabs(result) * 0x1p-8 + rounding + polynomial)
         << describe(shape_) << " at " << r << "," << c;
-    if (integers_ && shape_.kind == Kind::half) {
+    if (integers_ && shape_.kind == Kind::store) {
       ASSERT_EQ(half, widen(halve(static_cast<float>(result))))
           << describe(shape_) << " at " << r << "," << c;
     }
@@ -243,7 +247,7 @@ TEST_F(TileGemm, IntegersAreExactAroundEveryEdge) {
     for (const std::size_t rows : {1U, 2U, 15U, 16U, 17U, 31U, 32U, 33U, 48U, 64U, 65U}) {
       for (const std::size_t columns : {32U, 64U, 96U}) {
         for (const std::size_t depth : {64U, 128U, 192U, 768U}) {
-          for (const Kind kind : {Kind::half, Kind::add}) {
+          for (const Kind kind : {Kind::store, Kind::add}) {
             run({rows, columns, depth, int8, kind}, true, ++seed);
             if (HasFatalFailure()) return;
           }
@@ -280,19 +284,20 @@ TEST_F(TileGemm, Int8SumsDoNotSaturate) {
   std::vector<std::int8_t> weights(kPanel * kDepth, 127);
   for (std::size_t i = 0; i < kDepth; ++i) weights[kDepth + i] = -127;
   weights[2 * kDepth] = 126;
-  Guarded<std::byte> tiles(tile_weight_bytes(kPanel, kDepth, true));
+  Guarded<std::byte> tiles(panel_weight_bytes(kPanel, kDepth, WeightFormat::s8));
   pack_tiles(weights.data(), kPanel, kDepth, tiles.data());
   const std::vector<float> scale(kPanel, 1.0F), row_scale(1, 1.0F), column_sum(kPanel, 7.0F);
   const std::vector<std::int32_t> zero(1, 1);
   std::vector<float> sum(kPanel, 0.0F);
-  alignas(64) std::byte scratch[kTileGemmScratchBytes];
-  TileOutput out;
+  alignas(64) std::byte scratch[kGemmScratchBytes];
+  GemmOutput out;
   out.kind = Kind::add;
-  out.sum = sum.data();
+  out.full = sum.data();
   out.stride = kPanel;
-  tile_multiply({in.data(), kDepth, row_scale.data(), zero.data()}, 1,
-                {tiles.data(), kDepth, kPanel, true, nullptr, scale.data(), column_sum.data()}, 0,
-                1, out, scratch);
+  tile_multiply(
+      {in.data(), kDepth, row_scale.data(), zero.data()}, 1,
+      {tiles.data(), kDepth, kPanel, WeightFormat::s8, nullptr, scale.data(), column_sum.data()}, 0,
+      1, out, scratch);
   release_tiles();
   constexpr float kLargest = 255 * 127 * static_cast<float>(kDepth);
   EXPECT_EQ(sum[0], kLargest - 7);

@@ -275,8 +275,8 @@ void check_tiles(const HeadCase& c) {
     values[i].resize(count);
     std::transform(random.begin(), random.end(), values[i].begin(), halve);
   }
-  const std::size_t tile_rows = padded(c.rows, 32);
-  testing::Guarded<Bf16> q(tile_rows * stride + 32);
+  const std::size_t gemm_rows = padded(c.rows, 32);
+  testing::Guarded<Bf16> q(gemm_rows * stride + 32);
   testing::Guarded<Bf16> k(c.keys * stride);  // nothing behind the last key may be read
   testing::Guarded<Bf16> v(c.keys * stride);
   testing::Guarded<Bf16> ctx(count);

@@ -3,6 +3,7 @@
 // and splits each GEMM over its columns, so that each member streams its own part of the weights
 // and none reads them all.
 #include <algorithm>
+#include <cstring>
 
 #include "ops/cpu/backend.h"
 
@@ -11,11 +12,6 @@ namespace {
 
 // Rows that row kernels take at once.
 constexpr std::size_t kRowStep = 32;
-
-// One member's part of a GEMM.
-struct Part {
-  std::size_t row, rows, panel_begin, panel_end;
-};
 
 // How a GEMM is cut: all columns for a chunk of rows, or ranges of columns for each member (two, so
 // that a member which was held up leaves one to the other). Parts that follow each other have the
@@ -30,11 +26,11 @@ class Cut {
     // More members than panels: rows are cut, too.
     const std::size_t chunks = (rows + lane.between.rows - 1) / lane.between.rows;
     const std::size_t row_parts = std::max(chunks, (wanted + column_parts_ - 1) / column_parts_);
-    row_step_ = padded((rows + row_parts - 1) / row_parts, kTileRowsAtOnce);
+    row_step_ = padded((rows + row_parts - 1) / row_parts, kRowsAtOnce);
     row_parts_ = (rows + row_step_ - 1) / row_step_;
   }
   std::size_t count() const { return row_parts_ * column_parts_; }
-  Part part(std::size_t index) const {
+  GemmPart part(std::size_t index) const {
     const std::size_t row = index % row_parts_ * row_step_;
     const std::size_t panel = index / row_parts_ * panel_step_;
     return {row, std::min(row_step_, rows_ - row), panel, std::min(panel + panel_step_, panels_)};
@@ -46,50 +42,70 @@ class Cut {
 
 // Where the columns start that the owner of part `index` of `count` multiplies by first in another
 // GEMM; null without one.
-const std::byte* first_panel(const CpuLane& lane, const TileLinear* linear, std::size_t index,
+const std::byte* first_panel(const CpuLane& lane, const PanelLinear* linear, std::size_t index,
                              std::size_t count) {
   if (linear == nullptr) return nullptr;
-  const TileWeights weights = linear->weights();
+  const PanelWeights weights = linear->weights();
   const Cut cut(lane, 1, weights.panels());
   const std::size_t owner = index / lane.share_of(count, 0).end;
   const std::size_t first = lane.share_of(cut.count(), owner).begin;
   return first < cut.count() ? weights.panel(cut.part(first).panel_begin) : nullptr;
 }
 
-TileRows from_row(const TileRows& rows, std::size_t first, std::size_t element) {
-  TileRows cut = rows;
+std::byte* offset(void* base, std::size_t count, Narrow::Format format) {
+  return static_cast<std::byte*>(base) + count * bytes_of(format);
+}
+
+GemmRows from_row(const GemmRows& rows, std::size_t first, std::size_t element) {
+  GemmRows cut = rows;
   cut.data = static_cast<const std::byte*>(rows.data) + first * rows.stride * element;
   if (rows.row_scale != nullptr) cut.row_scale += first;
   if (rows.row_zero != nullptr) cut.row_zero += first;
   return cut;
 }
 
-TileOutput from_row(const TileOutput& out, std::size_t first) {
-  TileOutput cut = out;
+GemmOutput from_row(const GemmOutput& out, std::size_t first) {
+  GemmOutput cut = out;
   if (out.half != nullptr) cut.half += first * out.stride;
-  if (out.sum != nullptr) cut.sum += first * out.stride;
+  if (out.full != nullptr) cut.full += first * out.stride;
   return cut;
 }
 
-void multiply_part(CpuLane& lane, unsigned member, const TileRows& in, const TileWeights& weights,
-                   const TileOutput& out, const Part& part, const std::byte* next) {
-  const std::size_t element = weights.int8 ? 1 : 2;
-  tile_multiply(from_row(in, part.row, element), part.rows, weights, part.panel_begin,
-                part.panel_end, from_row(out, part.row), lane.scratch[member].tiles, next);
+// Results to rows of bf16 or fp32.
+GemmOutput output(GemmOutput::Kind kind, void* rows, Narrow::Format format, std::size_t stride) {
+  GemmOutput out;
+  out.kind = kind;
+  if (format == Narrow::Format::f32) {
+    out.full = static_cast<float*>(rows);
+  } else {
+    out.half = static_cast<Bf16*>(rows);
+  }
+  out.stride = stride;
+  return out;
 }
 
 // Rows of x, or of what lies between two GEMMs, as the next GEMM reads them.
-TileRows tile_rows(const Narrow& narrow) {
+GemmRows gemm_rows(const Narrow& narrow) {
   return {narrow.data, narrow.stride, narrow.row_scale, narrow.row_zero};
 }
 
 }  // namespace
 
-void CpuBackend::tile_qkv(CpuLane& lane, const TileLayer& layer) const {
+void CpuBackend::multiply_part(CpuLane& lane, unsigned member, const GemmRows& in,
+                               const PanelWeights& weights, const GemmOutput& out,
+                               const GemmPart& part, const std::byte* next) const {
+  const bool vectors = weights.format == WeightFormat::f32;
+  MultiplyPanels* const gemm = vectors ? kernels_.multiply_panels : tile_multiply;
+  gemm(from_row(in, part.row, bytes_of(formats_.gemm_in)), part.rows, weights, part.panel_begin,
+       part.panel_end, from_row(out, part.row), lane.scratch[member].gemm, next);
+}
+
+void CpuBackend::own_qkv(CpuLane& lane, const PanelLayer& layer) const {
   const std::size_t hidden = lane.model().shape().hidden_padded;
-  const TileRows in = tile_rows(narrow(lane, lane.x, 0));
+  const GemmRows in = gemm_rows(narrow(lane, lane.x, 0));
   const std::size_t panels = hidden / kPanel;
   const Cut cut(lane, lane.rows(), panels);
+  const Narrow::Format plane = formats_.bf16_attention ? Narrow::Format::bf16 : Narrow::Format::f32;
   void* const planes[] = {lane.query, lane.key, lane.value};
   const std::size_t count = 3 * cut.count();
   // A part's three planes one after the other: its rows are still in L2.
@@ -97,9 +113,7 @@ void CpuBackend::tile_qkv(CpuLane& lane, const TileLayer& layer) const {
     return layer.qkv.weights().part(index % 3 * hidden, hidden);
   };
   lane.parallel_by_owner(count, [&](unsigned member, std::size_t index) {
-    TileOutput out;
-    out.half = static_cast<Bf16*>(planes[index % 3]);
-    out.stride = hidden;
+    const GemmOutput out = output(GemmOutput::Kind::store, planes[index % 3], plane, hidden);
     const std::byte* next =
         index + 1 < count ? part_weights(index + 1).panel(cut.part((index + 1) / 3).panel_begin)
                           : nullptr;
@@ -122,8 +136,8 @@ void CpuBackend::quantise_between(CpuLane& lane, const Bf16* from, std::size_t c
   });
 }
 
-void CpuBackend::tile_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
-                           std::size_t rows) const {
+void CpuBackend::own_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
+                          std::size_t rows) const {
   const ModelShape& shape = lane.model().shape();
   lane.parallel((rows + kRowStep - 1) / kRowStep, [&](unsigned, std::size_t index) {
     const std::size_t row = first + index * kRowStep;
@@ -132,53 +146,52 @@ void CpuBackend::tile_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::
   });
 }
 
-void CpuBackend::tile_project(CpuLane& lane, const Layer& layer, const Rows& x, const void* ctx,
-                              std::size_t rows) const {
+void CpuBackend::own_project(CpuLane& lane, const Layer& layer, const Rows& x, const void* ctx,
+                             std::size_t rows) const {
   const std::size_t hidden = lane.model().shape().hidden_padded;
   const Between& b = lane.between;
-  const TileWeights weights = layer.tiles.project.weights();
+  const PanelWeights weights = layer.panels.project.weights();
+  const Narrow::Format context = formats_.bf16_context ? Narrow::Format::bf16 : Narrow::Format::f32;
   for (std::size_t first = 0; first < rows; first += b.rows) {
     const std::size_t count = std::min(b.rows, rows - first);
-    const Bf16* from = static_cast<const Bf16*>(ctx) + first * hidden;
-    TileRows in{from, hidden, nullptr, nullptr};
-    if (weights.int8) {
-      quantise_between(lane, from, hidden, 1, 0, count);
+    const void* from = offset(const_cast<void*>(ctx), first * hidden, context);
+    GemmRows in{from, hidden, nullptr, nullptr};
+    if (weights.format == WeightFormat::s8) {
+      quantise_between(lane, static_cast<const Bf16*>(from), hidden, 1, 0, count);
       in = {b.narrow, hidden, b.scale, b.zero};
     }
-    TileOutput out;
-    out.kind = TileOutput::Kind::add;
-    out.sum = x.f32 + first * hidden;
-    out.stride = hidden;
+    const GemmOutput out =
+        output(GemmOutput::Kind::add, x.f32 + first * hidden, Narrow::Format::f32, hidden);
     const Cut cut(lane, count, weights.panels());
     lane.parallel_by_owner(cut.count(), [&](unsigned member, std::size_t index) {
-      const std::byte* next = first_panel(lane, &layer.tiles.up.front(), index, cut.count());
+      const std::byte* next = first_panel(lane, &layer.panels.up.front(), index, cut.count());
       multiply_part(lane, member, in, weights, out, cut.part(index), next);
     });
-    tile_norm(lane, layer.attention_norm, x, first, count);
+    own_norm(lane, layer.attention_norm, x, first, count);
   }
 }
 
 // x += down(activation(up(x))) for some blocks of the FFN's intermediate columns.
-void CpuBackend::tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Rows& x,
-                                 std::size_t first, std::size_t rows, std::size_t block_begin,
-                                 std::size_t block_end, const TileLinear* following) const {
+void CpuBackend::own_ffn_blocks(CpuLane& lane, const PanelLayer& layer, const GemmRows& in,
+                                const Rows& x, std::size_t first, std::size_t rows,
+                                std::size_t block_begin, std::size_t block_end,
+                                const PanelLinear* following) const {
   const ModelShape& shape = lane.model().shape();
   const std::size_t hidden = shape.hidden_padded;
   const Between& b = lane.between;
-  const TileRows in = tile_rows(narrow(lane, x, first));
   const bool int8 = formats_.gemm_in == Narrow::Format::u8;
   const std::size_t blocks = block_end - block_begin;
-  const auto inner = [&](std::size_t block) { return b.inner + block * b.stride * shape.block; };
+  const auto inner = [&](std::size_t block) {
+    return offset(b.inner, block * b.stride * shape.block, formats_.inner());
+  };
 
   const Cut up(lane, rows, shape.block / kPanel);
   const std::size_t ups = blocks * up.count();
   lane.parallel_by_owner(ups, [&](unsigned member, std::size_t index) {
     const std::size_t block = index % blocks;
-    TileOutput out;
-    out.kind = TileOutput::Kind::activate;
+    GemmOutput out =
+        output(GemmOutput::Kind::activate, inner(block), formats_.inner(), shape.block);
     out.activation = shape.activation;
-    out.half = inner(block);
-    out.stride = shape.block;
     const bool last = index + 1 == lane.share_of(ups, index / lane.share_of(ups, 0).end).end;
     const std::byte* next = last ? first_panel(lane, &layer.down[block_begin], index, ups)
                                  : layer.up[block_begin + (index + 1) % blocks].weights().panel(
@@ -186,21 +199,23 @@ void CpuBackend::tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Ro
     multiply_part(lane, member, in, layer.up[block_begin + block].weights(), out,
                   up.part(index / blocks), next);
   });
-  if (int8) quantise_between(lane, b.inner, shape.block, blocks, b.stride * shape.block, rows);
-  TileOutput out;
-  out.kind = TileOutput::Kind::add;
-  out.sum = x.f32 + first * hidden;
-  out.stride = hidden;
+  if (int8) {
+    quantise_between(lane, static_cast<const Bf16*>(b.inner), shape.block, blocks,
+                     b.stride * shape.block, rows);
+  }
+  const GemmOutput out =
+      output(GemmOutput::Kind::add, x.f32 + first * hidden, Narrow::Format::f32, hidden);
   const Cut down(lane, rows, hidden / kPanel);
   lane.parallel_by_owner(down.count(), [&](unsigned member, std::size_t index) {
-    const Part part = down.part(index);
+    const GemmPart part = down.part(index);
     for (std::size_t block = 0; block < blocks; ++block) {
       const std::size_t base = block * b.stride;
-      const TileRows from =
-          int8 ? TileRows{b.narrow + base * shape.block, shape.block, b.scale + base, b.zero + base}
-               : TileRows{inner(block), shape.block, nullptr, nullptr};
+      const GemmRows from =
+          int8 ? GemmRows{b.narrow + base * shape.block, shape.block, b.scale + base, b.zero + base}
+               : GemmRows{inner(block), shape.block, nullptr, nullptr};
       // The bias belongs to the first block only.
-      const TileWeights weights = layer.down[block_begin + block].weights(block_begin + block == 0);
+      const PanelWeights weights =
+          layer.down[block_begin + block].weights(block_begin + block == 0);
       const bool last = block + 1 == blocks;
       const std::byte* next =
           last ? first_panel(lane, following, index, down.count())
@@ -210,20 +225,24 @@ void CpuBackend::tile_ffn_blocks(CpuLane& lane, const TileLayer& layer, const Ro
   });
 }
 
-void CpuBackend::tile_ffn(CpuLane& lane, const Layer& layer, const Rows& x,
-                          std::size_t rows) const {
+void CpuBackend::own_ffn(CpuLane& lane, const Layer& layer, const Rows& x, std::size_t rows) const {
   const std::size_t blocks = lane.model().shape().blocks;
   const Between& b = lane.between;
   for (std::size_t first = 0; first < rows; first += b.rows) {
     const std::size_t count = std::min(b.rows, rows - first);
-    const TileLinear* after =
-        first + count < rows ? &layer.tiles.up.front() : layer.tiles.following;
+    const PanelLinear* after =
+        first + count < rows ? &layer.panels.up.front() : layer.panels.following;
+    GemmRows in = gemm_rows(narrow(lane, x, first));
+    // GEMMs read x itself: the first blocks' results must not reach the inputs of the others.
+    if (formats_.gemm_in == Narrow::Format::f32 && b.blocks < blocks) {
+      in.data = std::memcpy(b.narrow, in.data, count * in.stride * sizeof(float));
+    }
     for (std::size_t block = 0; block < blocks; block += b.blocks) {
       const std::size_t end = std::min(block + b.blocks, blocks);
-      tile_ffn_blocks(lane, layer.tiles, x, first, count, block, end,
-                      end < blocks ? &layer.tiles.up[end] : after);
+      own_ffn_blocks(lane, layer.panels, in, x, first, count, block, end,
+                     end < blocks ? &layer.panels.up[end] : after);
     }
-    tile_norm(lane, layer.ffn_norm, x, first, count);
+    own_norm(lane, layer.ffn_norm, x, first, count);
   }
 }
 

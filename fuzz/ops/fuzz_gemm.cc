@@ -1,0 +1,177 @@
+// The own GEMMs against plain loops, for any weights, shape, kind of output and range of panels.
+// All values are small integers, so results are exact; every buffer ends at a guard page, because
+// sanitizers do not see tile loads. Without AMX only the fp32 ones run.
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "base/check.h"
+#include "ops/cpu/attention_amx.h"
+#include "ops/cpu/gemm_amx.h"
+#include "ops/cpu/guarded.h"
+#include "ops/cpu/isa.h"
+#include "ops/cpu/kernels.h"
+
+namespace {
+
+using namespace breakeven::ops::cpu;
+using breakeven::ops::Activation;
+using Kind = GemmOutput::Kind;
+using breakeven::testing::Guarded;
+
+Bf16 halve(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
+}
+
+struct Shape {
+  std::size_t rows, panels, depth, panel_begin, panel_end;
+  WeightFormat format;
+  bool bias, avx512;
+  Kind kind;
+  std::uint32_t seed;
+  bool int8() const { return format == WeightFormat::s8; }
+  bool f32() const { return format == WeightFormat::f32; }
+  std::size_t element() const { return panel_weight_bytes(1, 1, format); }
+  std::size_t columns() const { return panels * kPanel; }
+};
+
+Shape shape_of(const std::uint8_t* data) {
+  Shape s{};
+  s.rows = data[0] % 100 + std::size_t{1};
+  s.panels = data[1] % 5 + std::size_t{1};
+  constexpr WeightFormat kFormats[] = {WeightFormat::bf16, WeightFormat::s8, WeightFormat::f32};
+  s.format = kFormats[data[5] % 3];
+  s.depth = (s.f32() ? 8 : 64) * (data[2] % 8 + std::size_t{1});
+  s.panel_begin = data[3] % s.panels;
+  s.panel_end = s.panel_begin + 1 + data[4] % (s.panels - s.panel_begin);
+  s.bias = data[5] / 3 % 2 != 0;
+  s.kind = static_cast<Kind>(data[5] / 6 % 3);
+  s.avx512 = data[5] / 18 % 2 != 0;
+  s.seed = data[6];
+  return s;
+}
+
+template <class Buffer>
+void fill(Buffer& to, std::size_t count, std::mt19937& random, int low, int high) {
+  std::uniform_int_distribution<int> pick(low, high);
+  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(pick(random));
+}
+
+// Inputs, weights and what lies in the output before, as numbers.
+struct Numbers {
+  std::vector<float> in, weights, bias, zero;
+  explicit Numbers(const Shape& s)
+      : in(s.rows * s.depth), weights(s.columns() * s.depth), bias(s.columns()), zero(s.rows) {
+    std::mt19937 random(s.seed);
+    fill(in, in.size(), random, s.int8() ? 0 : -4, s.int8() ? 255 : 4);
+    fill(weights, weights.size(), random, s.int8() ? -127 : -4, s.int8() ? 127 : 4);
+    fill(bias, bias.size(), random, s.bias ? -9 : 0, s.bias ? 9 : 0);
+    fill(zero, zero.size(), random, 0, s.int8() ? 255 : 0);
+  }
+  float result(const Shape& s, std::size_t row, std::size_t column) const {
+    double sum = bias[column];
+    for (std::size_t k = 0; k < s.depth; ++k) {
+      sum += (in[row * s.depth + k] - zero[row]) * weights[column * s.depth + k];
+    }
+    return static_cast<float>(sum);
+  }
+};
+
+constexpr float kBefore = 3.0F;
+
+void check(const Shape& s, const Numbers& numbers, const Bf16* half, const float* full) {
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    for (std::size_t c = 0; c < s.columns(); ++c) {
+      const std::size_t at = r * s.columns() + c;
+      const bool ours = c / kPanel >= s.panel_begin && c / kPanel < s.panel_end;
+      const float value = ours ? numbers.result(s, r, c) : 0;
+      const float held = s.kind == Kind::add        ? kBefore + value
+                         : s.kind == Kind::activate ? std::max(value, 0.0F)
+                                                    : value;
+      const bool to_full = ours && (s.f32() || s.kind == Kind::add);
+      const bool to_half = ours && !to_full;
+      BREAKEVEN_CHECK(
+          full[at] == (to_full ? held : kBefore) && half[at] == halve(to_half ? held : kBefore),
+          "rows={} panels={} depth={} format={} kind={} at {},{}: {} and {:#x}", s.rows, s.panels,
+          s.depth, static_cast<int>(s.format), static_cast<int>(s.kind), r, c, full[at], half[at]);
+    }
+  }
+}
+
+// Inputs in the format of the weights.
+void write_rows(const Shape& s, const Numbers& numbers, std::byte* to) {
+  for (std::size_t i = 0; i < numbers.in.size(); ++i) {
+    if (s.int8()) {
+      reinterpret_cast<std::uint8_t*>(to)[i] = static_cast<std::uint8_t>(numbers.in[i]);
+    } else if (s.f32()) {
+      reinterpret_cast<float*>(to)[i] = numbers.in[i];
+    } else {
+      reinterpret_cast<Bf16*>(to)[i] = halve(numbers.in[i]);
+    }
+  }
+}
+
+void write_weights(const Shape& s, const Numbers& numbers, std::byte* to) {
+  if (s.int8()) {
+    const std::vector<std::int8_t> small(numbers.weights.begin(), numbers.weights.end());
+    pack_tiles(small.data(), s.columns(), s.depth, to);
+  } else if (s.f32()) {
+    pack_f32_panels(numbers.weights.data(), s.columns(), s.depth, to);
+  } else {
+    pack_tiles(numbers.weights.data(), s.columns(), s.depth, to);
+  }
+}
+
+void run(const Shape& s) {
+  const Numbers numbers(s);
+  // Tiles are loaded whole, so rows are read up to the next multiple of 32.
+  const std::size_t taken =
+      s.f32() ? s.rows : (s.rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce;
+  Guarded<std::byte> in(taken * s.depth * s.element());
+  Guarded<std::byte> panels(panel_weight_bytes(s.columns(), s.depth, s.format));
+  Guarded<std::byte> scratch(kGemmScratchBytes);
+  Guarded<Bf16> half(s.rows * s.columns());
+  Guarded<float> full(s.rows * s.columns());
+  std::vector<float> column_sum(s.columns(), 0.0F);
+  const std::vector<float> ones(std::max(s.columns(), s.rows), 1.0F);
+  std::fill_n(half.data(), s.rows * s.columns(), halve(kBefore));
+  std::fill_n(full.data(), s.rows * s.columns(), kBefore);
+  for (std::size_t i = 0; i < numbers.weights.size(); ++i) {
+    column_sum[i / s.depth] += numbers.weights[i];
+  }
+  write_rows(s, numbers, in.data());
+  write_weights(s, numbers, panels.data());
+  const std::vector<std::int32_t> zero(numbers.zero.begin(), numbers.zero.end());
+  const PanelWeights weights{panels.data(),
+                             s.depth,
+                             s.columns(),
+                             s.format,
+                             s.bias ? numbers.bias.data() : nullptr,
+                             ones.data(),
+                             column_sum.data()};
+  const GemmOutput out{s.kind, Activation::relu, half.data(), full.data(), s.columns()};
+  MultiplyPanels* const multiply = s.f32() ? kernels_for(s.avx512).multiply_panels : tile_multiply;
+  multiply({in.data(), s.depth, ones.data(), zero.data()}, s.rows, weights, s.panel_begin,
+           s.panel_end, out, scratch.data(), panels.data());
+  if (!s.f32()) release_tiles();
+  check(s, numbers, half.data(), full.data());
+}
+
+bool runs_here(const Shape& s) {
+  static const std::vector<InstructionSet> sets = runnable_sets();
+  if (sets.empty()) return false;
+  return s.f32() ? !s.avx512 || has_avx512(sets.back()) : has_amx(sets.back());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 7) return 0;
+  const Shape shape = shape_of(data);
+  if (runs_here(shape)) run(shape);
+  return 0;
+}

@@ -1,0 +1,77 @@
+// What the own GEMMs multiply: weights in panels of 32 output columns, rows of activations, and
+// what becomes of the results. gemm_amx.h has the kernels on AMX tiles (bf16, int8),
+// kernels_gemm.cc those on vectors (fp32).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/ops.h"
+
+namespace breakeven::ops::cpu {
+
+using Bf16 = std::uint16_t;  // the upper half of a float
+
+inline constexpr std::size_t kPanel = 32;  // output columns that are computed together
+// Rows that a GEMM is best cut at multiples of.
+inline constexpr std::size_t kRowsAtOnce = 32;
+
+enum class WeightFormat : std::uint8_t { bf16, s8, f32 };
+
+// Weights [columns, depth], panel after panel; columns is a multiple of 32.
+// f32: [columns / 32][depth][32], depth a multiple of 8.
+// bf16, s8: tile order, [columns / 32][depth / step][2 tiles of 16 columns], one step being 32 bf16
+// or 64 s8 of depth; depth a multiple of 64.
+struct PanelWeights {
+  const std::byte* data = nullptr;
+  std::size_t depth = 0;
+  std::size_t columns = 0;
+  WeightFormat format = WeightFormat::bf16;
+  const float* bias = nullptr;          // [columns]; null: none
+  const float* column_scale = nullptr;  // s8: [columns]
+  const float* column_sum = nullptr;    // s8: [columns], sum of a column's weights
+
+  std::size_t panels() const { return columns / kPanel; }
+  std::size_t panel_bytes() const;
+  const std::byte* panel(std::size_t index) const { return data + index * panel_bytes(); }
+  // The columns first .. first + count as a matrix of their own; both multiples of 32.
+  PanelWeights part(std::size_t first, std::size_t count) const;
+};
+
+std::size_t panel_weight_bytes(std::size_t columns, std::size_t depth, WeightFormat format);
+// `from` [columns, depth] row-major; `to` has panel_weight_bytes() of f32.
+void pack_f32_panels(const float* from, std::size_t columns, std::size_t depth, std::byte* to);
+
+// Rows of fp32 or bf16, or of u8 with their scales. On tiles up to 31 rows behind the last one are
+// read, and ignored: they must be memory of the same buffer.
+struct GemmRows {
+  const void* data = nullptr;
+  std::size_t stride = 0;  // elements
+  const float* row_scale = nullptr;
+  const std::int32_t* row_zero = nullptr;
+};
+
+// What becomes of a result. Row r, column c of the GEMM goes to [r * stride + c].
+struct GemmOutput {
+  enum class Kind : std::uint8_t {
+    store,     // value: to `half` on tiles, to `full` in fp32
+    activate,  // activation(value), to the same
+    add,       // full += value
+  };
+  Kind kind = Kind::store;
+  Activation activation = Activation::gelu_erf;
+  Bf16* half = nullptr;
+  float* full = nullptr;
+  std::size_t stride = 0;  // elements
+};
+
+inline constexpr std::size_t kGemmScratchBytes = 2 * kPanel * kRowsAtOnce * sizeof(float);
+
+// Panels panel_begin .. panel_end of the weights for `rows` >= 1 rows. `scratch` has
+// kGemmScratchBytes, 64-byte aligned. `next` is the panel that this thread multiplies by after
+// these, or null: it is brought to L2 meanwhile.
+using MultiplyPanels = void(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
+                            std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
+                            std::byte* scratch, const std::byte* next);
+
+}  // namespace breakeven::ops::cpu
