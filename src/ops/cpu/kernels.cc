@@ -3,9 +3,9 @@
 namespace breakeven::ops::cpu {
 
 std::size_t attention_scratch_floats(std::size_t longest, std::size_t head_size) {
-  const std::size_t keys = padded(longest);
-  const std::size_t depth = padded(head_size);
-  return keys * head_size + longest * depth + kQueryRows * (keys + depth);
+  const std::size_t keys = padded(longest, kPanel);
+  const std::size_t depth = padded(head_size, kPanel);
+  return 2 * keys * depth + kQueryRows * (keys + 2 * depth) + kGemmScratchBytes / sizeof(float);
 }
 
 const Kernels& kernels_for(bool avx512) {

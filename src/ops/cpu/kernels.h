@@ -76,7 +76,7 @@ struct AttentionTask {
   Bf16* ctx_bf16 = nullptr;
   float* scratch = nullptr;  // attention_scratch_floats() of them
 };
-inline constexpr std::size_t kQueryRows = 12;  // handled at once: 12 x 512 scores stay in L1
+inline constexpr std::size_t kQueryRows = 14;  // handled at once: 14 x 512 scores stay in L1
 std::size_t attention_scratch_floats(std::size_t longest, std::size_t head_size);
 
 struct Kernels {

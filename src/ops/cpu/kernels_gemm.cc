@@ -202,6 +202,8 @@ void multiply_all(const GemmRows& in, std::size_t rows, const PanelWeights& weig
   }
 }
 
+}  // namespace
+
 void multiply_panels(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
                      std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
                      std::byte* scratch, const std::byte* next) {
@@ -222,8 +224,6 @@ void multiply_panels(const GemmRows& in, std::size_t rows, const PanelWeights& w
       return run(Activate<Activation::tanh>());
   }
 }
-
-}  // namespace
 
 void fill_gemm_kernels(Kernels& table) {
   table.multiply_panels = multiply_panels;

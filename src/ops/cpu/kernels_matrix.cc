@@ -116,8 +116,6 @@ void softmax(float* scores, std::size_t count, float scale) {
   }
 }
 
-static_assert(kQueryRows % kTileRows == 0);
-
 HWY_INLINE void store_context(const AttentionTask& task, const float* row, float inverse,
                               std::size_t query) {
   if (task.ctx_f32 != nullptr) {
@@ -139,47 +137,104 @@ HWY_INLINE void store_context(const AttentionTask& task, const float* row, float
   }
 }
 
-// K transposed to [D, keys] and V copied to [keys, padded D]: the tile kernel then reads both
-// along rows, and the copies are small beside S^2 work.
-HWY_INLINE void pack_keys(const AttentionTask& task, float* transposed, std::size_t key_stride,
-                          float* values, std::size_t value_stride) {
-  const std::size_t depth = task.head_size;
-  for (std::size_t j = 0; j < task.keys; ++j) {
-    const float* from = task.k + j * task.stride;
-    for (std::size_t i = 0; i < depth; ++i) transposed[i * key_stride + j] = from[i];
-  }
-  for (std::size_t i = 0; i < depth; ++i) {
-    for (std::size_t j = task.keys; j < key_stride; ++j) transposed[i * key_stride + j] = 0;
-  }
-  for (std::size_t j = 0; j < task.keys; ++j) {
-    const float* from = task.v + j * task.stride;
-    float* to = values + j * value_stride;
-    for (std::size_t i = 0; i < depth; ++i) to[i] = from[i];
-    for (std::size_t i = depth; i < value_stride; ++i) to[i] = 0;
+// One task's scratch memory. K and V lie in it as weights of the own GEMM, zeros behind them: the
+// copies are small beside S^2 work.
+struct Room {
+  std::size_t keys, depth;      // K as [keys, depth]: whole panels, whole steps
+  std::size_t summed, columns;  // V as [columns, summed], likewise
+  float *key_panels, *value_panels;
+  float* queries;  // [kQueryRows, depth]
+  float* scores;   // [kQueryRows, keys]
+  float* context;  // [kQueryRows, columns]
+  float* gemm;
+  explicit Room(const AttentionTask& task)
+      : keys(padded(task.keys, kPanel)),
+        depth(padded(task.head_size, 8)),
+        summed(padded(task.keys, 8)),
+        columns(padded(task.head_size, kPanel)),
+        key_panels(task.scratch),
+        value_panels(key_panels + keys * depth),
+        queries(value_panels + summed * columns),
+        scores(queries + padded(kQueryRows * depth)),
+        context(scores + kQueryRows * keys),
+        gemm(context + kQueryRows * columns) {}
+};
+
+HWY_INLINE void pack_keys(const AttentionTask& task, const Room& room) {
+  float* to = room.key_panels;
+  for (std::size_t panel = 0; panel < room.keys; panel += kPanel) {
+    const std::size_t left = task.keys - panel;
+    const std::size_t keys = left < kPanel ? left : kPanel;
+    const float* from = task.k + panel * task.stride;
+    for (std::size_t d = 0; d < room.depth; ++d, to += kPanel) {
+      const bool real = d < task.head_size;
+      std::size_t j = 0;
+      for (; real && j < keys; ++j) to[j] = from[j * task.stride + d];
+      for (; j < kPanel; ++j) to[j] = 0;
+    }
   }
 }
 
+HWY_INLINE void pack_values(const AttentionTask& task, const Room& room) {
+  float* to = room.value_panels;
+  for (std::size_t panel = 0; panel < room.columns; panel += kPanel) {
+    const std::size_t left = task.head_size - panel;
+    const std::size_t columns = left < kPanel ? left : kPanel;
+    for (std::size_t j = 0; j < room.summed; ++j, to += kPanel) {
+      const float* from = task.v + j * task.stride + panel;
+      std::size_t c = 0;
+      for (; j < task.keys && c < columns; ++c) to[c] = from[c];
+      for (; c < kPanel; ++c) to[c] = 0;
+    }
+  }
+}
+
+// Rows of queries whose width is whole steps of the GEMM.
+HWY_INLINE GemmRows query_rows(const AttentionTask& task, const Room& room, std::size_t query,
+                               std::size_t rows) {
+  const float* from = task.q + query * task.stride;
+  if (room.depth == task.head_size) return {from, task.stride, nullptr, nullptr};
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* to = room.queries + r * room.depth;
+    for (std::size_t d = 0; d < room.depth; ++d) {
+      to[d] = d < task.head_size ? from[r * task.stride + d] : 0;
+    }
+  }
+  return {room.queries, room.depth, nullptr, nullptr};
+}
+
+// out[rows, columns] = in[rows, depth] * panels
+HWY_INLINE void multiply_by(const float* panels, std::size_t depth, std::size_t columns,
+                            const GemmRows& in, std::size_t rows, float* out, float* scratch) {
+  PanelWeights weights;
+  weights.data = reinterpret_cast<const std::byte*>(panels);
+  weights.depth = depth;
+  weights.columns = columns;
+  weights.format = WeightFormat::f32;
+  GemmOutput to;
+  to.full = out;
+  to.stride = columns;
+  multiply_panels(in, rows, weights, 0, columns / kPanel, to, reinterpret_cast<std::byte*>(scratch),
+                  nullptr);
+}
+
 void attention(const AttentionTask& task) {
-  const std::size_t key_stride = padded(task.keys);
-  const std::size_t value_stride = padded(task.head_size);
-  float* transposed = task.scratch;
-  float* values = transposed + task.head_size * key_stride;
-  float* scores = values + task.keys * value_stride;
-  float* context = scores + kQueryRows * key_stride;
-  pack_keys(task, transposed, key_stride, values, value_stride);
+  const Room room(task);
+  pack_keys(task, room);
+  pack_values(task, room);
   for (std::size_t q = task.query_begin; q < task.query_end; q += kQueryRows) {
     const std::size_t left = task.query_end - q;
     const std::size_t rows = left < kQueryRows ? left : kQueryRows;
-    multiply(task.q + q * task.stride, task.stride, transposed, key_stride, scores, key_stride,
-             rows, key_stride, task.head_size);
+    multiply_by(room.key_panels, room.depth, room.keys, query_rows(task, room, q, rows), rows,
+                room.scores, room.gemm);
     float inverse[kQueryRows];
     for (std::size_t r = 0; r < rows; ++r) {
-      inverse[r] = exponentials(scores + r * key_stride, task.keys, task.scale);
+      inverse[r] = exponentials(room.scores + r * room.keys, task.keys, task.scale);
     }
-    multiply(scores, key_stride, values, value_stride, context, value_stride, rows, value_stride,
-             task.keys);
+    multiply_by(room.value_panels, room.summed, room.columns,
+                {room.scores, room.keys, nullptr, nullptr}, rows, room.context, room.gemm);
     for (std::size_t r = 0; r < rows; ++r) {
-      store_context(task, context + r * value_stride, inverse[r], q + r);
+      store_context(task, room.context + r * room.columns, inverse[r], q + r);
     }
   }
 }
