@@ -1,7 +1,7 @@
 // Shares of this machine's measured peak: each op of a DistilBERT layer, and a whole pass.
 //
 //   ops_bench [--threads N] [--set NAME] [--batch B] [--cut 512] [--seconds S] [--gemm own,onednn]
-//             [--precision fp32,bf16,int8]
+//             [--precision fp32,fp32x3,bf16,int8]
 //
 // Peaks and ops are measured one after the other in the same run, as CPU time of one thread; the
 // whole pass is wall time with the threads asked for. Weights are random: what they hold does not
@@ -278,7 +278,7 @@ int main(int count, char** arguments) {
   app.add_option("--set", options.set, "Instruction set to force");
   app.add_option("--batch", options.batch, "Sequences of a batch")->check(CLI::PositiveNumber);
   app.add_option("--cut", options.cut, "Longest sequence in tokens")->check(CLI::Range(1, 512));
-  app.add_option("--precision", options.precisions, "fp32, bf16, int8; all when left out")
+  app.add_option("--precision", options.precisions, "fp32, fp32x3, bf16, int8; all when left out")
       ->delimiter(',');
   app.add_option("--gemm", options.gemms, "Whose GEMMs: own, onednn, or both")->delimiter(',');
   app.add_option("--seconds", options.seconds, "Time for each measurement");

@@ -34,6 +34,8 @@ struct Shape {
   Kind kind;
   std::uint32_t seed;
   bool int8() const { return format == WeightFormat::s8; }
+  bool split() const { return format == WeightFormat::split; }
+  std::size_t half_columns() const { return columns() * (split() ? 2 : 1); }
   bool f32() const { return format == WeightFormat::f32; }
   std::size_t element() const { return panel_weight_bytes(1, 1, format); }
   std::size_t columns() const { return panels * kPanel; }
@@ -43,14 +45,15 @@ Shape shape_of(const std::uint8_t* data) {
   Shape s{};
   s.rows = data[0] % 100 + std::size_t{1};
   s.panels = data[1] % 5 + std::size_t{1};
-  constexpr WeightFormat kFormats[] = {WeightFormat::bf16, WeightFormat::s8, WeightFormat::f32};
-  s.format = kFormats[data[5] % 3];
+  constexpr WeightFormat kFormats[] = {WeightFormat::bf16, WeightFormat::s8, WeightFormat::f32,
+                                       WeightFormat::split};
+  s.format = kFormats[data[5] % 4];
   s.depth = (s.f32() ? 8 : 64) * (data[2] % 8 + std::size_t{1});
   s.panel_begin = data[3] % s.panels;
   s.panel_end = s.panel_begin + 1 + data[4] % (s.panels - s.panel_begin);
-  s.bias = data[5] / 3 % 2 != 0;
-  s.kind = static_cast<Kind>(data[5] / 6 % 3);
-  s.avx512 = data[5] / 18 % 2 != 0;
+  s.bias = data[5] / 4 % 2 != 0;
+  s.kind = static_cast<Kind>(data[5] / 8 % 3);
+  s.avx512 = data[5] / 24 % 2 != 0;
   s.seed = data[6];
   return s;
 }
@@ -92,12 +95,14 @@ void check(const Shape& s, const Numbers& numbers, const Bf16* half, const float
       const float held = s.kind == Kind::add        ? kBefore + value
                          : s.kind == Kind::activate ? std::max(value, 0.0F)
                                                     : value;
-      const bool to_full = ours && (s.f32() || s.kind == Kind::add);
+      const bool stored_full = s.f32() || (s.split() && s.kind == Kind::store);
+      const bool to_full = ours && (stored_full || s.kind == Kind::add);
       const bool to_half = ours && !to_full;
-      BREAKEVEN_CHECK(
-          full[at] == (to_full ? held : kBefore) && half[at] == halve(to_half ? held : kBefore),
-          "rows={} panels={} depth={} format={} kind={} at {},{}: {} and {:#x}", s.rows, s.panels,
-          s.depth, static_cast<int>(s.format), static_cast<int>(s.kind), r, c, full[at], half[at]);
+      BREAKEVEN_CHECK(full[at] == (to_full ? held : kBefore) &&
+                          half[r * s.half_columns() + c] == halve(to_half ? held : kBefore),
+                      "rows={} panels={} depth={} format={} kind={} at {},{}: {} and {:#x}", s.rows,
+                      s.panels, s.depth, static_cast<int>(s.format), static_cast<int>(s.kind), r, c,
+                      full[at], half[r * s.half_columns() + c]);
     }
   }
 }
@@ -109,6 +114,11 @@ void write_rows(const Shape& s, const Numbers& numbers, std::byte* to) {
       reinterpret_cast<std::uint8_t*>(to)[i] = static_cast<std::uint8_t>(numbers.in[i]);
     } else if (s.f32()) {
       reinterpret_cast<float*>(to)[i] = numbers.in[i];
+    } else if (s.split()) {
+      // Small integers are a bf16 and nothing.
+      Bf16* high = reinterpret_cast<Bf16*>(to) + i / s.depth * 2 * s.depth + i % s.depth;
+      high[0] = halve(numbers.in[i]);
+      high[s.depth] = 0;
     } else {
       reinterpret_cast<Bf16*>(to)[i] = halve(numbers.in[i]);
     }
@@ -121,6 +131,8 @@ void write_weights(const Shape& s, const Numbers& numbers, std::byte* to) {
     pack_tiles(small.data(), s.columns(), s.depth, to);
   } else if (s.f32()) {
     pack_f32_panels(numbers.weights.data(), s.columns(), s.depth, to);
+  } else if (s.split()) {
+    pack_split_tiles(numbers.weights.data(), s.columns(), s.depth, to);
   } else {
     pack_tiles(numbers.weights.data(), s.columns(), s.depth, to);
   }
@@ -134,11 +146,11 @@ void run(const Shape& s) {
   Guarded<std::byte> in(taken * s.depth * s.element());
   Guarded<std::byte> panels(panel_weight_bytes(s.columns(), s.depth, s.format));
   Guarded<std::byte> scratch(kGemmScratchBytes);
-  Guarded<Bf16> half(s.rows * s.columns());
+  Guarded<Bf16> half(s.rows * s.half_columns());
   Guarded<float> full(s.rows * s.columns());
   std::vector<float> column_sum(s.columns(), 0.0F);
   const std::vector<float> ones(std::max(s.columns(), s.rows), 1.0F);
-  std::fill_n(half.data(), s.rows * s.columns(), halve(kBefore));
+  std::fill_n(half.data(), s.rows * s.half_columns(), halve(kBefore));
   std::fill_n(full.data(), s.rows * s.columns(), kBefore);
   for (std::size_t i = 0; i < numbers.weights.size(); ++i) {
     column_sum[i / s.depth] += numbers.weights[i];

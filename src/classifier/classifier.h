@@ -37,7 +37,7 @@ struct ClassifierInfo {
   std::string runtime;          // native, pytorch, onnxruntime ...
   std::string variant;          // how that runtime is used: "seed", "tuned"; "" = its only way
   std::string device;           // cpu, cuda:0
-  std::string precision;        // fp32, bf16, fp16, int8
+  std::string precision;        // fp32, fp32x3, bf16, fp16, int8
   std::string instruction_set;  // what ran: "avx512_core_amx"
   std::string model_name;
   std::string tokenizer;  // who tokenised: "breakeven", "tokenizers 0.22.2"

@@ -112,6 +112,7 @@ Result<void> check_options(const LoadedModel& model, const NativeOptions& option
 std::size_t bytes_a_weight(ops::Precision precision) {
   switch (precision) {
     case ops::Precision::fp32:
+    case ops::Precision::fp32x3:  // two halves of two bytes
       return 4;
     case ops::Precision::bf16:
     case ops::Precision::fp16:

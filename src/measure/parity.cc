@@ -15,7 +15,13 @@ namespace {
 
 // fp32 on another kernel may differ by summation order only; the others by their number format.
 bool has_limits(std::string_view precision) {
-  return precision == "fp32" || precision == "bf16" || precision == "fp16" || precision == "int8";
+  constexpr std::string_view kJudged[] = {"fp32", "fp32x3", "bf16", "fp16", "int8"};
+  return std::find(std::begin(kJudged), std::end(kJudged), precision) != std::end(kJudged);
+}
+
+// May not change one label, however many texts there are.
+bool keeps_fp32(std::string_view precision) {
+  return precision == "fp32" || precision == "fp32x3";
 }
 
 std::size_t argmax(std::span<const float> row) {
@@ -102,7 +108,7 @@ void check_limits(const JudgeQuestion& question, record::Parity& parity) {
     if (value > limit(room + name)) parity.limits_broken.push_back(room + name);
   };
   check("flips_share", static_cast<double>(parity.flips) / static_cast<double>(parity.texts));
-  if (question.precision == "fp32") {
+  if (keeps_fp32(question.precision)) {
     check("logit_abs_max", parity.logit_abs_max);
   } else {
     const double sigma = std::max(parity.logit_sigma, std::numeric_limits<double>::min());
@@ -140,7 +146,7 @@ Result<record::Parity> judge_outputs(const Outputs& ours, const Outputs& judge,
   // Few texts cannot pass, and may fail only by what no further text could mend: a rate over few
   // texts is not yet a rate.
   const bool enough = static_cast<double>(parity.texts) >= limit("model/texts_min");
-  const bool beyond_doubt = !finite || question.precision == "fp32" || enough;
+  const bool beyond_doubt = !finite || keeps_fp32(question.precision) || enough;
   if (!parity.limits_broken.empty() && beyond_doubt) {
     parity.outcome = "failed";
   } else if (parity.limits_broken.empty() && has_limits(question.precision) &&

@@ -121,7 +121,7 @@ void across_devices(const std::string& what, const Candidates& all, const Keys& 
                               keys.describe(*first.record), keys.describe(*second.record),
                               lead(first, second)));
   };
-  for (const std::string precision : {"fp32", "bf16", "fp16", "int8"}) {
+  for (const std::string precision : {"fp32", "fp32x3", "bf16", "fp16", "int8"}) {
     const auto at = [&](const auto& record) { return record.cell.precision == precision; };
     const Candidates cpu_at = only(cpu, at);
     const Candidates gpu_at = only(gpu, at);

@@ -79,6 +79,7 @@ double guess_speed(std::string_view precision, std::string_view instruction_set)
   const bool amx = instruction_set.find("amx") != std::string_view::npos;
   const bool avx512 = instruction_set.find("avx512") != std::string_view::npos;
   if (precision == "bf16") return amx ? 400e9 : 100e9;
+  if (precision == "fp32x3") return amx ? 200e9 : 80e9;
   if (precision == "int8") return amx ? 500e9 : avx512 ? 200e9 : 80e9;
   return avx512 ? 80e9 : 40e9;
 }

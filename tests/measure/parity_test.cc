@@ -48,7 +48,7 @@ void flip(std::vector<float>& logits, std::size_t text) {
 
 TEST(Parity, EqualLogitsPass) {
   const auto logits = judge_of(1000);
-  for (const char* precision : {"fp32", "bf16", "fp16", "int8"}) {
+  for (const char* precision : {"fp32", "fp32x3", "bf16", "fp16", "int8"}) {
     const auto parity = judge_outputs({2, logits}, {2, logits}, question(precision));
     ASSERT_TRUE(parity);
     EXPECT_EQ(parity->outcome, "passed") << precision;

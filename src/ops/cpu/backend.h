@@ -55,6 +55,7 @@ class CpuBackend final : public Backend {
                       std::size_t block_end, const PanelLinear* following) const;
   void quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns, std::size_t blocks,
                         std::size_t step, std::size_t rows) const;
+  void split_between(CpuLane& lane, const float* from, std::size_t columns, std::size_t rows) const;
   void own_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
                 std::size_t rows) const;
   // Row 0 of sequences begin .. end.

@@ -64,9 +64,10 @@ GemmRows from_row(const GemmRows& rows, std::size_t first, std::size_t element) 
   return cut;
 }
 
-GemmOutput from_row(const GemmOutput& out, std::size_t first) {
+GemmOutput from_row(const GemmOutput& out, std::size_t first, WeightFormat format) {
   GemmOutput cut = out;
-  if (out.half != nullptr) cut.half += first * out.stride;
+  const std::size_t planes = format == WeightFormat::split ? 2 : 1;
+  if (out.half != nullptr) cut.half += first * out.stride * planes;
   if (out.full != nullptr) cut.full += first * out.stride;
   return cut;
 }
@@ -97,7 +98,7 @@ void CpuBackend::multiply_part(CpuLane& lane, unsigned member, const GemmRows& i
   const bool vectors = weights.format == WeightFormat::f32;
   MultiplyPanels* const gemm = vectors ? kernels_.multiply_panels : tile_multiply;
   gemm(from_row(in, part.row, bytes_of(formats_.gemm_in)), part.rows, weights, part.panel_begin,
-       part.panel_end, from_row(out, part.row), lane.scratch[member].gemm, next);
+       part.panel_end, from_row(out, part.row, weights.format), lane.scratch[member].gemm, next);
 }
 
 void CpuBackend::own_qkv(CpuLane& lane, const PanelLayer& layer) const {
@@ -136,6 +137,18 @@ void CpuBackend::quantise_between(CpuLane& lane, const Bf16* from, std::size_t c
   });
 }
 
+// [rows, columns] of `from` to split rows in lane.between.
+void CpuBackend::split_between(CpuLane& lane, const float* from, std::size_t columns,
+                               std::size_t rows) const {
+  std::byte* to = lane.between.narrow;
+  lane.parallel((rows + kRowStep - 1) / kRowStep, [&](unsigned, std::size_t index) {
+    const std::size_t first = index * kRowStep;
+    kernels_.split_f32(from + first * columns, columns, std::min(kRowStep, rows - first), columns,
+                       {Narrow::Format::split, offset(to, first * columns, Narrow::Format::split),
+                        columns, nullptr, nullptr});
+  });
+}
+
 void CpuBackend::own_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
                           std::size_t rows) const {
   const ModelShape& shape = lane.model().shape();
@@ -159,6 +172,10 @@ void CpuBackend::own_project(CpuLane& lane, const Layer& layer, const Rows& x, c
     if (weights.format == WeightFormat::s8) {
       quantise_between(lane, static_cast<const Bf16*>(from), hidden, 1, 0, count);
       in = {b.narrow, hidden, b.scale, b.zero};
+    }
+    if (weights.format == WeightFormat::split) {
+      split_between(lane, static_cast<const float*>(from), hidden, count);
+      in = {b.narrow, hidden, nullptr, nullptr};
     }
     const GemmOutput out =
         output(GemmOutput::Kind::add, x.f32 + first * hidden, Narrow::Format::f32, hidden);

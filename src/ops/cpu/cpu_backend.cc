@@ -22,6 +22,10 @@ Result<bool> choose_gemm(const CpuOptions& options, cpu::InstructionSet set) {
   const std::string wanted = asked ? options.gemm : variable == nullptr ? "" : variable;
   const bool possible = cpu::has_own_gemm(options.precision, set);
   if (wanted.empty()) return possible;
+  if (wanted == "onednn" && options.precision == Precision::fp32x3) {
+    if (!asked) return possible;
+    return fail("ops/gemm", "oneDNN has no GEMM for fp32x3", "choose own");
+  }
   if (wanted == "onednn") return false;
   if (wanted != "own") {
     return fail("ops/gemm", fmt::format("'{}' is not a kind of GEMM", wanted),
@@ -42,6 +46,12 @@ Result<bool> choose_gemm(const CpuOptions& options, cpu::InstructionSet set) {
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
   BREAKEVEN_TRY(const cpu::InstructionSet set, cpu::claim_set(options.instruction_set));
   const std::vector<Precision> fast = cpu_precisions();
+  if (options.precision == Precision::fp32x3 && !cpu::has_amx(set)) {
+    return fail("ops/unsupported",
+                fmt::format("fp32x3 needs AMX tiles with bf16 products, which {} does not have",
+                            cpu::to_string(set)),
+                "choose fp32");
+  }
   if (std::find(fast.begin(), fast.end(), options.precision) == fast.end()) {
     std::string known;
     for (const Precision p : fast) known += (known.empty() ? "" : ", ") + std::string(to_string(p));
@@ -57,6 +67,9 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
 std::vector<Precision> cpu_precisions() {
   const Result<cpu::InstructionSet> set = cpu::current_set();
   if (!set) return {};
+  if (cpu::has_amx(*set)) {
+    return {Precision::fp32, Precision::fp32x3, Precision::bf16, Precision::int8};
+  }
   if (cpu::has_bf16(*set)) return {Precision::fp32, Precision::bf16, Precision::int8};
   return {Precision::fp32, Precision::int8};
 }

@@ -1,7 +1,8 @@
-// The CPU backend: GEMMs by own kernels (fp32 on AVX-512 or AVX2, bf16 and int8 on AMX tiles),
-// elsewhere by oneDNN, with weights packed once; everything around them by own vector kernels
-// (docs/decisions/ says why). fp32, bf16 (fp32 residual stream, softmax and LayerNorm) and int8
-// (weights per channel, activations per row at run time; the rest as bf16).
+// The CPU backend: GEMMs by own kernels (fp32 on AVX-512 or AVX2, bf16, int8 and fp32x3 on AMX
+// tiles), elsewhere by oneDNN, with weights packed once; everything around them by own vector
+// kernels (docs/decisions/ says why). fp32, bf16 (fp32 residual stream, softmax and LayerNorm) and
+// int8 (weights per channel, activations per row at run time; the rest as bf16), fp32x3 (GEMMs as
+// three products of bf16 halves, the rest as fp32).
 #pragma once
 
 #include <memory>
@@ -27,10 +28,11 @@ struct CpuOptions {
 // Layers 0 .. L-2 are packed for attention(), the last one for cls_attention() only.
 // Errors: ops/unsupported (no AVX2, or a precision that this CPU would have to emulate),
 // ops/instruction-set (unknown, not on this CPU, or another one already in use in this process),
-// ops/gemm (unknown, or own kernels asked for where there are none).
+// ops/gemm (unknown, or own kernels asked for where there are none, or oneDNN for fp32x3).
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options);
 
-// Precisions that run here without emulation, in the order fp32, bf16, int8; empty without AVX2.
+// Precisions that run here without emulation, in the order fp32, fp32x3, bf16, int8; empty without
+// AVX2.
 std::vector<Precision> cpu_precisions();
 
 // The instruction set that a backend made now would use; "" when the CPU has none of them.

@@ -18,10 +18,10 @@
 namespace breakeven::ops::cpu {
 namespace {
 
+#include "ops/cpu/activations_avx512.inc"
 #include "ops/cpu/tiles.inc"
 
 constexpr std::size_t kBlockFloats = kPanel * kRowsAtOnce;
-constexpr std::size_t kStepBytes = 2 * kTileBytes;  // weights of one panel and one step of depth
 constexpr std::size_t kLine = 64;
 
 // Rows of a finished block that are worked on in one step of the next. While tiles are multiplied
@@ -32,100 +32,89 @@ constexpr std::size_t kLightRows = 4;
 // Rows whose output lines are fetched in one step, for a depth of 768 in bytes all of them.
 constexpr std::size_t kBringRows = 3;
 
-inline __m512 set(float value) {
-  return _mm512_set1_ps(value);
-}
-
-// 2^x for x <= 0 to 1e-7.
-inline __attribute__((always_inline)) __m512 exp2(__m512 x) {
-  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 r = _mm512_sub_ps(x, whole);
-  __m512 p = set(0.0013276472454890609F);
-  p = _mm512_fmadd_ps(p, r, set(0.009675540961325169F));
-  p = _mm512_fmadd_ps(p, r, set(0.05550713092088699F));
-  p = _mm512_fmadd_ps(p, r, set(0.24022120237350464F));
-  p = _mm512_fmadd_ps(p, r, set(0.6931469440460205F));
-  p = _mm512_fmadd_ps(p, r, set(1.0000001192092896F));
-  return _mm512_scalef_ps(p, whole);
-}
-
-// x Phi(x) = max(x, 0) - |x| 2^p(|x|), as kernels_math.inc has it: within 7e-7.
-struct GeluErf {
-  static constexpr bool kHeavy = true;
-  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
-    const __m512 magnitude = _mm512_abs_ps(x);
-    const __m512 a = _mm512_min_ps(magnitude, set(5.5F));
-    __m512 p = set(-0.0004769540100824088F);
-    p = _mm512_fmadd_ps(p, a, set(0.00711315032094717F));
-    p = _mm512_fmadd_ps(p, a, set(-0.051909055560827255F));
-    p = _mm512_fmadd_ps(p, a, set(-0.4598880410194397F));
-    p = _mm512_fmadd_ps(p, a, set(-1.150846242904663F));
-    p = _mm512_fmadd_ps(p, a, set(-1.0000265836715698F));
-    return _mm512_fnmadd_ps(magnitude, exp2(p), _mm512_max_ps(x, _mm512_setzero_ps()));
-  }
-};
-
-// The same within 5e-5 for two thirds of the work: for results that become 8 bits of their row's
-// range next. Phi(a) - 1/2 is odd: a polynomial of a^2 times a, exactly 1/2 at 4.4.
-struct GeluErfShort {
-  static constexpr bool kHeavy = true;
-  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
-    const __m512 above = _mm512_max_ps(x, set(-4.4F));
-    const __m512 a = _mm512_min_ps(above, set(4.4F));
-    const __m512 square = _mm512_mul_ps(a, a);
-    __m512 p = set(3.56936966e-11F);
-    p = _mm512_fmadd_ps(p, square, set(-3.75399549e-09F));
-    p = _mm512_fmadd_ps(p, square, set(1.74082717e-07F));
-    p = _mm512_fmadd_ps(p, square, set(-4.72482707e-06F));
-    p = _mm512_fmadd_ps(p, square, set(8.42925226e-05F));
-    p = _mm512_fmadd_ps(p, square, set(-0.00105498899F));
-    p = _mm512_fmadd_ps(p, square, set(0.00964301377F));
-    p = _mm512_fmadd_ps(p, square, set(-0.0660764009F));
-    p = _mm512_fmadd_ps(p, square, set(0.398761587F));
-    return _mm512_mul_ps(above, _mm512_fmadd_ps(a, p, set(0.5F)));
-  }
-};
-
-struct Tanh {
-  static constexpr bool kHeavy = true;
-  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
-    const __m512 a = _mm512_min_ps(_mm512_abs_ps(x), set(10.0F));
-    const __m512 e = exp2(_mm512_mul_ps(a, set(-2.885390081777927F)));  // exp(-2a)
-    const __m512 t = _mm512_div_ps(_mm512_sub_ps(set(1.0F), e), _mm512_add_ps(set(1.0F), e));
-    return _mm512_or_ps(t, _mm512_and_ps(x, set(-0.0F)));
-  }
-};
-
-struct GeluTanh {
-  static constexpr bool kHeavy = true;
-  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
-    const __m512 square = _mm512_mul_ps(x, x);
-    const __m512 cubic = _mm512_fmadd_ps(_mm512_mul_ps(square, x), set(0.044715F), x);
-    const __m512 t = Tanh()(_mm512_mul_ps(cubic, set(0.7978845608028654F)));
-    const __m512 half = _mm512_mul_ps(x, set(0.5F));
-    return _mm512_fmadd_ps(half, t, half);
-  }
-};
-
-struct Relu {
-  static constexpr bool kHeavy = false;
-  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const {
-    return _mm512_max_ps(x, _mm512_setzero_ps());
-  }
-};
-
-struct Same {
-  static constexpr bool kHeavy = false;
-  inline __attribute__((always_inline)) __m512 operator()(__m512 x) const { return x; }
-};
-
 inline __attribute__((always_inline)) __m512 load_or_zero(const float* from, std::size_t first) {
   return from == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(from + first);
 }
 
+// Where the tiles of one step of depth come from, or of a whole block of results.
+struct Source {
+  const std::byte* in;       // 32 rows
+  const std::byte* weights;  // one panel
+};
+
+// One step: products of 2 x 2 tiles. Tiles 0-3 are sums, 4 and 5 rows, 6 and 7 weights.
+// A tile is loaded again right after its last use, one step ahead: on a core that is shared with
+// another thread, products do not wait for loads of their own step. It is set to zero first: a load
+// keeps what the tile held until it is whole, so it would wait for that. Rows pass through L1, so
+// that more of the panel, which comes again for every 32 rows, stays there.
+template <class Product>
+struct OneProduct {
+  static constexpr std::size_t kStepBytes = 2 * kTileBytes;  // weights of one panel
+  static inline __attribute__((always_inline)) void load(const Source& from, std::size_t stride) {
+    load_passing_tile<4>(from.in, stride);
+    load_tile<6>(from.weights, kLine);
+    load_tile<7>(from.weights + kTileBytes, kLine);
+    load_passing_tile<5>(from.in + kTile * stride, stride);
+  }
+  static inline __attribute__((always_inline)) void step(const Source& /*now*/, const Source& next,
+                                                         std::size_t stride) {
+    Product::template multiply<0, 4, 6>();
+    Product::template multiply<1, 4, 7>();
+    zero_tile<4>();
+    Product::template multiply<2, 5, 6>();
+    zero_tile<6>();
+    Product::template multiply<3, 5, 7>();
+    zero_tile<5>();
+    zero_tile<7>();
+    load(next, stride);
+  }
+};
+
+// Three products of halves: low rows by high weights, high by high, high by low. What low by low
+// would add is 2^-16 of the whole. One of the two operands stays from each product to the next: 8
+// loads for 12 products of tiles.
+struct ThreeProducts {
+  static constexpr std::size_t kStepBytes = 4 * kTileBytes;
+  static inline __attribute__((always_inline)) void load(const Source& from, std::size_t stride) {
+    const std::byte* low = from.in + stride / 2;
+    load_passing_tile<4>(low, stride);
+    load_tile<6>(from.weights, kLine);
+    load_tile<7>(from.weights + kTileBytes, kLine);
+    load_passing_tile<5>(low + kTile * stride, stride);
+  }
+  static inline __attribute__((always_inline)) void step(const Source& now, const Source& next,
+                                                         std::size_t stride) {
+    multiply_bf16<0, 4, 6>();
+    multiply_bf16<1, 4, 7>();
+    zero_tile<4>();
+    multiply_bf16<2, 5, 6>();
+    multiply_bf16<3, 5, 7>();
+    zero_tile<5>();
+    load_passing_tile<4>(now.in, stride);
+    load_passing_tile<5>(now.in + kTile * stride, stride);
+    multiply_bf16<0, 4, 6>();
+    multiply_bf16<2, 5, 6>();
+    zero_tile<6>();
+    multiply_bf16<1, 4, 7>();
+    multiply_bf16<3, 5, 7>();
+    zero_tile<7>();
+    load_tile<6>(now.weights + 2 * kTileBytes, kLine);
+    load_tile<7>(now.weights + 3 * kTileBytes, kLine);
+    multiply_bf16<0, 4, 6>();
+    multiply_bf16<2, 5, 6>();
+    zero_tile<6>();
+    multiply_bf16<1, 4, 7>();
+    zero_tile<4>();
+    multiply_bf16<3, 5, 7>();
+    zero_tile<5>();
+    zero_tile<7>();
+    load(next, stride);
+  }
+};
+
 // Sums become values. What belongs to a block's columns is loaded once, and what belongs to a row
 // once for the row: tile loads need the load ports.
-struct Bf16Product {
+struct Bf16Product : OneProduct<Bf16Product> {
   static constexpr std::size_t kDepth = 32;  // of one step
   static constexpr std::size_t kElement = 2;
   static constexpr std::size_t kHeavyRows = 2;
@@ -152,7 +141,7 @@ struct Bf16Product {
   }
 };
 
-struct Int8Product {
+struct Int8Product : OneProduct<Int8Product> {
   static constexpr std::size_t kDepth = 64;
   static constexpr std::size_t kElement = 1;
   static constexpr std::size_t kHeavyRows = 2;
@@ -198,6 +187,27 @@ struct Int8Product {
   }
 };
 
+// fp32 as two halves: sums need what bf16's do.
+struct SplitProduct : ThreeProducts {
+  static constexpr std::size_t kDepth = 32;
+  static constexpr std::size_t kElement = 4;
+  static constexpr std::size_t kHeavyRows = 4;
+  using Gelu = GeluErf;
+  using Columns = Bf16Product::Columns;
+  using Row = Bf16Product::Row;
+  Bf16Product sums;
+  SplitProduct(const GemmRows& in, const PanelWeights& weights) : sums(in, weights) {}
+  inline __attribute__((always_inline)) Columns columns(std::size_t first) const {
+    return sums.columns(first);
+  }
+  inline __attribute__((always_inline)) Row row(std::size_t row) const { return sums.row(row); }
+  template <int Half>
+  inline __attribute__((always_inline)) __m512 value(const float* from, const Row& row,
+                                                     const Columns& columns) const {
+    return sums.value<Half>(from, row, columns);
+  }
+};
+
 // What becomes of two vectors of one row's values.
 // kHeavy: an activation is most of the work.
 template <class Function>
@@ -217,11 +227,44 @@ struct HalfSink {
   }
 };
 
-struct AddSink {
+// The value as the sum of two halves.
+template <class Function>
+struct SplitSink {
+  static constexpr bool kHeavy = Function::kHeavy;
+  Bf16* out;
+  std::size_t stride;
+  Function function;
+  explicit SplitSink(const GemmOutput& to) : out(to.half), stride(to.stride) {}
+  inline __attribute__((always_inline)) void bring(std::size_t row, std::size_t column) const {
+    __builtin_prefetch(out + row * 2 * stride + column, 1);
+    __builtin_prefetch(out + row * 2 * stride + stride + column, 1);
+  }
+  inline __attribute__((always_inline)) void put(__m512 low, __m512 high, std::size_t row,
+                                                 std::size_t column) const {
+    const __m512 first = function(low);
+    const __m512 second = function(high);
+    const __m512bh rounded = _mm512_cvtne2ps_pbh(second, first);
+    const auto& bits = reinterpret_cast<const __m512i&>(rounded);
+    const __m512bh rest =
+        _mm512_cvtne2ps_pbh(_mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(bits, 1))),
+                            _mm512_sub_ps(first, widened(_mm512_castsi512_si256(bits))));
+    Bf16* to = out + row * 2 * stride + column;
+    _mm512_storeu_si512(to, bits);
+    _mm512_storeu_si512(to + stride, reinterpret_cast<const __m512i&>(rest));
+  }
+
+ private:
+  static inline __attribute__((always_inline)) __m512 widened(__m256i halves) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+  }
+};
+
+template <bool Adds>
+struct FullSink {
   static constexpr bool kHeavy = false;
   float* out;
   std::size_t stride;
-  explicit AddSink(const GemmOutput& to) : out(to.full), stride(to.stride) {}
+  explicit FullSink(const GemmOutput& to) : out(to.full), stride(to.stride) {}
   inline __attribute__((always_inline)) void bring(std::size_t row, std::size_t column) const {
     __builtin_prefetch(out + row * stride + column, 1);
     __builtin_prefetch(out + row * stride + column + kTile, 1);
@@ -229,8 +272,8 @@ struct AddSink {
   inline __attribute__((always_inline)) void put(__m512 low, __m512 high, std::size_t row,
                                                  std::size_t column) const {
     float* to = out + row * stride + column;
-    _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), low));
-    _mm512_storeu_ps(to + 16, _mm512_add_ps(_mm512_loadu_ps(to + 16), high));
+    _mm512_storeu_ps(to, Adds ? _mm512_add_ps(_mm512_loadu_ps(to), low) : low);
+    _mm512_storeu_ps(to + 16, Adds ? _mm512_add_ps(_mm512_loadu_ps(to + 16), high) : high);
   }
 };
 
@@ -256,41 +299,20 @@ inline __attribute__((always_inline)) void finish_rows(const Product& product, c
   }
 }
 
-// Where the tiles of one block of results come from.
-struct Source {
-  const std::byte* in;       // 32 rows
-  const std::byte* weights;  // one panel
-};
-
-// One block: `steps` products of 2 x 2 tiles. Tiles 0-3 are sums, 4 and 5 rows, 6 and 7 weights.
-// A tile is loaded again right after its last use, one step ahead: on a core that is shared with
-// another thread, products do not wait for loads of their own step. It is set to zero first: a load
-// keeps what the tile held until it is whole, so it would wait for that. The last step loads the
-// first one of the next block. Rows pass through L1, so that more of the panel, which comes again
-// for every 32 rows, stays there. Meanwhile the vector units finish the block before.
+// One block: `steps` steps of depth, of which the last one loads the first one of the next block.
+// Meanwhile the vector units finish the block before.
 template <class Product, class Sink>
 inline __attribute__((always_inline)) void multiply_block(
     const Product& product, const Sink& sink, const Source& now, const Source& next,
     std::size_t stride, std::size_t steps, Pending& before, Pending coming, std::size_t share,
     const std::byte*& ahead, std::size_t lines) {
-  const std::byte* in = now.in;
-  const std::byte* weights = now.weights;
+  Source at = now;
   const typename Product::Columns columns = product.columns(before.column);
   for (std::size_t step = 1; step <= steps; ++step) {
-    in = step == steps ? next.in : in + kLine;
-    weights = step == steps ? next.weights : weights + kStepBytes;
-    Product::template multiply<0, 4, 6>();
-    Product::template multiply<1, 4, 7>();
-    zero_tile<4>();
-    Product::template multiply<2, 5, 6>();
-    zero_tile<6>();
-    Product::template multiply<3, 5, 7>();
-    zero_tile<5>();
-    zero_tile<7>();
-    load_passing_tile<4>(in, stride);
-    load_tile<6>(weights, kLine);
-    load_tile<7>(weights + kTileBytes, kLine);
-    load_passing_tile<5>(in + kTile * stride, stride);
+    const Source following =
+        step == steps ? next : Source{at.in + kLine, at.weights + Product::kStepBytes};
+    Product::step(at, following, stride);
+    at = following;
     for (std::size_t i = 0; i < lines; ++i, ahead += kLine) {
       _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
     }
@@ -339,10 +361,7 @@ void multiply_all(const GemmRows& in, const PanelWeights& weights, const Shape& 
   const std::size_t share = Sink::kHeavy ? Product::kHeavyRows : kLightRows;
   Source now = source_of<Product>(in, weights, shape, 0);
   load_config();
-  load_tile<4>(now.in, shape.stride);
-  load_tile<5>(now.in + kTile * shape.stride, shape.stride);
-  load_tile<6>(now.weights, kLine);
-  load_tile<7>(now.weights + kTileBytes, kLine);
+  Product::load(now, shape.stride);
   Pending before;
   const std::byte* ahead = nullptr;
   // Each step brings a few lines of the next panel from the shared cache or memory to L2.
@@ -369,25 +388,43 @@ void multiply_all(const GemmRows& in, const PanelWeights& weights, const Shape& 
   finish_rows(product, sink, product.columns(before.column), before, before.rows);
 }
 
-template <class Product>
-void multiply_to(const GemmRows& in, const PanelWeights& weights, const Shape& shape,
+template <class Product, template <class> class Sink>
+void activate_to(const GemmRows& in, const PanelWeights& weights, const Shape& shape,
                  const GemmOutput& out, std::byte* scratch, const std::byte* next) {
-  if (out.kind == GemmOutput::Kind::add) {
-    return multiply_all<Product>(in, weights, shape, AddSink(out), scratch, next);
-  }
-  if (out.kind == GemmOutput::Kind::store) {
-    return multiply_all<Product>(in, weights, shape, HalfSink<Same>(out), scratch, next);
-  }
   switch (out.activation) {
     case Activation::gelu_erf:
-      return multiply_all<Product>(in, weights, shape, HalfSink<typename Product::Gelu>(out),
-                                   scratch, next);
+      return multiply_all<Product>(in, weights, shape, Sink<typename Product::Gelu>(out), scratch,
+                                   next);
     case Activation::gelu_tanh:
-      return multiply_all<Product>(in, weights, shape, HalfSink<GeluTanh>(out), scratch, next);
+      return multiply_all<Product>(in, weights, shape, Sink<GeluTanh>(out), scratch, next);
     case Activation::relu:
-      return multiply_all<Product>(in, weights, shape, HalfSink<Relu>(out), scratch, next);
+      return multiply_all<Product>(in, weights, shape, Sink<Relu>(out), scratch, next);
     case Activation::tanh:
-      return multiply_all<Product>(in, weights, shape, HalfSink<Tanh>(out), scratch, next);
+      return multiply_all<Product>(in, weights, shape, Sink<Tanh>(out), scratch, next);
+  }
+}
+
+// Stored: what `store` means for this product's weights.
+template <class Product, class Stored, template <class> class Activated>
+void multiply_to(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
+                 std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
+                 std::byte* scratch, const std::byte* next) {
+  const std::size_t row_blocks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
+  const Shape shape{rows,
+                    row_blocks,
+                    weights.depth / Product::kDepth,
+                    in.stride * Product::kElement,
+                    weights.panel_bytes(),
+                    panel_begin,
+                    panel_end - panel_begin,
+                    (panel_end - panel_begin) * row_blocks};
+  switch (out.kind) {
+    case GemmOutput::Kind::add:
+      return multiply_all<Product>(in, weights, shape, FullSink<true>(out), scratch, next);
+    case GemmOutput::Kind::store:
+      return multiply_all<Product>(in, weights, shape, Stored(out), scratch, next);
+    case GemmOutput::Kind::activate:
+      return activate_to<Product, Activated>(in, weights, shape, out, scratch, next);
   }
 }
 
@@ -396,41 +433,58 @@ void multiply_to(const GemmRows& in, const PanelWeights& weights, const Shape& s
 void tile_multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
                    std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
                    std::byte* scratch, const std::byte* next) {
-  const std::size_t row_blocks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
-  const bool int8 = weights.format == WeightFormat::s8;
-  const std::size_t element = int8 ? Int8Product::kElement : Bf16Product::kElement;
-  const std::size_t depth = int8 ? Int8Product::kDepth : Bf16Product::kDepth;
-  const Shape shape{rows,
-                    row_blocks,
-                    weights.depth / depth,
-                    in.stride * element,
-                    weights.panel_bytes(),
-                    panel_begin,
-                    panel_end - panel_begin,
-                    (panel_end - panel_begin) * row_blocks};
-  if (int8) {
-    multiply_to<Int8Product>(in, weights, shape, out, scratch, next);
-  } else {
-    multiply_to<Bf16Product>(in, weights, shape, out, scratch, next);
-  }
+  MultiplyPanels* const run = weights.format == WeightFormat::s8
+                                  ? multiply_to<Int8Product, HalfSink<Same>, HalfSink>
+                              : weights.format == WeightFormat::split
+                                  ? multiply_to<SplitProduct, FullSink<false>, SplitSink>
+                                  : multiply_to<Bf16Product, HalfSink<Same>, HalfSink>;
+  run(in, rows, weights, panel_begin, panel_end, out, scratch, next);
+}
+
+namespace {
+
+inline Bf16 halve(float value) {
+  const __m128bh half = _mm_cvtneps_pbh(_mm_set_ss(value));
+  return static_cast<Bf16>(_mm_cvtsi128_si32(reinterpret_cast<const __m128i&>(half)) & 0xFFFF);
+}
+inline float widen(Bf16 half) {
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(static_cast<int>(half) << 16)));
 }
 
 // In a tile of weights a row holds one dword of depth (2 bf16 or 4 s8) for each of 16 columns.
+template <class Convert>
+Bf16* pack_half_tiles(const float* from, std::size_t depth, Bf16* to, const Convert& convert) {
+  for (std::size_t tile = 0; tile < kPanel; tile += kTile) {
+    for (std::size_t row = 0; row < kTile; ++row) {
+      for (std::size_t column = tile; column < tile + kTile; ++column) {
+        const float* pair = from + column * depth + 2 * row;
+        *to++ = convert(pair[0]);
+        *to++ = convert(pair[1]);
+      }
+    }
+  }
+  return to;
+}
+
+}  // namespace
+
 void pack_tiles(const float* from, std::size_t columns, std::size_t depth, std::byte* to) {
   auto* half = reinterpret_cast<Bf16*>(to);
   for (std::size_t panel = 0; panel < columns; panel += kPanel) {
-    for (std::size_t k = 0; k < depth; k += 32) {
-      for (std::size_t tile = panel; tile < panel + kPanel; tile += kTile) {
-        for (std::size_t row = 0; row < kTile; ++row) {
-          for (std::size_t column = tile; column < tile + kTile; ++column) {
-            const float* pair = from + column * depth + k + 2 * row;
-            const __m128bh halves = _mm_cvtneps_pbh(_mm_setr_ps(pair[0], pair[1], 0, 0));
-            const auto bits = _mm_cvtsi128_si32(reinterpret_cast<const __m128i&>(halves));
-            *half++ = static_cast<Bf16>(bits & 0xFFFF);
-            *half++ = static_cast<Bf16>(static_cast<std::uint32_t>(bits) >> 16);
-          }
-        }
-      }
+    for (std::size_t k = 0; k < depth; k += Bf16Product::kDepth) {
+      half = pack_half_tiles(from + panel * depth + k, depth, half, halve);
+    }
+  }
+}
+
+void pack_split_tiles(const float* from, std::size_t columns, std::size_t depth, std::byte* to) {
+  const auto rest = [](float value) { return halve(value - widen(halve(value))); };
+  auto* half = reinterpret_cast<Bf16*>(to);
+  for (std::size_t panel = 0; panel < columns; panel += kPanel) {
+    for (std::size_t k = 0; k < depth; k += SplitProduct::kDepth) {
+      const float* block = from + panel * depth + k;
+      half = pack_half_tiles(block, depth, half, halve);
+      half = pack_half_tiles(block, depth, half, rest);
     }
   }
 }

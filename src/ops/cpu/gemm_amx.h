@@ -15,7 +15,10 @@ namespace breakeven::ops::cpu {
 void pack_tiles(const float* from, std::size_t columns, std::size_t depth, std::byte* to);
 void pack_tiles(const std::int8_t* from, std::size_t columns, std::size_t depth, std::byte* to);
 
-// MultiplyPanels for bf16 and s8 weights. Leaves live tiles behind (release_tiles).
+// The same split into high and low halves; `to` has panel_weight_bytes() of split.
+void pack_split_tiles(const float* from, std::size_t columns, std::size_t depth, std::byte* to);
+
+// MultiplyPanels for bf16, s8 and split weights. Leaves live tiles behind (release_tiles).
 void tile_multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
                    std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
                    std::byte* scratch, const std::byte* next = nullptr);

@@ -31,9 +31,10 @@ struct Accumulated {
 };
 
 // Where rows go in the number format that the next GEMM reads. u8 rows are quantised one by one
-// over their own range: value = (u8 - row_zero[r]) * row_scale[r].
+// over their own range: value = (u8 - row_zero[r]) * row_scale[r]. Split rows are `stride` bf16,
+// the values rounded, and then as many of what that leaves: 4 bytes a value, like fp32.
 struct Narrow {
-  enum class Format : std::uint8_t { none, f32, bf16, u8 };
+  enum class Format : std::uint8_t { none, f32, bf16, u8, split };
   Format format = Format::none;
   void* data = nullptr;
   std::size_t stride = 0;  // elements
@@ -104,6 +105,9 @@ struct Kernels {
                         const Narrow& out);
   void (*quantise_f32)(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
                        const Narrow& out);
+  // Rows to split ones.
+  void (*split_f32)(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
+                    const Narrow& out);
   // c[rows, columns] = a[rows, depth] * b[depth, columns], row-major; columns a multiple of kPad.
   void (*multiply)(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
                    float* c, std::size_t c_stride, std::size_t rows, std::size_t columns,

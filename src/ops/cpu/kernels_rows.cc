@@ -120,7 +120,10 @@ HWY_INLINE void normalise_row(float* row, VF total, const NormParameters& norm, 
   const VF inverse = hn::Div(hn::Set(d, 1.0F), hn::Sqrt(hn::Set(d, variance + norm.eps)));
   const std::size_t columns = padded(norm.width);
   const bool bf16 = out.format == Narrow::Format::bf16;
-  Bf16* narrow = bf16 ? static_cast<Bf16*>(out.data) + index * out.stride : nullptr;
+  const bool split = out.format == Narrow::Format::split;
+  Bf16* narrow = bf16    ? static_cast<Bf16*>(out.data) + index * out.stride
+                 : split ? static_cast<Bf16*>(out.data) + index * 2 * out.stride
+                         : nullptr;
   VF low = hn::Zero(d);
   VF high = hn::Zero(d);
   for (std::size_t c = 0; c < columns; c += lanes()) {
@@ -130,6 +133,7 @@ HWY_INLINE void normalise_row(float* row, VF total, const NormParameters& norm, 
     low = hn::Min(low, v);
     high = hn::Max(high, v);
     if (bf16) store_bf16(v, narrow + c);
+    if (split) store_split(v, narrow + c, narrow + out.stride + c);
   }
   if (out.format == Narrow::Format::u8)
     quantise_row(LoadFloat{row}, columns, low, high, index, out);
@@ -234,6 +238,7 @@ void finish_rows(const Accumulated& in, std::size_t rows, std::size_t columns, c
         quantise_row(LoadFloat{work}, columns, low, high, r, out);
         break;
       }
+      case Narrow::Format::split:  // own GEMMs finish their results themselves
       case Narrow::Format::none:
         break;
     }
@@ -293,6 +298,16 @@ void quantise_f32(const float* in, std::size_t stride, std::size_t rows, std::si
   }
 }
 
+void split_f32(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
+               const Narrow& out) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    Bf16* to = static_cast<Bf16*>(out.data) + r * 2 * out.stride;
+    for (std::size_t c = 0; c < columns; c += lanes()) {
+      store_split(hn::LoadU(DF(), in + r * stride + c), to + c, to + out.stride + c);
+    }
+  }
+}
+
 void quantise_bf16(const Bf16* in, std::size_t stride, std::size_t rows, std::size_t columns,
                    const Narrow& out) {
   for (std::size_t r = 0; r < rows; ++r) {
@@ -310,6 +325,7 @@ void fill_row_kernels(Kernels& table) {
   table.add_scaled = add_scaled;
   table.quantise_bf16 = quantise_bf16;
   table.quantise_f32 = quantise_f32;
+  table.split_f32 = split_f32;
 }
 
 }  // namespace breakeven::ops::cpu::HWY_NAMESPACE

@@ -98,7 +98,7 @@ void CpuLane::lay_out_between(Arena& arena) {
     between.narrow = arena.take<std::byte>(between.stride * shape.hidden_padded * sizeof(float));
   }
   if (formats.gemm_in != Narrow::Format::u8) return;
-  between.narrow = arena.take<std::uint8_t>(std::max(inner, between.stride * shape.hidden_padded));
+  between.narrow = arena.take<std::byte>(std::max(inner, between.stride * shape.hidden_padded));
   between.scale = arena.take<float>(between.blocks * between.stride);
   between.zero = arena.take<std::int32_t>(between.blocks * between.stride);
 }

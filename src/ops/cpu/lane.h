@@ -31,7 +31,7 @@ struct AttentionUnit {
   std::uint32_t query_end = 0;
 };
 
-// An activation: fp32, and (bf16, int8) the copy that GEMMs read.
+// An activation: fp32, and (but for fp32) the copy that GEMMs read.
 struct Rows {
   float* f32 = nullptr;
   void* narrow = nullptr;  // the same memory as f32 when GEMMs read fp32
@@ -58,9 +58,10 @@ struct Scratch {
 struct Between {
   std::size_t rows = 0;    // of one chunk
   std::size_t blocks = 0;  // FFN blocks that are computed together
-  void* inner = nullptr;   // [blocks][rows][block]: activation(up(x)), bf16 or fp32
-  // int8: the same quantised, or [rows][H]: the quantised context.
-  std::uint8_t* narrow = nullptr;
+  void* inner = nullptr;   // [blocks][rows][block]: activation(up(x))
+  // int8: the same quantised, or [rows][H]: the context, quantised; fp32x3: that split.
+  // fp32: [rows][H], a copy of x.
+  std::byte* narrow = nullptr;
   float* scale = nullptr;  // [blocks][rows]
   std::int32_t* zero = nullptr;
   std::size_t stride = 0;  // rows of a block in memory

@@ -44,12 +44,14 @@ Formats formats_for(Precision precision, InstructionSet set, bool own_gemm) {
   formats.set = set;
   if (precision == Precision::bf16) formats.gemm_in = Narrow::Format::bf16;
   if (precision == Precision::int8) formats.gemm_in = Narrow::Format::u8;
+  if (precision == Precision::fp32x3) formats.gemm_in = Narrow::Format::split;
+  const bool full = precision == Precision::fp32 || precision == Precision::fp32x3;
   // oneDNN's bf16 layout of a narrower matrix changes with the number of rows.
   if (precision == Precision::bf16) formats.width_step = 64;
   formats.own_gemm = own_gemm;
   // Whole panels; on tiles also whole rows of a tile.
   if (own_gemm) formats.width_step = precision == Precision::fp32 ? kPanel : 64;
-  formats.bf16_attention = precision != Precision::fp32 && has_amx(set);
+  formats.bf16_attention = !full && has_amx(set);
   formats.bf16_context = formats.bf16_attention || precision == Precision::bf16;
   // Without VNNI two u8 x s8 products are added in 16 bits: 2 * 255 * 64 just fits.
   formats.weight_limit = has_vnni(set) ? 127 : 63;
@@ -174,7 +176,7 @@ void CpuModel::lay_out(Arena& arena) {
     n.gamma = arena.take<float>(hidden);
     n.beta = arena.take<float>(hidden);
   };
-  if (formats_.precision == Precision::fp32) {
+  if (formats_.precision == Precision::fp32 || formats_.precision == Precision::fp32x3) {
     embedding_.word_f32 = arena.take<float>(shape_.vocabulary * hidden);
   } else {
     embedding_.word_bf16 = arena.take<Bf16>(shape_.vocabulary * hidden);

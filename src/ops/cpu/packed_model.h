@@ -39,9 +39,10 @@ struct Formats {
   }
   // What the own GEMM multiplies by.
   WeightFormat weights() const {
-    return gemm_in == Narrow::Format::u8     ? WeightFormat::s8
-           : gemm_in == Narrow::Format::bf16 ? WeightFormat::bf16
-                                             : WeightFormat::f32;
+    return gemm_in == Narrow::Format::u8      ? WeightFormat::s8
+           : gemm_in == Narrow::Format::bf16  ? WeightFormat::bf16
+           : gemm_in == Narrow::Format::split ? WeightFormat::split
+                                              : WeightFormat::f32;
   }
 };
 constexpr bool has_own_gemm(Precision precision, InstructionSet set) {

@@ -94,6 +94,9 @@ void Packer::add_panels(const LinearWeights& from, std::size_t out_begin, std::s
       case WeightFormat::bf16:
         pack_tiles(part.data(), columns, to.depth, panels);
         break;
+      case WeightFormat::split:
+        pack_split_tiles(part.data(), columns, to.depth, panels);
+        break;
       case WeightFormat::f32:
         pack_f32_panels(part.data(), columns, to.depth, panels);
         break;

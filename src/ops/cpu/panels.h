@@ -16,12 +16,18 @@ inline constexpr std::size_t kPanel = 32;  // output columns that are computed t
 // Rows that a GEMM is best cut at multiples of.
 inline constexpr std::size_t kRowsAtOnce = 32;
 
-enum class WeightFormat : std::uint8_t { bf16, s8, f32 };
+enum class WeightFormat : std::uint8_t {
+  bf16,
+  s8,
+  f32,
+  split,  // fp32 as the sum of two bf16: the value rounded, and what that leaves
+};
 
 // Weights [columns, depth], panel after panel; columns is a multiple of 32.
 // f32: [columns / 32][depth][32], depth a multiple of 8.
 // bf16, s8: tile order, [columns / 32][depth / step][2 tiles of 16 columns], one step being 32 bf16
 // or 64 s8 of depth; depth a multiple of 64.
+// split: the same with 32 of depth a step, two tiles of high halves and two of low ones.
 struct PanelWeights {
   const std::byte* data = nullptr;
   std::size_t depth = 0;
@@ -42,8 +48,9 @@ std::size_t panel_weight_bytes(std::size_t columns, std::size_t depth, WeightFor
 // `from` [columns, depth] row-major; `to` has panel_weight_bytes() of f32.
 void pack_f32_panels(const float* from, std::size_t columns, std::size_t depth, std::byte* to);
 
-// Rows of fp32 or bf16, or of u8 with their scales. On tiles up to 31 rows behind the last one are
-// read, and ignored: they must be memory of the same buffer.
+// Rows of fp32 or bf16, or of u8 with their scales, or split: `stride` high halves, then as many
+// low ones, a row being 4 * stride bytes. On tiles up to 31 rows behind the last one are read, and
+// ignored: they must be memory of the same buffer.
 struct GemmRows {
   const void* data = nullptr;
   std::size_t stride = 0;  // elements
@@ -54,8 +61,8 @@ struct GemmRows {
 // What becomes of a result. Row r, column c of the GEMM goes to [r * stride + c].
 struct GemmOutput {
   enum class Kind : std::uint8_t {
-    store,     // value: to `half` on tiles, to `full` in fp32
-    activate,  // activation(value), to the same
+    store,     // value: as bf16 to `half` from bf16 and s8 weights, else to `full`
+    activate,  // activation(value), to the same; from split weights to `half`, split
     add,       // full += value
   };
   Kind kind = Kind::store;

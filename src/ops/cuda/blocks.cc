@@ -346,6 +346,8 @@ std::unique_ptr<DeviceBackend> make_blocks(std::shared_ptr<Runtime> runtime, Pre
       return std::make_unique<Blocks<Bf16>>(std::move(runtime), precision, options);
     case Precision::int8:
       return make_int8_blocks(std::move(runtime), options);
+    case Precision::fp32x3:
+      break;
   }
   BREAKEVEN_CHECK(false, "precision={}", to_string(precision));
 }

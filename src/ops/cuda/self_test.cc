@@ -367,8 +367,10 @@ Result<SelfTest> test_kernels(Runtime& runtime, Precision precision) {
       return Tester<Half>(runtime).run(false);
     case Precision::int8:
       return Tester<Half>(runtime).run(true);
+    case Precision::fp32x3:
+      break;
   }
-  return fail("ops/unsupported", "this precision does not run on a GPU here",
+  return fail("ops/unsupported", std::string(to_string(precision)) + " does not run on a GPU here",
               "choose fp16, bf16 or int8");
 }
 

@@ -123,7 +123,7 @@ TEST_P(ForwardPass, AllocatesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Precisions, ForwardPass,
                          ::testing::Values(ops::Precision::fp32, ops::Precision::bf16,
-                                           ops::Precision::int8),
+                                           ops::Precision::int8, ops::Precision::fp32x3),
                          [](const auto& of) { return std::string(to_string(of.param)); });
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The own GEMM against sums in double: random shapes, integers that must come out exact, and guard
-// pages, because the sanitizers do not see what tiles read.
+// The own GEMM on tiles against sums in double: random shapes, integers that must come out exact,
+// and guard pages, because the sanitizers do not see what tiles read.
 #include "ops/cpu/gemm_amx.h"
 
 #include <gtest/gtest.h>
@@ -30,19 +30,16 @@ Bf16 halve(float value) {
 
 struct Shape {
   std::size_t rows, columns, depth;
-  bool int8 = false;
+  WeightFormat format = WeightFormat::bf16;
   Kind kind = Kind::store;
   Activation activation = Activation::gelu_erf;
   bool bias = true;
   std::size_t panel_begin = 0, panel_end = 0;  // both 0: all
 };
 
-WeightFormat format(const Shape& s) {
-  return s.int8 ? WeightFormat::s8 : WeightFormat::bf16;
-}
-
 std::string describe(const Shape& s) {
-  return std::string(s.int8 ? "int8 " : "bf16 ") + std::to_string(s.rows) + " x " +
+  constexpr const char* kNames[] = {"bf16 ", "int8 ", "fp32 ", "split "};
+  return kNames[static_cast<std::size_t>(s.format)] + std::to_string(s.rows) + " x " +
          std::to_string(s.columns) + " x " + std::to_string(s.depth) + " kind " +
          std::to_string(static_cast<int>(s.kind)) + " panels " + std::to_string(s.panel_begin) +
          "-" + std::to_string(s.panel_end);
@@ -57,8 +54,8 @@ class Case {
         integers_(integers),
         random_(seed),
         input_(padded(shape.rows, kRowsAtOnce) * shape.depth * element()),
-        tiles_(panel_weight_bytes(shape.columns, shape.depth, format(shape))),
-        half_(shape.rows * shape.columns),
+        tiles_(panel_weight_bytes(shape.columns, shape.depth, shape.format)),
+        half_(shape.rows * shape.columns * (split() ? 2 : 1)),
         sum_(shape.rows * shape.columns),
         bias_(shape.columns),
         column_scale_(shape.columns),
@@ -73,10 +70,10 @@ class Case {
   }
 
   void run() {
-    PanelWeights weights{tiles_.data(), shape_.depth, shape_.columns, format(shape_),
+    PanelWeights weights{tiles_.data(), shape_.depth, shape_.columns, shape_.format,
                          shape_.bias ? bias_.data() : nullptr};
     GemmRows in{input_.data(), shape_.depth};
-    if (shape_.int8) {
+    if (int8()) {
       weights.column_scale = column_scale_.data();
       weights.column_sum = column_sum_.data();
       in.row_scale = row_scale_.data();
@@ -102,7 +99,9 @@ class Case {
  private:
   static constexpr float kBefore = 3.0F;  // what lies in the output
 
-  std::size_t element() const { return shape_.int8 ? 1 : 2; }
+  bool int8() const { return shape_.format == WeightFormat::s8; }
+  bool split() const { return shape_.format == WeightFormat::split; }
+  std::size_t element() const { return panel_weight_bytes(1, 1, shape_.format); }
   int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   float real() { return std::normal_distribution<float>()(random_); }
 
@@ -110,23 +109,26 @@ class Case {
     for (std::size_t i = 0; i < values_.size(); ++i) {
       // One column in 50 is an outlier of 40 times the rest.
       const float most = i % shape_.depth % 50 == 7 ? 40.0F : 1.0F;
-      if (shape_.int8) {
+      if (int8()) {
         values_[i] = static_cast<float>(between(0, 255));
         reinterpret_cast<std::uint8_t*>(input_.data())[i] = static_cast<std::uint8_t>(values_[i]);
       } else {
-        values_[i] = integers_ ? static_cast<float>(between(-4, 4)) : widen(halve(most * real()));
-        reinterpret_cast<Bf16*>(input_.data())[i] = halve(values_[i]);
+        values_[i] = integers_ ? static_cast<float>(between(-4, 4)) : most * real();
+        write_half(i);
       }
     }
     std::vector<std::int8_t> small(weights_.size());
     for (std::size_t i = 0; i < weights_.size(); ++i) {
-      weights_[i] = shape_.int8 ? static_cast<float>(between(-127, 127))
+      weights_[i] = int8()      ? static_cast<float>(between(-127, 127))
                     : integers_ ? static_cast<float>(between(-4, 4))
+                    : split()   ? real()
                                 : widen(halve(real()));
-      if (shape_.int8) small[i] = static_cast<std::int8_t>(weights_[i]);
+      if (int8()) small[i] = static_cast<std::int8_t>(weights_[i]);
     }
-    if (shape_.int8) {
+    if (int8()) {
       pack_tiles(small.data(), shape_.columns, shape_.depth, tiles_.data());
+    } else if (split()) {
+      pack_split_tiles(weights_.data(), shape_.columns, shape_.depth, tiles_.data());
     } else {
       pack_tiles(weights_.data(), shape_.columns, shape_.depth, tiles_.data());
     }
@@ -142,23 +144,41 @@ class Case {
       row_scale_.data()[r] = integers_ ? 1.0F : 0.01F + std::fabs(real()) / 64;
       row_zero_.data()[r] = between(0, 255);
       for (std::size_t c = 0; c < shape_.columns; ++c) {
-        half_.data()[r * shape_.columns + c] = halve(kBefore);
+        for (std::size_t plane = 0; plane < (split() ? 2 : 1); ++plane) {
+          half_.data()[half_at(r, c) + plane * shape_.columns] = halve(kBefore);
+        }
         sum_.data()[r * shape_.columns + c] = kBefore;
       }
     }
   }
 
+  std::size_t half_at(std::size_t r, std::size_t c) const {
+    return r * shape_.columns * (split() ? 2 : 1) + c;
+  }
+  // Value i to the input as bf16, which is then what it is, or as two of them.
+  void write_half(std::size_t i) {
+    auto* rows = reinterpret_cast<Bf16*>(input_.data());
+    if (!split()) {
+      rows[i] = halve(values_[i]);
+      values_[i] = widen(rows[i]);
+      return;
+    }
+    Bf16* high = rows + i / shape_.depth * 2 * shape_.depth + i % shape_.depth;
+    high[0] = halve(values_[i]);
+    high[shape_.depth] = halve(values_[i] - widen(high[0]));
+  }
+
   double exact(std::size_t r, std::size_t c, double& size) const {
     double sum = 0;
     size = 0;
-    const double zero = shape_.int8 ? row_zero_.data()[r] : 0;
+    const double zero = int8() ? row_zero_.data()[r] : 0;
     for (std::size_t k = 0; k < shape_.depth; ++k) {
       const double product =
           (values_[r * shape_.depth + k] - zero) * weights_[c * shape_.depth + k];
       sum += product;
       size += std::fabs(product);
     }
-    if (shape_.int8) {
+    if (int8()) {
       const double scale = static_cast<double>(row_scale_.data()[r]) * column_scale_.data()[c];
       sum *= scale;
       size *= scale;
@@ -183,37 +203,51 @@ class Case {
   void check(std::size_t r, std::size_t c) const {
     const std::size_t at = r * shape_.columns + c;
     const std::size_t panel = c / kPanel;
-    const float half = widen(half_.data()[at]);
-    const float sum = sum_.data()[at];
     const bool ours = panel >= shape_.panel_begin && panel < shape_.panel_end;
-    const bool adds = shape_.kind == Kind::add;
-    if (!ours || !adds) {
-      ASSERT_EQ(sum, kBefore) << describe(shape_) << " at " << r << "," << c;
+    const bool to_full =
+        ours && (shape_.kind == Kind::add || (split() && shape_.kind == Kind::store));
+    const bool to_half = ours && !to_full;
+    const float full = sum_.data()[at];
+    const Bf16* half = half_.data() + half_at(r, c);
+    if (!to_full) {
+      ASSERT_EQ(full, kBefore) << describe(shape_) << " at " << r << "," << c;
     }
-    if (!ours || adds) {
-      ASSERT_EQ(half, kBefore) << describe(shape_) << " at " << r << "," << c;
+    if (!to_half) {
+      ASSERT_EQ(widen(*half), kBefore) << describe(shape_) << " at " << r << "," << c;
+      if (split()) {
+        ASSERT_EQ(widen(half[shape_.columns]), kBefore) << describe(shape_);
+      }
     }
     if (!ours) return;
     double size = 0;
     const double value = exact(r, c, size);
-    // fp32 sums of `depth` products, in an order of the hardware's.
-    const double rounding = integers_ ? 0 : size * 0x1p-24 * 8;
-    if (shape_.kind == Kind::add) {
-      ASSERT_NEAR(sum, value + kBefore, rounding + (integers_ ? 0 : std::fabs(value) * 0x1p-22))
+    // fp32 sums of `depth` products, in an order of the hardware's; split operands are off by 2^-17
+    // each, and the smallest of four products is left out.
+    const double rounding = integers_ ? 0 : size * (split() ? 0x1p-16 : 0x1p-24 * 8);
+    if (to_full) {
+      const double result = shape_.kind == Kind::add ? value + kBefore : value;
+      ASSERT_NEAR(full, result, rounding + (integers_ ? 0 : std::fabs(value) * 0x1p-22))
           << describe(shape_) << " at " << r << "," << c;
       return;
     }
+    check_half(half, value, rounding, "row " + std::to_string(r) + ", column " + std::to_string(c));
+  }
+
+  void check_half(const Bf16* half, double value, double rounding, const std::string& where) const {
     const double result = shape_.kind == Kind::store ? value : activate(value);
     // Sums of integers up to 2^24 are exact, and then rounded once; polynomials add their own.
-    const bool short_gelu = shape_.int8 && shape_.activation == Activation::gelu_erf;
+    const bool short_gelu = int8() && shape_.activation == Activation::gelu_erf;
     const double polynomial = shape_.kind != Kind::activate ? 0
                               : short_gelu                  ? limit("ops/cpu/int8_gelu_abs_max")
                                                             : limit("ops/cpu/activation_abs_max");
-    ASSERT_NEAR(half, result, std::fabs(result) * 0x1p-8 + rounding + polynomial)
-        << describe(shape_) << " at " << r << "," << c;
+    const double ours =
+        split() ? double{widen(half[0])} + widen(half[shape_.columns]) : widen(*half);
+    const double format = std::fabs(result) * (split() ? 0x1p-16 : 0x1p-8);
+    ASSERT_NEAR(ours, result, format + rounding * 1.2 + polynomial)
+        << describe(shape_) << " " << where;
     if (integers_ && shape_.kind == Kind::store) {
-      ASSERT_EQ(half, widen(halve(static_cast<float>(result))))
-          << describe(shape_) << " at " << r << "," << c;
+      ASSERT_EQ(widen(*half), widen(halve(static_cast<float>(result))))
+          << describe(shape_) << " " << where;
     }
   }
 
@@ -243,12 +277,12 @@ class TileGemm : public ::testing::Test {
 
 TEST_F(TileGemm, IntegersAreExactAroundEveryEdge) {
   std::uint32_t seed = 1;
-  for (const bool int8 : {false, true}) {
+  for (const WeightFormat format : {WeightFormat::bf16, WeightFormat::s8, WeightFormat::split}) {
     for (const std::size_t rows : {1U, 2U, 15U, 16U, 17U, 31U, 32U, 33U, 48U, 64U, 65U}) {
       for (const std::size_t columns : {32U, 64U, 96U}) {
         for (const std::size_t depth : {64U, 128U, 192U, 768U}) {
           for (const Kind kind : {Kind::store, Kind::add}) {
-            run({rows, columns, depth, int8, kind}, true, ++seed);
+            run({rows, columns, depth, format, kind}, true, ++seed);
             if (HasFatalFailure()) return;
           }
         }
@@ -262,9 +296,10 @@ TEST_F(TileGemm, RandomShapesAndValues) {
   const auto pick = [&](std::size_t low, std::size_t high) {
     return std::uniform_int_distribution<std::size_t>(low, high)(random);
   };
-  for (std::uint32_t i = 0; i < 300; ++i) {
+  for (std::uint32_t i = 0; i < 450; ++i) {
     Shape shape{pick(1, 100), kPanel * pick(1, 6), 64 * pick(1, 7)};
-    shape.int8 = i % 2 == 1;
+    constexpr WeightFormat kFormats[] = {WeightFormat::bf16, WeightFormat::s8, WeightFormat::split};
+    shape.format = kFormats[i % 3];
     shape.kind = static_cast<Kind>(pick(0, 2));
     shape.activation = static_cast<Activation>(pick(0, 3));
     shape.bias = pick(0, 3) != 0;
@@ -303,6 +338,28 @@ TEST_F(TileGemm, Int8SumsDoNotSaturate) {
   EXPECT_EQ(sum[0], kLargest - 7);
   EXPECT_EQ(sum[1], -kLargest - 7);
   EXPECT_EQ(sum[2], kLargest - 255 - 7);
+}
+
+// 1 + 2^-9 takes both halves: the products that a single bf16 one would lose must be there.
+TEST_F(TileGemm, SplitKeepsSixteenBits) {
+  constexpr std::size_t kDepth = 64;
+  constexpr float kValue = 1.0F + 0x1p-9F;
+  Guarded<Bf16> in(32 * 2 * kDepth);
+  for (std::size_t i = 0; i < 32 * 2 * kDepth; ++i) {
+    in.data()[i] = halve(i / kDepth % 2 == 0 ? 1.0F : 0x1p-9F);
+  }
+  const std::vector<float> weights(kPanel * kDepth, kValue);
+  Guarded<std::byte> tiles(panel_weight_bytes(kPanel, kDepth, WeightFormat::split));
+  pack_split_tiles(weights.data(), kPanel, kDepth, tiles.data());
+  std::vector<float> full(kPanel, 0.0F);
+  alignas(64) std::byte scratch[kGemmScratchBytes];
+  GemmOutput out;
+  out.full = full.data();
+  out.stride = kPanel;
+  tile_multiply({in.data(), kDepth}, 1, {tiles.data(), kDepth, kPanel, WeightFormat::split}, 0, 1,
+                out, scratch);
+  release_tiles();
+  for (const float value : full) EXPECT_EQ(value, 64.0F * (1.0F + 2 * 0x1p-9F));
 }
 
 }  // namespace

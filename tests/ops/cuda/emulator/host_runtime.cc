@@ -336,6 +336,8 @@ void HostRuntime::interpret(const GemmCall& call) {
     case Precision::int8:
       multiply_column_major_int8(gemm);
       break;
+    case Precision::fp32x3:
+      BREAKEVEN_CHECK(false, "no {} here", to_string(gemm.precision));
   }
   if (device_.broken == "gemm") std::memset(gemm.out, 0x3C, 16);
 }
