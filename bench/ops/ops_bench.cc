@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/cpus.h"
+#include "gemm_share.h"
 #include "ops/cpu/cpu_backend.h"
 #include "peaks.h"
 #include "testing/random_encoder.h"
@@ -159,6 +160,7 @@ void run_passes(std::vector<Contender>& contenders, const testing::EncoderShape&
 double peak_of(Precision precision, const Peaks& peaks) {
   if (precision == Precision::bf16 && peaks.bf16 > 0) return peaks.bf16;
   if (precision == Precision::int8 && peaks.int8 > 0) return peaks.int8;
+  if (precision == Precision::fp32x3 && peaks.bf16 > 0) return peaks.bf16 / 3;
   return peaks.fp32;
 }
 
@@ -249,6 +251,7 @@ int run(const Options& options) {
   const std::string set = (*first)->info().instruction_set;
   const Peaks peaks = measure_peaks(set.find("avx512") == 0, set.find("amx") != std::string::npos);
   print_peaks(peaks, set, options.threads);
+  print_gemm_share(options.seconds);
   testing::EncoderShape shape;
   shape.hidden = 768;
   shape.heads = 12;

@@ -127,6 +127,12 @@ double read_bandwidth(std::size_t bytes, unsigned threads) {
   return sum == 0 ? 0 : static_cast<double>(part * threads) / best;
 }
 
+double fma_rate(bool avx512) {
+  const double begin = thread_seconds();
+  avx512 ? fma_512() : fma_256();
+  return 2.0 * (avx512 ? 16 : 8) * 12 * kRounds / (thread_seconds() - begin);
+}
+
 Peaks measure_peaks(bool avx512, bool amx) {
   Peaks peaks;
   const double lanes = avx512 ? 16 : 8;

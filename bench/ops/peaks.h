@@ -17,6 +17,9 @@ struct Peaks {
 };
 Peaks measure_peaks(bool avx512, bool amx);
 
+// FMA rate from registers over about a millisecond: what a core gives at the moment.
+double fma_rate(bool avx512);
+
 // Bytes a second that `threads` threads together read, each its own part of `bytes`; wall time.
 double read_bandwidth(std::size_t bytes, unsigned threads);
 
