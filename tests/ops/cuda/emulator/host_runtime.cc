@@ -337,7 +337,7 @@ void HostRuntime::interpret(const GemmCall& call) {
       multiply_column_major_int8(gemm);
       break;
     case Precision::fp32x3:
-      BREAKEVEN_CHECK(false, "no {} here", to_string(gemm.precision));
+      BREAKEVEN_CHECK(false, "no {} here", ops::to_string(call.precision));
   }
   if (device_.broken == "gemm") std::memset(gemm.out, 0x3C, 16);
 }
