@@ -2,7 +2,7 @@
 // against 6), so that all sums of a block stay in registers over the whole depth. A core whose
 // other hyperthread works has about two instructions a cycle left, and then their number decides: a
 // multiply-add that broadcasts its factor from memory itself is one, as long as the address is a
-// pointer and a constant. docs/decisions/0013 has the figures.
+// pointer and a constant. docs/decisions/0014 has the figures.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/kernels_gemm.cc"
 #include <hwy/foreach_target.h>
