@@ -259,7 +259,8 @@ Result<void> NativeClassifier::make_workers(std::vector<Worker>& workers, std::s
 
 Result<void> NativeClassifier::make_team_worker() {
   if (!team_.empty()) return {};
-  const unsigned threads = placement_.pinned ? placement_.team_node().threads : options_.threads;
+  const unsigned threads =
+      on_gpu() || !placement_.pinned ? options_.threads : placement_.team_node().threads;
   BREAKEVEN_TRY_VOID(
       make_workers(team_, 1, threads, team_rows(), std::min(options_.max_batch, team_rows())));
   if (team_.size() > 1) {

@@ -97,6 +97,7 @@ Placement place(const CpuTopology& topology, unsigned threads) {
   // Few threads need no second node: all of them then share one node's cache and memory.
   std::vector<std::pair<int, const Cores*>> by_size;
   std::size_t cores = 0;
+  by_size.reserve(nodes.size());
   for (const auto& [node, of_node] : nodes) by_size.emplace_back(node, &of_node);
   std::ranges::stable_sort(
       by_size, [](const auto& a, const auto& b) { return a.second->size() > b.second->size(); });
