@@ -325,7 +325,10 @@ std::vector<Candidate> Study::rated(const Question& question) {
 Advice decide(std::vector<Candidate> rated, const Question& question) {
   Advice advice;
   advice.candidates = std::move(rated);
-  for (Candidate& candidate : advice.candidates) price_for_load(candidate, question);
+  for (Candidate& candidate : advice.candidates) {
+    check_limits(candidate, question);
+    price_for_load(candidate, question);
+  }
   const std::vector<std::size_t> order = in_order(advice.candidates);
   add_verdicts(order, advice);
   const Verdict& best = advice.verdicts.front();

@@ -70,8 +70,8 @@ class Study {
   // Errors: those of sort_records(); advise/many.
   static Result<Study> of(std::span<const record::Record> records);
 
-  // Candidates with the rates that the limits of `question` leave them; prices, load and budget
-  // play no part. Many questions with one max_wait_s cost little more than one.
+  // Candidates with the rates that the p99 of `question` leaves them; what decide() adds plays no
+  // part. Many questions with one max_wait_s cost little more than one.
   std::vector<Candidate> rated(const Question& question);
 
   const std::vector<Family>& families() const { return families_; }
@@ -84,9 +84,9 @@ class Study {
   double max_wait_s_ = 0;
 };
 
-// Prices, load and budget on top of rated candidates: everything but faster_at and families. The
-// report's page does the same in the browser (src/report/page/decide.js); a test holds the two
-// together.
+// Prices, load, budget and the limits on memory and accuracy on top of rated candidates: everything
+// but faster_at and families. The report's page does the same in the browser
+// (src/report/page/decide.js); a test holds the two together.
 Advice decide(std::vector<Candidate> rated, const Question& question);
 
 // Study, decide and the rest. Errors: those of Study::of(); advise/price (missing for a side that

@@ -219,9 +219,9 @@ void rate_without_limit(Candidate& candidate) {
   }
 }
 
-void check_memory(Candidate& candidate, double allowed) {
+double memory_of(const Configuration& configuration) {
   double most = 0;
-  for (const Record* record : candidate.configuration.all()) {
+  for (const Record* record : configuration.all()) {
     if (!record->memory) continue;
     most = std::max(most, static_cast<double>(record->memory->peak_rss_bytes));
     for (const auto& device :
@@ -229,11 +229,14 @@ void check_memory(Candidate& candidate, double allowed) {
       if (device) most = std::max(most, static_cast<double>(*device));
     }
   }
-  Check check{"memory", most <= allowed ? Answer::keeps : Answer::misses,
-              fmt::format("memory {}, {} allowed", format_bytes(most), format_bytes(allowed)),
-              std::max(1.0, most / allowed)};
-  if (most <= 0) check = {"memory", Answer::cannot_tell, "memory was not measured", 1};
-  candidate.checks.push_back(std::move(check));
+  return most;
+}
+
+Check check_memory(double most, double allowed) {
+  if (most <= 0) return {"memory", Answer::cannot_tell, "memory was not measured", 1};
+  return {"memory", most <= allowed ? Answer::keeps : Answer::misses,
+          fmt::format("memory {}, {} allowed", format_bytes(most), format_bytes(allowed)),
+          std::max(1.0, most / allowed)};
 }
 
 std::optional<double> measured_loss(const Configuration& configuration) {
@@ -250,37 +253,40 @@ std::string points(double share) {
   return three_digits(share * 100) + " points";
 }
 
-void check_accuracy(Candidate& candidate, double allowed) {
-  if (candidate.cell().precision == "fp32" && candidate.cell().runtime == "native") return;
-  const auto loss = measured_loss(candidate.configuration);
+Check check_accuracy(const std::optional<double>& loss, double allowed) {
   if (!loss) {
-    candidate.checks.push_back({"accuracy loss", Answer::cannot_tell,
-                                "accuracy loss not known: the texts had no labels", 1});
-    return;
+    return {"accuracy loss", Answer::cannot_tell,
+            "accuracy loss not known: the texts had no labels", 1};
   }
-  candidate.checks.push_back(
-      {"accuracy loss", *loss <= allowed ? Answer::keeps : Answer::misses,
-       fmt::format("accuracy loss {}, {} allowed", points(*loss), points(allowed)),
-       allowed > 0 ? std::max(1.0, *loss / allowed) : 1 + std::max(0.0, *loss)});
+  return {"accuracy loss", *loss <= allowed ? Answer::keeps : Answer::misses,
+          fmt::format("accuracy loss {}, {} allowed", points(*loss), points(allowed)),
+          allowed > 0 ? std::max(1.0, *loss / allowed) : 1 + std::max(0.0, *loss)};
 }
 
 // Cutting texts shorter makes another classifier, which the judge (cut alike) does not see.
-void check_length(Candidate& candidate, const Context& context) {
-  const Record& record = *candidate.configuration.any;
-  if (record.cell.max_length >= context.best_length || record.texts.truncated == 0) return;
-  const double allowed = context.question.accuracy_loss.value_or(0);
-  const std::string cut = fmt::format("{} of {} texts cut at {} tokens", record.texts.truncated,
-                                      record.texts.count, record.cell.max_length);
-  if (!record.accuracy || !context.reference_accuracy) {
-    candidate.checks.push_back(
-        {"length", Answer::misses, cut + ": another task, and no labels say what it loses", 1});
-    return;
+std::optional<Cut> cut_of(const Configuration& configuration, const Context& context) {
+  const Record& record = *configuration.any;
+  if (record.cell.max_length >= context.best_length || record.texts.truncated == 0) {
+    return std::nullopt;
   }
-  const double loss = *context.reference_accuracy - record.accuracy->share;
-  candidate.checks.push_back(
-      {"length", loss <= allowed ? Answer::keeps : Answer::misses,
-       fmt::format("{}: loses {}, {} allowed", cut, points(loss), points(allowed)),
-       1 + std::max(0.0, loss - allowed)});
+  Cut cut{fmt::format("{} of {} texts cut at {} tokens", record.texts.truncated, record.texts.count,
+                      record.cell.max_length),
+          std::nullopt};
+  if (record.accuracy && context.reference_accuracy) {
+    const double loss = *context.reference_accuracy - record.accuracy->share;
+    if (std::isfinite(loss)) cut.loss = loss;
+  }
+  return cut;
+}
+
+Check check_length(const Cut& cut, double allowed) {
+  if (!cut.loss) {
+    return {"length", Answer::misses, cut.text + ": another task, and no labels say what it loses",
+            1};
+  }
+  return {"length", *cut.loss <= allowed ? Answer::keeps : Answer::misses,
+          fmt::format("{}: loses {}, {} allowed", cut.text, points(*cut.loss), points(allowed)),
+          1 + std::max(0.0, *cut.loss - allowed)};
 }
 
 void fill_energy(Candidate& candidate) {
@@ -356,6 +362,11 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
   candidate.unusable = why_unusable(configuration);
   candidate.doubts = doubts_of(configuration);
   fill_energy(candidate);
+  candidate.memory_bytes = memory_of(configuration);
+  candidate.is_reference =
+      candidate.cell().precision == "fp32" && candidate.cell().runtime == "native";
+  candidate.accuracy_loss = measured_loss(configuration);
+  candidate.cut = cut_of(configuration, context);
   if (!candidate.unusable.empty()) return candidate;
   candidate.batch_s = batch_seconds(configuration);
   candidate.queue = modelled.queue;
@@ -373,12 +384,21 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
   }
   if (!question.p99_s && candidate.rate.per_s <= 0) {
     candidate.unusable = "no stream or paced cell that counts: the rate is not known";
-    return candidate;
   }
-  if (question.memory_bytes) check_memory(candidate, *question.memory_bytes);
-  if (question.accuracy_loss) check_accuracy(candidate, *question.accuracy_loss);
-  check_length(candidate, context);
   return candidate;
+}
+
+void check_limits(Candidate& candidate, const Question& question) {
+  if (!candidate.unusable.empty()) return;
+  if (question.memory_bytes) {
+    candidate.checks.push_back(check_memory(candidate.memory_bytes, *question.memory_bytes));
+  }
+  if (question.accuracy_loss && !candidate.is_reference) {
+    candidate.checks.push_back(check_accuracy(candidate.accuracy_loss, *question.accuracy_loss));
+  }
+  if (candidate.cut) {
+    candidate.checks.push_back(check_length(*candidate.cut, question.accuracy_loss.value_or(0)));
+  }
 }
 
 void price_for_load(Candidate& candidate, const Question& question) {

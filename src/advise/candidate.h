@@ -38,6 +38,12 @@ struct Check {
   double excess = 1;  // how many times over the limit; 1 = within or not known
 };
 
+// What a configuration loses by cutting texts shorter than another does.
+struct Cut {
+  std::string text;            // "3 of 64 texts cut at 128 tokens"
+  std::optional<double> loss;  // share of accuracy against fp32 at the full length
+};
+
 struct Rate {
   double per_s = 0;  // texts a second of one machine; 0 = none
   std::optional<record::Interval> interval;
@@ -60,6 +66,10 @@ struct Candidate {
   std::shared_ptr<const Queue> queue;       // null when its parts are not known
   std::optional<record::Estimate> batch_s;  // serial: mean time of a batch
   std::optional<double> joules_per_1000, net_joules_per_1000;
+  double memory_bytes = 0;              // the most of the process and the device; 0 = not measured
+  bool is_reference = false;            // our fp32: accuracy is lost against it
+  std::optional<double> accuracy_loss;  // share; nothing = the texts had no labels
+  std::optional<Cut> cut;
   double price = 0;
   std::optional<Amount> machines;        // for the load
   std::optional<Amount> cost_per_month;  // of these machines
@@ -87,9 +97,12 @@ struct Modelled {
 };
 Modelled make_queue(const Configuration& configuration, const Context& context);
 
-// Rate, checks and doubts: everything but what prices, load and budget decide.
+// Rate, check of the p99, doubts, and what the other limits are held against.
 Candidate make_candidate(const Configuration& configuration, const Context& context,
                          const Modelled& modelled);
+
+// The checks of memory, accuracy and length.
+void check_limits(Candidate& candidate, const Question& question);
 
 // Price, machines for a load and what they cost, at the rate and at both ends of its interval; the
 // check of the budget.

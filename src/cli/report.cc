@@ -17,7 +17,7 @@ namespace {
 struct ReportFlags {
   std::vector<std::string> files;
   std::string format = "table", output;
-  std::string cpu_price, gpu_price, load, p99;
+  std::string cpu_price, gpu_price, load, p99, memory, accuracy_loss, budget;
   bool brief = false;
 };
 
@@ -25,27 +25,31 @@ struct ReportFlags {
 Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& command,
                                  report::Format format) {
   report::Start start;
-  const bool cpu = command.count("--cpu-price") > 0;
-  const bool gpu = command.count("--gpu-price") > 0;
-  const bool load = command.count("--load") > 0;
-  const bool p99 = command.count("--p99") > 0;
-  if (format != report::Format::html && (cpu || gpu || load || p99)) {
-    return fail("flag/format", "--cpu-price, --gpu-price, --load and --p99 are for --format html",
-                "prices decide nothing in the other formats: use breakeven advise");
+  std::optional<double> cpu_price;
+  std::optional<double> gpu_price;
+  const struct {
+    const char* name;
+    const std::string& text;
+    Result<double> (*parse)(const std::string&, const std::string&);
+    std::optional<double>& value;
+  } questions[] = {{"--cpu-price", flags.cpu_price, parse_price, cpu_price},
+                   {"--gpu-price", flags.gpu_price, parse_price, gpu_price},
+                   {"--load", flags.load, parse_load, start.load_per_s},
+                   {"--p99", flags.p99, parse_latency, start.p99_s},
+                   {"--memory", flags.memory, parse_memory, start.memory_bytes},
+                   {"--accuracy-loss", flags.accuracy_loss, parse_percent, start.accuracy_loss},
+                   {"--budget", flags.budget, parse_budget, start.budget_per_month}};
+  for (const auto& question : questions) {
+    if (command.count(question.name) == 0) continue;
+    if (format != report::Format::html) {
+      return fail("flag/format", fmt::format("{} is for --format html", question.name),
+                  "prices and limits decide nothing in the other formats: use breakeven advise");
+    }
+    BREAKEVEN_TRY(question.value, question.parse(question.name, question.text));
   }
-  if (cpu) {
-    BREAKEVEN_TRY(start.cpu_price, parse_price("--cpu-price", flags.cpu_price));
-  }
-  if (gpu) {
-    BREAKEVEN_TRY(start.gpu_price, parse_price("--gpu-price", flags.gpu_price));
-  }
-  if (load) {
-    BREAKEVEN_TRY(start.load_per_s, parse_load("--load", flags.load));
-  }
-  if (p99) {
-    BREAKEVEN_TRY(start.p99_s, parse_latency("--p99", flags.p99));
-  }
-  start.example_prices = !cpu || !gpu;
+  start.example_prices = !cpu_price || !gpu_price;
+  start.cpu_price = cpu_price.value_or(start.cpu_price);
+  start.gpu_price = gpu_price.value_or(start.gpu_price);
   return start;
 }
 
@@ -61,7 +65,7 @@ Result<void> run_report(const ReportFlags& flags, const CLI::App& command) {
   for (const std::string& file : flags.files) {
     BREAKEVEN_TRY(record::JournalContent content, record::read_journal(file));
     for (const std::string& note : content.notes) {
-      std::fprintf(stderr, "breakeven: %s: %s\n", file.c_str(), note.c_str());
+      std::fprintf(stderr, "breakeven: %s\n", note.c_str());
     }
     records.insert(records.end(), std::make_move_iterator(content.records.begin()),
                    std::make_move_iterator(content.records.end()));
@@ -91,6 +95,10 @@ void add_report(CLI::App& app, Context& context) {
   command->add_option("--gpu-price", flags->gpu_price, "html: the same of the GPU machine: 0.53");
   command->add_option("--load", flags->load, "html: the load they start with: 40/s, 2M/day");
   command->add_option("--p99", flags->p99, "html: the limit on p99 they start with: 100ms");
+  command->add_option("--memory", flags->memory, "html: the same of memory: 2GB, 512MiB");
+  command->add_option("--accuracy-loss", flags->accuracy_loss,
+                      "html: the same of points of accuracy that may be lost: 0.5");
+  command->add_option("--budget", flags->budget, "html: the same of the budget: 200/month");
   command->callback([flags, command, &context] {
     if (const auto result = run_report(*flags, *command); !result) {
       report_error(context, result.error());

@@ -62,6 +62,11 @@ Json rated_json(const Candidate& candidate) {
           {"checks", std::move(checks)}};
 }
 
+Json cut_json(const std::optional<advise::Cut>& cut) {
+  if (!cut) return nullptr;
+  return {{"text", cut->text}, {"loss", number(cut->loss)}};
+}
+
 Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
   return {{"name", printable(advise::name_of(candidate, all))},
           {"side", candidate.configuration.side == advise::Side::cpu ? "cpu" : "gpu"},
@@ -70,16 +75,29 @@ Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
           {"batch_s", candidate.batch_s ? number(candidate.batch_s->value) : Json(nullptr)},
           {"joules_per_1000", number(candidate.joules_per_1000)},
           {"net_joules_per_1000", number(candidate.net_joules_per_1000)},
+          {"memory_bytes", candidate.memory_bytes},
+          {"is_reference", candidate.is_reference},
+          {"accuracy_loss", number(candidate.accuracy_loss)},
+          {"cut", cut_json(candidate.cut)},
           {"doubts", candidate.doubts},
           {"at", Json::array()}};
 }
 
 std::string asked_text(const Start& start, const advise::Question& question) {
-  return fmt::format("{}CPU machine {} an hour, GPU machine {} an hour, {} texts/s{}.",
-                     start.example_prices ? "Example prices, set yours: " : "Asked: ",
-                     three_digits(start.cpu_price), three_digits(start.gpu_price),
-                     three_digits(*question.load_per_s),
-                     question.p99_s ? ", p99 within " + format_seconds(*question.p99_s) : "");
+  std::string text = fmt::format("{}CPU machine {} an hour, GPU machine {} an hour, {} texts/s",
+                                 start.example_prices ? "Example prices, set yours: " : "Asked: ",
+                                 three_digits(start.cpu_price), three_digits(start.gpu_price),
+                                 three_digits(*question.load_per_s));
+  if (question.p99_s) text += ", p99 within " + format_seconds(*question.p99_s);
+  if (question.memory_bytes) text += ", memory within " + format_bytes(*question.memory_bytes);
+  if (question.accuracy_loss) {
+    text += fmt::format(", accuracy loss within {} points",
+                        three_digits(*question.accuracy_loss * 100));
+  }
+  if (question.budget_per_month) {
+    text += fmt::format(", budget {} a month", three_digits(*question.budget_per_month));
+  }
+  return text + ".";
 }
 
 Table ranking_table(const advise::Advice& advice) {
@@ -159,6 +177,9 @@ Decision decide_for_page(std::span<const record::Record> records, const Start& s
     for (std::size_t i = 0; i < rated.size(); ++i) cells[i]["at"].push_back(rated_json(rated[i]));
   }
   question.p99_s = start.p99_s;
+  question.memory_bytes = start.memory_bytes;
+  question.accuracy_loss = start.accuracy_loss;
+  question.budget_per_month = start.budget_per_month;
   advise::Advice advice = advise::decide(study->rated(question), question);
   advice.families = study->families();
   advise::add_notes(question, advice);
@@ -178,7 +199,9 @@ Decision decide_for_page(std::span<const record::Record> records, const Start& s
                        {"gpu_price", start.gpu_price},
                        {"load_per_s", *question.load_per_s},
                        {"limit", at},
-                       {"budget_per_month", nullptr}}},
+                       {"memory_bytes", number(question.memory_bytes)},
+                       {"accuracy_loss", number(question.accuracy_loss)},
+                       {"budget_per_month", number(question.budget_per_month)}}},
                      {"start_headline", advice.headline},
                      {"example_prices", start.example_prices},
                      {"missing", advice.missing}};

@@ -1,6 +1,6 @@
 // The question which machine to rent, as the report's page asks it: what advise answers to the
 // prices and the load that the page starts with, as text, and the cells with their rates under a
-// row of limits as JSON, from which the page answers every other question
+// row of limits on p99 as JSON, from which the page answers every other question
 // (src/report/page/decide.js).
 #pragma once
 
@@ -19,6 +19,8 @@ struct Start {
   bool example_prices = true;
   std::optional<double> load_per_s;  // texts; without it a part of what the best machine does
   std::optional<double> p99_s;
+  std::optional<double> budget_per_month, memory_bytes;
+  std::optional<double> accuracy_loss;  // share; absent = what docs/parity.md lets pass
 };
 
 // More configurations than this are not decided in a page: each takes a queue model under each

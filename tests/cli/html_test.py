@@ -116,16 +116,19 @@ class HtmlTest(unittest.TestCase):
     def test_the_sliders_start_with_the_flags(self):
         journal = self.folder / "j.jsonl"
         journal.write_text("".join(json.dumps(record) + "\n" for record in self.records), encoding="utf-8")
-        command = [BREAKEVEN, "report", str(journal), "--cpu-price", "0.4/h", "--gpu-price", "1.5", "--load", "2M/day", "--p99", "80ms"]
+        command = [BREAKEVEN, "report", str(journal), "--cpu-price", "0.4/h", "--gpu-price", "1.5", "--load", "2M/day", "--p99", "80ms",
+                   "--memory", "512MiB", "--accuracy-loss", "0.5", "--budget", "2400/year"]
         result = subprocess.run([*command, "--format", "html"], check=True, capture_output=True, text=True)
         start = self.data(result.stdout)["decision"]["start"]
         self.assertEqual((start["cpu_price"], start["gpu_price"], start["limit"]), (0.4, 1.5, 4))
         self.assertAlmostEqual(start["load_per_s"], 2e6 / 86400)
+        self.assertEqual((start["memory_bytes"], start["accuracy_loss"], start["budget_per_month"]), (512 * 2**20, 0.005, 200))
         self.assertIn("Asked: CPU machine 0.400 an hour", result.stdout)
         refused = subprocess.run(command, check=False, capture_output=True, text=True)
         self.assertEqual(refused.returncode, 2)
-        self.assertIn("are for --format html", refused.stderr)
-        for flag, value in (("--cpu-price", "-1"), ("--gpu-price", "nan"), ("--load", "40"), ("--p99", "0ms")):
+        self.assertIn("--cpu-price is for --format html", refused.stderr)
+        for flag, value in (("--cpu-price", "-1"), ("--gpu-price", "nan"), ("--load", "40"), ("--p99", "0ms"), ("--memory", "0GB"),
+                            ("--memory", "2"), ("--accuracy-loss", "101"), ("--accuracy-loss", "-1"), ("--budget", "nan/month")):
             refused = subprocess.run([BREAKEVEN, "report", str(journal), "--format", "html", flag, value], check=False, capture_output=True, text=True)
             self.assertEqual(refused.returncode, 2)
             self.assertIn(flag, refused.stderr)

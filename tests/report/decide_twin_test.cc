@@ -87,9 +87,20 @@ Json answer_of(const Advice& advice) {
           {"load", std::move(load)}};
 }
 
-// Both prices, load, limit and budget over a grid; what came out, to see that the grid has all.
+Json number(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+// Memory and allowed loss of accuracy, together: each alone and both, generous and strict.
+struct Limits {
+  std::optional<double> memory_bytes, accuracy_loss;
+};
+const Limits kLimits[] = {{},        {450e6, {}}, {{}, 0.001}, {{}, 0.0},
+                          {{}, 0.5}, {1e3, {}},   {2e9, 0.002}};
+
+// Both prices, load, limits and budget over a grid; what came out, to see that the grid has all.
 Json questions_on(const std::vector<record::Record>& records, const Json& data,
-                  std::set<std::string>& outcomes) {
+                  std::set<std::string>& outcomes, std::set<std::string>& checked) {
   auto study = advise::Study::of(records);
   EXPECT_TRUE(study) << (study ? "" : study.error().to_string());
   Json questions = Json::array();
@@ -98,27 +109,38 @@ Json questions_on(const std::vector<record::Record>& records, const Json& data,
                        const std::vector<Candidate>& rated) {
     const Advice advice = advise::decide(rated, question);
     outcomes.insert(name_of(advice.outcome));
-    const auto& budget = question.budget_per_month;
+    for (const Candidate& candidate : advice.candidates) {
+      for (const advise::Check& check : candidate.checks) {
+        checked.insert(check.limit + std::to_string(static_cast<int>(check.answer)));
+      }
+    }
     questions.push_back({{"question",
                           {{"cpu_price", *question.cpu_price},
                            {"gpu_price", *question.gpu_price},
                            {"load_per_s", *question.load_per_s},
                            {"limit", limit},
-                           {"budget_per_month", budget ? Json(*budget) : Json(nullptr)}}},
+                           {"memory_bytes", number(question.memory_bytes)},
+                           {"accuracy_loss", number(question.accuracy_loss)},
+                           {"budget_per_month", number(question.budget_per_month)}}},
                          {"answer", answer_of(advice)}});
   };
+  std::size_t turn = 0;
   for (std::size_t limit = 0; limit < data["limits_s"].size(); limit += 3) {
     advise::Question question;
     if (!data["limits_s"][limit].is_null()) question.p99_s = data["limits_s"][limit].get<double>();
     const std::vector<Candidate> rated = study->rated(question);
     for (const double cpu_price : {0.0, 0.19}) {
       for (const double gpu_price : {0.05, 0.53, 4.0}) {
-        for (const double load : {0.01, 3.7, 40.0, 500.0, 20000.0, 1.0 / 3}) {
+        for (const double load : {0.01, 3e18, 40.0, 500.0, 20000.0, 1.0 / 3}) {
           for (const double budget : {0.0, 150.0, 3000.0}) {
             question.cpu_price = cpu_price;
             question.gpu_price = gpu_price;
             question.load_per_s = load;
             question.budget_per_month = budget > 0 ? std::optional(budget) : std::nullopt;
+            // Seven and the 108 questions of a limit share no divisor: each meets each.
+            const Limits& limits = kLimits[turn++ % std::size(kLimits)];
+            question.memory_bytes = limits.memory_bytes;
+            question.accuracy_loss = limits.accuracy_loss;
             ask(question, limit, rated);
           }
         }
@@ -142,6 +164,27 @@ std::vector<record::Record> doubtful_records() {
     if (i % 11 == 4) record.verdict = record::Verdict::invalid;
     if (i == 8) record.parity->outcome = "failed";
     if (i % 6 == 2) record.parity->outcome = "unproven";
+  }
+  return records;
+}
+
+// Some texts cut shorter, with and without labels; some memory and accuracy not known.
+std::vector<record::Record> limited_records() {
+  std::vector<record::Record> records = testing::both_runs();
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    record::Record& record = records[i];
+    record.accuracy = record::Accuracy{};
+    record.accuracy->share = 0.9 + 0.0005 * static_cast<double>(i);
+    if (record.cell.batch == 8) {
+      record.cell.max_length = 128;
+      record.texts.truncated = 30;
+      if (record.cell.precision == "fp32") record.accuracy.reset();
+    }
+    if (record.cell.batch == 32) record.memory.reset();
+    if (record.cell.batch == 32 && record.cell.precision != "fp32") {
+      record.parity->accuracy_loss.reset();
+    }
+    if (record.cell.batch == 1) record.memory->peak_rss_bytes = 300'000'000 + 20'000'000 * i;
   }
   return records;
 }
@@ -171,26 +214,30 @@ TEST(DecideTwin, ThePageAnswersAsAdviseDoes) {
                     "decides as advise does";
   }
   const std::vector<std::pair<std::string, std::vector<record::Record>>> inputs = {
-      {"both", testing::both_runs()},
-      {"cpu alone", testing::cpu_run()},
-      {"gpu alone", testing::gpu_run()},
-      {"doubtful", doubtful_records()},
-      {"paced", paced_records()},
-      {"imdb", real_records("imdb.jsonl")},
-      {"runtimes", real_records("runtimes-128.jsonl")}};
+      {"both", testing::both_runs()},       {"cpu alone", testing::cpu_run()},
+      {"gpu alone", testing::gpu_run()},    {"doubtful", doubtful_records()},
+      {"limited", limited_records()},       {"paced", paced_records()},
+      {"imdb", real_records("imdb.jsonl")}, {"runtimes", real_records("runtimes-128.jsonl")}};
   Json cases = Json::array();
   std::set<std::string> outcomes;
+  std::set<std::string> checked;
   std::size_t count = 0;
   for (const auto& [name, records] : inputs) {
     const Decision decision = decide_for_page(records, {});
     ASSERT_NE(decision.json, "") << name << ": " << decision.headline;
     Json data = Json::parse(decision.json);
-    Json questions = questions_on(records, data, outcomes);
+    Json questions = questions_on(records, data, outcomes, checked);
     count += questions.size();
     cases.push_back(
         {{"name", name}, {"data", std::move(data)}, {"questions", std::move(questions)}});
   }
   EXPECT_EQ(outcomes, (std::set<std::string>{"advice", "can't tell", "no cell"}));
+  // Keeps, cannot tell, misses, of every limit that can come out so.
+  for (const char* check :
+       {"p990", "p991", "p992", "memory0", "memory1", "memory2", "accuracy loss0", "accuracy loss1",
+        "accuracy loss2", "length0", "length2", "budget0", "budget1", "budget2"}) {
+    EXPECT_TRUE(checked.contains(check)) << check;
+  }
   EXPECT_GT(count, 2000U);
   std::ofstream(folder / "cases.json") << cases;
   const testing::Ended ended = testing::run_shell(
@@ -209,18 +256,31 @@ TEST(DecideTwin, ThePageStartsWithAnAnswerOfAdvise) {
   start.example_prices = false;
   start.load_per_s = 20'000;
   start.p99_s = 0.123;
+  start.memory_bytes = 1.2e9;
+  start.accuracy_loss = 0.005;
+  start.budget_per_month = 5000;
   const Decision decision = decide_for_page(records, start);
   advise::Question question;
   question.cpu_price = 0.2;
   question.gpu_price = 0.6;
   question.load_per_s = 20'000;
   question.p99_s = 0.123;
+  question.memory_bytes = 1.2e9;
+  question.accuracy_loss = 0.005;
+  question.budget_per_month = 5000;
   const auto advice = advise::advise(records, question);
   ASSERT_TRUE(advice);
   EXPECT_EQ(decision.headline, advice->headline);
   const Json data = Json::parse(decision.json);
   EXPECT_EQ(data["limits_s"][data["start"]["limit"].get<std::size_t>()], 0.123);
   EXPECT_EQ(data["cells"].size(), advice->candidates.size());
+  EXPECT_EQ(data["start"]["memory_bytes"], 1.2e9);
+  EXPECT_EQ(data["start"]["accuracy_loss"], 0.005);
+  EXPECT_EQ(data["start"]["budget_per_month"], 5000);
+  EXPECT_NE(decision.asked.find("memory within 1.20 GB, accuracy loss within 0.500 points, budget "
+                                "5,000 a month"),
+            std::string::npos)
+      << decision.asked;
 }
 
 TEST(DecideTwin, RecordsThatCannotBeDecidedSaySo) {

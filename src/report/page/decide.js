@@ -1,7 +1,8 @@
-// Prices, load, limit and budget on top of the cells' rates: which cell to rent, and from which load the GPU is cheaper. The twin
+// Prices, load and limits on top of the cells' rates: which cell to rent, and from which load the GPU is cheaper. The twin
 // of advise::decide() (src/advise), which is the truth: tests/report/decide_twin_test.cc holds the two together, text for text.
 // Knows nothing of the page. `data` is what decision_json() (src/report/decision.h) writes; a question is
-// {cpu_price, gpu_price, load_per_s or null, limit (index into data.limits_s), budget_per_month or null}.
+// {cpu_price, gpu_price, load_per_s or null, limit (index into data.limits_s), memory_bytes or null, accuracy_loss (a share) or null,
+// budget_per_month or null}.
 "use strict";
 
 const BreakevenDecide = (() => {
@@ -26,11 +27,8 @@ const BreakevenDecide = (() => {
     const scale = tenTo(2 - decade(Math.abs(value)));
     const rounded = (Math.sign(value) * Math.round(Math.abs(value) * scale)) / scale;
     const size = Math.abs(rounded);
-    if (size >= 100) {
-      const digits = size < 1e21 ? size.toFixed(0) : BigInt(size).toString();
-      return (rounded < 0 ? "-" : "") + digits.replace(/\B(?=(\d{3})+$)/g, ",");
-    }
-    if (size < 1e-4) return scientific(rounded);
+    if (size < 1e-4 || size >= 1e15) return scientific(rounded);
+    if (size >= 100) return (rounded < 0 ? "-" : "") + size.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",");
     return rounded.toFixed(2 - decade(size));
   }
 
@@ -42,6 +40,16 @@ const BreakevenDecide = (() => {
     if (size >= 1e-6) return threeDigits(seconds * 1e6) + " us";
     return threeDigits(seconds * 1e9) + " ns";
   }
+
+  function formatBytes(bytes) {
+    const size = Math.abs(bytes);
+    if (size >= 1e9) return threeDigits(bytes / 1e9) + " GB";
+    if (size >= 1e6) return threeDigits(bytes / 1e6) + " MB";
+    if (size >= 1e3) return threeDigits(bytes / 1e3) + " kB";
+    return threeDigits(bytes) + " B";
+  }
+
+  const points = (share) => threeDigits(share * 100) + " points";
 
   const sure = (amount) => amount.low === amount.high;
 
@@ -78,6 +86,33 @@ const BreakevenDecide = (() => {
     candidate.checks.reduce((product, check) => (check.answer === MISSES ? product * Math.max(1, check.excess) : product), 1);
   const failedChecks = (candidate, answer) =>
     candidate.checks.filter((check) => check.answer === answer).map((check) => check.text).join("; ");
+
+  const keepsIf = (kept) => (kept ? KEEPS : MISSES);
+
+  function checkMemory(most, allowed) {
+    if (most <= 0) return { limit: "memory", answer: CANNOT_TELL, text: "memory was not measured", excess: 1 };
+    return { limit: "memory", answer: keepsIf(most <= allowed), text: `memory ${formatBytes(most)}, ${formatBytes(allowed)} allowed`,
+             excess: Math.max(1, most / allowed) };
+  }
+
+  function checkAccuracy(loss, allowed) {
+    if (loss === null) return { limit: "accuracy loss", answer: CANNOT_TELL, text: "accuracy loss not known: the texts had no labels", excess: 1 };
+    return { limit: "accuracy loss", answer: keepsIf(loss <= allowed), text: `accuracy loss ${points(loss)}, ${points(allowed)} allowed`,
+             excess: allowed > 0 ? Math.max(1, loss / allowed) : 1 + Math.max(0, loss) };
+  }
+
+  function checkLength({ text, loss }, allowed) {
+    if (loss === null) return { limit: "length", answer: MISSES, text: text + ": another task, and no labels say what it loses", excess: 1 };
+    return { limit: "length", answer: keepsIf(loss <= allowed), text: `${text}: loses ${points(loss)}, ${points(allowed)} allowed`,
+             excess: 1 + Math.max(0, loss - allowed) };
+  }
+
+  function checkLimits(candidate, cell, question) {
+    if (candidate.unusable !== "") return;
+    if (question.memory_bytes !== null) candidate.checks.push(checkMemory(cell.memory_bytes, question.memory_bytes));
+    if (question.accuracy_loss !== null && !cell.is_reference) candidate.checks.push(checkAccuracy(cell.accuracy_loss, question.accuracy_loss));
+    if (cell.cut) candidate.checks.push(checkLength(cell.cut, question.accuracy_loss === null ? 0 : question.accuracy_loss));
+  }
 
   function checkBudget(candidate, budget) {
     const cost = candidate.costPerMonth;
@@ -119,6 +154,7 @@ const BreakevenDecide = (() => {
       price: cell.side === "cpu" ? question.cpu_price : question.gpu_price,
       machines: null, costPerMonth: null, costPerMillion: { value: 0, low: 0, high: 0 },
     };
+    checkLimits(candidate, cell, question);
     priceForLoad(candidate, question);
     return candidate;
   }

@@ -1,4 +1,4 @@
-// The sliders of the report's page: prices, load, limit and budget; the answer and the cost over load follow them.
+// The sliders of the report's page: prices, load and limits; the answer and the cost over load follow them.
 "use strict";
 
 function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLook, page }) {
@@ -24,40 +24,47 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
 
   // --- controls
 
-  // A slider over a logarithmic range with a field for exact numbers beside it. `zero`: what the left end stands for instead of the
-  // lowest number (a text for "none", or 0).
-  function logControl({ id, label, low, high, get, set, zero = null, units = null }) {
+  // A slider over a logarithmic range with a field for exact numbers beside it. `left`, `right`: what that end stands for instead of
+  // the lowest or highest number, {value, text}: 0, or null for no limit. The field shows the value times `scale`, or times the factor
+  // of the unit that is chosen.
+  function logControl({ id, label, low, high, get, set, left = null, right = null, scale = 1, units = null }) {
     const range = make("input", { type: "range", id: id + "_range", min: 0, max: POSITIONS, step: 1 });
     const field = make("input", { type: "text", id, inputMode: "decimal", autocomplete: "off" });
     const unit = units && make("select", { id: id + "_unit" }, ...units.map(([name, factor]) => make("option", { value: factor, textContent: name })));
     if (unit) unit.setAttribute("aria-label", label + ", unit");
     range.setAttribute("aria-label", label);
-    const factor = () => (unit ? Number(unit.value) : 1);
-    const first = zero === null ? 0 : 1;
-    const toPosition = (value) => Math.round(first + (POSITIONS - first) * Math.log(value / low) / Math.log(high / low));
+    const factor = () => (unit ? Number(unit.value) : scale);
+    const first = left === null ? 0 : 1;
+    const last = right === null ? POSITIONS : POSITIONS - 1;
+    const ends = [left, right].filter((end) => end !== null);
+    const endAt = (position) => (position < first ? left : position > last ? right : null);
+    const toPosition = (value) => Math.round(first + (last - first) * Math.log(value / low) / Math.log(high / low));
     const fromPosition = (position) => {
-      const value = low * Math.pow(high / low, (position - first) / (POSITIONS - first));
+      const value = low * Math.pow(high / low, (position - first) / (last - first));
       return Number((value * factor()).toPrecision(3)) / factor();
     };
     const show = () => {
       const value = get();
-      const none = value === null || (zero !== null && value === zero.value);
-      range.value = none ? 0 : Math.min(POSITIONS, Math.max(first, toPosition(value)));
-      field.value = none ? zero.text : String(Number((value * factor()).toPrecision(6)));
+      const end = ends.find((one) => one.value === value);
+      range.value = end ? (end === left ? 0 : POSITIONS) : Math.min(last, Math.max(first, toPosition(value)));
+      field.value = end ? end.text : String(Number((value * factor()).toPrecision(6)));
       range.setAttribute("aria-valuetext", field.value);
       field.classList.remove("wrong");
     };
     range.addEventListener("input", () => {
-      set(zero !== null && Number(range.value) === 0 ? zero.value : fromPosition(Number(range.value)));
+      const end = endAt(Number(range.value));
+      set(end ? end.value : fromPosition(Number(range.value)));
       show();
     });
     field.addEventListener("change", () => {
-      const number = Number(field.value);
-      if (zero !== null && (field.value.trim() === "" || field.value.trim() === zero.text)) {
-        set(zero.value);
+      const text = field.value.trim();
+      const number = Number(text);
+      const end = text === "" ? ends[ends.length - 1] : ends.find((one) => one.text === text || one.value === number);
+      if (end) {
+        set(end.value);
         show();
       } else if (Number.isFinite(number) && number > 0) {
-        set(number / factor());
+        set(Number((number / factor()).toPrecision(15))); // 1 GB is 1e9 bytes, not a bit less
         show();
       } else {
         field.classList.add("wrong"); // the last good number stays in force
@@ -95,13 +102,20 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
 
   function addControls() {
     const property = (name) => ({ get: () => question[name], set: (value) => { question[name] = value; answerAnew(); } });
+    const zero = { value: 0, text: "0" }, none = { value: null, text: "none" };
+    const price = { low: 0.01, high: 100, left: zero };
     byId("controls").append(
-      logControl({ id: "cpu_price", label: "CPU machine, price an hour", low: 0.01, high: 100, zero: { value: 0, text: "0" }, ...property("cpu_price") }),
-      logControl({ id: "gpu_price", label: "GPU machine, price an hour", low: 0.01, high: 100, zero: { value: 0, text: "0" }, ...property("gpu_price") }),
+      logControl({ id: "cpu_price", label: "CPU machine, price an hour", ...price, ...property("cpu_price") }),
+      logControl({ id: "gpu_price", label: "GPU machine, price an hour", ...price, ...property("gpu_price") }),
       logControl({ id: "load", label: "Load, texts", low: lowestRate / 100, high: highestRate * 100,
                    units: [["a second", 1], ["a day", SECONDS_A_DAY], ["a month", 3600 * (365.25 * 24) / 12]], ...property("load_per_s") }),
       limitControl(),
-      logControl({ id: "budget", label: "Budget a month", low: 1, high: 1e6, zero: { value: null, text: "none" }, ...property("budget_per_month") }),
+      logControl({ id: "memory", label: "Memory, at most", low: 1e7, high: 1e12, right: none,
+                   units: [["GB", 1e-9], ["GiB", 1 / 1024 ** 3]], ...property("memory_bytes") }),
+      // Without a limit what docs/parity.md lets pass still holds.
+      logControl({ id: "accuracy_loss", label: "Accuracy loss allowed, points", low: 1e-4, high: 0.1, left: zero, right: none,
+                   scale: 100, ...property("accuracy_loss") }),
+      logControl({ id: "budget", label: "Budget a month", low: 1, high: 1e6, right: none, ...property("budget_per_month") }),
     );
   }
 

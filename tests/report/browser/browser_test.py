@@ -177,13 +177,69 @@ class BrowserTest(unittest.TestCase):
         first = max(point["x"] for point in steps if point["y"] == steps[0]["y"])
         self.assertAlmostEqual(first, best, places=9)
 
+    def limited(self):
+        """Both sides, labelled, each with its memory: int8 loses most and takes least, the GPU's machine takes most."""
+        records = copy.deepcopy(self.both)
+        for record in records:
+            on_gpu = record["cell"]["device"] != "cpu"
+            lost = {"fp32": 0.0, "bf16": 0.001, "int8": 0.008}[record["cell"]["precision"]]
+            record["parity"]["accuracy_loss"] = lost
+            record["memory"] = {"peak_rss_bytes": int((3e9 if on_gpu else 4e8) * (1 - 40 * lost))}
+        return records
+
+    def test_memory_and_accuracy_sliders_change_the_verdict_as_advise_would(self):
+        records = self.limited()
+        self.open("limited", records)
+        self.set("load", "500")
+        headlines = []
+        for memory, accuracy in (("none", "none"), ("1", "none"), ("none", "0"), ("none", "0.5"), ("1", "0.5"), ("0.0001", "none")):
+            with self.subTest(memory=memory, accuracy=accuracy):
+                self.set("memory", memory)
+                self.set("accuracy_loss", accuracy)
+                flags = ["--cpu-price", "0.19", "--gpu-price", "0.53", "--load", "500/s"]
+                flags += [] if memory == "none" else ["--memory", memory + "GB"]
+                flags += [] if accuracy == "none" else ["--accuracy-loss", accuracy]
+                self.assertEqual(self.text("headline"), self.advise("limited", records, *flags)["headline"])
+                headlines.append(self.text("headline"))
+        self.assertEqual(len(set(headlines)), 6, headlines)
+        self.assertIn("No cell keeps the limits", headlines[-1])
+        self.assertIn("memory", headlines[-1])
+        # The same with the sliders themselves: their left ends are strict, their right ends none.
+        self.set("memory_range", "1000")
+        self.assertEqual(self.browser.evaluate("[breakevenPage.question.memory_bytes, document.getElementById('memory').value]"), [None, "none"])
+        self.assertEqual(self.text("headline"), headlines[0])
+        self.set("accuracy_loss_range", "0")
+        self.assertEqual(self.browser.evaluate("breakevenPage.question.accuracy_loss"), 0)
+        self.assertEqual(self.text("headline"), headlines[2])
+        self.set("accuracy_loss_range", "500")
+        middle = self.browser.evaluate("breakevenPage.question.accuracy_loss")
+        self.assertTrue(1e-3 < middle < 1e-2, middle)
+        self.assertAlmostEqual(float(self.browser.evaluate("document.getElementById('accuracy_loss').value")), 100 * middle, places=6)
+        self.set("memory", "1")
+        self.set("memory_unit", str(1 / 1024**3))
+        self.assertEqual(self.browser.evaluate("document.getElementById('memory').value"), "0.931323")
+        self.assertEqual(self.browser.evaluate("breakevenPage.question.memory_bytes"), 1e9)
+        self.assert_quiet()
+
+    def test_a_report_starts_with_the_limits_it_was_made_for(self):
+        records = self.limited()
+        out = self.folder / "start.html"
+        flags = ["--load", "500/s", "--memory", "1GB", "--accuracy-loss", "0.5", "--budget", "90000/month"]
+        subprocess.run([BREAKEVEN, "report", self.journal("limited", records), "--format", "html", "-o", out, *flags], check=True, capture_output=True)
+        self.browser.open(out)
+        shown = self.browser.evaluate("['memory', 'accuracy_loss', 'budget'].map((id) => document.getElementById(id).value)")
+        self.assertEqual(shown, ["1", "0.5", "90000"])
+        self.assertEqual(self.text("headline"), self.advise("limited", records, "--cpu-price", "0.19", "--gpu-price", "0.53", *flags)["headline"])
+        self.assert_quiet()
+
     def test_a_wrong_number_changes_nothing_and_shows(self):
         self.open("both", self.both)
         before = self.text("headline")
-        for wrong in ("-1", "x", "Infinity", "1e999"):
-            self.set("gpu_price", wrong)
-            self.assertTrue(self.browser.evaluate("document.getElementById('gpu_price').classList.contains('wrong')"), wrong)
-            self.assertEqual(self.text("headline"), before)
+        for control in ("gpu_price", "memory", "accuracy_loss", "budget"):
+            for wrong in ("-1", "x", "Infinity", "1e999"):
+                self.set(control, wrong)
+                self.assertTrue(self.browser.evaluate(f"document.getElementById('{control}').classList.contains('wrong')"), (control, wrong))
+                self.assertEqual(self.text("headline"), before)
 
     def test_one_side_alone_says_what_the_other_would_have_to_do(self):
         self.open("imdb.jsonl", self.cpu)
