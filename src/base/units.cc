@@ -18,6 +18,7 @@ std::string three_digits(double value) {
   const double scale = std::pow(10.0, 2.0 - std::floor(std::log10(std::abs(value))));
   const double rounded = std::round(value * scale) / scale;
   const double size = std::abs(rounded);
+  if (size < 1e-4 || size >= 1e15) return fmt::format("{:.2e}", rounded);
   if (size >= 100) {
     std::string digits = fmt::format("{:.0f}", size);
     for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) {
@@ -25,7 +26,6 @@ std::string three_digits(double value) {
     }
     return (rounded < 0 ? "-" : "") + digits;
   }
-  if (size < 1e-4) return fmt::format("{:.2e}", rounded);
   const int decimals = 2 - static_cast<int>(std::floor(std::log10(size)));
   return fmt::format("{:.{}f}", rounded, decimals);
 }

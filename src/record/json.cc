@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -269,12 +270,28 @@ Result<std::string> to_json_array(std::span<const Record> records) {
   return dump(array, 2);
 }
 
+namespace {
+
+// What the parser says, less its own name and the number of the only line it saw.
+std::string_view words_of(const Json::exception& error) {
+  std::string_view words = error.what();
+  if (words.starts_with('[')) {
+    words.remove_prefix(std::min(words.size(), words.find("] ") + 2));
+  }
+  constexpr std::string_view kOnlyLine = "parse error at line 1, ";
+  if (words.starts_with(kOnlyLine)) words.remove_prefix(kOnlyLine.size());
+  return words;
+}
+
+}  // namespace
+
 Result<Record> parse_record(std::string_view text) {
   Json json;
   try {
     json = Json::parse(text);
   } catch (const Json::exception& error) {
-    return fail("record/json", fmt::format("not JSON: {}", error.what()));
+    return fail("record/json", fmt::format("not JSON: {}", words_of(error)),
+                "give a file that `breakeven run` wrote");
   }
   if (!json.is_object()) return fail("record/json", "not a JSON object");
   BREAKEVEN_TRY_VOID(check_schema(json));

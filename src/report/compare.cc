@@ -293,10 +293,10 @@ std::string name_of_cell(const record::Cell& cell) {
 Result<Comparison> compare(std::span<const Record> before, std::span<const Record> after,
                            const CompareOptions& options) {
   if (!(options.minimum_effect > 0 && options.minimum_effect < 1)) {
-    return fail(
-        "compare/effect",
-        fmt::format("a minimum effect of {} is not between 0 and 1", options.minimum_effect),
-        "3 % is 0.03");
+    return fail("compare/effect",
+                fmt::format("a minimum effect of {:g} % is not above 0 % and below 100 %",
+                            100 * options.minimum_effect),
+                "give for example --minimum-effect 3%");
   }
   Comparison result;
   result.minimum_effect = options.minimum_effect;

@@ -28,6 +28,9 @@ TEST(Units, ThreeDigitsNeverPrintsZeroForSomething) {
   EXPECT_EQ(three_digits(99.96), "100");
   EXPECT_EQ(three_digits(999.6), "1,000");
   EXPECT_EQ(three_digits(1234567), "1,230,000");
+  EXPECT_EQ(three_digits(9.99e14), "999,000,000,000,000");
+  EXPECT_EQ(three_digits(9.999e14), "1.00e+15");
+  EXPECT_EQ(three_digits(-1e29), "-1.00e+29");
   EXPECT_EQ(three_digits(0.00123), "0.00123");
   EXPECT_EQ(three_digits(0.0000012), "1.20e-06");
   EXPECT_EQ(three_digits(-12.34), "-12.3");

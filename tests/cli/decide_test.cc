@@ -103,6 +103,19 @@ TEST_F(DecideTest, BrokenJournalsAreClearErrors) {
   refused(std::string(100'000, '['), "no record");  // one torn line
 }
 
+TEST_F(DecideTest, ATornLineIsNamedOnceAndLeftOut) {
+  std::ifstream original(BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl");
+  std::string line;
+  std::getline(original, line);
+  file("torn.jsonl", line + "\n" + line.substr(0, line.size() / 2));
+  for (const std::string command :
+       {"advise torn.jsonl --cpu-price 1", "report torn.jsonl", "compare torn.jsonl torn.jsonl"}) {
+    const Ended ended = run(command);
+    EXPECT_NE(ended.code, 2) << command << ": " << ended.err;
+    EXPECT_THAT(ended.err, HasSubstr("breakeven: torn.jsonl: line 2 is torn")) << command;
+  }
+}
+
 TEST_F(DecideTest, ARecordOfNothingIsAMarkedRow) {
   file("bare.jsonl", "{\"schema_version\":1,\"cell\":{\"device\":\"\\u001b[31mcpu\"}}\n");
   const Ended advice = run("advise bare.jsonl --gpu-price 1");
@@ -128,7 +141,8 @@ TEST_F(DecideTest, ARunAgainstItselfIsNeverSlower) {
 TEST_F(DecideTest, CompareRefusesByName) {
   expect_refused("compare " + imdb_ + "nowhere.jsonl", "nowhere.jsonl");
   expect_refused("compare " + imdb_, "after");
-  expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect 0", "minimum effect of 0");
+  expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect 0", "minimum effect of 0 %");
+  expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect 100%", "minimum effect of 100 %");
   expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect much", "--minimum-effect");
   std::ifstream original(BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl");
   std::stringstream text;
