@@ -320,7 +320,7 @@ inline void store_context(const TileAttentionTask& task, const Room& room, std::
                           float inverse, std::size_t query) {
   const __m512 factor = _mm512_set1_ps(inverse);
   const float* from = room.context + row * room.depth;
-  Bf16* to = task.ctx + query * task.stride;
+  Bf16* to = task.ctx + query * task.ctx_stride;
   for (std::size_t d = 0; d < room.depth; d += kPairs) {
     const __m512 a = _mm512_mul_ps(_mm512_load_ps(from + d), factor);
     const __m512 b = _mm512_mul_ps(_mm512_load_ps(from + d + 16), factor);

@@ -14,7 +14,8 @@ struct TileAttentionTask {
   const Bf16* q = nullptr;
   const Bf16* k = nullptr;
   const Bf16* v = nullptr;
-  std::size_t stride = 0;  // elements
+  std::size_t stride = 0;      // elements, of q, k and v
+  std::size_t ctx_stride = 0;  // elements
   std::size_t query_begin = 0;
   std::size_t query_end = 0;
   std::size_t keys = 0;

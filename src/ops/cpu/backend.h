@@ -36,8 +36,8 @@ class CpuBackend final : public Backend {
   Accumulated multiply(CpuLane& lane, unsigned member, GemmCaller& gemm, std::size_t bucket,
                        const Narrow& in, const Linear& linear) const;
   void project_qkv(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk) const;
-  void attend(CpuLane& lane, unsigned member, const AttentionUnit& unit) const;
-  void attend_on_tiles(CpuLane& lane, unsigned member, const AttentionUnit& unit) const;
+  void attend(CpuLane& lane, unsigned member, const AttentionUnit& unit,
+              const HeadRows& from) const;
   void project_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
                      const Rows& x, const void* ctx) const;
   void ffn_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
@@ -47,6 +47,7 @@ class CpuBackend final : public Backend {
                      const PanelWeights& weights, const GemmOutput& out, const GemmPart& part,
                      const std::byte* next) const;
   void own_qkv(CpuLane& lane, const PanelLayer& layer) const;
+  void attend_by_blocks(CpuLane& lane, const PanelLayer& layer) const;
   void own_project(CpuLane& lane, const Layer& layer, const Rows& x, const void* ctx,
                    std::size_t rows) const;
   void own_ffn(CpuLane& lane, const Layer& layer, const Rows& x, std::size_t rows) const;

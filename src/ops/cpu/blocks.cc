@@ -29,6 +29,31 @@ Narrow second_copy(const Narrow& in) {
 
 constexpr std::size_t kEmbedRows = 64;
 
+// The unit's head in the first row of its sequence, in a plane of [rows, padded H].
+std::size_t context_at(const CpuLane& lane, const AttentionUnit& unit) {
+  const ModelShape& shape = lane.model().shape();
+  return lane.first_row(unit.sequence) * shape.hidden_padded +
+         static_cast<std::size_t>(unit.head) * shape.head_size;
+}
+
+// All of a task but where its result goes. Task: AttentionTask or TileAttentionTask.
+template <class Task, class Element>
+Task attention_task(const CpuLane& lane, const AttentionUnit& unit, const HeadRows& from) {
+  const ModelShape& shape = lane.model().shape();
+  Task task;
+  task.stride = from.stride;
+  task.ctx_stride = shape.hidden_padded;
+  task.query_begin = unit.query_begin;
+  task.query_end = unit.query_end;
+  task.keys = static_cast<std::size_t>(lane.valid_len[unit.sequence]);
+  task.head_size = shape.head_size;
+  task.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_size));
+  task.q = static_cast<const Element*>(lane.query) + from.at;
+  task.k = static_cast<const Element*>(lane.key) + from.at;
+  task.v = static_cast<const Element*>(lane.value) + from.at;
+  return task;
+}
+
 }  // namespace
 
 Narrow CpuBackend::narrow(const CpuLane& lane, const Rows& x, std::size_t first) const {
@@ -98,46 +123,22 @@ void CpuBackend::project_qkv(CpuLane& lane, const Layer& layer, unsigned member,
   }
 }
 
-void CpuBackend::attend(CpuLane& lane, unsigned member, const AttentionUnit& unit) const {
-  const ModelShape& shape = lane.model().shape();
-  const std::size_t at = lane.first_row(unit.sequence) * shape.hidden_padded +
-                         static_cast<std::size_t>(unit.head) * shape.head_size;
-  AttentionTask task;
-  task.stride = shape.hidden_padded;
-  task.query_begin = unit.query_begin;
-  task.query_end = unit.query_end;
-  task.keys = static_cast<std::size_t>(lane.valid_len[unit.sequence]);
-  task.head_size = shape.head_size;
-  task.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_size));
-  task.q = static_cast<const float*>(lane.query) + at;
-  task.k = static_cast<const float*>(lane.key) + at;
-  task.v = static_cast<const float*>(lane.value) + at;
+void CpuBackend::attend(CpuLane& lane, unsigned member, const AttentionUnit& unit,
+                        const HeadRows& from) const {
+  if (formats_.bf16_attention) {
+    auto task = attention_task<TileAttentionTask, Bf16>(lane, unit, from);
+    task.ctx = static_cast<Bf16*>(lane.ctx) + context_at(lane, unit);
+    task.scratch = static_cast<std::byte*>(lane.scratch[member].attention);
+    return tile_attention(task);
+  }
+  auto task = attention_task<AttentionTask, float>(lane, unit, from);
   if (formats_.bf16_context) {
-    task.ctx_bf16 = static_cast<Bf16*>(lane.ctx) + at;
+    task.ctx_bf16 = static_cast<Bf16*>(lane.ctx) + context_at(lane, unit);
   } else {
-    task.ctx_f32 = static_cast<float*>(lane.ctx) + at;
+    task.ctx_f32 = static_cast<float*>(lane.ctx) + context_at(lane, unit);
   }
   task.scratch = static_cast<float*>(lane.scratch[member].attention);
   kernels_.attention(task);
-}
-
-void CpuBackend::attend_on_tiles(CpuLane& lane, unsigned member, const AttentionUnit& unit) const {
-  const ModelShape& shape = lane.model().shape();
-  const std::size_t at = lane.first_row(unit.sequence) * shape.hidden_padded +
-                         static_cast<std::size_t>(unit.head) * shape.head_size;
-  TileAttentionTask task;
-  task.stride = shape.hidden_padded;
-  task.query_begin = unit.query_begin;
-  task.query_end = unit.query_end;
-  task.keys = static_cast<std::size_t>(lane.valid_len[unit.sequence]);
-  task.head_size = shape.head_size;
-  task.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_size));
-  task.q = static_cast<const Bf16*>(lane.query) + at;
-  task.k = static_cast<const Bf16*>(lane.key) + at;
-  task.v = static_cast<const Bf16*>(lane.value) + at;
-  task.ctx = static_cast<Bf16*>(lane.ctx) + at;
-  task.scratch = static_cast<std::byte*>(lane.scratch[member].attention);
-  tile_attention(task);
 }
 
 void CpuBackend::attention(Lane& lane, std::size_t layer) {
@@ -145,6 +146,7 @@ void CpuBackend::attention(Lane& lane, std::size_t layer) {
   BREAKEVEN_CHECK(layer + 1 < l.model().shape().layers, "layer {} is packed for cls_attention",
                   layer);
   const Layer& weights = l.model().layer(layer);
+  if (!l.attention_blocks.empty()) return attend_by_blocks(l, weights.panels);
   if (formats_.own_gemm) {
     own_qkv(l, weights.panels);
   } else {
@@ -153,11 +155,8 @@ void CpuBackend::attention(Lane& lane, std::size_t layer) {
     });
   }
   l.parallel(l.units.size(), [&](unsigned member, std::size_t index) {
-    if (formats_.bf16_attention) {
-      attend_on_tiles(l, member, l.units[index]);
-    } else {
-      attend(l, member, l.units[index]);
-    }
+    const AttentionUnit& unit = l.units[index];
+    attend(l, member, unit, {context_at(l, unit), l.model().shape().hidden_padded});
   });
 }
 

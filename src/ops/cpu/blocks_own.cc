@@ -122,6 +122,43 @@ void CpuBackend::own_qkv(CpuLane& lane, const PanelLayer& layer) const {
   });
 }
 
+void CpuBackend::attend_by_blocks(CpuLane& lane, const PanelLayer& layer) const {
+  const ModelShape& shape = lane.model().shape();
+  const GemmRows in = gemm_rows(narrow(lane, lane.x, 0));
+  const Narrow::Format plane = formats_.bf16_attention ? Narrow::Format::bf16 : Narrow::Format::f32;
+  void* const planes[] = {lane.query, lane.key, lane.value};
+  const PanelWeights weights = layer.qkv.weights();
+  const auto part_weights = [&](const AttentionBlock& block, std::size_t which) {
+    return weights.part(which * shape.hidden_padded + block.head_begin * shape.head_size,
+                        block.columns);
+  };
+  const std::vector<AttentionBlock>& blocks = lane.attention_blocks;
+  lane.parallel_by_owner(blocks.size(), [&](unsigned member, std::size_t index) {
+    const AttentionBlock& block = blocks[index];
+    const std::size_t first = lane.first_row(block.sequence_begin);
+    const std::size_t rows = lane.first_row(block.sequence_end) - first;
+    for (std::size_t which = 0; which < 3; ++which) {
+      const GemmOutput out =
+          output(GemmOutput::Kind::store, offset(planes[which], block.offset, plane), plane,
+                 block.columns);
+      const std::byte* next = which < 2                   ? part_weights(block, which + 1).data
+                              : index + 1 < blocks.size() ? part_weights(blocks[index + 1], 0).data
+                                                          : nullptr;
+      multiply_part(lane, member, from_row(in, first, bytes_of(formats_.gemm_in)),
+                    part_weights(block, which), out, {0, rows, 0, block.columns / kPanel}, next);
+    }
+    for (std::uint32_t s = block.sequence_begin; s < block.sequence_end; ++s) {
+      const std::size_t row = lane.first_row(s);
+      const auto queries = static_cast<std::uint32_t>(lane.first_row(s + 1) - row);
+      for (std::uint32_t head = block.head_begin; head < block.head_end; ++head) {
+        const std::size_t column = (head - block.head_begin) * shape.head_size;
+        attend(lane, member, {s, head, 0, queries},
+               {block.offset + (row - first) * block.columns + column, block.columns});
+      }
+    }
+  });
+}
+
 // `blocks` blocks of [rows, columns] of `from`, `step` elements apart, to u8 in lane.between.
 void CpuBackend::quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns,
                                   std::size_t blocks, std::size_t step, std::size_t rows) const {

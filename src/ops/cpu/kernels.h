@@ -67,7 +67,8 @@ struct AttentionTask {
   const float* q = nullptr;
   const float* k = nullptr;
   const float* v = nullptr;
-  std::size_t stride = 0;       // elements from row to row of q, k, v and ctx
+  std::size_t stride = 0;       // elements from row to row of q, k and v
+  std::size_t ctx_stride = 0;   // likewise of ctx
   std::size_t query_begin = 0;  // rows of the sequence to answer
   std::size_t query_end = 0;
   std::size_t keys = 0;       // rows 0 .. keys-1 are attended to

@@ -119,12 +119,12 @@ void softmax(float* scores, std::size_t count, float scale) {
 HWY_INLINE void store_context(const AttentionTask& task, const float* row, float inverse,
                               std::size_t query) {
   if (task.ctx_f32 != nullptr) {
-    float* to = task.ctx_f32 + query * task.stride;
+    float* to = task.ctx_f32 + query * task.ctx_stride;
     for (std::size_t i = 0; i < task.head_size; ++i) to[i] = row[i] * inverse;
     return;
   }
   const DF d;
-  Bf16* to = task.ctx_bf16 + query * task.stride;
+  Bf16* to = task.ctx_bf16 + query * task.ctx_stride;
   const VF factor = hn::Set(d, inverse);
   std::size_t i = 0;
   for (; i + lanes() <= task.head_size; i += lanes()) {

@@ -45,6 +45,12 @@ CpuLane::CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits
   uses_tiles = has_amx(model_->formats().set);
 }
 
+AttentionShape CpuLane::attention_shape() const {
+  const ModelShape& shape = model_->shape();
+  return {shape.heads, shape.head_size, shape.hidden_padded,
+          model_->formats().bf16_attention ? sizeof(Bf16) : sizeof(float), limits_.threads};
+}
+
 void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
   const ModelShape& shape = model_->shape();
   const Formats& formats = model_->formats();
@@ -127,7 +133,12 @@ void CpuLane::lay_out(Arena& arena) {
   };
   rows(x, rows_taken);
   rows(x_cls, sequences_taken);
-  for (void** to : {&query, &key, &value}) *to = arena.take<std::byte>(rows_taken * hidden * plane);
+  const std::size_t block_rows = formats.own_gemm
+                                     ? largest_attention_block(attention_shape(), limits_.rows)
+                                     : limits_.rows * hidden;
+  for (void** to : {&query, &key, &value}) {
+    *to = arena.take<std::byte>((block_rows + kSpareRows * hidden) * plane);
+  }
   ctx = arena.take<std::byte>(rows_taken * hidden * context);
   ctx_cls = arena.take<std::byte>(sequences_taken * hidden * context);
 
@@ -173,6 +184,7 @@ Result<std::unique_ptr<CpuLane>> CpuLane::make(std::shared_ptr<const CpuModel> m
   lane->chunks.reserve(limits.rows / kBuckets.front() + 1);
   lane->cls_chunks.reserve(limits.sequences / kBuckets.front() + 1);
   lane->units.reserve(shape.heads * (limits.sequences + limits.rows / kLeastQueries + 1));
+  lane->attention_blocks.reserve(most_attention_blocks(lane->attention_shape(), limits.sequences));
   return lane;
 }
 
@@ -235,6 +247,10 @@ void CpuLane::upload(const Batch& batch) {
   plan_chunks(rows_, chunks);
   plan_chunks(sequences_, cls_chunks);
   plan_units();
+  attention_blocks.clear();
+  if (model_->formats().own_gemm) {
+    plan_attention(attention_shape(), std::span(cu_seqlens, sequences_ + 1), attention_blocks);
+  }
 }
 
 }  // namespace breakeven::ops::cpu

@@ -11,6 +11,7 @@
 
 #include "base/thread_team.h"
 #include "ops/cpu/attention_amx.h"
+#include "ops/cpu/attention_plan.h"
 #include "ops/cpu/packed_model.h"
 
 namespace breakeven::ops::cpu {
@@ -29,6 +30,13 @@ struct AttentionUnit {
   std::uint32_t head = 0;
   std::uint32_t query_begin = 0;
   std::uint32_t query_end = 0;
+};
+
+// Where a unit's queries, keys and values lie in their planes: the first one's element, and the
+// elements from row to row.
+struct HeadRows {
+  std::size_t at = 0;
+  std::size_t stride = 0;
 };
 
 // An activation: fp32, and (but for fp32) the copy that GEMMs read.
@@ -145,6 +153,7 @@ class CpuLane final : public Lane {
   std::int32_t* valid_len = nullptr;
   std::vector<Chunk> chunks, cls_chunks;
   std::vector<AttentionUnit> units;
+  std::vector<AttentionBlock> attention_blocks;  // empty: q, k and v of all rows first
   bool uses_tiles = false;
 
   // Activations. q, k, v and the contexts are fp32 or bf16 as the model's Formats say.
@@ -173,6 +182,7 @@ class CpuLane final : public Lane {
   void lay_out_between(Arena& arena);
   void plan_chunks(std::size_t rows, std::vector<Chunk>& out) const;
   void plan_units();
+  AttentionShape attention_shape() const;
 
   std::shared_ptr<const CpuModel> model_;
   LaneLimits limits_;

@@ -286,7 +286,7 @@ void check_tiles(const HeadCase& c) {
   const std::size_t scratch_bytes = tile_attention_scratch_bytes(c.keys, c.head_size);
   ASSERT_EQ(scratch_bytes % 64, 0U);
   testing::Guarded<std::byte> scratch(scratch_bytes);
-  tile_attention({q.data(), k.data(), v.data(), stride, 0, c.rows, c.keys, c.head_size,
+  tile_attention({q.data(), k.data(), v.data(), stride, stride, 0, c.rows, c.keys, c.head_size,
                   1.0F / std::sqrt(static_cast<float>(c.head_size)), ctx.data(), scratch.data()});
   release_tiles();
   for (std::size_t row = 0; row < c.rows; row += std::max<std::size_t>(1, c.rows / 9)) {
