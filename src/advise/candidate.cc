@@ -128,6 +128,24 @@ Answer keeps_p99(const Record& record, double limit_s) {
   return p99->second.value <= limit_s ? Answer::keeps : Answer::misses;
 }
 
+// Why keeps_p99() cannot tell.
+std::string doubt_about_p99(const Record& record, double limit_s) {
+  const std::string from =
+      fmt::format("at {}/s cannot be told from {}", three_digits(record.cell.rate_per_s),
+                  format_seconds(limit_s));
+  const auto p99 = record.latency_s.find("p99");
+  if (p99 == record.latency_s.end() || !plausible(p99->second.value)) {
+    return fmt::format("p99 {}: {} samples, {} needed", from, record.samples_s.size(),
+                       measure::samples_needed(0.99));
+  }
+  const std::string value = format_seconds(p99->second.value);
+  if (const auto interval = interval_of(p99->second)) {
+    return fmt::format("p99 {} [{}, {}] {}", value, format_seconds(interval->low),
+                       format_seconds(interval->high), from);
+  }
+  return fmt::format("p99 {} {}: too few independent samples for an interval", value, from);
+}
+
 // A limit on p99 from paced records: the highest rate that was seen to keep it.
 void rate_from_paced(Candidate& candidate, double limit_s) {
   Check check{"p99", Answer::cannot_tell, "", 1};
@@ -152,9 +170,7 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
       lowest_miss = record;
     } else if (check.text.empty()) {
       doubt_below = lowest_miss == nullptr;
-      check.text = fmt::format("p99 at {}/s cannot be told from {}: {} samples, {} needed",
-                               three_digits(record->cell.rate_per_s), format_seconds(limit_s),
-                               record->samples_s.size(), measure::samples_needed(0.99));
+      check.text = doubt_about_p99(*record, limit_s);
     }
   }
   if (check.answer != Answer::keeps && lowest_miss != nullptr && !doubt_below) {

@@ -393,7 +393,21 @@ TEST(Advise, AP99WithoutAnIntervalKeepsTheLimitOnlyIfEveryRequestDid) {
   question.p99_s = 0.1;
   EXPECT_EQ(ask(records, question).advice.outcome, Outcome::advice);
   records[0].samples_s[3] = 0.2;
-  EXPECT_EQ(ask(records, question).advice.outcome, Outcome::cannot_tell);
+  const Asked asked = ask(records, question);
+  EXPECT_EQ(asked.advice.outcome, Outcome::cannot_tell);
+  EXPECT_THAT(asked.reason("cpu fp32, batch 8"),
+              HasSubstr("p99 50.0 ms at 100/s cannot be told from 100 ms: too few independent"));
+}
+
+TEST(Advise, AnIntervalThatHoldsTheLimitIsGivenAsTheReason) {
+  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)};
+  Question question = with_load(5);
+  question.p99_s = 0.05;
+  const Asked asked = ask(records, question);
+  EXPECT_EQ(asked.advice.outcome, Outcome::cannot_tell);
+  EXPECT_THAT(asked.reason("cpu fp32, batch 8"),
+              HasSubstr("p99 50.0 ms [49.0 ms, 51.0 ms] at 100/s cannot be told from 50.0 ms"));
+  EXPECT_THAT(asked.reason("cpu fp32, batch 8"), ::testing::Not(HasSubstr("needed")));
 }
 
 TEST(Advise, WithoutPacedCellsP99IsModelledAndSaysSo) {
