@@ -72,6 +72,20 @@ TEST_F(DecideTest, AdviceOnTheRealCpuRecords) {
   EXPECT_THAT(impossible.out, HasSubstr("nearest is cpu int8, batch 1: memory 153 MB"));
 }
 
+TEST_F(DecideTest, AP99IsDecidedFromTheRealPacedRecords) {
+  const std::string ask = "advise '" BREAKEVEN_SOURCE_DIR
+                          "/results/2026-11-22-xeon-amx-2cpu/paced.jsonl' --cpu-price 0.19 "
+                          "--load 100/s --p99 ";
+  const Ended kept = run(ask + "50ms");
+  EXPECT_EQ(kept.code, 0) << kept.err;
+  EXPECT_THAT(kept.out, HasSubstr("Take cpu int8, batch 8 for 100 texts/s: 3 machines"));
+  EXPECT_THAT(kept.out, HasSubstr("sustains 40.0/s paced"));
+  EXPECT_THAT(kept.out, HasSubstr("47.1 ms [42.0 ms, 58.5 ms] at 20.0/s cannot be told from"));
+  const Ended strict = run(ask + "20ms");
+  EXPECT_EQ(strict.code, 1) << strict.err;
+  EXPECT_THAT(strict.out, HasSubstr("nearest is cpu int8, batch 8: p99 28.1 ms at 20.0/s"));
+}
+
 TEST_F(DecideTest, AdviceAsJsonSaysTheSame) {
   const Ended ended = run(advise_ + "--load 864000/day --p99 1s --format json");
   const auto json = nlohmann::json::parse(ended.out, nullptr, false);

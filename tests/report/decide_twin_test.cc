@@ -214,10 +214,15 @@ TEST(DecideTwin, ThePageAnswersAsAdviseDoes) {
                     "decides as advise does";
   }
   const std::vector<std::pair<std::string, std::vector<record::Record>>> inputs = {
-      {"both", testing::both_runs()},       {"cpu alone", testing::cpu_run()},
-      {"gpu alone", testing::gpu_run()},    {"doubtful", doubtful_records()},
-      {"limited", limited_records()},       {"paced", paced_records()},
-      {"imdb", real_records("imdb.jsonl")}, {"runtimes", real_records("runtimes-128.jsonl")}};
+      {"both", testing::both_runs()},
+      {"cpu alone", testing::cpu_run()},
+      {"gpu alone", testing::gpu_run()},
+      {"doubtful", doubtful_records()},
+      {"limited", limited_records()},
+      {"paced", paced_records()},
+      {"imdb", real_records("imdb.jsonl")},
+      {"runtimes", real_records("runtimes-128.jsonl")},
+      {"real paced", real_records("paced.jsonl")}};
   Json cases = Json::array();
   std::set<std::string> outcomes;
   std::set<std::string> checked;
