@@ -146,16 +146,28 @@ std::string doubt_about_p99(const Record& record, double limit_s) {
   return fmt::format("p99 {} {}: too few independent samples for an interval", value, from);
 }
 
+std::string contradiction(const Record& record) {
+  const auto p99 = record.latency_s.find("p99");
+  const bool known = p99 != record.latency_s.end() && plausible(p99->second.value);
+  return fmt::format("p99 {} at {}/s, which is less",
+                     known ? format_seconds(p99->second.value) : "not known",
+                     three_digits(record.cell.rate_per_s));
+}
+
 // A limit on p99 from paced records: the highest rate that was seen to keep it.
 void rate_from_paced(Candidate& candidate, double limit_s) {
   Check check{"p99", Answer::cannot_tell, "", 1};
   const Record* lowest_miss = nullptr;
-  bool doubt_below = false;  // a lower rate than that one may keep the limit
+  bool doubt_below = false;          // a lower rate than that one may keep the limit
+  const Record* not_kept = nullptr;  // the last that did not surely keep it
+  const Record* spoiled = nullptr;   // the same, below a rate that did
   for (const Record* record : candidate.configuration.paced) {
     if (!unusable(*record).empty()) continue;
     const Answer answer = keeps_p99(*record, limit_s);
     const auto p99 = record->latency_s.find("p99");
+    if (answer != Answer::keeps) not_kept = record;
     if (answer == Answer::keeps) {
+      spoiled = not_kept;
       candidate.rate = {record->cell.rate_per_s,
                         record::Interval{record->cell.rate_per_s, record->cell.rate_per_s, 0.95},
                         "paced"};
@@ -185,6 +197,8 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
                      : fmt::format("falls behind at {}/s", three_digits(rate));
   }
   candidate.checks.push_back(std::move(check));
+  // More load does not make a machine faster: one of the two was measured in bad company.
+  if (spoiled != nullptr) candidate.doubts.push_back(contradiction(*spoiled));
 }
 
 // The same from the queue model.

@@ -59,6 +59,7 @@ Json rated_json(const Candidate& candidate) {
           {"rate", candidate.rate.per_s},
           {"interval", interval ? Json::array({interval->low, interval->high}) : Json(nullptr)},
           {"basis", candidate.rate.basis},
+          {"doubts", candidate.doubts},
           {"checks", std::move(checks)}};
 }
 
@@ -79,7 +80,6 @@ Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
           {"is_reference", candidate.is_reference},
           {"accuracy_loss", number(candidate.accuracy_loss)},
           {"cut", cut_json(candidate.cut)},
-          {"doubts", candidate.doubts},
           {"at", Json::array()}};
 }
 

@@ -148,7 +148,7 @@ const BreakevenDecide = (() => {
   function makeCandidate(cell, question) {
     const at = cell.at[question.limit];
     const candidate = {
-      name: cell.name, side: cell.side, precision: cell.precision, batch: cell.batch, batchSeconds: cell.batch_s, doubts: cell.doubts,
+      name: cell.name, side: cell.side, precision: cell.precision, batch: cell.batch, batchSeconds: cell.batch_s, doubts: at.doubts,
       unusable: at.unusable, rate: at.rate, interval: at.interval, basis: at.basis,
       checks: at.checks.map(([limit, answer, text, excess]) => ({ limit, answer, text, excess: excess === null ? Infinity : excess })),
       price: cell.side === "cpu" ? question.cpu_price : question.gpu_price,
