@@ -255,7 +255,8 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
                      "several (default: all)");
   command.add_option(
       "--precision", flags.precision,
-      "fp32, bf16, fp16, int8, fp32x3, or all: what a device runs fast, without fp32x3");
+      "fp32, bf16, fp16, int8, fp32x3, fp8 (GPUs from sm_89), or all: what a device runs fast, "
+      "without fp32x3 and fp8");
   command.add_option("--batch", flags.batch, "Texts in a batch (default: 1,32)");
   command.add_option("--threads", flags.threads,
                      "CPU threads, 'all' = one a usable core (default: all)");
@@ -360,7 +361,7 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
 }
 
 Result<std::vector<record::Cell>> make_cells(Study& study) {
-  const std::vector<std::string> known = {"fp32", "fp32x3", "bf16", "fp16", "int8", "all"};
+  const std::vector<std::string> known = {"fp32", "fp32x3", "bf16", "fp16", "int8", "fp8", "all"};
   BREAKEVEN_TRY(const std::vector<std::string> asked,
                 parse_choices("--precision", study.flags.precision, known));
   const bool all = std::find(asked.begin(), asked.end(), "all") != asked.end();

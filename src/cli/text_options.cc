@@ -32,7 +32,8 @@ void add_text_flags(CLI::App& command, TextFlags& flags) {
   command.add_option("--max-length", flags.max_length,
                      "tokens a text at most, [CLS] and [SEP] included [512]");
   command.add_option("--batch", flags.batch, "texts a batch [32]");
-  command.add_option("--precision", flags.precision, "fp32, fp32x3, bf16, fp16, int8 [fp32]");
+  command.add_option("--precision", flags.precision,
+                     "fp32, fp32x3, bf16, fp16, int8, fp8 (GPUs only) [fp32]");
   command.add_option("--device", flags.device, "auto, cpu, cuda, cuda:1, cuda:0+cuda:1 ... [auto]");
   command.add_option("--threads", flags.threads, "CPU threads: a number or all [all]");
   command.add_option("-o,--output", flags.output, "write to this file instead of stdout");

@@ -118,6 +118,7 @@ std::size_t bytes_a_weight(ops::Precision precision) {
     case ops::Precision::fp16:
       return 2;
     case ops::Precision::int8:
+    case ops::Precision::fp8:
       return 1;
   }
   return 4;
@@ -194,7 +195,8 @@ std::vector<ops::Precision> native_precisions(const std::string& device) {
   for (const std::string& part : parts_of(device == "cuda" ? "cuda:0" : device)) {
     const std::optional<int> index = cuda_index(part);
     if (!index || static_cast<std::size_t>(*index) >= list.gpus.size()) return {};
-    const auto own = ops::cuda_precisions(list.gpus[static_cast<std::size_t>(*index)].major);
+    const ops::Gpu& gpu = list.gpus[static_cast<std::size_t>(*index)];
+    const auto own = ops::cuda_precisions(gpu.major, gpu.minor);
     if (first) common = own;
     std::erase_if(common, [&](ops::Precision precision) {
       return std::find(own.begin(), own.end(), precision) == own.end();

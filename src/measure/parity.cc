@@ -15,7 +15,7 @@ namespace {
 
 // fp32 on another kernel may differ by summation order only; the others by their number format.
 bool has_limits(std::string_view precision) {
-  constexpr std::string_view kJudged[] = {"fp32", "fp32x3", "bf16", "fp16", "int8"};
+  constexpr std::string_view kJudged[] = {"fp32", "fp32x3", "bf16", "fp16", "int8", "fp8"};
   return std::find(std::begin(kJudged), std::end(kJudged), precision) != std::end(kJudged);
 }
 
@@ -114,7 +114,8 @@ void check_limits(const JudgeQuestion& question, record::Parity& parity) {
     const double sigma = std::max(parity.logit_sigma, std::numeric_limits<double>::min());
     check("logit_p99_sigma", parity.logit_abs_p99 / sigma);
   }
-  if (question.precision == "int8" && parity.accuracy_loss) {
+  const bool coded = question.precision == "int8" || question.precision == "fp8";
+  if (coded && parity.accuracy_loss) {
     check("accuracy_loss", *parity.accuracy_loss);
   }
 }

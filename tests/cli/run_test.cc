@@ -46,6 +46,7 @@ TEST_F(RunTest, BadValuesAreRefusedByName) {
   expect_refused(run_narrow + "--mode paced --rate 100 --max-batch 0", "--max-batch");
   expect_refused(run_narrow + "--mode paced --rate 100 --max-wait 5", "--max-wait");
   expect_refused(run_narrow + "--precision fp64", "fp64");
+  expect_refused(run_narrow + "--device cpu --precision fp8", "cpu does not run fp8");
   expect_refused(run_narrow + "--time soon", "soon");
   expect_refused(run_narrow + "--count 0", "--count");
   expect_refused(run_narrow + "--judge x", "--judge");

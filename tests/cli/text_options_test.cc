@@ -59,7 +59,7 @@ TEST(TextOptions, WrongNumbersAreRefusedWithFlagAndValue) {
 }
 
 TEST(TextOptions, UnknownPrecisionAndDeviceAreRefused) {
-  EXPECT_EQ(code_of({.precision = "fp8"}), "precision/unknown");
+  EXPECT_EQ(code_of({.precision = "fp4"}), "precision/unknown");
   EXPECT_EQ(code_of({.device = "tpu"}), "device/unknown");
 }
 

@@ -50,7 +50,8 @@ class Both:
 
     def test_wrong_flags(self):
         for flags, says in ((["--batch", "0"], "--batch '0'"), (["--batch", "x"], "--batch 'x'"), (["--threads", "0"], "--threads '0'"),
-                            (["--max-length", "-1"], "--max-length"), (["--precision", "fp8"], "'fp8'"), (["--nonsense"], "--nonsense"),
+                            (["--max-length", "-1"], "--max-length"), (["--precision", "fp4"], "'fp4'"),
+                            (["--precision", "fp8"], "fp8 would be emulated"), (["--nonsense"], "--nonsense"),
                             (["--input-format", "xml"], "'xml'"), (["--model", "/nowhere"], "/nowhere"), (["--text-field"], "--text-field")):
             with self.subTest(flags=flags):
                 if "--model" in flags:

@@ -78,6 +78,28 @@ TEST(NativeCuda, BatchesAgreeWithTheReference) {
   }
 }
 
+// Rows have scales of their own, so that a text's logits are the same whoever shares its batch.
+TEST(NativeCuda, Fp8KeepsLabelsAndKnowsNoNeighbours) {
+  const auto right = judged(kTexts);
+  const std::size_t classes = right.size() / kTexts.size();
+  Gpu gpu({.precision = ops::Precision::fp8, .max_length = 32, .max_batch = kTexts.size()},
+          {.minor = 9});
+  BatchResult out;
+  ASSERT_TRUE(gpu.classifier->run_batch(kTexts, out));
+  const std::vector<float> together = out.logits;
+  ASSERT_EQ(together.size(), right.size());
+  for (std::size_t i = 0; i < right.size(); ++i) EXPECT_NEAR(together[i], right[i], 0.2);
+  for (std::size_t text = 0; text < kTexts.size(); ++text) {
+    const std::size_t first = text * classes;
+    EXPECT_EQ(together[first] < together[first + 1], right[first] < right[first + 1]);
+    ASSERT_TRUE(gpu.classifier->run_batch({kTexts.data() + text, 1}, out));
+    for (std::size_t c = 0; c < classes; ++c) EXPECT_EQ(out.logits[c], together[first + c]);
+  }
+  EXPECT_THAT(gpu.runtime->report().kernels, ::testing::Contains("dequantise_row_activation"));
+  EXPECT_THAT(gpu.runtime->report().findings, IsEmpty());
+  EXPECT_EQ(gpu.classifier->info().settings.at("kernels"), "fast");
+}
+
 TEST(NativeCuda, TheRecordSaysWhichKernelsRan) {
   Gpu gpu({.precision = ops::Precision::fp16, .max_length = 32, .max_batch = 2},
           {.gemm_library = false});

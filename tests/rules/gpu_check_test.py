@@ -28,7 +28,8 @@ echo "device_test $*" >> "$STATE/calls"
 echo "[  PASSED  ]"
 """
 OTHERS = {
-    "nvidia-smi": '[ "$1" != -L ] || for i in $(seq "$(cat "$STATE/gpus")"); do echo "GPU $i: a GPU"; done',
+    "nvidia-smi": '[ "$1" != -L ] || for i in $(seq "$(cat "$STATE/gpus")"); do echo "GPU $i: a GPU"; done; '
+                  '[ "$1" != --query-gpu=compute_cap ] || cat "$STATE/capability"',
     "ldconfig": "echo libcublasLt.so.13",
     "python3": 'echo "python3 $*" >> "$STATE/calls"; [ -e "$STATE/torch" ]',
     "python": "exit 1",
@@ -51,6 +52,7 @@ class GpuCheck(unittest.TestCase):
             self.program(self.folder / "fakes" / name, f"#!/bin/bash\n{body}\n")
         (self.state / "algorithms").write_text("cached 5")
         (self.state / "gpus").write_text("1")
+        (self.state / "capability").write_text("8.6\n")
         self.out = self.folder / "out"
 
     def program(self, path, text):
@@ -75,9 +77,9 @@ class GpuCheck(unittest.TestCase):
         result = self.run_it()
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertEqual(list(self.summary()),
-                         ["ops", "info", "parity", "speed", "choices", "pytorch", "sanitizer", "large_batches", "several"])
+                         ["ops", "info", "parity", "speed", "choices", "pytorch", "sanitizer", "large_batches", "fp8", "several"])
         for name, line in self.summary().items():
-            expected = "SKIPPED" if name in ("pytorch", "sanitizer", "several") else "ok"
+            expected = "SKIPPED" if name in ("pytorch", "sanitizer", "fp8", "several") else "ok"
             self.assertTrue(line.startswith(expected), (name, line))
         runs = [call for call in self.calls() if call.startswith("breakeven run")]
         self.assertTrue(any("--precision all" in run and "--device cuda " in run for run in runs))
@@ -87,6 +89,14 @@ class GpuCheck(unittest.TestCase):
         for name in ("parity", "speed", "choices_2", "large_batches"):
             self.assertIn(f"{name}.jsonl", report)
         self.assertEqual((self.out / "results.json").read_text(), "[]\n")
+
+    def test_fp8_where_the_gpu_has_it(self):
+        for capability in ("8.9", "9.0", "12.0"):
+            (self.state / "capability").write_text(f"{capability}\n{capability}\n")
+            shutil.rmtree(self.out, ignore_errors=True)
+            self.assertEqual(self.run_it().returncode, 0)
+            self.assertTrue(self.summary()["fp8"].startswith("ok"), capability)
+            self.assertTrue(any("fp8.jsonl" in call for call in self.calls()))
 
     def test_a_second_run_does_nothing_twice(self):
         self.run_it()

@@ -345,7 +345,8 @@ std::unique_ptr<DeviceBackend> make_blocks(std::shared_ptr<Runtime> runtime, Pre
     case Precision::bf16:
       return std::make_unique<Blocks<Bf16>>(std::move(runtime), precision, options);
     case Precision::int8:
-      return make_int8_blocks(std::move(runtime), options);
+    case Precision::fp8:
+      return make_quantised_blocks(std::move(runtime), precision, options);
     case Precision::fp32x3:
       break;
   }

@@ -19,7 +19,7 @@ struct BlocksOptions {
   std::shared_ptr<GemmTuner> tuner{};
 };
 
-// For fp32, fp16 and bf16. The runtime is shared by all that the backend makes.
+// For what cuda_precisions knows. The runtime is shared by all that the backend makes.
 std::unique_ptr<DeviceBackend> make_blocks(std::shared_ptr<Runtime> runtime, Precision precision,
                                            const BlocksOptions& options);
 

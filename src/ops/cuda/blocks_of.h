@@ -1,4 +1,5 @@
-// The block ops of one number format. int8_blocks.cc replaces those whose products are int8.
+// The block ops of one number format. quantised_blocks.cc replaces those whose products are of
+// codes.
 #pragma once
 
 #include <cmath>
@@ -21,7 +22,7 @@ struct RowSet {
   T* x;
   ResidualOf<T>* residual;
   T* ctx;
-  QuantisedRows quantised;  // x once more, where products are int8
+  QuantisedRows quantised;  // x once more, where products are of codes
   std::size_t rows;
 };
 
@@ -105,7 +106,9 @@ extern template class Blocks<float>;
 extern template class Blocks<Half>;
 extern template class Blocks<Bf16>;
 
-std::unique_ptr<DeviceBackend> make_int8_blocks(std::shared_ptr<Runtime> runtime,
-                                                const BlocksOptions& options);
+// `precision`: int8 or fp8.
+std::unique_ptr<DeviceBackend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
+                                                     Precision precision,
+                                                     const BlocksOptions& options);
 
 }  // namespace breakeven::ops::cuda

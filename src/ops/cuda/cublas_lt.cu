@@ -104,6 +104,10 @@ Types types_of(Precision precision) {
       return {.in = CUDA_R_16BF, .out = CUDA_R_16BF};
     case Precision::int8:
       return {CUDA_R_8I, CUDA_R_32I, CUBLAS_COMPUTE_32I, CUDA_R_32I};
+    // Without scale pointers, a tensor's scale is 1; without FAST_ACCUM, parts of sums that tensor
+    // cores keep in fewer bits are added in fp32.
+    case Precision::fp8:
+      return {.in = CUDA_R_8F_E4M3, .out = CUDA_R_16BF};
     default:
       return {};
   }

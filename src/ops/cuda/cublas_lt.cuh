@@ -46,9 +46,9 @@ class CublasLt {
   CublasLt& operator=(const CublasLt&) = delete;
   ~CublasLt();
 
-  // As Runtime's. fp32 products in fp32 (TF32 off), fp16 and bf16 with fp32 sums, int8 with s32
-  // ones; parts of split sums are added in the type of the sums and in a fixed order, so that the
-  // same product gives the same bits.
+  // As Runtime's. fp32 products in fp32 (TF32 off), fp16, bf16 and fp8 with fp32 sums, int8
+  // with s32 ones; parts of split sums are added in the type of the sums and in a fixed order, so
+  // that the same product gives the same bits.
   std::vector<GemmAlgorithm> algorithms(const GemmCall& call, std::size_t workspace_bytes,
                                         std::size_t most) const;
   bool takes(const GemmCall& call, const GemmAlgorithm& algorithm,

@@ -39,7 +39,7 @@ Result<std::unique_ptr<DeviceBackend>> make(const CudaOptions& options) {
     device.tuner = std::make_shared<cuda::GemmTuner>(device.runtime, tuner, std::move(note));
   }
   const cuda::DeviceInfo info = device.runtime->info();
-  const std::vector<Precision> can = cuda_precisions(info.major);
+  const std::vector<Precision> can = cuda_precisions(info.major, info.minor);
   if (std::find(can.begin(), can.end(), options.precision) == can.end()) {
     std::string known;
     for (const Precision p : can) known += (known.empty() ? "" : ", ") + std::string(to_string(p));
@@ -80,9 +80,11 @@ Result<std::unique_ptr<DeviceBackend>> make_cuda_backend(const CudaOptions& opti
   }
 }
 
-std::vector<Precision> cuda_precisions(int major) {
+std::vector<Precision> cuda_precisions(int major, int minor) {
   if (major < 8) return {Precision::fp32, Precision::fp16, Precision::int8};
-  return {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8};
+  std::vector<Precision> can{Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8};
+  if (major > 8 || minor >= 9) can.push_back(Precision::fp8);
+  return can;
 }
 
 }  // namespace breakeven::ops

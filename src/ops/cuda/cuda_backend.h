@@ -1,5 +1,5 @@
 // The CUDA backend: products by cublasLt, own kernels between them, tensor-core attention, graphs.
-// fp32 (TF32 off), fp16, int8, and bf16 from compute capability 8.0 on.
+// fp32 (TF32 off), fp16, int8, bf16 from compute capability 8.0 on, fp8 from 8.9 on.
 #pragma once
 
 #include <memory>
@@ -29,8 +29,9 @@ struct CudaOptions {
 // device does not have).
 Result<std::unique_ptr<DeviceBackend>> make_cuda_backend(const CudaOptions& options);
 
-// Precisions that run on a GPU of this compute capability, in the order fp32, bf16, fp16, int8.
-std::vector<Precision> cuda_precisions(int major);
+// Precisions that run on a GPU of this compute capability, in the order fp32, bf16, fp16, int8,
+// fp8.
+std::vector<Precision> cuda_precisions(int major, int minor);
 
 namespace cuda {
 // Errors: device/no-engine, device/failed.

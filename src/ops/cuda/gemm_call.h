@@ -12,7 +12,8 @@ namespace breakeven::ops::cuda {
 
 // out[b][r][c] = bias[b][c] + sum over d of a[b][r][d] * w[b][c][d], for every b of the batch.
 // Everything is row-major and of one number format; sums are fp32. Strides count values. int8: a
-// and w are s8, out and the sums s32, w is [columns][depth], and there is no bias.
+// and w are s8, out and the sums s32; fp8: a and w are e4m3, out is bf16, and values stand for
+// themselves, without a scale. In both w is [columns][depth], and there is no bias.
 struct GemmCall {
   Precision precision = Precision::fp32;
   std::size_t rows = 0;

@@ -55,10 +55,10 @@ std::size_t workspace_bytes(int major) {
 
 namespace {
 
-QuantisedRows take_quantised(Arena& arena, std::size_t rows, std::size_t width,
+QuantisedRows take_quantised(Arena& arena, Codes codes, std::size_t rows, std::size_t width,
                              std::size_t blocks) {
-  return {arena.take<std::int8_t>(rows * width), arena.take<float>(rows * blocks),
-          arena.take<std::int32_t>(rows * blocks)};
+  return {arena.take<std::uint8_t>(rows * width), arena.take<float>(rows * blocks),
+          codes == Codes::s8 ? arena.take<std::int32_t>(rows * blocks) : nullptr};
 }
 
 }  // namespace
@@ -74,8 +74,8 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
   // The last layer's FFN runs over sequences, of which a bucket may have more than rows.
   const std::size_t most = std::max(rows, sequences);
   ctx = arena.take<T>(most * hidden);
-  wide =
-      arena.take<T>(most * (shape.int8() ? 3 * hidden : std::max(3 * hidden, shape.intermediate)));
+  wide = arena.take<T>(most *
+                       (shape.quantised() ? 3 * hidden : std::max(3 * hidden, shape.intermediate)));
   x_cls = arena.take<T>(sequences * hidden);
   if (kApart) residual_cls = arena.take<R>(sequences * hidden);
   query_cls = arena.take<T>(sequences * hidden);
@@ -84,14 +84,17 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
   ctx_cls = arena.take<T>(sequences * hidden);
   logits = arena.take<float>(sequences * shape.labels);
   input = arena.take_bytes(input_bytes(bucket));
-  if (!shape.int8()) return;
-  const std::size_t chunk = std::min(most, kInt8Chunk);
+  if (!shape.quantised()) return;
+  const std::size_t chunk = std::min(most, kQuantisedChunk);
   const std::size_t blocks = shape.ffn_blocks();
-  quantised = take_quantised(arena, rows, hidden, 1);
-  quantised_cls = take_quantised(arena, sequences, hidden, 1);
-  int8.sums =
-      arena.take<std::int32_t>(chunk * std::max({3 * hidden, shape.intermediate, blocks * hidden}));
-  int8.inner = take_quantised(arena, chunk, std::max(hidden, shape.intermediate), blocks);
+  quantised = take_quantised(arena, shape.codes, rows, hidden, 1);
+  quantised_cls = take_quantised(arena, shape.codes, sequences, hidden, 1);
+  const std::size_t sum_bytes =
+      shape.codes == Codes::s8 ? sizeof(SumOf<std::int8_t>) : sizeof(SumOf<E4m3>);
+  scratch.sums = arena.take_bytes(sum_bytes * chunk *
+                                  std::max({3 * hidden, shape.intermediate, blocks * hidden}));
+  scratch.inner =
+      take_quantised(arena, shape.codes, chunk, std::max(hidden, shape.intermediate), blocks);
 }
 
 template <class T>

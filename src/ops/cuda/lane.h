@@ -32,14 +32,14 @@ void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to)
 // cublasLt's scratch: what its fastest kernels ask for on this architecture.
 std::size_t workspace_bytes(int major);
 
-// int8: rows that go through a product and the kernel behind it before the next ones do, so that
-// the s32 sums, four bytes a value and more values than any other activation, stay few.
-inline constexpr std::size_t kInt8Chunk = 4096;
+// int8 and fp8: rows that go through a product and the kernel behind it before the next ones do, so
+// that the sums, four or two bytes a value and more values than any other activation, stay few.
+inline constexpr std::size_t kQuantisedChunk = 4096;
 
-// What int8 has beside the activations of T; scratch is of a chunk.
-struct Int8Scratch {
-  std::int32_t* sums = nullptr;  // [chunk, the most columns of a product]
-  QuantisedRows inner;           // [chunk, max(H, F)]: the FFN's hidden layer, or context rows
+// What they have beside the activations of T; of a chunk.
+struct QuantisedScratch {
+  void* sums = nullptr;  // [chunk, the most columns of a product]: s32, or bf16 of e4m3
+  QuantisedRows inner;   // [chunk, max(H, F)]: the FFN's hidden layer, or context rows
 };
 
 template <class T>
@@ -58,7 +58,7 @@ struct Activations {
   float* logits = nullptr;
   std::byte* input = nullptr;
   QuantisedRows quantised, quantised_cls;  // x and x_cls once more
-  Int8Scratch int8;
+  QuantisedScratch scratch;
   void lay_out(Arena& arena, const ModelShape& shape, const Bucket& bucket);
 };
 

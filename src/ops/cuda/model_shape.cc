@@ -10,8 +10,8 @@ namespace {
 // What a block gets without asking for more, on every architecture.
 constexpr std::size_t kSharedLimit_bytes = std::size_t{48} * 1024;
 
-// Blocks as wide as the hidden layer, as on the CPU. A model that they do not fit gets the fewest
-// equal blocks that a warp can hold, or one where there are none.
+// int8: blocks as wide as the hidden layer, as on the CPU. A model that they do not fit gets the
+// fewest equal blocks that a warp can hold, or one where there are none.
 std::size_t ffn_block_of(std::size_t hidden, std::size_t intermediate) {
   if (intermediate % hidden == 0 && hidden <= kWidestRow) return hidden;
   constexpr std::size_t kMostBlocks = 64;
@@ -38,7 +38,11 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
                    .activation = weights.activation,
                    .head_activation = weights.head.activation};
   if (precision == Precision::int8) {
+    shape.codes = Codes::s8;
     shape.ffn_block = ffn_block_of(shape.hidden, shape.intermediate);
+  } else if (precision == Precision::fp8) {
+    shape.codes = Codes::e4m3;
+    shape.ffn_block = shape.intermediate;
   }
   if (shape.layers == 0) return fail("ops/unsupported", "a model without layers");
   if (shape.head_size > PlainAttention<float>::kWidestHead) {
@@ -52,7 +56,10 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
 KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelChoice& allowed) {
   KernelChoice choice = allowed;
   choice.rows &= row_kernels_fit(shape.hidden) && shape.intermediate % 8 == 0;
-  if (shape.int8()) choice.rows &= row_kernels_fit(shape.ffn_block);
+  if (shape.codes == Codes::s8) choice.rows &= row_kernels_fit(shape.ffn_block);
+  if (shape.codes == Codes::e4m3) {
+    choice.rows &= shape.intermediate <= DequantiseRowActivation::kWidest;
+  }
   choice.attention &= precision != Precision::fp32 && shape.hidden % 8 == 0 &&
                       (shape.head_size == 64 || shape.head_size == 32);
   choice.cls_attention &=
@@ -60,7 +67,7 @@ KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelC
       ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;
   // The library wants rows of 16 bytes.
   choice.gemm &= shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 && shape.head_size % 8 == 0;
-  if (shape.int8()) choice.gemm &= shape.hidden % 16 == 0 && shape.ffn_block % 16 == 0;
+  if (shape.quantised()) choice.gemm &= shape.hidden % 16 == 0 && shape.ffn_block % 16 == 0;
   return choice;
 }
 

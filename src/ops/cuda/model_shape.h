@@ -2,28 +2,33 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/result.h"
 #include "ops/ops.h"
 
 namespace breakeven::ops::cuda {
 
+// What rows and weights are quantised to (kernels/quantised.h).
+enum class Codes : std::uint8_t { none, s8, e4m3 };
+
 struct ModelShape {
   std::size_t hidden = 0, heads = 0, head_size = 0, intermediate = 0;
   std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
-  // int8: columns of the FFN's hidden layer that share a scale; 0 in every other precision.
+  Codes codes = Codes::none;
+  // Columns of the FFN's hidden layer that share a scale where it is quantised, else 0.
   std::size_t ffn_block = 0;
-  bool int8() const { return ffn_block > 0; }
-  std::size_t ffn_blocks() const { return int8() ? intermediate / ffn_block : 1; }
+  bool quantised() const { return codes != Codes::none; }
+  std::size_t ffn_blocks() const { return quantised() ? intermediate / ffn_block : 1; }
 };
 // Errors: ops/unsupported (no layer, a head larger than 256).
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 
 // Which kernels run: the fast ones, or their plain twins.
 struct KernelChoice {
-  bool rows = true;           // embed_norm, residual_norm, bias_activation, int8's quantising
+  bool rows = true;           // embed_norm, residual_norm, bias_activation, quantising
   bool attention = true;      // flash_attention
   bool cls_attention = true;  // cls_attention
   bool gemm = true;           // the library's

@@ -58,53 +58,67 @@ void add_norm(Uploader& uploader, const NormWeights& from, Norm& to, std::size_t
   to.eps = from.eps;
 }
 
-Int8Linear take_int8(Arena& arena, std::size_t out, std::size_t in, std::size_t blocks) {
-  Int8Linear linear;
-  linear.weight = arena.take<std::int8_t>(out * in);
+QuantisedLinear take_quantised(Arena& arena, Codes codes, std::size_t out, std::size_t in,
+                               std::size_t blocks) {
+  QuantisedLinear linear;
+  linear.weight = arena.take<std::uint8_t>(out * in);
   linear.scale = arena.take<float>(blocks * out);
-  linear.sum = arena.take<std::int32_t>(blocks * out);
+  if (codes == Codes::s8) linear.sum = arena.take<std::int32_t>(blocks * out);
   linear.bias = arena.take<float>(out);
   return linear;
 }
 
-// Symmetric, a scale for each output column and block of `blocks` along the depth: the CPU's
-// formula (ops/cpu/packer.cc), so that both devices run the same weights.
-void add_int8(Uploader& uploader, std::span<const LinearWeights* const> from, std::size_t blocks,
-              const Int8Linear& to) {
+// One column's block of weights, symmetric. s8 by the CPU's formula (ops/cpu/packer.cc), so that
+// both devices run the same weights.
+struct CodedBlock {
+  float scale = 1;
+  std::int32_t sum = 0;  // of s8
+};
+CodedBlock quantise(std::span<const float> from, Codes codes, std::uint8_t* to) {
+  float most = 0;
+  for (const float value : from) most = std::max(most, std::fabs(value));
+  CodedBlock block;
+  if (most > 0) block.scale = most / (codes == Codes::s8 ? 127.0F : kLargestE4m3);
+  for (const float value : from) {
+    if (codes == Codes::s8) {
+      const auto q = static_cast<std::int32_t>(std::nearbyint(value / block.scale));
+      const std::int32_t code = std::clamp(q, -127, 127);
+      block.sum += code;
+      *to++ = static_cast<std::uint8_t>(code);
+    } else {
+      *to++ = from_float<E4m3>(value / block.scale).bits;
+    }
+  }
+  return block;
+}
+
+// A scale for each output column and block of `blocks` along the depth.
+void add_quantised(Uploader& uploader, std::span<const LinearWeights* const> from, Codes codes,
+                   std::size_t blocks, const QuantisedLinear& to) {
   std::size_t out = 0;
   for (const LinearWeights* part : from) out += part->out;
   const std::size_t in = from.front()->in;
-  const std::size_t block = in / blocks;
-  std::vector<std::int8_t> weights(out * in);
+  const std::size_t width = in / blocks;
+  std::vector<std::uint8_t> weights(out * in);
   std::vector<float> scales(blocks * out);
   std::vector<std::int32_t> sums(blocks * out);
   std::vector<float> bias;
-  std::size_t first = 0;  // row of `to` where the part begins
+  std::size_t column = 0;
   for (const LinearWeights* part : from) {
     BREAKEVEN_CHECK(part->in == in && part->weight.size() == part->out * in);
     bias.insert(bias.end(), part->bias.begin(), part->bias.end());
-    for (std::size_t o = 0; o < part->out; ++o) {
+    for (std::size_t o = 0; o < part->out; ++o, ++column) {
       for (std::size_t b = 0; b < blocks; ++b) {
-        const float* row = part->weight.data() + o * in + b * block;
-        float most = 0;
-        for (std::size_t i = 0; i < block; ++i) most = std::max(most, std::fabs(row[i]));
-        const float scale = most > 0 ? most / 127.0F : 1.0F;
-        std::int32_t sum = 0;
-        for (std::size_t i = 0; i < block; ++i) {
-          const auto q = static_cast<std::int32_t>(std::nearbyint(row[i] / scale));
-          weights[(first + o) * in + b * block + i] =
-              static_cast<std::int8_t>(std::clamp(q, -127, 127));
-          sum += std::clamp(q, -127, 127);
-        }
-        scales[b * out + first + o] = scale;
-        sums[b * out + first + o] = sum;
+        const CodedBlock block = quantise(part->weight.subspan(o * in + b * width, width), codes,
+                                          weights.data() + column * in + b * width);
+        scales[b * out + column] = block.scale;
+        sums[b * out + column] = block.sum;
       }
     }
-    first += part->out;
   }
   uploader.add_whole(weights, to.weight);
   uploader.add_whole(scales, to.scale);
-  uploader.add_whole(sums, to.sum);
+  if (codes == Codes::s8) uploader.add_whole(sums, to.sum);
   uploader.add_whole(bias, to.bias);
 }
 
@@ -126,15 +140,15 @@ void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
   add_norm(uploader, from.attention_norm, to.attention_norm, hidden);
   add_norm(uploader, from.ffn_norm, to.ffn_norm, hidden);
   if (to.qkv != nullptr) add_qkv(uploader, from, to, hidden);
-  if (shape.int8()) {
+  if (shape.quantised()) {
     const LinearWeights* const qkv[] = {&from.query, &from.key, &from.value};
     const LinearWeights* const project[] = {&from.project};
     const LinearWeights* const up[] = {&from.up};
     const LinearWeights* const down[] = {&from.down};
-    if (to.qkv == nullptr) add_int8(uploader, qkv, 1, to.int8_qkv);
-    add_int8(uploader, project, 1, to.int8_project);
-    add_int8(uploader, up, 1, to.int8_up);
-    add_int8(uploader, down, shape.ffn_blocks(), to.int8_down);
+    if (to.qkv == nullptr) add_quantised(uploader, qkv, shape.codes, 1, to.coded_qkv);
+    add_quantised(uploader, project, shape.codes, 1, to.coded_project);
+    add_quantised(uploader, up, shape.codes, 1, to.coded_up);
+    add_quantised(uploader, down, shape.codes, shape.ffn_blocks(), to.coded_down);
     return;
   }
   uploader.add(from.project.weight, to.project, hidden * hidden);
@@ -158,17 +172,18 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   for (DeviceLayer<T>& layer : layers) {
     layer.attention_norm = take_norm(arena, hidden);
     layer.ffn_norm = take_norm(arena, hidden);
-    // The last layer's keys and values are absorbed, which is too exact a business for int8.
-    if (!shape_.int8() || &layer == &layers.back()) {
+    // The last layer's keys and values are absorbed, which is too exact a business for codes.
+    if (!shape_.quantised() || &layer == &layers.back()) {
       layer.qkv = arena.take<T>(3 * hidden * hidden);
       layer.qkv_bias = arena.take<T>(3 * hidden);
     } else {
-      layer.int8_qkv = take_int8(arena, 3 * hidden, hidden, 1);
+      layer.coded_qkv = take_quantised(arena, shape_.codes, 3 * hidden, hidden, 1);
     }
-    if (shape_.int8()) {
-      layer.int8_project = take_int8(arena, hidden, hidden, 1);
-      layer.int8_up = take_int8(arena, shape_.intermediate, hidden, 1);
-      layer.int8_down = take_int8(arena, hidden, shape_.intermediate, shape_.ffn_blocks());
+    if (shape_.quantised()) {
+      layer.coded_project = take_quantised(arena, shape_.codes, hidden, hidden, 1);
+      layer.coded_up = take_quantised(arena, shape_.codes, shape_.intermediate, hidden, 1);
+      layer.coded_down =
+          take_quantised(arena, shape_.codes, hidden, shape_.intermediate, shape_.ffn_blocks());
       continue;
     }
     layer.project = arena.take<T>(hidden * hidden);

@@ -19,17 +19,17 @@ struct Norm {
   NormParameters parameters() const { return {gamma, beta, eps}; }
 };
 
-// A matrix of s8 with a scale for each output column, and for each block of its depth where it has
-// several (kernels/int8.h).
-struct Int8Linear {
-  std::int8_t* weight = nullptr;  // [out, in]
-  float* scale = nullptr;         // [blocks, out]
-  std::int32_t* sum = nullptr;    // [blocks, out] of a column's s8 weights
-  float* bias = nullptr;          // [out]
+// A matrix of codes with a scale for each output column, and for each block of its depth where it
+// has several (kernels/quantised.h).
+struct QuantisedLinear {
+  std::uint8_t* weight = nullptr;  // [out, in], the bits of s8 or e4m3
+  float* scale = nullptr;          // [blocks, out]
+  std::int32_t* sum = nullptr;     // [blocks, out] of a column's s8 weights; null for e4m3
+  float* bias = nullptr;           // [out]
 };
 
-// Where products are int8, the matrices of T are null but for the last layer's qkv, and the others
-// stand behind them.
+// Where products are of codes, the matrices of T are null but for the last layer's qkv, and the
+// others stand behind them.
 template <class T>
 struct DeviceLayer {
   T* qkv = nullptr;       // [3 H, H]
@@ -42,7 +42,7 @@ struct DeviceLayer {
   T* down = nullptr;  // [H, F]
   float* down_bias = nullptr;
   Norm ffn_norm;
-  Int8Linear int8_qkv, int8_project, int8_up, int8_down;
+  QuantisedLinear coded_qkv, coded_project, coded_up, coded_down;
 };
 
 // Bytes that the weights of a model take on the device, before any is taken.

@@ -25,8 +25,10 @@ class CudaDevice : public ::testing::Test {
     const ops::GpuList list = ops::list_gpus();
     if (list.gpus.empty()) GTEST_SKIP() << "SKIPPED: no GPU: " << list.note;
     major_ = list.gpus.front().major;
+    minor_ = list.gpus.front().minor;
   }
   int major_ = 0;
+  int minor_ = 0;
 };
 
 EncoderShape distilbert_layer() {
@@ -40,7 +42,7 @@ EncoderShape distilbert_layer() {
 }
 
 TEST_F(CudaDevice, TheKnownAnswerTestChoosesTheFastKernels) {
-  for (const Precision precision : ops::cuda_precisions(major_)) {
+  for (const Precision precision : ops::cuda_precisions(major_, minor_)) {
     auto backend = ops::make_cuda_backend({.precision = precision});
     ASSERT_TRUE(backend) << backend.error().to_string();
     const RandomEncoder encoder(distilbert_layer());
@@ -58,7 +60,7 @@ TEST_F(CudaDevice, AgreesWithTheReference) {
   const ops::LaneLimits limits{.rows = batch.ids.size(), .sequences = 6, .threads = 2};
   Runner judge(ops::make_reference_backend(), encoder.weights, limits);
   const auto right = run_all(*judge.backend, *judge.lane, shape, batch.batch());
-  for (const Precision precision : ops::cuda_precisions(major_)) {
+  for (const Precision precision : ops::cuda_precisions(major_, minor_)) {
     for (const char* kernels : {"", "plain"}) {
       SCOPED_TRACE(::testing::Message() << to_string(precision) << " " << kernels);
       auto backend = ops::make_cuda_backend({.precision = precision, .kernels = kernels});
@@ -86,7 +88,7 @@ TEST_F(CudaDevice, RepeatsGiveTheSameBits) {
   model::EncoderPlan plan;
   plan.layers = shape.layers;
   std::mt19937 random(1);
-  for (const Precision precision : ops::cuda_precisions(major_)) {
+  for (const Precision precision : ops::cuda_precisions(major_, minor_)) {
     auto backend = ops::make_cuda_backend({.precision = precision});
     ASSERT_TRUE(backend) << backend.error().to_string();
     Runner cuda(std::move(*backend), encoder.weights, {.rows = 2000, .sequences = 12});

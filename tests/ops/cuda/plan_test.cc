@@ -150,7 +150,7 @@ TEST(Memory, IsToldBeforeItIsTaken) {
   const testing::EncoderShape shape{.hidden = 64, .heads = 2, .intermediate = 128};
   const testing::RandomEncoder encoder(shape);
   for (const Precision precision :
-       {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8}) {
+       {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8, Precision::fp8}) {
     auto runtime = std::make_shared<emulator::HostRuntime>();
     const auto backend = make_blocks(runtime, precision, {.kernels = {}});
     const auto model = backend->pack(encoder.weights).value();
@@ -199,6 +199,15 @@ TEST(Kernels, AreChosenByShapeAndFormat) {
   shape.head_size = 48;
   EXPECT_EQ(to_string(fitting(shape, Precision::bf16, all)), "plain: attention");
   shape.head_size = 64;
+  // A row of the FFN's hidden layer has one scale with e4m3, and must fit a block of threads.
+  shape.codes = Codes::e4m3;
+  shape.ffn_block = shape.intermediate = 4096;
+  EXPECT_EQ(to_string(fitting(shape, Precision::fp8, all)), "fast");
+  shape.ffn_block = shape.intermediate = 4104;
+  EXPECT_EQ(to_string(fitting(shape, Precision::fp8, all)), "plain: rows, gemm");
+  shape.codes = Codes::none;
+  shape.ffn_block = 0;
+  shape.intermediate = 3072;
   shape.hidden = 2048;
   EXPECT_EQ(to_string(fitting(shape, Precision::bf16, all)), "plain: rows");
   shape.positions = 4096;
@@ -216,10 +225,18 @@ TEST(Kernels, AHeadTooLargeIsRefused) {
   EXPECT_THAT(shape.error().message, ::testing::HasSubstr("257"));
 }
 
-TEST(Precisions, Bf16NeedsCapability8) {
-  EXPECT_THAT(cuda_precisions(7), ElementsAre(Precision::fp32, Precision::fp16, Precision::int8));
-  EXPECT_THAT(cuda_precisions(9),
-              ElementsAre(Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8));
+TEST(Precisions, Bf16NeedsCapability8AndFp8Needs89) {
+  EXPECT_THAT(cuda_precisions(7, 5),
+              ElementsAre(Precision::fp32, Precision::fp16, Precision::int8));
+  const auto without_fp8 =
+      ElementsAre(Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8);
+  EXPECT_THAT(cuda_precisions(8, 0), without_fp8);
+  EXPECT_THAT(cuda_precisions(8, 6), without_fp8);
+  const auto with_fp8 = ElementsAre(Precision::fp32, Precision::bf16, Precision::fp16,
+                                    Precision::int8, Precision::fp8);
+  EXPECT_THAT(cuda_precisions(8, 9), with_fp8);
+  EXPECT_THAT(cuda_precisions(9, 0), with_fp8);
+  EXPECT_THAT(cuda_precisions(12, 0), with_fp8);
 }
 
 }  // namespace

@@ -9,8 +9,9 @@
 #include "ops/cuda/kernels/cls.h"
 #include "ops/cuda/kernels/gemm.h"
 #include "ops/cuda/kernels/grid.h"
-#include "ops/cuda/kernels/int8.h"
 #include "ops/cuda/kernels/plain.h"
+#include "ops/cuda/kernels/plain_quantised.h"
+#include "ops/cuda/kernels/quantised.h"
 #include "ops/cuda/kernels/rows.h"
 
 namespace breakeven::ops::cuda {
@@ -28,18 +29,21 @@ struct EveryKernel {
                    PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
                    PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
 };
-// int8 products have fp16 around them.
+// Products of codes have fp16 around them.
 template <>
 struct EveryKernel<Half> {
-  using Type =
-      std::variant<EmbedNorm<Half, Half>, ResidualNorm<Half, Half>, BiasActivation<Half>,
-                   FlashAttention<Half, 64>, FlashAttention<Half, 32>, GatherCls<Half, Half>,
-                   ClsAttention<Half>, Head<Half>, PlainEmbedNorm<Half, Half>,
-                   PlainResidualNorm<Half, Half>, PlainBiasActivation<Half>, PlainAttention<Half>,
-                   PlainClsAttention<Half>, PlainGemm<Half>, QuantiseRows<Half>,
-                   DequantiseBias<Half>, DequantiseActivation, DequantiseNorm<Half>,
-                   PlainQuantiseRows<Half>, PlainDequantiseBias<Half>, PlainDequantiseActivation,
-                   PlainDequantiseNorm<Half>, PlainInt8Gemm>;
+  using Type = std::variant<
+      EmbedNorm<Half, Half>, ResidualNorm<Half, Half>, BiasActivation<Half>,
+      FlashAttention<Half, 64>, FlashAttention<Half, 32>, GatherCls<Half, Half>, ClsAttention<Half>,
+      Head<Half>, PlainEmbedNorm<Half, Half>, PlainResidualNorm<Half, Half>,
+      PlainBiasActivation<Half>, PlainAttention<Half>, PlainClsAttention<Half>, PlainGemm<Half>,
+      QuantiseRows<Half, std::int8_t>, DequantiseBias<Half, std::int8_t>, DequantiseActivation,
+      DequantiseNorm<Half, std::int8_t>, PlainQuantiseRows<Half, std::int8_t>,
+      PlainDequantiseBias<Half, std::int8_t>, PlainDequantiseActivation,
+      PlainDequantiseNorm<Half, std::int8_t>, PlainGemm<std::int8_t>, QuantiseRows<Half, E4m3>,
+      DequantiseBias<Half, E4m3>, DequantiseRowActivation, DequantiseNorm<Half, E4m3>,
+      PlainQuantiseRows<Half, E4m3>, PlainDequantiseBias<Half, E4m3>, PlainDequantiseRowActivation,
+      PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>>;
 };
 // Tensor cores take 16-bit numbers only.
 template <>
@@ -56,6 +60,10 @@ template <class T>
 inline constexpr Precision kPrecisionOf = std::is_same_v<T, float>  ? Precision::fp32
                                           : std::is_same_v<T, Half> ? Precision::fp16
                                                                     : Precision::bf16;
+// Of products of codes.
+template <class Code>
+inline constexpr Precision kPrecisionOfCode =
+    std::is_same_v<Code, std::int8_t> ? Precision::int8 : Precision::fp8;
 using Kernel = std::variant<KernelOf<float>, KernelOf<Half>, KernelOf<Bf16>>;
 
 struct KernelCall {

@@ -24,8 +24,16 @@ struct ProductOf<std::int8_t> {
   static BREAKEVEN_DEVICE Sum widen(std::int8_t value) { return value; }
   static BREAKEVEN_DEVICE Out narrow(Sum sum) { return sum; }
 };
+template <>
+struct ProductOf<E4m3> {
+  using Sum = float;
+  using Out = Bf16;
+  static BREAKEVEN_DEVICE Sum widen(E4m3 value) { return to_float(value); }
+  static BREAKEVEN_DEVICE Out narrow(Sum sum) { return from_float<Bf16>(sum); }
+};
 
-// Tiles of 16 x 16 pass through shared memory.
+// Tiles of 16 x 16 pass through shared memory. Codes have no bias: s8 by s8 gives s32, e4m3 by e4m3
+// bf16.
 template <class T>
 struct PlainGemm {
   using Product = ProductOf<T>;
@@ -91,8 +99,6 @@ struct PlainGemm {
     t.store(out + row * call.out_row + column, Product::narrow(sum));
   }
 };
-
-using PlainInt8Gemm = PlainGemm<std::int8_t>;  // s8 by s8 to s32, without a bias
 
 }  // namespace breakeven::ops::cuda
 // NOLINTEND(bugprone-implicit-widening-of-multiplication-result)

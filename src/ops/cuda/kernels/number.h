@@ -28,6 +28,11 @@ struct Half {
 struct Bf16 {
   std::uint16_t bits;
 };
+// fp8 as 4 bits of exponent and 3 of fraction: no infinity, 0x7F and 0xFF are no numbers.
+struct E4m3 {
+  std::uint8_t bits;
+};
+inline constexpr float kLargestE4m3 = 448.0F;
 
 namespace detail {
 
@@ -83,6 +88,37 @@ inline std::uint16_t float_to_half_on_host(float value) {
   return static_cast<std::uint16_t>(sign | half);
 }
 
+BREAKEVEN_HOST_DEVICE float e4m3_to_float(std::uint8_t bits) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x80U) << 24;
+  const std::uint32_t exponent = (bits >> 3) & 0xFU;
+  const std::uint32_t fraction = bits & 0x7U;
+  if ((bits & 0x7FU) == 0x7FU) return bits_to_float(sign | 0x7FC00000U);
+  if (exponent == 0) {  // zero or subnormal: fraction * 2^-9
+    const float magnitude = static_cast<float>(fraction) * 1.953125e-3F;
+    return bits_to_float(float_to_bits(magnitude) | sign);
+  }
+  return bits_to_float(sign | ((exponent + 120U) << 23) | (fraction << 20));
+}
+
+// To the nearest even; what is larger than the largest becomes the largest, as with satfinite.
+BREAKEVEN_HOST_DEVICE std::uint8_t float_to_e4m3(float value) {
+  const std::uint32_t bits = float_to_bits(value);
+  const std::uint32_t sign = (bits >> 24) & 0x80U;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  std::uint32_t code = 0;
+  if (magnitude > 0x7F800000U) {
+    code = 0x7FU;  // not a number
+  } else if (magnitude >= 0x43E00000U) {
+    code = 0x7EU;  // 448 and more
+  } else if (magnitude >= 0x3C800000U) {
+    code = shift_and_round(magnitude - 0x3C000000U, 20);
+  } else if (magnitude > 0x3A800000U) {  // subnormal: units of 2^-9
+    const std::uint32_t significand = (magnitude & 0x7FFFFFU) | 0x800000U;
+    code = shift_and_round(significand, 141U - (magnitude >> 23));
+  }
+  return static_cast<std::uint8_t>(sign | code);
+}
+
 }  // namespace detail
 
 BREAKEVEN_HOST_DEVICE float to_float(float value) {
@@ -99,6 +135,10 @@ BREAKEVEN_HOST_DEVICE float to_float(Half value) {
 }
 BREAKEVEN_HOST_DEVICE float to_float(Bf16 value) {
   return detail::bits_to_float(static_cast<std::uint32_t>(value.bits) << 16);
+}
+
+BREAKEVEN_HOST_DEVICE float to_float(E4m3 value) {
+  return detail::e4m3_to_float(value.bits);
 }
 
 template <class T>
@@ -127,6 +167,24 @@ BREAKEVEN_HOST_DEVICE Bf16 from_float<Bf16>(float value) {
   const std::uint32_t bits = detail::float_to_bits(value);
   if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return Bf16{0x7FC0U};
   return Bf16{static_cast<std::uint16_t>(detail::shift_and_round(bits, 16))};
+#endif
+}
+
+template <>
+BREAKEVEN_HOST_DEVICE E4m3 from_float<E4m3>(float value) {
+  return E4m3{detail::float_to_e4m3(value)};
+}
+
+// Two codes as the low half of a word, the first in the low byte. GPUs without the instruction
+// never run fp8.
+BREAKEVEN_HOST_DEVICE std::uint32_t pack_e4m3(float first, float second) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  std::uint16_t bits;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(bits) : "f"(second), "f"(first));
+  return bits;
+#else
+  return static_cast<std::uint32_t>(from_float<E4m3>(first).bits) |
+         (static_cast<std::uint32_t>(from_float<E4m3>(second).bits) << 8);
 #endif
 }
 

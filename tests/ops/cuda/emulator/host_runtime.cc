@@ -13,6 +13,7 @@ namespace breakeven::emulator {
 using ops::Precision;
 using ops::cuda::Bf16;
 using ops::cuda::ColumnMajorGemm;
+using ops::cuda::E4m3;
 using ops::cuda::GemmCall;
 using ops::cuda::Half;
 using ops::cuda::KernelCall;
@@ -223,10 +224,15 @@ void HostRuntime::execute(const KernelCall& call) {
 
 namespace {
 
+bool is_coded(Precision precision) {
+  return precision == Precision::int8 || precision == Precision::fp8;
+}
 std::size_t input_size(Precision precision) {
-  return precision == Precision::fp32 ? 4 : precision == Precision::int8 ? 1 : 2;
+  if (is_coded(precision)) return 1;
+  return precision == Precision::fp32 ? 4 : 2;
 }
 std::size_t output_size(Precision precision) {
+  if (precision == Precision::fp8) return 2;
   return precision == Precision::int8 ? 4 : input_size(precision);
 }
 
@@ -251,9 +257,15 @@ void HostRuntime::check_gemm(const GemmCall& call) {
       (call.b_in_by_out || call.bias != nullptr || call.columns % 4 != 0 || call.depth % 4 != 0)) {
     report_.add("gemm: not a product that the library has for int8");
   }
+  // Of its fp8 kernels: weights transposed, m and k as wide as 16 bytes, GPUs that have e4m3.
+  if (call.precision != Precision::fp8) return;
+  if (call.b_in_by_out || call.columns % 16 != 0 || call.depth % 16 != 0) {
+    report_.add("gemm: not a product that the library has for fp8");
+  }
+  if (!info().at_least(8, 9)) report_.add("gemm: fp8 on a GPU without e4m3");
 }
 
-template <class T>
+template <class T, class Out>
 void multiply_column_major(const ColumnMajorGemm& gemm) {
   for (std::size_t batch = 0; batch < gemm.batch; ++batch) {
     const T* first = static_cast<const T*>(gemm.first) + batch * gemm.first_stride;
@@ -261,7 +273,7 @@ void multiply_column_major(const ColumnMajorGemm& gemm) {
     const T* bias = gemm.bias == nullptr
                         ? nullptr
                         : static_cast<const T*>(gemm.bias) + batch * gemm.bias_stride;
-    T* out = static_cast<T*>(gemm.out) + batch * gemm.out_stride;
+    Out* out = static_cast<Out*>(gemm.out) + batch * gemm.out_stride;
     for (std::size_t n = 0; n < gemm.n; ++n) {
       for (std::size_t m = 0; m < gemm.m; ++m) {
         double sum = 0;
@@ -272,7 +284,7 @@ void multiply_column_major(const ColumnMajorGemm& gemm) {
                  static_cast<double>(ops::cuda::to_float(second[k + n * gemm.second_ld]));
         }
         if (bias != nullptr) sum += static_cast<double>(ops::cuda::to_float(bias[m]));
-        out[m + n * gemm.out_ld] = ops::cuda::from_float<T>(static_cast<float>(sum));
+        out[m + n * gemm.out_ld] = ops::cuda::from_float<Out>(static_cast<float>(sum));
       }
     }
   }
@@ -299,6 +311,7 @@ static void multiply_column_major_int8(const ColumnMajorGemm& gemm) {
 template void multiply_column_major<float>(const ColumnMajorGemm& gemm);
 template void multiply_column_major<Half>(const ColumnMajorGemm& gemm);
 template void multiply_column_major<Bf16>(const ColumnMajorGemm& gemm);
+template void multiply_column_major<E4m3, Bf16>(const ColumnMajorGemm& gemm);
 
 void HostRuntime::interpret(const GemmCall& call) {
   const ColumnMajorGemm gemm = to_column_major(call);
@@ -335,6 +348,9 @@ void HostRuntime::interpret(const GemmCall& call) {
       break;
     case Precision::int8:
       multiply_column_major_int8(gemm);
+      break;
+    case Precision::fp8:
+      multiply_column_major<E4m3, Bf16>(gemm);
       break;
     case Precision::fp32x3:
       BREAKEVEN_CHECK(false, "no {} here", ops::to_string(call.precision));

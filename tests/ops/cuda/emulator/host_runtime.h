@@ -36,7 +36,7 @@ struct HostDevice {
 };
 
 // The product as the library would compute it: column-major, one value at a time, sums in double.
-template <class T>
+template <class T, class Out = T>
 void multiply_column_major(const ops::cuda::ColumnMajorGemm& gemm);
 
 class HostRuntime final : public ops::cuda::Runtime {

@@ -1,0 +1,190 @@
+// int8 and fp8: the products of all layers but the last one's attention by rows and weights of
+// 8-bit codes, with fp16 around them (kernels/quantised.h has the arithmetic). Embeddings,
+// attention, the residual stream, the last layer's absorbed attention and the head are those of
+// fp16.
+#include <algorithm>
+#include <utility>
+
+#include "ops/cuda/blocks_of.h"
+
+namespace breakeven::ops::cuda {
+namespace {
+
+template <class Code>
+class QuantisedBlocks final : public Blocks<Half> {
+ public:
+  QuantisedBlocks(std::shared_ptr<Runtime> runtime, const BlocksOptions& options)
+      : Blocks<Half>(std::move(runtime), kPrecisionOfCode<Code>, options) {}
+
+  void embed_ln(Lane& base) override {
+    Blocks<Half>::embed_ln(base);
+    DeviceLane<Half>& lane = own(base);
+    const RowSet<Half> rows = rows_of(lane, Act::x);
+    quantise(lane, rows.x, rows.quantised, rows.rows);
+  }
+
+  void attention(Lane& base, std::size_t layer) override {
+    DeviceLane<Half>& lane = own(base);
+    const std::size_t columns = 3 * lane.model().shape().hidden;
+    const QuantisedLinear& weights = lane.model().layers.at(layer).coded_qkv;
+    const RowSet<Half> x = rows_of(lane, Act::x);
+    for_chunks(x.rows, [&](std::size_t first, std::size_t rows) {
+      const QuantisedRows in = part(lane, x.quantised, first);
+      multiply(lane, in, weights, rows, columns);
+      const DequantiseBias<Half, Code> kernel{.in = sums_of(lane, in, weights),
+                                              .out = lane.act().wide + first * columns,
+                                              .rows = narrow(rows),
+                                              .columns = narrow(columns)};
+      launch_rows(lane, kernel, PlainDequantiseBias<Half, Code>{kernel}, rows * columns);
+    });
+    attend(lane);
+  }
+
+  void project_ln(Lane& base, std::size_t layer, Act which) override {
+    DeviceLane<Half>& lane = own(base);
+    const std::size_t hidden = lane.model().shape().hidden;
+    const DeviceLayer<Half>& weights = lane.model().layers.at(layer);
+    const RowSet<Half> x = rows_of(lane, which);
+    const QuantisedRows& context = lane.act().scratch.inner;
+    for_chunks(x.rows, [&](std::size_t first, std::size_t rows) {
+      quantise(lane, x.ctx + first * hidden, context, rows);
+      multiply(lane, context, weights.coded_project, rows, hidden);
+      add_and_norm(lane, x, sums_of(lane, context, weights.coded_project), first, rows, 1,
+                   weights.attention_norm);
+    });
+  }
+
+  void ffn_ln(Lane& base, std::size_t layer, Act which) override {
+    DeviceLane<Half>& lane = own(base);
+    const ModelShape& shape = lane.model().shape();
+    const DeviceLayer<Half>& weights = lane.model().layers.at(layer);
+    const RowSet<Half> x = rows_of(lane, which);
+    const QuantisedRows& inner = lane.act().scratch.inner;
+    const std::size_t blocks = shape.ffn_blocks();
+    for_chunks(x.rows, [&](std::size_t first, std::size_t rows) {
+      const QuantisedRows in = part(lane, x.quantised, first);
+      multiply(lane, in, weights.coded_up, rows, shape.intermediate);
+      activate(lane, sums_of(lane, in, weights.coded_up), inner, rows);
+      // sums[block] = inner[:, block] x down[:, block]
+      product(lane, {.precision = kPrecisionOfCode<Code>,
+                     .rows = rows,
+                     .columns = shape.hidden,
+                     .depth = shape.ffn_block,
+                     .batch = blocks,
+                     .a = inner.values,
+                     .a_row = shape.intermediate,
+                     .a_stride = shape.ffn_block,
+                     .b = weights.coded_down.weight,
+                     .b_row = shape.intermediate,
+                     .b_stride = shape.ffn_block,
+                     .out = lane.act().scratch.sums,
+                     .out_row = shape.hidden,
+                     .out_stride = rows * shape.hidden});
+      add_and_norm(lane, x, sums_of(lane, inner, weights.coded_down), first, rows, blocks,
+                   weights.ffn_norm);
+    });
+  }
+
+ private:
+  template <class Body>
+  static void for_chunks(std::size_t rows, const Body& body) {
+    for (std::size_t first = 0; first < rows; first += kQuantisedChunk) {
+      body(first, std::min(kQuantisedChunk, rows - first));
+    }
+  }
+  static QuantisedRows part(const DeviceLane<Half>& lane, const QuantisedRows& x,
+                            std::size_t first) {
+    return {x.values + first * lane.model().shape().hidden, x.scale + first,
+            kHasZero<Code> ? x.zero + first : nullptr};
+  }
+  static Dequantise<Code> sums_of(const DeviceLane<Half>& lane, const QuantisedRows& in,
+                                  const QuantisedLinear& weights) {
+    return {static_cast<const SumOf<Code>*>(lane.act().scratch.sums),
+            in.scale,
+            in.zero,
+            weights.scale,
+            weights.sum,
+            weights.bias};
+  }
+
+  void quantise(const DeviceLane<Half>& lane, const Half* from, const QuantisedRows& to,
+                std::size_t rows) const {
+    const QuantiseRows<Half, Code> kernel{
+        .in = from, .out = to, .rows = narrow(rows), .width = narrow(lane.model().shape().hidden)};
+    launch_rows(lane, kernel, PlainQuantiseRows<Half, Code>{kernel}, rows);
+  }
+
+  void product(const DeviceLane<Half>& lane, const GemmCall& call) const {
+    if (by_library(lane, call)) return;
+    launch(lane, PlainGemm<Code>{call}, PlainGemm<Code>::grid(call));
+  }
+  // sums = in x weights, over all H of the depth.
+  void multiply(const DeviceLane<Half>& lane, const QuantisedRows& in,
+                const QuantisedLinear& weights, std::size_t rows, std::size_t columns) const {
+    const std::size_t hidden = lane.model().shape().hidden;
+    product(lane, {.precision = kPrecisionOfCode<Code>,
+                   .rows = rows,
+                   .columns = columns,
+                   .depth = hidden,
+                   .a = in.values,
+                   .a_row = hidden,
+                   .b = weights.weight,
+                   .b_row = hidden,
+                   .out = lane.act().scratch.sums,
+                   .out_row = columns});
+  }
+
+  // The FFN's hidden layer, quantised.
+  void activate(const DeviceLane<Half>& lane, const Dequantise<Code>& in, const QuantisedRows& out,
+                std::size_t rows) const {
+    const ModelShape& shape = lane.model().shape();
+    if constexpr (kHasZero<Code>) {
+      const std::size_t blocks = shape.ffn_blocks();
+      const DequantiseActivation kernel{.in = in,
+                                        .out = out,
+                                        .activation = shape.activation,
+                                        .rows = narrow(rows),
+                                        .width = narrow(shape.ffn_block),
+                                        .blocks = narrow(blocks)};
+      launch_rows(lane, kernel, PlainDequantiseActivation{kernel}, rows * blocks);
+    } else {
+      const DequantiseRowActivation kernel{.in = in,
+                                           .out = out,
+                                           .activation = shape.activation,
+                                           .width = narrow(shape.intermediate)};
+      const PlainDequantiseRowActivation plain{kernel, narrow(rows)};
+      if (used().rows) {
+        return launch(lane, kernel,
+                      {.x = rows, .shared_bytes = DequantiseRowActivation::kSharedBytes});
+      }
+      launch(lane, plain, {.x = blocks_for(rows, PlainDequantiseRowActivation::kRowsABlock)});
+    }
+  }
+
+  void add_and_norm(const DeviceLane<Half>& lane, const RowSet<Half>& x, const Dequantise<Code>& in,
+                    std::size_t first, std::size_t rows, std::size_t blocks,
+                    const Norm& norm) const {
+    const std::size_t hidden = lane.model().shape().hidden;
+    const DequantiseNorm<Half, Code> kernel{.in = in,
+                                            .norm = norm.parameters(),
+                                            .x = x.x + first * hidden,
+                                            .out = part(lane, x.quantised, first),
+                                            .rows = narrow(rows),
+                                            .hidden = narrow(hidden),
+                                            .blocks = narrow(blocks)};
+    launch_rows(lane, kernel, PlainDequantiseNorm<Half, Code>{kernel}, rows);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<DeviceBackend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
+                                                     Precision precision,
+                                                     const BlocksOptions& options) {
+  if (precision == Precision::fp8) {
+    return std::make_unique<QuantisedBlocks<E4m3>>(std::move(runtime), options);
+  }
+  return std::make_unique<QuantisedBlocks<std::int8_t>>(std::move(runtime), options);
+}
+
+}  // namespace breakeven::ops::cuda

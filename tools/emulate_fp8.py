@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""What --precision fp8 does to labels, without a GPU: its arithmetic in PyTorch on the CPU, against fp32 of the same checkpoint.
+
+usage: emulate_fp8.py MODEL_FOLDER ACLIMDB_TAR [--count 1000] [--offset 0] [--threads 2] [--max-length 512] [--keep-down]
+
+Rows and weights become e4m3 where src/ops/cuda/quantised_blocks.cc quantises them, sums are rounded to bf16, the rest is fp16 as
+there. Not emulated: the order of fp32 sums, and the fewer bits in which some tensor cores add e4m3 products. --keep-down leaves the
+FFN's second product in fp16, to see what it costs. A DistilBERT checkpoint; the reviews are evenly spaced over IMDB's test half.
+"""
+import argparse
+import pathlib
+import tarfile
+import time
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+LARGEST = 448.0  # of e4m3
+
+
+def halve(x):
+    return x.half().float()
+
+
+def to_codes(x):
+    """Rows as e4m3 over their own largest value, and the scale that brings them back."""
+    largest = x.abs().amax(-1, keepdim=True)
+    scale = torch.where(largest > 0, largest / LARGEST, torch.ones_like(largest))
+    return (x * (1 / scale)).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn).float(), scale
+
+
+class Fp8Linear:
+    def __init__(self, *parts):
+        self.codes, self.scale = to_codes(torch.cat([part.weight for part in parts]).float())
+        self.bias = torch.cat([part.bias for part in parts]).float()
+
+    def __call__(self, x):
+        codes, scale = to_codes(x)
+        sums = (codes @ self.codes.T).bfloat16().float()
+        return sums * (scale * self.scale.T) + self.bias
+
+
+class HalfLinear:
+    def __init__(self, *parts):
+        self.weight = halve(torch.cat([part.weight for part in parts]).float())
+        self.bias = torch.cat([part.bias for part in parts]).float()
+
+    def __call__(self, x):
+        return halve(halve(x) @ self.weight.T) + self.bias
+
+
+def attend(query, key, value, mask, heads):
+    def split(x):
+        return x.view(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
+
+    query, key, value = split(query), split(key), split(value)
+    scores = query @ key.transpose(-1, -2) / key.shape[-1] ** 0.5
+    shares = halve(torch.softmax(scores.masked_fill(~mask[:, None, None, :], float("-inf")), -1))
+    return halve((shares @ value).transpose(1, 2).flatten(2))
+
+
+class Fp8Model:
+    def __init__(self, model, keep_down):
+        self.encoder, self.model = model.distilbert, model
+        self.heads = model.config.n_heads
+        self.layers = []
+        for index, layer in enumerate(self.encoder.transformer.layer):
+            attention = layer.attention
+            last = index + 1 == model.config.n_layers
+            qkv = (HalfLinear if last else Fp8Linear)(attention.q_lin, attention.k_lin, attention.v_lin)
+            down = (HalfLinear if keep_down else Fp8Linear)(layer.ffn.lin2)
+            self.layers.append((last, qkv, Fp8Linear(attention.out_lin), layer.sa_layer_norm, Fp8Linear(layer.ffn.lin1), down,
+                                layer.output_layer_norm))
+
+    def __call__(self, ids, mask):
+        tables = self.encoder.embeddings
+        x = halve(tables.word_embeddings.weight)[ids] + halve(tables.position_embeddings.weight)[: ids.shape[1]]
+        exact = halve(tables.LayerNorm(x))  # what is quantised: after a norm of a layer the fp32 result, here x as it is stored
+        x = exact
+        for last, qkv, project, attention_norm, up, down, ffn_norm in self.layers:
+            query, key, value = halve(qkv(exact)).chunk(3, -1)
+            if last:  # for [CLS] only
+                query, x = query[:, :1], x[:, :1]
+            exact = attention_norm(project(attend(query, key, value, mask, self.heads)) + x)
+            x = halve(exact)
+            exact = ffn_norm(down(torch.nn.functional.gelu(up(exact))) + x)
+            x = halve(exact)
+        pooled = torch.relu(HalfLinear(self.model.pre_classifier)(x[:, 0]))
+        return pooled @ self.model.classifier.weight.T + self.model.classifier.bias
+
+
+def reviews(archive, count, offset):
+    """Texts and labels, evenly spaced over the test half, both labels alike; another offset gives others."""
+    chosen = {}
+    with tarfile.open(archive) as tar:
+        names = sorted(m.name for m in tar if m.isfile() and "/test/" in m.name)
+    wanted = set(names[offset :: max(1, len(names) // count)][:count])
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.name in wanted:
+                chosen[member.name] = tar.extractfile(member).read().decode()
+    return [(chosen[name], int("/pos/" in name)) for name in sorted(chosen)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("archive", type=pathlib.Path)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--offset", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--max-length", type=int, default=512)
+    parser.add_argument("--keep-down", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = AutoModelForSequenceClassification.from_pretrained(options.model, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    chosen = reviews(options.archive, options.count, options.offset)
+    ids = [tokenizer(text, truncation=True, max_length=options.max_length)["input_ids"] for text, _ in chosen]
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    fp8 = Fp8Model(model, options.keep_down)
+    judged, ours = torch.zeros(len(ids), 2), torch.zeros(len(ids), 2)
+    begin = time.monotonic()
+    with torch.inference_mode():
+        for first in range(0, len(order), 16):
+            part = order[first : first + 16]
+            longest = max(len(ids[i]) for i in part)
+            rows = torch.tensor([ids[i] + [0] * (longest - len(ids[i])) for i in part])
+            mask = torch.arange(longest)[None, :] < torch.tensor([len(ids[i]) for i in part])[:, None]
+            judged[part] = model(input_ids=rows, attention_mask=mask.long()).logits
+            ours[part] = fp8(rows, mask)
+    labels = torch.tensor([label for _, label in chosen])
+    delta = (ours - judged).abs().flatten()
+    sigma = (judged - judged.mean(0)).square().mean().sqrt().item()
+    flips = (ours.argmax(-1) != judged.argmax(-1)).sum().item()
+    right = [(logits.argmax(-1) == labels).float().mean().item() for logits in (judged, ours)]
+    print(f"{len(ids)} reviews, {sum(map(len, ids))} tokens, {time.monotonic() - begin:.0f} s")
+    print(f"flips {flips} ({100 * flips / len(ids):.2f} %), p99 |dlogit| {delta.quantile(0.99):.4f} = "
+          f"{delta.quantile(0.99) / sigma:.4f} sigma, max {delta.max():.4f}")
+    print(f"accuracy {100 * right[0]:.2f} % in fp32, {100 * right[1]:.2f} % in fp8")
+
+
+if __name__ == "__main__":
+    main()
