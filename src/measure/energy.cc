@@ -119,7 +119,7 @@ record::Energy RaplMeter::energy(std::uint64_t texts) const {
 
 EnergyMeter::EnergyMeter(const EnergySources& sources, const Clock& clock)
     : host_(sources.root, clock) {
-  if (sources.gpu_uuid) gpu_.emplace(*sources.gpu_uuid, sources.nvml_library, clock);
+  if (!sources.gpu_uuids.empty()) gpus_.emplace(sources.gpu_uuids, sources.nvml_library, clock);
 }
 
 IdleWatts EnergyMeter::measure_idle() {
@@ -127,30 +127,30 @@ IdleWatts EnergyMeter::measure_idle() {
   constexpr double kGpu_s = 6;
   IdleWatts idle;
   idle.host = host_.measure_idle_watts(kHost_s);
-  if (gpu_) idle.gpu = gpu_->measure_idle_watts(kGpu_s);
+  if (gpus_) idle.gpu = gpus_->measure_idle_watts(kGpu_s);
   return idle;
 }
 
 void EnergyMeter::set_idle(const IdleWatts& idle) {
   if (idle.host) host_.set_idle_watts(*idle.host);
-  if (gpu_ && idle.gpu) gpu_->set_idle_watts(*idle.gpu);
+  if (gpus_ && idle.gpu) gpus_->set_idle_watts(*idle.gpu);
 }
 
 void EnergyMeter::start() {
   host_.start();
-  if (gpu_) gpu_->start();
+  if (gpus_) gpus_->start();
 }
 
 void EnergyMeter::stop() {
-  if (gpu_) gpu_->stop();
+  if (gpus_) gpus_->stop();
   host_.stop();
 }
 
 record::Energy EnergyMeter::energy(std::uint64_t texts) const {
   record::Energy energy = host_.energy(texts);
-  if (!gpu_) return energy;
+  if (!gpus_) return energy;
   if (!energy.host_joules_gross) energy.method = "host " + energy.method;
-  gpu_->add_to(energy);
+  gpus_->add_to(energy);
   return energy;
 }
 

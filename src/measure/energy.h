@@ -60,11 +60,11 @@ struct IdleWatts {
 // Where the counters of one device's rows are.
 struct EnergySources {
   std::string root = "/";
-  std::optional<std::string> gpu_uuid{};  // absent for a CPU row, whose GPUs are nobody's business
+  std::vector<std::string> gpu_uuids{};  // none for a CPU row, whose GPUs are nobody's business
   std::string nvml_library = kNvmlLibrary;
 };
 
-// Host and GPU of one row together. A side without a counter is named in the method.
+// Host and GPUs of one row together. A side without a counter is named in the method.
 class EnergyMeter {
  public:
   explicit EnergyMeter(const EnergySources& sources, const Clock& clock = monotonic_clock());
@@ -79,7 +79,7 @@ class EnergyMeter {
 
  private:
   RaplMeter host_;
-  std::optional<NvmlMeter> gpu_;
+  std::optional<NvmlMeter> gpus_;
 };
 
 }  // namespace breakeven::measure

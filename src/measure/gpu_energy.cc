@@ -8,15 +8,42 @@
 
 namespace breakeven::measure {
 
-NvmlMeter::NvmlMeter(const std::string& uuid, const std::string& library, const Clock& clock)
-    : clock_(clock), gpu_(uuid, library) {
-  if (const auto joules = gpu_.joules(); !joules) why_not_ = joules.error().message;
+NvmlMeter::NvmlMeter(const std::vector<std::string>& uuids, const std::string& library,
+                     const Clock& clock)
+    : clock_(clock) {
+  BREAKEVEN_CHECK(!uuids.empty());
+  for (const std::string& uuid : uuids) {
+    const auto joules = gpus_.emplace_back(uuid, library).joules();
+    if (!joules && why_not_.empty()) why_not_ = joules.error().message;
+  }
 }
 
-std::optional<double> NvmlMeter::read_joules() const {
-  const auto joules = gpu_.joules();
-  return joules ? std::optional(*joules) : std::nullopt;
+std::optional<std::vector<double>> NvmlMeter::read_joules() const {
+  std::vector<double> all;
+  for (const NvmlGpu& gpu : gpus_) {
+    const auto joules = gpu.joules();
+    if (!joules) return std::nullopt;
+    all.push_back(*joules);
+  }
+  return all;
 }
+
+namespace {
+
+// Nothing when a counter has fallen: it starts from zero when the driver is loaded anew, and what
+// was counted before is lost.
+std::optional<double> moved(const std::optional<std::vector<double>>& before,
+                            const std::optional<std::vector<double>>& after) {
+  if (!before || !after || before->size() != after->size()) return std::nullopt;
+  double joules = 0;
+  for (std::size_t i = 0; i < after->size(); ++i) {
+    if ((*after)[i] < (*before)[i]) return std::nullopt;
+    joules += (*after)[i] - (*before)[i];
+  }
+  return joules;
+}
+
+}  // namespace
 
 std::optional<double> NvmlMeter::measure_idle_watts(double seconds) {
   BREAKEVEN_CHECK(!running_);
@@ -24,9 +51,9 @@ std::optional<double> NvmlMeter::measure_idle_watts(double seconds) {
   const auto before = read_joules();
   const double start_s = clock_.now_s();
   clock_.sleep_until(start_s + seconds);
-  const auto after = read_joules();
-  if (!before || !after || *after < *before) return std::nullopt;
-  idle_watts_ = (*after - *before) / (clock_.now_s() - start_s);
+  const auto joules = moved(before, read_joules());
+  if (!joules) return std::nullopt;
+  idle_watts_ = *joules / (clock_.now_s() - start_s);
   return idle_watts_;
 }
 
@@ -34,7 +61,7 @@ void NvmlMeter::start() {
   if (!available()) return;
   const auto now = read_joules();
   lost_ = !now || lost_;
-  started_joules_ = now.value_or(0);
+  started_joules_ = now.value_or(std::vector<double>{});
   started_s_ = clock_.now_s();
   running_ = true;
 }
@@ -42,14 +69,10 @@ void NvmlMeter::start() {
 void NvmlMeter::stop() {
   if (!running_) return;
   running_ = false;
-  const auto now = read_joules();
+  const auto joules = moved(started_joules_, read_joules());
   window_s_ += clock_.now_s() - started_s_;
-  // It starts from zero when the driver is loaded anew: what was counted before is lost.
-  if (!now || *now < started_joules_) {
-    lost_ = true;
-    return;
-  }
-  joules_ += *now - started_joules_;
+  lost_ = !joules || lost_;
+  joules_ += joules.value_or(0);
 }
 
 void NvmlMeter::add_to(record::Energy& energy) const {

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/check.h"
 #include "measure/statistics.h"
 
 namespace breakeven::measure {
@@ -22,19 +23,61 @@ void keep(const std::optional<double>& value, std::vector<double>& values) {
   if (value) values.push_back(*value);
 }
 
+// Nothing when one of them has none.
+template <class Number>
+std::optional<Number> sum_of(const std::vector<std::optional<Number>>& values) {
+  Number sum{};
+  for (const std::optional<Number>& value : values) {
+    if (!value) return std::nullopt;
+    sum += *value;
+  }
+  return sum;
+}
+
+// "2 x NVIDIA H100", or "NVIDIA H100 + NVIDIA L4".
+std::string names_of(const std::vector<record::Gpu>& gpus) {
+  const std::string& first = gpus.front().name;
+  const bool alike = std::ranges::all_of(gpus, [&](const auto& gpu) { return gpu.name == first; });
+  if (gpus.size() == 1 || (alike && first.empty())) return first;
+  if (alike) return std::to_string(gpus.size()) + " x " + first;
+  std::string names = first;
+  for (std::size_t i = 1; i < gpus.size(); ++i) names += " + " + gpus[i].name;
+  return names;
+}
+
+record::Gpu together(const std::vector<record::Gpu>& gpus) {
+  BREAKEVEN_CHECK(!gpus.empty());
+  record::Gpu all = gpus.front();
+  all.name = names_of(gpus);
+  for (std::size_t i = 1; i < gpus.size(); ++i) {
+    all.uuid += " + " + gpus[i].uuid;
+    all.memory_bytes += gpus[i].memory_bytes;
+  }
+  return all;
+}
+
 }  // namespace
 
-GpuWatch::GpuWatch(record::Gpu known, const std::string& library, double every_s)
-    : nvml_(known.uuid, library), every_s_(every_s), seen_(std::move(known)) {
-  if (!nvml_.available()) {
-    seen_.counters = "not available: " + nvml_.why_not();
+GpuWatch::GpuWatch(std::vector<record::Gpu> known, const std::string& library, double every_s)
+    : every_s_(every_s) {
+  std::vector<std::optional<double>> limits_w;
+  for (record::Gpu& gpu : known) {
+    const NvmlGpu& nvml = nvml_.emplace_back(gpu.uuid, library);
+    if (gpu.name.empty()) gpu.name = nvml.name().value_or("");
+    limits_w.push_back(nvml.power_limit_w());
+  }
+  seen_ = together(known);
+  const auto missing =
+      std::ranges::find_if(nvml_, [](const NvmlGpu& gpu) { return !gpu.available(); });
+  if (missing != nvml_.end()) {
+    available_ = false;
+    seen_.counters = "not available: " + missing->why_not();
     return;
   }
   seen_.counters = "NVML";
-  if (const auto name = nvml_.name(); name && seen_.name.empty()) seen_.name = *name;
-  seen_.driver = nvml_.driver().value_or(seen_.driver);
-  if (const auto cuda = nvml_.cuda(); cuda && seen_.runtime.empty()) seen_.runtime = *cuda;
-  seen_.power_limit_w = nvml_.power_limit_w();
+  seen_.driver = nvml_.front().driver().value_or(seen_.driver);
+  if (seen_.runtime.empty()) seen_.runtime = nvml_.front().cuda().value_or("");
+  seen_.power_limit_w = sum_of(limits_w);
 }
 
 GpuWatch::~GpuWatch() {
@@ -59,22 +102,29 @@ void GpuWatch::look_until_stopped() {
 
 void GpuWatch::look() {
   if (!available()) return;
-  const NvmlGpu::Look now = nvml_.look();
+  std::vector<NvmlGpu::Look> looks;
+  for (const NvmlGpu& gpu : nvml_) looks.push_back(gpu.look());
   const std::lock_guard lock(mutex_);
   ++seen_.looks;
-  keep(now.sm_mhz, sm_mhz_);
-  keep(now.memory_mhz, memory_mhz_);
-  keep(now.power_w, power_w_);
-  keep(now.utilisation, utilisation_);
-  if (now.temperature_c) {
-    seen_.temperature_c_max = std::max(seen_.temperature_c_max.value_or(0), *now.temperature_c);
-  }
-  seen_.throttled_looks += std::ranges::any_of(now.throttle_reasons, slows_down) ? 1U : 0U;
-  for (const std::string& reason : now.throttle_reasons) {
-    if (std::ranges::find(seen_.throttle_reasons, reason) == seen_.throttle_reasons.end()) {
-      seen_.throttle_reasons.push_back(reason);
+  bool throttled = false;
+  std::vector<std::optional<double>> power_w;
+  for (const NvmlGpu::Look& now : looks) {
+    keep(now.sm_mhz, sm_mhz_);
+    keep(now.memory_mhz, memory_mhz_);
+    keep(now.utilisation, utilisation_);
+    power_w.push_back(now.power_w);
+    if (now.temperature_c) {
+      seen_.temperature_c_max = std::max(seen_.temperature_c_max.value_or(0), *now.temperature_c);
+    }
+    throttled = throttled || std::ranges::any_of(now.throttle_reasons, slows_down);
+    for (const std::string& reason : now.throttle_reasons) {
+      if (std::ranges::find(seen_.throttle_reasons, reason) == seen_.throttle_reasons.end()) {
+        seen_.throttle_reasons.push_back(reason);
+      }
     }
   }
+  keep(sum_of(power_w), power_w_);
+  seen_.throttled_looks += throttled ? 1U : 0U;
 }
 
 void GpuWatch::stop(std::span<const int> our_processes) {
@@ -86,8 +136,9 @@ void GpuWatch::stop(std::span<const int> our_processes) {
   }
   wake_.notify_all();
   if (looker_.joinable()) looker_.join();
-  seen_.foreign_processes =
-      std::max(seen_.foreign_processes, nvml_.foreign_processes(our_processes).value_or(0));
+  std::uint64_t foreign = 0;
+  for (const NvmlGpu& gpu : nvml_) foreign += gpu.foreign_processes(our_processes).value_or(0);
+  seen_.foreign_processes = std::max(seen_.foreign_processes, foreign);
 }
 
 record::Gpu GpuWatch::gpu() const {

@@ -1,5 +1,5 @@
-// Watches a GPU while a cell is timed: clocks, heat, power, what slows it down, who else uses it.
-// Through NVML; without it the GPU's row keeps what the driver said, and says why the rest is
+// Watches the GPUs of a cell while it is timed: clocks, heat, power, what slows them down, who else
+// uses them. Through NVML; without it the row keeps what the driver said, and says why the rest is
 // missing.
 #pragma once
 
@@ -21,30 +21,34 @@ inline constexpr double kGpuLookEvery_s = 0.25;
 
 class GpuWatch {
  public:
-  // `known`: what the driver said of the GPU; its UUID tells NVML which one. A thread looks every
-  // so many seconds between start() and stop(); 0 = only look() does.
-  explicit GpuWatch(record::Gpu known, const std::string& library = kNvmlLibrary,
+  // `known`: what the driver said of each GPU, one at least; its UUID tells NVML which one. A
+  // thread looks every so many seconds between start() and stop(); 0 = only look() does.
+  explicit GpuWatch(std::vector<record::Gpu> known, const std::string& library = kNvmlLibrary,
                     double every_s = kGpuLookEvery_s);
   GpuWatch(const GpuWatch&) = delete;
   GpuWatch& operator=(const GpuWatch&) = delete;
   ~GpuWatch();
 
-  bool available() const { return nvml_.available(); }
+  bool available() const { return available_; }  // of all of them
 
   void start();
   void look();
-  // The last look of this block, and how many processes other than these compute on the GPU.
+  // The last look of this block, and how many processes other than these compute on the GPUs.
   // Several start/stop blocks add up.
   void stop(std::span<const int> our_processes);
 
+  // Several GPUs as one: names, UUIDs and throttle reasons of all, memory, power, its limit and
+  // foreign processes added up, clocks and utilisation over all looks at each, the highest
+  // temperature; a look is throttled when one GPU was.
   record::Gpu gpu() const;
 
  private:
   void look_until_stopped();
 
-  NvmlGpu nvml_;
+  std::vector<NvmlGpu> nvml_;
   const double every_s_;
   record::Gpu seen_;
+  bool available_ = true;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool running_ = false;

@@ -49,9 +49,16 @@ measure::Samples with_warm_up(measure::Samples outputs, const measure::Samples& 
 
 constexpr std::size_t kMedianSamples = 11;
 
-record::Gpu gpu_of(const std::string& device, const Tools& tools) {
-  const auto gpu = tools.gpus.find(device);
-  return gpu == tools.gpus.end() ? record::Gpu{} : gpu->second;
+// What the driver said of each GPU of a device ("cuda:0", "cuda:0+cuda:1").
+std::vector<record::Gpu> gpus_of(const std::string& device, const Tools& tools) {
+  std::vector<record::Gpu> gpus;
+  for (std::size_t begin = 0; begin <= device.size();) {
+    const std::size_t end = std::min(device.find('+', begin), device.size());
+    const auto gpu = tools.gpus.find(device.substr(begin, end - begin));
+    gpus.push_back(gpu == tools.gpus.end() ? record::Gpu{} : gpu->second);
+    begin = end + 1;
+  }
+  return gpus;
 }
 
 }  // namespace
@@ -90,7 +97,7 @@ measure::EnergySources energy_sources(const std::string& device, const Tools& to
   sources.root = tools.root;
   sources.nvml_library = tools.nvml_library;
   if (device == "cpu") return sources;
-  sources.gpu_uuid = gpu_of(device, tools).uuid;
+  for (const record::Gpu& gpu : gpus_of(device, tools)) sources.gpu_uuids.push_back(gpu.uuid);
   return sources;
 }
 
@@ -124,7 +131,7 @@ CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& t
       meter_(energy_sources(planned.device, tools), *tools.clock),
       batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {
   if (planned.device == "cpu") return;
-  gpu_watch_ = std::make_unique<measure::GpuWatch>(gpu_of(planned.device, tools),
+  gpu_watch_ = std::make_unique<measure::GpuWatch>(gpus_of(planned.device, tools),
                                                    tools.nvml_library, tools.gpu_look_every_s);
 }
 

@@ -1,6 +1,6 @@
-// A stand-in for NVML: one GPU, FAKE_NVML_UUID, whose counter the test sets (millijoules), and
-// whose clocks and so on are in a FakeGpu that the test fills. FAKE_NVML_INIT, FAKE_NVML_ENERGY and
-// FAKE_NVML_READ make the calls fail with that number.
+// A stand-in for NVML: two GPUs, FAKE_NVML_UUID and FAKE_NVML_UUID2, whose counters the test sets
+// (millijoules), and whose clocks and so on are in a FakeGpu each that the test fills.
+// FAKE_NVML_INIT, FAKE_NVML_ENERGY and FAKE_NVML_READ make the calls fail with that number.
 #include "fake_nvml.h"
 
 #include <algorithm>
@@ -12,10 +12,12 @@
 
 namespace {
 
-unsigned long long counter = 0;
+struct Known {
+  FakeGpu gpu;
+  unsigned long long counter = 0;
+};
+Known known[2];
 int open_handles = 0;
-int the_gpu = 0;
-FakeGpu gpu;
 
 int number_from(const char* variable) {
   const char* value = std::getenv(variable);
@@ -24,22 +26,32 @@ int number_from(const char* variable) {
 
 // What a call for `device` answers before it reads anything.
 int refusal(const void* device) {
-  return device != &the_gpu ? 2 : number_from("FAKE_NVML_READ");  // 2: invalid argument
+  const bool ours = device == &known[0] || device == &known[1];
+  return ours ? number_from("FAKE_NVML_READ") : 2;  // 2: invalid argument
+}
+const FakeGpu& gpu_of(const void* device) {
+  return static_cast<const Known*>(device)->gpu;
 }
 
-int give(const void* device, unsigned value, unsigned* to) {
+int give(const void* device, unsigned FakeGpu::*value, unsigned* to) {
   if (const int error = refusal(device); error != 0) return error;
-  *to = value;
+  *to = gpu_of(device).*value;
   return 0;
 }
 
 }  // namespace
 
 EXPORT void fake_nvml_set(unsigned long long millijoules) {
-  counter = millijoules;
+  known[0].counter = millijoules;
+}
+EXPORT void fake_nvml_set_second(unsigned long long millijoules) {
+  known[1].counter = millijoules;
 }
 EXPORT void fake_nvml_describe(const FakeGpu* described) {
-  gpu = *described;
+  known[0].gpu = *described;
+}
+EXPORT void fake_nvml_describe_second(const FakeGpu* described) {
+  known[1].gpu = *described;
 }
 EXPORT int fake_nvml_open_handles() {
   return open_handles;
@@ -55,15 +67,18 @@ EXPORT int nvmlShutdown() {
   return 0;
 }
 EXPORT int nvmlDeviceGetHandleByUUID(const char* uuid, void** device) {
-  const char* known = std::getenv("FAKE_NVML_UUID");
-  if (known == nullptr || std::strcmp(known, uuid) != 0) return 6;  // not found
-  *device = &the_gpu;
-  return 0;
+  const char* const names[] = {std::getenv("FAKE_NVML_UUID"), std::getenv("FAKE_NVML_UUID2")};
+  for (int i = 0; i < 2; ++i) {
+    if (names[i] == nullptr || std::strcmp(names[i], uuid) != 0) continue;
+    *device = &known[i];
+    return 0;
+  }
+  return 6;  // not found
 }
 EXPORT int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* millijoules) {
-  if (device != &the_gpu) return 2;  // invalid argument
+  if (device != &known[0] && device != &known[1]) return 2;  // invalid argument
   if (const int error = number_from("FAKE_NVML_ENERGY"); error != 0) return error;
-  *millijoules = counter;
+  *millijoules = static_cast<const Known*>(device)->counter;
   return 0;
 }
 EXPORT const char* nvmlErrorString(int error) {
@@ -82,30 +97,33 @@ EXPORT int nvmlSystemGetCudaDriverVersion_v2(int* version) {
   return number_from("FAKE_NVML_READ");
 }
 EXPORT int nvmlDeviceGetClockInfo(void* device, unsigned type, unsigned* mhz) {
-  return give(device, type == 1 ? gpu.sm_mhz : type == 2 ? gpu.memory_mhz : 0, mhz);
+  return give(device, type == 1 ? &FakeGpu::sm_mhz : &FakeGpu::memory_mhz, mhz);
 }
 EXPORT int nvmlDeviceGetTemperature(void* device, unsigned sensor, unsigned* celsius) {
-  return sensor == 0 ? give(device, gpu.celsius, celsius) : 2;
+  return sensor == 0 ? give(device, &FakeGpu::celsius, celsius) : 2;
 }
 EXPORT int nvmlDeviceGetPowerUsage(void* device, unsigned* milliwatts) {
-  return give(device, gpu.milliwatts, milliwatts);
+  return give(device, &FakeGpu::milliwatts, milliwatts);
 }
 EXPORT int nvmlDeviceGetEnforcedPowerLimit(void* device, unsigned* milliwatts) {
-  return give(device, gpu.limit_milliwatts, milliwatts);
+  return give(device, &FakeGpu::limit_milliwatts, milliwatts);
 }
 EXPORT int nvmlDeviceGetUtilizationRates(void* device, unsigned* rates) {
   rates[1] = 7;  // of the memory
-  return give(device, gpu.utilisation_percent, rates);
+  return give(device, &FakeGpu::utilisation_percent, rates);
 }
 EXPORT int nvmlDeviceGetMemoryInfo(void* device, unsigned long long* total_free_used) {
+  if (const int error = refusal(device); error != 0) return error;
+  const FakeGpu& gpu = gpu_of(device);
   total_free_used[0] = gpu.total_bytes;
   total_free_used[1] = gpu.total_bytes - gpu.used_bytes;
   total_free_used[2] = gpu.used_bytes;
-  return refusal(device);
+  return 0;
 }
 EXPORT int nvmlDeviceGetCurrentClocksThrottleReasons(void* device, unsigned long long* reasons) {
-  *reasons = gpu.throttle_reasons;
-  return refusal(device);
+  if (const int error = refusal(device); error != 0) return error;
+  *reasons = gpu_of(device).throttle_reasons;
+  return 0;
 }
 // pid, bytes, instances, as NVML lays them out.
 struct ListedProcess {
@@ -116,6 +134,7 @@ struct ListedProcess {
 EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(void* device, unsigned* count,
                                                    ListedProcess* list) {
   if (const int error = refusal(device); error != 0) return error;
+  const FakeGpu& gpu = gpu_of(device);
   const unsigned room = *count;
   *count = gpu.processes;
   if (room < gpu.processes) return 7;  // insufficient size

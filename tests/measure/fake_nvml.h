@@ -1,4 +1,5 @@
-// What the stand-in for NVML tells of its GPU; filled by a test through fake_nvml_describe().
+// What the stand-in for NVML tells of a GPU; filled by a test through fake_nvml_describe() and
+// fake_nvml_describe_second().
 #pragma once
 
 struct FakeGpu {

@@ -16,6 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr const char* kUuid = "GPU-00112233-4455-6677-8899-aabbccddeeff";
+constexpr const char* kSecond = "GPU-ffeeddcc-bbaa-9988-7766-554433221100";
 
 // Something happens while it sleeps.
 class BusyClock final : public Clock {
@@ -37,16 +38,21 @@ class NvmlTest : public ::testing::Test {
  protected:
   NvmlTest() : library_(::dlopen(FAKE_NVML, RTLD_NOW)) {
     set_ = reinterpret_cast<void (*)(unsigned long long)>(::dlsym(library_, "fake_nvml_set"));
+    set_second_ =
+        reinterpret_cast<void (*)(unsigned long long)>(::dlsym(library_, "fake_nvml_set_second"));
     open_ = reinterpret_cast<int (*)()>(::dlsym(library_, "fake_nvml_open_handles"));
     ::setenv("FAKE_NVML_UUID", kUuid, 1);
+    ::setenv("FAKE_NVML_UUID2", kSecond, 1);
     set_(1'000'000);
+    set_second_(0);
   }
   ~NvmlTest() override {
-    for (const char* name : {"FAKE_NVML_UUID", "FAKE_NVML_INIT", "FAKE_NVML_ENERGY"}) {
+    for (const char* name :
+         {"FAKE_NVML_UUID", "FAKE_NVML_UUID2", "FAKE_NVML_INIT", "FAKE_NVML_ENERGY"}) {
       ::unsetenv(name);
     }
   }
-  NvmlMeter meter(const std::string& uuid = kUuid) { return NvmlMeter(uuid, FAKE_NVML, clock_); }
+  NvmlMeter meter(const std::string& uuid = kUuid) { return NvmlMeter({uuid}, FAKE_NVML, clock_); }
   // A block of so many seconds in which the counter moves by so many millijoules.
   void block(NvmlMeter& meter, double seconds, unsigned long long from, unsigned long long to) {
     set_(from);
@@ -65,6 +71,7 @@ class NvmlTest : public ::testing::Test {
   ManualClock clock_;
   void* library_;
   void (*set_)(unsigned long long) = nullptr;
+  void (*set_second_)(unsigned long long) = nullptr;
   int (*open_)() = nullptr;
 };
 
@@ -91,12 +98,40 @@ TEST_F(NvmlTest, WithoutIdlePowerThereIsNoNet) {
 
 TEST_F(NvmlTest, IdlePowerIsWhatTheCounterSays) {
   const BusyClock clock(clock_, [this] { set_(1'360'000); });
-  NvmlMeter meter(kUuid, FAKE_NVML, clock);
+  NvmlMeter meter({kUuid}, FAKE_NVML, clock);
   EXPECT_FALSE(meter.measure_idle_watts(1)) << "too short";
   set_(1'000'000);
   EXPECT_DOUBLE_EQ(meter.measure_idle_watts(6).value(), 60);
   const BusyClock backwards(clock_, [this] { set_(7); });
-  EXPECT_FALSE(NvmlMeter(kUuid, FAKE_NVML, backwards).measure_idle_watts(6));
+  EXPECT_FALSE(NvmlMeter({kUuid}, FAKE_NVML, backwards).measure_idle_watts(6));
+}
+
+// A row on two GPUs takes what both take; without one of the counters there is no sum.
+TEST_F(NvmlTest, SeveralGpusAddUp) {
+  const BusyClock clock(clock_, [this] {
+    set_(1'360'000);
+    set_second_(240'000);
+  });
+  NvmlMeter both({kUuid, kSecond}, FAKE_NVML, clock);
+  ASSERT_TRUE(both.available()) << both.why_not();
+  EXPECT_DOUBLE_EQ(both.measure_idle_watts(6).value(), 60 + 40);
+  both.start();
+  clock_.advance(10);
+  set_(4'360'000);
+  set_second_(2'240'000);
+  both.stop();
+  const record::Energy energy = energy_of(both);
+  EXPECT_EQ(energy.method, "NVML");
+  EXPECT_DOUBLE_EQ(energy.gpu_joules_gross.value(), 3000 + 2000);
+  EXPECT_DOUBLE_EQ(energy.gpu_joules_net.value(), 5000 - 10 * 100);
+
+  both.start();
+  clock_.advance(10);
+  set_(9'000'000);
+  set_second_(1);  // one has begun anew
+  both.stop();
+  EXPECT_FALSE(energy_of(both).gpu_joules_gross);
+  EXPECT_THAT(NvmlMeter({kUuid, "GPU-ffff"}, FAKE_NVML, clock_).why_not(), HasSubstr("GPU-ffff"));
 }
 
 TEST_F(NvmlTest, AShortWindowIsNotAvailable) {
@@ -121,7 +156,8 @@ TEST_F(NvmlTest, ACounterThatFallsOrFailsIsLost) {
 }
 
 TEST_F(NvmlTest, WhatIsMissingIsSaidAndNoError) {
-  EXPECT_THAT(NvmlMeter(kUuid, "libnowhere.so.9", clock_).why_not(), HasSubstr("libnowhere.so.9"));
+  EXPECT_THAT(NvmlMeter({kUuid}, "libnowhere.so.9", clock_).why_not(),
+              HasSubstr("libnowhere.so.9"));
   EXPECT_THAT(meter("").why_not(), HasSubstr("UUID is not known"));
   EXPECT_THAT(meter("GPU-ffff").why_not(), HasSubstr("GPU-ffff, error 6: Not Found"));
   ::setenv("FAKE_NVML_ENERGY", "3", 1);
@@ -148,7 +184,7 @@ TEST_F(NvmlTest, EveryStartIsFollowedByAShutdown) {
 
 TEST_F(NvmlTest, HostAndGpuTogether) {
   const breakeven::testing::TempDir root;
-  EnergyMeter meter({root.path().string(), kUuid, FAKE_NVML}, clock_);
+  EnergyMeter meter({root.path().string(), {kUuid}, FAKE_NVML}, clock_);
   meter.set_idle({std::nullopt, 20.0});
   set_(0);
   meter.start();
@@ -166,7 +202,7 @@ TEST_F(NvmlTest, HostAndGpuTogether) {
 
 TEST_F(NvmlTest, ACpuRowAsksNoGpu) {
   const breakeven::testing::TempDir root;
-  EnergyMeter meter({root.path().string(), std::nullopt, FAKE_NVML}, clock_);
+  EnergyMeter meter({root.path().string(), {}, FAKE_NVML}, clock_);
   EXPECT_EQ(meter.energy(1).method, "not available: this machine shows no RAPL counter");
 }
 

@@ -19,30 +19,40 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr const char* kUuid = "GPU-00112233-4455-6677-8899-aabbccddeeff";
+constexpr const char* kSecond = "GPU-ffeeddcc-bbaa-9988-7766-554433221100";
 
 class GpuWatchTest : public ::testing::Test {
  protected:
   GpuWatchTest() : library_(::dlopen(FAKE_NVML, RTLD_NOW)) {
     describe_ = reinterpret_cast<void (*)(const FakeGpu*)>(::dlsym(library_, "fake_nvml_describe"));
+    describe_second_ =
+        reinterpret_cast<void (*)(const FakeGpu*)>(::dlsym(library_, "fake_nvml_describe_second"));
     ::setenv("FAKE_NVML_UUID", kUuid, 1);
+    ::setenv("FAKE_NVML_UUID2", kSecond, 1);
     describe({});
+    describe_second({});
   }
   ~GpuWatchTest() override {
-    for (const char* name : {"FAKE_NVML_UUID", "FAKE_NVML_INIT", "FAKE_NVML_READ"}) {
+    for (const char* name :
+         {"FAKE_NVML_UUID", "FAKE_NVML_UUID2", "FAKE_NVML_INIT", "FAKE_NVML_READ"}) {
       ::unsetenv(name);
     }
   }
   void describe(const FakeGpu& gpu) { describe_(&gpu); }
-  static record::Gpu known(const std::string& uuid = kUuid) {
+  void describe_second(const FakeGpu& gpu) { describe_second_(&gpu); }
+  static record::Gpu told(const std::string& uuid = kUuid) {
     record::Gpu gpu;
     gpu.name = "NVIDIA H100";
     gpu.uuid = uuid;
     gpu.runtime = "13.0";
+    gpu.memory_bytes = 80'000;
     return gpu;
   }
+  static std::vector<record::Gpu> known(const std::string& uuid = kUuid) { return {told(uuid)}; }
 
   void* library_;
   void (*describe_)(const FakeGpu*) = nullptr;
+  void (*describe_second_)(const FakeGpu*) = nullptr;
 };
 
 TEST_F(GpuWatchTest, LooksAddUp) {
@@ -105,6 +115,49 @@ TEST_F(GpuWatchTest, AThrottledGpuMakesANoisyRowAndAPowerCapDoesNot) {
   ASSERT_EQ(hot.reasons.size(), 1U);
   EXPECT_EQ(hot.reasons[0].code, "throttled");
   EXPECT_THAT(hot.reasons[0].message, HasSubstr("hardware thermal slowdown"));
+}
+
+// One stream of batches on two GPUs is one row: what they took together, and the worst of each.
+TEST_F(GpuWatchTest, SeveralGpusAreOneRow) {
+  GpuWatch watch({told(), told(kSecond)}, FAKE_NVML, 0);
+  FakeGpu slow;
+  slow.sm_mhz = 1200;
+  slow.celsius = 91;
+  slow.milliwatts = 250'000;
+  slow.utilisation_percent = 40;
+  slow.throttle_reasons = 0x40;
+  slow.processes = 3;
+  describe_second(slow);
+  FakeGpu fast;
+  fast.throttle_reasons = 0x4;
+  fast.processes = 2;
+  describe(fast);
+  watch.start();
+  watch.look();
+  describe_second({});
+  watch.stop({});
+  const record::Gpu gpu = watch.gpu();
+  EXPECT_EQ(gpu.name, "2 x NVIDIA H100");
+  EXPECT_EQ(gpu.uuid, std::string(kUuid) + " + " + kSecond);
+  EXPECT_EQ(gpu.memory_bytes, 160'000U);
+  EXPECT_EQ(gpu.counters, "NVML");
+  EXPECT_EQ(gpu.looks, 2U);
+  EXPECT_EQ(gpu.throttled_looks, 1U);
+  EXPECT_THAT(gpu.throttle_reasons, ElementsAre("power cap", "hardware thermal slowdown"));
+  EXPECT_DOUBLE_EQ(gpu.sm_mhz_median.value(), 1980);
+  EXPECT_DOUBLE_EQ(gpu.sm_mhz_min.value(), 1200);
+  EXPECT_DOUBLE_EQ(gpu.temperature_c_max.value(), 91);
+  EXPECT_DOUBLE_EQ(gpu.power_w_mean.value(), (650 + 800) / 2.0);
+  EXPECT_DOUBLE_EQ(gpu.power_limit_w.value(), 1400);
+  EXPECT_DOUBLE_EQ(gpu.utilisation_share.value(), 0.7);
+  EXPECT_EQ(gpu.foreign_processes, 1U) << "at the end: 2 on the first, of which one counts as ours";
+
+  record::Gpu other = told(kSecond);
+  other.name = "NVIDIA L4";
+  EXPECT_EQ(GpuWatch({told(), other}, FAKE_NVML, 0).gpu().name, "NVIDIA H100 + NVIDIA L4");
+  const record::Gpu half = GpuWatch({told(), told("GPU-ffff")}, FAKE_NVML, 0).gpu();
+  EXPECT_THAT(half.counters, HasSubstr("not available: NVML does not know GPU-ffff"));
+  EXPECT_FALSE(half.power_limit_w) << "half a sum is none";
 }
 
 TEST_F(GpuWatchTest, AThreadLooksWhileACellIsTimed) {
@@ -197,7 +250,7 @@ TEST_F(GpuWatchTest, TheDevicesOwnTimesStandBesideTheHosts) {
     samples.stages.push_back(stages);
   }
   record::Record record;
-  record.gpu = known();
+  record.gpu = told();
   fill_device_times(samples, record);
   ASSERT_TRUE(record.gpu->event_stages);
   EXPECT_DOUBLE_EQ(record.gpu->event_stages->upload_s, 0.002);
@@ -206,7 +259,7 @@ TEST_F(GpuWatchTest, TheDevicesOwnTimesStandBesideTheHosts) {
   EXPECT_DOUBLE_EQ(record.gpu->busy_share.value(), 0.5);
 
   record::Record without;  // a runtime that has no events
-  without.gpu = known();
+  without.gpu = told();
   for (StageSeconds& stages : samples.stages) {
     stages.upload = stages.download = stages.device_compute = 0;
   }
