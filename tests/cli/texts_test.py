@@ -50,8 +50,7 @@ class Both:
 
     def test_wrong_flags(self):
         for flags, says in ((["--batch", "0"], "--batch '0'"), (["--batch", "x"], "--batch 'x'"), (["--threads", "0"], "--threads '0'"),
-                            (["--max-length", "-1"], "--max-length"), (["--precision", "fp4"], "'fp4'"),
-                            (["--precision", "fp8"], "fp8 would be emulated"), (["--nonsense"], "--nonsense"),
+                            (["--max-length", "-1"], "--max-length"), (["--precision", "fp4"], "'fp4'"), (["--nonsense"], "--nonsense"),
                             (["--input-format", "xml"], "'xml'"), (["--model", "/nowhere"], "/nowhere"), (["--text-field"], "--text-field")):
             with self.subTest(flags=flags):
                 if "--model" in flags:
@@ -111,6 +110,9 @@ class Both:
 
 class Classify(Both, Program):
     command = "classify"
+
+    def test_a_precision_of_gpus_only(self):
+        self.refused("--precision", "fp8", stdin="a\n", says=["fp8 would be emulated"])
 
     def test_jsonl_in_jsonl_out(self):
         rows = ['{"text":"A wonderful, moving film.","id":1.10,"label":"gold"}', "", '{"text":"Dull, awful, a waste of time.","tags":[1, 2]}']
