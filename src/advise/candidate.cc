@@ -114,18 +114,24 @@ bool falls_behind(const Record& record) {
   return plausible(answered) && answered < kKeepsUp * record.cell.rate_per_s;
 }
 
+// Null where the samples do not carry it.
+const record::Estimate* p99_of(const Record& record) {
+  const auto p99 = record.latency_s.find("p99");
+  return p99 != record.latency_s.end() && plausible(p99->second.value) ? &p99->second : nullptr;
+}
+
 // What a paced record says about a limit on p99.
 Answer keeps_p99(const Record& record, double limit_s) {
   if (falls_behind(record)) return Answer::misses;
-  const auto p99 = record.latency_s.find("p99");
-  if (p99 == record.latency_s.end() || !plausible(p99->second.value)) return Answer::cannot_tell;
-  const auto interval = interval_of(p99->second);
+  const record::Estimate* p99 = p99_of(record);
+  if (p99 == nullptr) return Answer::cannot_tell;
+  const auto interval = interval_of(*p99);
   if (interval && interval->low <= limit_s && interval->high > limit_s) return Answer::cannot_tell;
   // Requests that wait for the same batches are not independent: so many may not carry an interval.
   const bool all_within = std::all_of(record.samples_s.begin(), record.samples_s.end(),
                                       [&](double seconds) { return seconds <= limit_s; });
   if (!interval && !all_within) return Answer::cannot_tell;
-  return p99->second.value <= limit_s ? Answer::keeps : Answer::misses;
+  return p99->value <= limit_s ? Answer::keeps : Answer::misses;
 }
 
 // Why keeps_p99() cannot tell.
@@ -133,13 +139,13 @@ std::string doubt_about_p99(const Record& record, double limit_s) {
   const std::string from =
       fmt::format("at {}/s cannot be told from {}", three_digits(record.cell.rate_per_s),
                   format_seconds(limit_s));
-  const auto p99 = record.latency_s.find("p99");
-  if (p99 == record.latency_s.end() || !plausible(p99->second.value)) {
+  const record::Estimate* p99 = p99_of(record);
+  if (p99 == nullptr) {
     return fmt::format("p99 {}: {} samples, {} needed", from, record.samples_s.size(),
                        measure::samples_needed(0.99));
   }
-  const std::string value = format_seconds(p99->second.value);
-  if (const auto interval = interval_of(p99->second)) {
+  const std::string value = format_seconds(p99->value);
+  if (const auto interval = interval_of(*p99)) {
     return fmt::format("p99 {} [{}, {}] {}", value, format_seconds(interval->low),
                        format_seconds(interval->high), from);
   }
@@ -147,10 +153,9 @@ std::string doubt_about_p99(const Record& record, double limit_s) {
 }
 
 std::string contradiction(const Record& record) {
-  const auto p99 = record.latency_s.find("p99");
-  const bool known = p99 != record.latency_s.end() && plausible(p99->second.value);
+  const record::Estimate* p99 = p99_of(record);
   return fmt::format("p99 {} at {}/s, which is less",
-                     known ? format_seconds(p99->second.value) : "not known",
+                     p99 != nullptr ? format_seconds(p99->value) : "not known",
                      three_digits(record.cell.rate_per_s));
 }
 
@@ -164,7 +169,6 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
   for (const Record* record : candidate.configuration.paced) {
     if (!unusable(*record).empty()) continue;
     const Answer answer = keeps_p99(*record, limit_s);
-    const auto p99 = record->latency_s.find("p99");
     if (answer != Answer::keeps) not_kept = record;
     if (answer == Answer::keeps) {
       spoiled = not_kept;
@@ -172,7 +176,7 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
                         record::Interval{record->cell.rate_per_s, record->cell.rate_per_s, 0.95},
                         "paced"};
       check = {"p99", Answer::keeps,
-               fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99->second.value),
+               fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99_of(*record)->value),
                            three_digits(record->cell.rate_per_s), format_seconds(limit_s)),
                1};
       if (record->cell.arrivals == "constant") {
@@ -186,13 +190,12 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
     }
   }
   if (check.answer != Answer::keeps && lowest_miss != nullptr && !doubt_below) {
-    const auto p99 = lowest_miss->latency_s.find("p99");
-    const bool known = p99 != lowest_miss->latency_s.end() && plausible(p99->second.value);
+    const record::Estimate* p99 = p99_of(*lowest_miss);
     const double rate = lowest_miss->cell.rate_per_s;
     check.answer = Answer::misses;
-    check.excess = known ? std::max(1.0, p99->second.value / limit_s) : 1;
-    check.text = known
-                     ? fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99->second.value),
+    check.excess = p99 != nullptr ? std::max(1.0, p99->value / limit_s) : 1;
+    check.text = p99 != nullptr
+                     ? fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99->value),
                                    three_digits(rate), format_seconds(limit_s))
                      : fmt::format("falls behind at {}/s", three_digits(rate));
   }
