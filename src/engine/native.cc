@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/cpus.h"
+#include "base/device_name.h"
 #include "base/memory.h"
 #include "base/units.h"
 #include "engine/native_classifier.h"
@@ -59,21 +60,10 @@ std::optional<int> cuda_index(const std::string& device) {
   return index;
 }
 
-// "cuda:0", "cuda:1" of "cuda:0+cuda:1".
-std::vector<std::string> parts_of(const std::string& device) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= device.size();) {
-    const std::size_t plus = std::min(device.find('+', begin), device.size());
-    parts.push_back(device.substr(begin, plus - begin));
-    begin = plus + 1;
-  }
-  return parts;
-}
-
 bool known_device(const std::string& device) {
   if (device == "cpu") return true;
   std::set<int> seen;
-  for (const std::string& part : parts_of(device)) {
+  for (const std::string& part : device_parts(device)) {
     const std::optional<int> index = cuda_index(part);
     if (!index || !seen.insert(*index).second) return false;
   }
@@ -179,7 +169,7 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
   BREAKEVEN_TRY_VOID(check_memory(*model, options));
   std::vector<Place> places;
   const InterleavedMemory spread(place(read_topology(usable_cpus().ids), options.threads));
-  for (const std::string& device : parts_of(options.device)) {
+  for (const std::string& device : device_parts(options.device)) {
     BREAKEVEN_TRY(Place place, make_place(*model, options, device));
     places.push_back(std::move(place));
   }
@@ -192,7 +182,7 @@ std::vector<ops::Precision> native_precisions(const std::string& device) {
   const ops::GpuList list = ops::list_gpus();
   std::vector<ops::Precision> common;
   bool first = true;
-  for (const std::string& part : parts_of(device == "cuda" ? "cuda:0" : device)) {
+  for (const std::string& part : device_parts(device == "cuda" ? "cuda:0" : device)) {
     const std::optional<int> index = cuda_index(part);
     if (!index || static_cast<std::size_t>(*index) >= list.gpus.size()) return {};
     const ops::Gpu& gpu = list.gpus[static_cast<std::size_t>(*index)];

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/device_name.h"
 #include "measure/thresholds.h"
 
 namespace breakeven::study {
@@ -52,11 +53,9 @@ constexpr std::size_t kMedianSamples = 11;
 // What the driver said of each GPU of a device ("cuda:0", "cuda:0+cuda:1").
 std::vector<record::Gpu> gpus_of(const std::string& device, const Tools& tools) {
   std::vector<record::Gpu> gpus;
-  for (std::size_t begin = 0; begin <= device.size();) {
-    const std::size_t end = std::min(device.find('+', begin), device.size());
-    const auto gpu = tools.gpus.find(device.substr(begin, end - begin));
+  for (const std::string& part : device_parts(device)) {
+    const auto gpu = tools.gpus.find(part);
     gpus.push_back(gpu == tools.gpus.end() ? record::Gpu{} : gpu->second);
-    begin = end + 1;
   }
   return gpus;
 }

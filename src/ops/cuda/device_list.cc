@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "base/device_name.h"
+
 namespace breakeven::ops {
 namespace {
 
@@ -175,11 +177,11 @@ Result<std::string> resolve_joined(std::string_view name, const GpuList& list, b
     for (std::size_t i = 1; i < list.gpus.size(); ++i) every += fmt::format("+cuda:{}", i);
     return every;
   }
+  const std::vector<std::string> names = device_parts(name);
   std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= name.size();) {
-    const std::size_t plus = std::min(name.find('+', begin), name.size());
-    BREAKEVEN_TRY(std::string part, resolve(name.substr(begin, plus - begin), list, cuda_engine));
-    if (part == "cpu" && plus - begin < name.size()) {
+  for (const std::string& one : names) {
+    BREAKEVEN_TRY(std::string part, resolve(one, list, cuda_engine));
+    if (part == "cpu" && names.size() > 1) {
       return fail("device/unknown", fmt::format("--device {}: only GPUs can be joined", name),
                   "a comma gives each device a cell of its own");
     }
@@ -188,7 +190,6 @@ Result<std::string> resolve_joined(std::string_view name, const GpuList& list, b
                   "name each device once");
     }
     parts.push_back(std::move(part));
-    begin = plus + 1;
   }
   return fmt::format("{}", fmt::join(parts, "+"));
 }
