@@ -13,15 +13,6 @@ CpuLane& own(Lane& lane) {
   return static_cast<CpuLane&>(lane);
 }
 
-// `count` elements behind `base`, whose elements have the given format.
-void* offset(void* base, std::size_t count, Narrow::Format format) {
-  return static_cast<std::byte*>(base) + count * bytes_of(format);
-}
-
-Narrow::Format half_or_float(bool half) {
-  return half ? Narrow::Format::bf16 : Narrow::Format::f32;
-}
-
 // What the kernels after a LayerNorm must write besides x itself: nothing when GEMMs read x.
 Narrow second_copy(const Narrow& in) {
   return in.format == Narrow::Format::f32 ? Narrow{} : in;
@@ -105,7 +96,7 @@ void CpuBackend::embed_ln(Lane& lane) {
 void CpuBackend::project_qkv(CpuLane& lane, const Layer& layer, unsigned member,
                              const Chunk& chunk) const {
   const std::size_t hidden = lane.model().shape().hidden_padded;
-  const Narrow::Format format = half_or_float(formats_.bf16_attention);
+  const Narrow::Format format = formats_.plane();
   const Narrow in = narrow(lane, lane.x, chunk.first);
   Callers& callers = lane.callers[member];
   const Scratch& s = lane.scratch[member];
@@ -165,7 +156,7 @@ void CpuBackend::project_chunk(CpuLane& lane, const Layer& layer, unsigned membe
   const ModelShape& shape = lane.model().shape();
   const std::size_t hidden = shape.hidden_padded;
   const Scratch& s = lane.scratch[member];
-  const Narrow::Format format = half_or_float(formats_.bf16_context);
+  const Narrow::Format format = formats_.context();
   Narrow in{format, offset(const_cast<void*>(ctx), chunk.first * hidden, format), hidden, nullptr,
             nullptr};
   if (formats_.gemm_in == Narrow::Format::u8) {

@@ -52,10 +52,6 @@ const std::byte* first_panel(const CpuLane& lane, const PanelLinear* linear, std
   return first < cut.count() ? weights.panel(cut.part(first).panel_begin) : nullptr;
 }
 
-std::byte* offset(void* base, std::size_t count, Narrow::Format format) {
-  return static_cast<std::byte*>(base) + count * bytes_of(format);
-}
-
 GemmRows from_row(const GemmRows& rows, std::size_t first, std::size_t element) {
   GemmRows cut = rows;
   cut.data = static_cast<const std::byte*>(rows.data) + first * rows.stride * element;
@@ -106,7 +102,7 @@ void CpuBackend::own_qkv(CpuLane& lane, const PanelLayer& layer) const {
   const GemmRows in = gemm_rows(narrow(lane, lane.x, 0));
   const std::size_t panels = hidden / kPanel;
   const Cut cut(lane, lane.rows(), panels);
-  const Narrow::Format plane = formats_.bf16_attention ? Narrow::Format::bf16 : Narrow::Format::f32;
+  const Narrow::Format plane = formats_.plane();
   void* const planes[] = {lane.query, lane.key, lane.value};
   const std::size_t count = 3 * cut.count();
   // A part's three planes one after the other: its rows are still in L2.
@@ -125,7 +121,7 @@ void CpuBackend::own_qkv(CpuLane& lane, const PanelLayer& layer) const {
 void CpuBackend::attend_by_blocks(CpuLane& lane, const PanelLayer& layer) const {
   const ModelShape& shape = lane.model().shape();
   const GemmRows in = gemm_rows(narrow(lane, lane.x, 0));
-  const Narrow::Format plane = formats_.bf16_attention ? Narrow::Format::bf16 : Narrow::Format::f32;
+  const Narrow::Format plane = formats_.plane();
   void* const planes[] = {lane.query, lane.key, lane.value};
   const PanelWeights weights = layer.qkv.weights();
   const auto part_weights = [&](const AttentionBlock& block, std::size_t which) {
@@ -201,7 +197,7 @@ void CpuBackend::own_project(CpuLane& lane, const Layer& layer, const Rows& x, c
   const std::size_t hidden = lane.model().shape().hidden_padded;
   const Between& b = lane.between;
   const PanelWeights weights = layer.panels.project.weights();
-  const Narrow::Format context = formats_.bf16_context ? Narrow::Format::bf16 : Narrow::Format::f32;
+  const Narrow::Format context = formats_.context();
   for (std::size_t first = 0; first < rows; first += b.rows) {
     const std::size_t count = std::min(b.rows, rows - first);
     const void* from = offset(const_cast<void*>(ctx), first * hidden, context);

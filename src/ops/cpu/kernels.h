@@ -45,6 +45,10 @@ struct Narrow {
 constexpr std::size_t bytes_of(Narrow::Format format) {
   return format == Narrow::Format::u8 ? 1 : format == Narrow::Format::bf16 ? 2 : 4;
 }
+// `count` elements behind `base`.
+inline std::byte* offset(void* base, std::size_t count, Narrow::Format format) {
+  return static_cast<std::byte*>(base) + count * bytes_of(format);
+}
 
 struct NormParameters {
   const float* gamma = nullptr;  // [padded width], zero behind width

@@ -47,8 +47,8 @@ CpuLane::CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits
 
 AttentionShape CpuLane::attention_shape() const {
   const ModelShape& shape = model_->shape();
-  return {shape.heads, shape.head_size, shape.hidden_padded,
-          model_->formats().bf16_attention ? sizeof(Bf16) : sizeof(float), limits_.threads};
+  return {shape.heads, shape.head_size, shape.hidden_padded, bytes_of(model_->formats().plane()),
+          limits_.threads};
 }
 
 void CpuLane::lay_out_scratch(Arena& arena, Scratch& s) const {
@@ -115,8 +115,7 @@ void CpuLane::lay_out(Arena& arena) {
   const std::size_t hidden = shape.hidden_padded;
   const std::size_t rows_taken = limits_.rows + kSpareRows;
   const std::size_t sequences_taken = limits_.sequences + kSpareRows;
-  const std::size_t plane = formats.bf16_attention ? sizeof(Bf16) : sizeof(float);
-  const std::size_t context = formats.bf16_context ? sizeof(Bf16) : sizeof(float);
+  const std::size_t context = bytes_of(formats.context());
   ids = arena.take<std::int32_t>(limits_.rows);
   positions = arena.take<std::int32_t>(limits_.rows);
   types = arena.take<std::int32_t>(limits_.rows);
@@ -133,11 +132,11 @@ void CpuLane::lay_out(Arena& arena) {
   };
   rows(x, rows_taken);
   rows(x_cls, sequences_taken);
-  const std::size_t block_rows = formats.own_gemm
-                                     ? largest_attention_block(attention_shape(), limits_.rows)
-                                     : limits_.rows * hidden;
+  const std::size_t elements = formats.own_gemm
+                                   ? largest_attention_block(attention_shape(), limits_.rows)
+                                   : limits_.rows * hidden;
   for (void** to : {&query, &key, &value}) {
-    *to = arena.take<std::byte>((block_rows + kSpareRows * hidden) * plane);
+    *to = arena.take<std::byte>((elements + kSpareRows * hidden) * bytes_of(formats.plane()));
   }
   ctx = arena.take<std::byte>(rows_taken * hidden * context);
   ctx_cls = arena.take<std::byte>(sequences_taken * hidden * context);
@@ -246,11 +245,11 @@ void CpuLane::upload(const Batch& batch) {
   }
   plan_chunks(rows_, chunks);
   plan_chunks(sequences_, cls_chunks);
-  plan_units();
   attention_blocks.clear();
   if (model_->formats().own_gemm) {
     plan_attention(attention_shape(), std::span(cu_seqlens, sequences_ + 1), attention_blocks);
   }
+  if (attention_blocks.empty()) plan_units();
 }
 
 }  // namespace breakeven::ops::cpu

@@ -33,6 +33,9 @@ struct Formats {
   int weight_limit = 127;         // int8: largest magnitude of a weight
   bool own_gemm = false;          // GEMMs by the kernels of this folder, not oneDNN's
 
+  // What q, k and v are, and the context.
+  Narrow::Format plane() const { return half_or_float(bf16_attention); }
+  Narrow::Format context() const { return half_or_float(bf16_context); }
   // What activation(up(x)) is before it is quantised.
   Narrow::Format inner() const {
     return gemm_in == Narrow::Format::u8 ? Narrow::Format::bf16 : gemm_in;
@@ -43,6 +46,11 @@ struct Formats {
            : gemm_in == Narrow::Format::bf16  ? WeightFormat::bf16
            : gemm_in == Narrow::Format::split ? WeightFormat::split
                                               : WeightFormat::f32;
+  }
+
+ private:
+  static Narrow::Format half_or_float(bool half) {
+    return half ? Narrow::Format::bf16 : Narrow::Format::f32;
   }
 };
 constexpr bool has_own_gemm(Precision precision, InstructionSet set) {
