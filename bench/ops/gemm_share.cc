@@ -33,7 +33,7 @@ struct Matrices {
     for (std::size_t i = 0; i < kRows * kWidth; ++i) in[i] = static_cast<float>(i % 997) - 498;
     for (std::size_t i = 0; i < kWidth * kWidth; ++i)
       weights[i] = static_cast<float>(i % 991) / 991;
-    pack_f32_panels(weights, kWidth, kWidth, panels);
+    pack_panels(weights, kWidth, kWidth, WeightFormat::f32, panels);
   }
 };
 
@@ -79,8 +79,8 @@ void print_gemm_share(double seconds) {
   for (int i = 0; i < 5 || Clock::now() < end; ++i) {
     peak.push_back(fma_rate(avx512));
     own.push_back(rate_of([&] {
-      kernels.multiply_panels({m.in, kWidth}, kRows, weights, 0, weights.panels(), out, m.scratch,
-                              nullptr);
+      kernels.multiply_f32({m.in, kWidth}, kRows, weights, 0, weights.panels(), out, m.scratch,
+                           nullptr);
     }));
     onednn.push_back(
         rate_of([&] { caller.run(0, m.in, packed, m.out, nullptr, library_scratch); }));

@@ -1,6 +1,6 @@
 // The own GEMMs against plain loops, for any weights, shape, kind of output and range of panels.
 // All values are small integers, so results are exact; every buffer ends at a guard page, because
-// sanitizers do not see tile loads. Without AMX only the fp32 ones run.
+// sanitizers do not see tile loads. Only what the CPU has runs.
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -31,12 +31,16 @@ struct Shape {
   std::size_t rows, panels, depth, panel_begin, panel_end;
   WeightFormat format;
   bool bias, avx512;
+  bool tiles;  // bf16 and s8: on tiles, or on vectors
   Kind kind;
   std::uint32_t seed;
   bool int8() const { return format == WeightFormat::s8; }
   bool split() const { return format == WeightFormat::split; }
   std::size_t half_columns() const { return columns() * (split() ? 2 : 1); }
   bool f32() const { return format == WeightFormat::f32; }
+  // s8 weights of seven bits, for vectors without VNNI.
+  bool small() const { return int8() && !tiles && seed % 2 != 0; }
+  int most() const { return small() ? 63 : 127; }
   std::size_t element() const { return panel_weight_bytes(1, 1, format); }
   std::size_t columns() const { return panels * kPanel; }
 };
@@ -48,7 +52,8 @@ Shape shape_of(const std::uint8_t* data) {
   constexpr WeightFormat kFormats[] = {WeightFormat::bf16, WeightFormat::s8, WeightFormat::f32,
                                        WeightFormat::split};
   s.format = kFormats[data[5] % 4];
-  s.depth = (s.f32() ? 8 : 64) * (data[2] % 8 + std::size_t{1});
+  s.tiles = s.split() || (!s.f32() && data[5] / 48 % 2 != 0);
+  s.depth = (s.tiles ? 64 : 32 / s.element()) * (data[2] % 8 + std::size_t{1});
   s.panel_begin = data[3] % s.panels;
   s.panel_end = s.panel_begin + 1 + data[4] % (s.panels - s.panel_begin);
   s.bias = data[5] / 4 % 2 != 0;
@@ -71,7 +76,7 @@ struct Numbers {
       : in(s.rows * s.depth), weights(s.columns() * s.depth), bias(s.columns()), zero(s.rows) {
     std::mt19937 random(s.seed);
     fill(in, in.size(), random, s.int8() ? 0 : -4, s.int8() ? 255 : 4);
-    fill(weights, weights.size(), random, s.int8() ? -127 : -4, s.int8() ? 127 : 4);
+    fill(weights, weights.size(), random, s.int8() ? -s.most() : -4, s.int8() ? s.most() : 4);
     fill(bias, bias.size(), random, s.bias ? -9 : 0, s.bias ? 9 : 0);
     fill(zero, zero.size(), random, 0, s.int8() ? 255 : 0);
   }
@@ -128,9 +133,14 @@ void write_rows(const Shape& s, const Numbers& numbers, std::byte* to) {
 void write_weights(const Shape& s, const Numbers& numbers, std::byte* to) {
   if (s.int8()) {
     const std::vector<std::int8_t> small(numbers.weights.begin(), numbers.weights.end());
-    pack_tiles(small.data(), s.columns(), s.depth, to);
+    if (s.tiles) return pack_tiles(small.data(), s.columns(), s.depth, to);
+    pack_panels(small.data(), s.columns(), s.depth, s.format, to);
   } else if (s.f32()) {
-    pack_f32_panels(numbers.weights.data(), s.columns(), s.depth, to);
+    pack_panels(numbers.weights.data(), s.columns(), s.depth, s.format, to);
+  } else if (!s.tiles) {
+    std::vector<Bf16> half(numbers.weights.size());
+    std::transform(numbers.weights.begin(), numbers.weights.end(), half.begin(), halve);
+    pack_panels(half.data(), s.columns(), s.depth, s.format, to);
   } else if (s.split()) {
     pack_split_tiles(numbers.weights.data(), s.columns(), s.depth, to);
   } else {
@@ -138,11 +148,20 @@ void write_weights(const Shape& s, const Numbers& numbers, std::byte* to) {
   }
 }
 
+MultiplyPanels* kernel_of(const Shape& s) {
+  if (s.tiles) return tile_multiply;
+  const Kernels& kernels = kernels_for(s.avx512);
+  return s.f32()     ? kernels.multiply_f32
+         : s.small() ? kernels.multiply_small_s8
+         : s.int8()  ? kernels.multiply_s8
+                     : kernels.multiply_bf16;
+}
+
 void run(const Shape& s) {
   const Numbers numbers(s);
   // Tiles are loaded whole, so rows are read up to the next multiple of 32.
   const std::size_t taken =
-      s.f32() ? s.rows : (s.rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce;
+      s.tiles ? (s.rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce : s.rows;
   Guarded<std::byte> in(taken * s.depth * s.element());
   Guarded<std::byte> panels(panel_weight_bytes(s.columns(), s.depth, s.format));
   Guarded<std::byte> scratch(kGemmScratchBytes);
@@ -166,17 +185,22 @@ void run(const Shape& s) {
                              ones.data(),
                              column_sum.data()};
   const GemmOutput out{s.kind, Activation::relu, half.data(), full.data(), s.columns()};
-  MultiplyPanels* const multiply = s.f32() ? kernels_for(s.avx512).multiply_panels : tile_multiply;
-  multiply({in.data(), s.depth, ones.data(), zero.data()}, s.rows, weights, s.panel_begin,
-           s.panel_end, out, scratch.data(), panels.data());
-  if (!s.f32()) release_tiles();
+  kernel_of(s)({in.data(), s.depth, ones.data(), zero.data()}, s.rows, weights, s.panel_begin,
+               s.panel_end, out, scratch.data(), panels.data());
+  if (s.tiles) release_tiles();
   check(s, numbers, half.data(), full.data());
 }
 
 bool runs_here(const Shape& s) {
   static const std::vector<InstructionSet> sets = runnable_sets();
-  if (sets.empty()) return false;
-  return s.f32() ? !s.avx512 || has_avx512(sets.back()) : has_amx(sets.back());
+  const auto has = [](InstructionSet set) {
+    return std::find(sets.begin(), sets.end(), set) != sets.end();
+  };
+  if (s.tiles) return has(InstructionSet::avx512_core_amx);
+  if (s.f32() || s.small())
+    return has(s.avx512 ? InstructionSet::avx512_core : InstructionSet::avx2);
+  if (s.int8()) return has(s.avx512 ? InstructionSet::avx512_core_vnni : InstructionSet::avx2_vnni);
+  return s.avx512 && has(InstructionSet::avx512_core_bf16);
 }
 
 }  // namespace

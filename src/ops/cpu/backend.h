@@ -10,10 +10,15 @@ struct GemmPart {
   std::size_t row, rows, panel_begin, panel_end;
 };
 
+// The own GEMM that multiplies by PanelWeights of these formats.
+MultiplyPanels* own_gemm(const Formats& formats);
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const Formats& formats)
-      : formats_(formats), kernels_(kernels_for(has_avx512(formats.set))) {}
+      : formats_(formats),
+        kernels_(kernels_for(has_avx512(formats.set))),
+        own_gemm_(own_gemm(formats)) {}
 
   BackendInfo info() const override;
   Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override;
@@ -54,8 +59,8 @@ class CpuBackend final : public Backend {
   void own_ffn_blocks(CpuLane& lane, const PanelLayer& layer, const GemmRows& in, const Rows& x,
                       std::size_t first, std::size_t rows, std::size_t block_begin,
                       std::size_t block_end, const PanelLinear* following) const;
-  void quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns, std::size_t blocks,
-                        std::size_t step, std::size_t rows) const;
+  void quantise_between(CpuLane& lane, void* from, Narrow::Format format, std::size_t columns,
+                        std::size_t blocks, std::size_t step, std::size_t rows) const;
   void split_between(CpuLane& lane, const float* from, std::size_t columns, std::size_t rows) const;
   void own_norm(CpuLane& lane, const Norm& norm, const Rows& x, std::size_t first,
                 std::size_t rows) const;
@@ -70,6 +75,7 @@ class CpuBackend final : public Backend {
 
   Formats formats_;
   const Kernels& kernels_;
+  MultiplyPanels* own_gemm_;
 };
 
 }  // namespace breakeven::ops::cpu

@@ -88,13 +88,27 @@ GemmRows gemm_rows(const Narrow& narrow) {
 
 }  // namespace
 
+MultiplyPanels* own_gemm(const Formats& formats) {
+  if (formats.on_tiles()) return tile_multiply;
+  const Kernels& kernels = kernels_for(has_avx512(formats.set));
+  switch (formats.weights()) {
+    case WeightFormat::bf16:
+      return kernels.multiply_bf16;
+    case WeightFormat::s8:
+      return has_vnni(formats.set) ? kernels.multiply_s8 : kernels.multiply_small_s8;
+    case WeightFormat::f32:
+    case WeightFormat::split:  // on tiles only
+      break;
+  }
+  return kernels.multiply_f32;
+}
+
 void CpuBackend::multiply_part(CpuLane& lane, unsigned member, const GemmRows& in,
                                const PanelWeights& weights, const GemmOutput& out,
                                const GemmPart& part, const std::byte* next) const {
-  const bool vectors = weights.format == WeightFormat::f32;
-  MultiplyPanels* const gemm = vectors ? kernels_.multiply_panels : tile_multiply;
-  gemm(from_row(in, part.row, bytes_of(formats_.gemm_in)), part.rows, weights, part.panel_begin,
-       part.panel_end, from_row(out, part.row, weights.format), lane.scratch[member].gemm, next);
+  own_gemm_(from_row(in, part.row, bytes_of(formats_.gemm_in)), part.rows, weights,
+            part.panel_begin, part.panel_end, from_row(out, part.row, weights.format),
+            lane.scratch[member].gemm, next);
 }
 
 void CpuBackend::own_qkv(CpuLane& lane, const PanelLayer& layer) const {
@@ -156,17 +170,24 @@ void CpuBackend::attend_by_blocks(CpuLane& lane, const PanelLayer& layer) const 
 }
 
 // `blocks` blocks of [rows, columns] of `from`, `step` elements apart, to u8 in lane.between.
-void CpuBackend::quantise_between(CpuLane& lane, const Bf16* from, std::size_t columns,
-                                  std::size_t blocks, std::size_t step, std::size_t rows) const {
+void CpuBackend::quantise_between(CpuLane& lane, void* from, Narrow::Format format,
+                                  std::size_t columns, std::size_t blocks, std::size_t step,
+                                  std::size_t rows) const {
   const Between& b = lane.between;
   const std::size_t steps = (rows + kRowStep - 1) / kRowStep;
   lane.parallel(blocks * steps, [&](unsigned, std::size_t index) {
     const std::size_t block = index / steps;
     const std::size_t first = index % steps * kRowStep;
     const std::size_t at = block * b.stride + first;
-    kernels_.quantise_bf16(
-        from + block * step + first * columns, columns, std::min(kRowStep, rows - first), columns,
-        {Narrow::Format::u8, b.narrow + at * columns, columns, b.scale + at, b.zero + at});
+    const std::size_t count = std::min(kRowStep, rows - first);
+    const void* in = offset(from, block * step + first * columns, format);
+    const Narrow out{Narrow::Format::u8, b.narrow + at * columns, columns, b.scale + at,
+                     b.zero + at};
+    if (format == Narrow::Format::bf16) {
+      kernels_.quantise_bf16(static_cast<const Bf16*>(in), columns, count, columns, out);
+    } else {
+      kernels_.quantise_f32(static_cast<const float*>(in), columns, count, columns, out);
+    }
   });
 }
 
@@ -200,10 +221,10 @@ void CpuBackend::own_project(CpuLane& lane, const Layer& layer, const Rows& x, c
   const Narrow::Format context = formats_.context();
   for (std::size_t first = 0; first < rows; first += b.rows) {
     const std::size_t count = std::min(b.rows, rows - first);
-    const void* from = offset(const_cast<void*>(ctx), first * hidden, context);
+    void* from = offset(const_cast<void*>(ctx), first * hidden, context);
     GemmRows in{from, hidden, nullptr, nullptr};
     if (weights.format == WeightFormat::s8) {
-      quantise_between(lane, static_cast<const Bf16*>(from), hidden, 1, 0, count);
+      quantise_between(lane, from, context, hidden, 1, 0, count);
       in = {b.narrow, hidden, b.scale, b.zero};
     }
     if (weights.format == WeightFormat::split) {
@@ -250,8 +271,8 @@ void CpuBackend::own_ffn_blocks(CpuLane& lane, const PanelLayer& layer, const Ge
                   up.part(index / blocks), next);
   });
   if (int8) {
-    quantise_between(lane, static_cast<const Bf16*>(b.inner), shape.block, blocks,
-                     b.stride * shape.block, rows);
+    quantise_between(lane, b.inner, formats_.inner(), shape.block, blocks, b.stride * shape.block,
+                     rows);
   }
   const GemmOutput out =
       output(GemmOutput::Kind::add, x.f32 + first * hidden, Narrow::Format::f32, hidden);

@@ -16,29 +16,20 @@ namespace breakeven::ops {
 namespace {
 
 // Own kernels, or oneDNN's?
-Result<bool> choose_gemm(const CpuOptions& options, cpu::InstructionSet set) {
+Result<bool> choose_gemm(const CpuOptions& options) {
   const char* variable = std::getenv("BREAKEVEN_CPU_GEMM");
   const bool asked = !options.gemm.empty();
   const std::string wanted = asked ? options.gemm : variable == nullptr ? "" : variable;
-  const bool possible = cpu::has_own_gemm(options.precision, set);
-  if (wanted.empty()) return possible;
-  if (wanted == "onednn" && options.precision == Precision::fp32x3) {
-    if (!asked) return possible;
-    return fail("ops/gemm", "oneDNN has no GEMM for fp32x3", "choose own");
-  }
-  if (wanted == "onednn") return false;
-  if (wanted != "own") {
+  if (wanted.empty() || wanted == "own") return true;
+  if (wanted != "onednn") {
     return fail("ops/gemm", fmt::format("'{}' is not a kind of GEMM", wanted),
                 "choose own or onednn");
   }
   // The variable is for every backend of a process; the option means this one.
-  if (!possible && asked) {
-    return fail("ops/gemm",
-                fmt::format("there is no own GEMM for {} on {}", to_string(options.precision),
-                            cpu::to_string(set)),
-                "choose onednn");
+  if (options.precision == Precision::fp32x3 && asked) {
+    return fail("ops/gemm", "oneDNN has no GEMM for fp32x3", "choose own");
   }
-  return possible;
+  return options.precision == Precision::fp32x3;
 }
 
 }  // namespace
@@ -60,7 +51,7 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
                             cpu::to_string(set)),
                 "choose from " + known);
   }
-  BREAKEVEN_TRY(const bool own_gemm, choose_gemm(options, set));
+  BREAKEVEN_TRY(const bool own_gemm, choose_gemm(options));
   return std::make_unique<cpu::CpuBackend>(cpu::formats_for(options.precision, set, own_gemm));
 }
 

@@ -19,16 +19,15 @@ struct CpuOptions {
   // "avx2", "avx2_vnni", "avx512_core", "avx512_core_vnni", "avx512_core_bf16", "avx512_core_amx";
   // "" is the best one here. One process runs on one: the first backend decides.
   std::string instruction_set;
-  // Who multiplies: "own" (the kernels of this folder; bf16 and int8 on avx512_core_amx only),
-  // "onednn", or "": the environment variable BREAKEVEN_CPU_GEMM if it is set, else own kernels
-  // where there are some.
+  // Who multiplies: "own" (the kernels of this folder), "onednn", or "": the environment variable
+  // BREAKEVEN_CPU_GEMM if it is set, else own kernels.
   std::string gemm{};
 };
 
 // Layers 0 .. L-2 are packed for attention(), the last one for cls_attention() only.
 // Errors: ops/unsupported (no AVX2, or a precision that this CPU would have to emulate),
 // ops/instruction-set (unknown, not on this CPU, or another one already in use in this process),
-// ops/gemm (unknown, or own kernels asked for where there are none, or oneDNN for fp32x3).
+// ops/gemm (unknown, or oneDNN for fp32x3).
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options);
 
 // Precisions that run here without emulation, in the order fp32, fp32x3, bf16, int8; empty without

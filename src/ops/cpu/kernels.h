@@ -117,8 +117,12 @@ struct Kernels {
   void (*multiply)(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
                    float* c, std::size_t c_stride, std::size_t rows, std::size_t columns,
                    std::size_t depth);
-  // The own GEMM for f32 weights.
-  MultiplyPanels* multiply_panels;
+  // The own GEMMs on vectors, by the weights' format. s8 needs VNNI; small_s8 does not, and wants
+  // weights of -63 .. 63. bf16 needs AVX512_BF16 and is null in the table for AVX2.
+  MultiplyPanels* multiply_f32;
+  MultiplyPanels* multiply_bf16;
+  MultiplyPanels* multiply_s8;
+  MultiplyPanels* multiply_small_s8;
   // scores[0 .. count) -> softmax(scale * scores); zeros up to the next multiple of kPad.
   void (*softmax)(float* scores, std::size_t count, float scale);
   // ctx = softmax(scale * q k^T) v

@@ -214,8 +214,8 @@ HWY_INLINE void multiply_by(const float* panels, std::size_t depth, std::size_t 
   GemmOutput to;
   to.full = out;
   to.stride = columns;
-  multiply_panels(in, rows, weights, 0, columns / kPanel, to, reinterpret_cast<std::byte*>(scratch),
-                  nullptr);
+  multiply_f32(in, rows, weights, 0, columns / kPanel, to, reinterpret_cast<std::byte*>(scratch),
+               nullptr);
 }
 
 void attention(const AttentionTask& task) {

@@ -93,7 +93,7 @@ void CpuLane::lay_out_between(Arena& arena) {
   const Formats& formats = model_->formats();
   const bool alone = limits_.threads == 1;
   const std::size_t most = std::max(limits_.rows, limits_.sequences);
-  const std::size_t rows_alone = bytes_of(formats.gemm_in) == 4 ? kWideRowsAlone : kRowsAlone;
+  const std::size_t rows_alone = bytes_of(formats.inner()) == 4 ? kWideRowsAlone : kRowsAlone;
   between.rows = std::min(alone ? rows_alone : kRowsOfTeam, padded(most, kRowsAtOnce));
   between.blocks = alone ? 1 : shape.blocks;
   between.stride = between.rows + kRowsAtOnce;

@@ -36,10 +36,13 @@ struct Formats {
   // What q, k and v are, and the context.
   Narrow::Format plane() const { return half_or_float(bf16_attention); }
   Narrow::Format context() const { return half_or_float(bf16_context); }
-  // What activation(up(x)) is before it is quantised.
+  // What activation(up(x)) is, int8's before it is quantised: on vectors rounding to bf16 would
+  // cost more than it saves.
   Narrow::Format inner() const {
-    return gemm_in == Narrow::Format::u8 ? Narrow::Format::bf16 : gemm_in;
+    return gemm_in != Narrow::Format::u8 ? gemm_in : half_or_float(on_tiles());
   }
+  // The own GEMM works on AMX tiles, not on vectors.
+  bool on_tiles() const { return own_gemm && has_amx(set) && gemm_in != Narrow::Format::f32; }
   // What the own GEMM multiplies by.
   WeightFormat weights() const {
     return gemm_in == Narrow::Format::u8      ? WeightFormat::s8
@@ -53,9 +56,6 @@ struct Formats {
     return half ? Narrow::Format::bf16 : Narrow::Format::f32;
   }
 };
-constexpr bool has_own_gemm(Precision precision, InstructionSet set) {
-  return has_amx(set) || precision == Precision::fp32;
-}
 Formats formats_for(Precision precision, InstructionSet set, bool own_gemm);
 
 struct ModelShape {

@@ -81,24 +81,35 @@ void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::s
 void Packer::add_panels(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
                         PanelLinear& to, std::size_t column, std::size_t columns) {
   const int limit = model_.formats_.weight_limit;
-  jobs_.emplace_back([from, out_begin, in_begin, limit, column, columns, &to] {
+  const bool tiles = model_.formats_.on_tiles();
+  jobs_.emplace_back([from, out_begin, in_begin, limit, tiles, column, columns, &to] {
     const std::vector<float> part = cut(from, out_begin, in_begin, columns, to.depth);
     std::byte* panels = to.data + panel_weight_bytes(column, to.depth, to.format);
     switch (to.format) {
       case WeightFormat::s8: {
         const auto small =
             quantise(part, to.depth, limit, to.column_scale + column, to.column_sum + column);
-        pack_tiles(small.data(), columns, to.depth, panels);
+        if (tiles) {
+          pack_tiles(small.data(), columns, to.depth, panels);
+        } else {
+          pack_panels(small.data(), columns, to.depth, to.format, panels);
+        }
         break;
       }
       case WeightFormat::bf16:
-        pack_tiles(part.data(), columns, to.depth, panels);
+        if (tiles) {
+          pack_tiles(part.data(), columns, to.depth, panels);
+        } else {
+          std::vector<Bf16> half(part.size());
+          std::transform(part.begin(), part.end(), half.begin(), to_bf16);
+          pack_panels(half.data(), columns, to.depth, to.format, panels);
+        }
         break;
       case WeightFormat::split:
         pack_split_tiles(part.data(), columns, to.depth, panels);
         break;
       case WeightFormat::f32:
-        pack_f32_panels(part.data(), columns, to.depth, panels);
+        pack_panels(part.data(), columns, to.depth, to.format, panels);
         break;
     }
     if (in_begin != 0) return;

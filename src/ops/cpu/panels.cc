@@ -1,5 +1,8 @@
 #include "ops/cpu/panels.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace breakeven::ops::cpu {
 
 std::size_t panel_weight_bytes(std::size_t columns, std::size_t depth, WeightFormat format) {
@@ -23,16 +26,22 @@ PanelWeights PanelWeights::part(std::size_t first, std::size_t count) const {
   return cut;
 }
 
-// Sixteen of depth at a time: a line of each of 32 rows, which stay in L1 while they are spread.
-void pack_f32_panels(const float* from, std::size_t columns, std::size_t depth, std::byte* to) {
+// Sixteen dwords of depth at a time: a line of each of 32 columns, which stay in L1 while they are
+// spread.
+void pack_panels(const void* from, std::size_t columns, std::size_t depth, WeightFormat format,
+                 std::byte* to) {
   constexpr std::size_t kStep = 16;
-  auto* out = reinterpret_cast<float*>(to);
-  for (std::size_t panel = 0; panel < columns; panel += kPanel, out += depth * kPanel) {
-    for (std::size_t begin = 0; begin < depth; begin += kStep) {
-      const std::size_t end = begin + kStep < depth ? begin + kStep : depth;
+  constexpr std::size_t kDword = 4;
+  const std::size_t dwords = panel_weight_bytes(1, depth, format) / kDword;
+  const auto* in = static_cast<const std::byte*>(from);
+  for (std::size_t panel = 0; panel < columns; panel += kPanel, to += dwords * kPanel * kDword) {
+    for (std::size_t begin = 0; begin < dwords; begin += kStep) {
+      const std::size_t end = std::min(begin + kStep, dwords);
       for (std::size_t column = 0; column < kPanel; ++column) {
-        const float* row = from + (panel + column) * depth;
-        for (std::size_t k = begin; k < end; ++k) out[k * kPanel + column] = row[k];
+        const std::byte* row = in + (panel + column) * dwords * kDword;
+        for (std::size_t k = begin; k < end; ++k) {
+          std::memcpy(to + (k * kPanel + column) * kDword, row + k * kDword, kDword);
+        }
       }
     }
   }

@@ -1,6 +1,6 @@
 // What the own GEMMs multiply: weights in panels of 32 output columns, rows of activations, and
-// what becomes of the results. gemm_amx.h has the kernels on AMX tiles (bf16, int8),
-// kernels_gemm.cc those on vectors (fp32).
+// what becomes of the results. gemm_amx.h has the kernels on AMX tiles (bf16, int8, split),
+// kernels_gemm.cc those on vectors (fp32, bf16, int8).
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,9 @@ enum class WeightFormat : std::uint8_t {
 
 // Weights [columns, depth], panel after panel; columns is a multiple of 32.
 // f32: [columns / 32][depth][32], depth a multiple of 8.
-// bf16, s8: tile order, [columns / 32][depth / step][2 tiles of 16 columns], one step being 32 bf16
+// bf16, s8 for vectors: the same, with a dword of depth (2 bf16, 4 s8) in the place of a float;
+// depth a multiple of 8 dwords.
+// bf16, s8 for tiles: [columns / 32][depth / step][2 tiles of 16 columns], one step being 32 bf16
 // or 64 s8 of depth; depth a multiple of 64.
 // split: the same with 32 of depth a step, two tiles of high halves and two of low ones.
 struct PanelWeights {
@@ -45,8 +47,10 @@ struct PanelWeights {
 };
 
 std::size_t panel_weight_bytes(std::size_t columns, std::size_t depth, WeightFormat format);
-// `from` [columns, depth] row-major; `to` has panel_weight_bytes() of f32.
-void pack_f32_panels(const float* from, std::size_t columns, std::size_t depth, std::byte* to);
+// For vectors: `from` [columns, depth] row-major, of floats, bf16 or s8; `to` has
+// panel_weight_bytes() of them.
+void pack_panels(const void* from, std::size_t columns, std::size_t depth, WeightFormat format,
+                 std::byte* to);
 
 // Rows of fp32 or bf16, or of u8 with their scales, or split: `stride` high halves, then as many
 // low ones, a row being 4 * stride bytes. On tiles up to 31 rows behind the last one are read, and
@@ -61,7 +65,7 @@ struct GemmRows {
 // What becomes of a result. Row r, column c of the GEMM goes to [r * stride + c].
 struct GemmOutput {
   enum class Kind : std::uint8_t {
-    store,     // value: as bf16 to `half` from bf16 and s8 weights, else to `full`
+    store,  // value: from bf16 and s8 weights as bf16 to `half` (vectors: if set), else to `full`
     activate,  // activation(value), to the same; from split weights to `half`, split
     add,       // full += value
   };

@@ -73,10 +73,6 @@ class CpuBackend : public ::testing::TestWithParam<Kind> {
   }
   void SetUp() override {
     auto made = ops::make_cpu_backend({precision(), testing::forced_set(), GetParam().gemm});
-    if (made && GetParam().gemm != std::string() && precision() != Precision::fp32 &&
-        ops::cpu_instruction_set() != "avx512_core_amx") {
-      GTEST_SKIP() << "oneDNN's GEMMs are the default here, and tested as such";
-    }
     if (!made && made.error().code == "ops/unsupported") {
       GTEST_SKIP() << "SKIPPED: " << made.error().to_string();
     }
@@ -131,9 +127,7 @@ TEST_P(CpuBackend, TheForcedInstructionSetRan) {
     EXPECT_EQ(set, testing::forced_set());
   }
   EXPECT_EQ(set, ops::cpu_instruction_set());
-  const bool own = (set == "avx512_core_amx" || precision() == Precision::fp32) &&
-                   GetParam().gemm == std::string();
-  EXPECT_EQ(backend->info().gemm, own ? "own" : "onednn");
+  EXPECT_EQ(backend->info().gemm, GetParam().gemm == std::string() ? "own" : "onednn");
   const EncoderShape small = shape(64, 2, 128);
   const RandomEncoder encoder(small);
   compare(small, encoder.weights, unpadded({20}), 1, "forced");
@@ -160,13 +154,6 @@ TEST_P(CpuBackend, TheForcedInstructionSetRan) {
 TEST_P(CpuBackend, AModelIsPackedForOneKindOfGemm) {
   namespace cpu = ops::cpu;
   const cpu::InstructionSet set = cpu::current_set().value();
-  if (!cpu::has_own_gemm(precision(), set)) {
-    const auto refused = ops::make_cpu_backend({precision(), testing::forced_set(), "own"});
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, "ops/gemm");
-    EXPECT_THAT(refused.error().message, ::testing::HasSubstr(std::string(to_string(set))));
-    return;
-  }
   const RandomEncoder sample(shape(128, 2, 256));
   const auto own = cpu::CpuModel::pack(sample.weights, cpu::formats_for(precision(), set, true));
   ASSERT_TRUE(own) << own.error().to_string();
@@ -446,11 +433,8 @@ TEST(CpuOptions, TheEnvironmentChoosesTheGemm) {
     ::unsetenv("BREAKEVEN_CPU_GEMM");
     return made ? (*made)->info().gemm : made.error().code;
   };
-  const std::string forced = testing::forced_set();
-  const std::string set = forced.empty() ? ops::cpu_instruction_set() : forced;
-  const char* best = set == "avx512_core_amx" ? "own" : "onednn";
   EXPECT_EQ(chosen("onednn", ""), "onednn");
-  EXPECT_EQ(chosen("own", ""), best);  // where there is one
+  EXPECT_EQ(chosen("own", ""), "own");
   EXPECT_EQ(chosen("own", "onednn"), "onednn");
   EXPECT_EQ(chosen("mkl", ""), "ops/gemm");
   EXPECT_EQ(chosen("onednn", "mkl"), "ops/gemm");

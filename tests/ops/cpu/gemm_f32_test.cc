@@ -12,12 +12,13 @@
 #include "guarded.h"
 #include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
+#include "vector_state.h"
 
 namespace breakeven::ops::cpu {
 namespace {
 
 using Kind = GemmOutput::Kind;
-using testing::Guarded;
+using breakeven::testing::Guarded;
 
 struct Shape {
   std::size_t rows, columns, depth;
@@ -66,7 +67,7 @@ class Case {
     for (float& weight : weights_) weight = value();
     for (std::size_t c = 0; c < shape_.columns; ++c) bias_.data()[c] = value();
     for (std::size_t i = 0; i < out_size(); ++i) out_.data()[i] = kBefore;
-    pack_f32_panels(weights_.data(), shape_.columns, shape_.depth, panels_.data());
+    pack_panels(weights_.data(), shape_.columns, shape_.depth, WeightFormat::f32, panels_.data());
   }
 
   void run(const Kernels& kernels) {
@@ -81,9 +82,9 @@ class Case {
     out.activation = shape_.activation;
     out.full = out_.data();
     out.stride = shape_.columns + shape_.gap;
-    kernels.multiply_panels({in_.data(), shape_.depth + shape_.gap}, shape_.rows, weights,
-                            shape_.panel_begin, shape_.panel_end, out, scratch_.data(),
-                            panels_.data());
+    kernels.multiply_f32({in_.data(), shape_.depth + shape_.gap}, shape_.rows, weights,
+                         shape_.panel_begin, shape_.panel_end, out, scratch_.data(),
+                         panels_.data());
   }
 
   void check() const {
@@ -206,7 +207,7 @@ TEST_P(FloatGemm, APartIsAMatrixOfItsOwn) {
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 13);
   for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i);
   Guarded<std::byte> panels(panel_weight_bytes(3 * kPanel, kDepth, WeightFormat::f32));
-  pack_f32_panels(weights.data(), 3 * kPanel, kDepth, panels.data());
+  pack_panels(weights.data(), 3 * kPanel, kDepth, WeightFormat::f32, panels.data());
   PanelWeights all;
   all.data = panels.data();
   all.depth = kDepth;
@@ -220,25 +221,11 @@ TEST_P(FloatGemm, APartIsAMatrixOfItsOwn) {
   out.stride = 3 * kPanel;
   out.full = whole.data();
   const Kernels& kernels = kernels_for(GetParam());
-  kernels.multiply_panels({in.data(), kDepth}, 1, all, 0, 3, out, scratch, nullptr);
+  kernels.multiply_f32({in.data(), kDepth}, 1, all, 0, 3, out, scratch, nullptr);
   out.full = cut.data();
-  kernels.multiply_panels({in.data(), kDepth}, 1, all.part(kPanel, kPanel), 0, 1, out, scratch,
-                          nullptr);
+  kernels.multiply_f32({in.data(), kDepth}, 1, all.part(kPanel, kPanel), 0, 1, out, scratch,
+                       nullptr);
   EXPECT_EQ(std::vector<float>(whole.begin() + kPanel, whole.begin() + 2 * kPanel), cut);
-}
-
-// The parts of the vector state that only AVX-512 has: masks, and the upper halves and numbers
-// 16 .. 31 of its registers. Registers that are as at start-up do not count as in use.
-constexpr unsigned kAvx512State = 0xE0;
-__attribute__((target("xsave"))) void forget_avx512_state() {
-  alignas(64) static std::byte area[8192] = {};  // its header says: all as at start-up
-  __asm__ volatile("xrstor64 %0" ::"m"(area), "a"(kAvx512State), "d"(0) : "memory");
-}
-unsigned avx512_state_in_use() {
-  unsigned low = 0;
-  unsigned high = 0;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(1));
-  return low & kAvx512State;
 }
 
 TEST_P(FloatGemm, TheVectorsAskedForRan) {
@@ -246,10 +233,10 @@ TEST_P(FloatGemm, TheVectorsAskedForRan) {
   Case one({13, 64, 64}, true, 1);
   const Kernels& kernels = kernels_for(GetParam());
   one.run(kernels);  // what is slow once has happened
-  forget_avx512_state();
-  ASSERT_EQ(avx512_state_in_use(), 0U);
+  breakeven::testing::forget_avx512_state();
+  ASSERT_EQ(breakeven::testing::avx512_state_in_use(), 0U);
   one.run(kernels);
-  EXPECT_EQ(avx512_state_in_use() != 0, GetParam());
+  EXPECT_EQ(breakeven::testing::avx512_state_in_use() != 0, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, FloatGemm, ::testing::Values(false, true),

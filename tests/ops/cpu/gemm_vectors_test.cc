@@ -1,0 +1,154 @@
+// The own GEMMs by bf16 and s8 weights on vectors, one for each product instruction: every number
+// of rows around a block, integers that must come out exact, guard pages, and sums of the largest
+// products.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "gemm_case.h"
+#include "ops/cpu/backend.h"
+#include "ops/cpu/isa.h"
+#include "ops/cpu/kernels.h"
+#include "vector_state.h"
+
+namespace breakeven::ops::cpu {
+namespace {
+
+using Kind = GemmOutput::Kind;
+using testing::GemmCase;
+using testing::GemmShape;
+
+struct Product {
+  const char* name;
+  InstructionSet set;  // that brings it
+  WeightFormat format;
+  MultiplyPanels* Kernels::*multiply;
+  int weight_limit = 127;
+
+  MultiplyPanels* kernel() const { return kernels_for(has_avx512(set)).*multiply; }
+  std::size_t dword() const { return 4 / panel_weight_bytes(1, 1, format); }
+  GemmShape shape(std::size_t rows, std::size_t columns, std::size_t depth) const {
+    GemmShape one{rows, columns, depth, format};
+    one.tiles = false;
+    one.weight_limit = weight_limit;
+    return one;
+  }
+};
+
+constexpr Product kProducts[] = {
+    {"avx2_s8", InstructionSet::avx2, WeightFormat::s8, &Kernels::multiply_small_s8, 63},
+    {"avx2_vnni_s8", InstructionSet::avx2_vnni, WeightFormat::s8, &Kernels::multiply_s8},
+    {"avx512_s8", InstructionSet::avx512_core, WeightFormat::s8, &Kernels::multiply_small_s8, 63},
+    {"avx512_vnni_s8", InstructionSet::avx512_core_vnni, WeightFormat::s8, &Kernels::multiply_s8},
+    {"avx512_bf16", InstructionSet::avx512_core_bf16, WeightFormat::bf16, &Kernels::multiply_bf16},
+};
+
+class VectorGemm : public ::testing::TestWithParam<Product> {
+ protected:
+  void SetUp() override {
+    for (const InstructionSet set : runnable_sets()) {
+      if (set == GetParam().set) return;
+    }
+    GTEST_SKIP() << "SKIPPED: this CPU has no " << to_string(GetParam().set);
+  }
+  static void run(const GemmShape& shape, bool integers, std::uint32_t seed) {
+    GemmCase one(shape, integers, seed);
+    one.run(GetParam().kernel());
+    one.check();
+  }
+};
+
+TEST_P(VectorGemm, IntegersAreExactAroundEveryEdge) {
+  std::uint32_t seed = 1;
+  for (std::size_t rows = 1; rows <= 44; ++rows) {
+    for (const std::size_t columns : {32U, 64U, 96U}) {
+      for (const std::size_t dwords : {8U, 16U, 56U, 192U}) {
+        if (dwords == 192 && rows > 16) continue;
+        for (const Kind kind : {Kind::store, Kind::add}) {
+          GemmShape shape = GetParam().shape(rows, columns, dwords * GetParam().dword());
+          shape.kind = kind;
+          shape.stores_half = rows % 2 == 0;
+          run(shape, true, ++seed);
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(VectorGemm, RandomShapesAndValues) {
+  std::mt19937 random(6);
+  const auto pick = [&](std::size_t low, std::size_t high) {
+    return std::uniform_int_distribution<std::size_t>(low, high)(random);
+  };
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    GemmShape shape =
+        GetParam().shape(pick(1, 100), kPanel * pick(1, 6), 8 * GetParam().dword() * pick(1, 25));
+    shape.kind = static_cast<Kind>(pick(0, 2));
+    shape.activation = static_cast<Activation>(pick(0, 3));
+    shape.bias = pick(0, 3) != 0;
+    shape.stores_half = pick(0, 1) != 0;
+    shape.panel_begin = pick(0, shape.columns / kPanel - 1);
+    shape.panel_end = pick(shape.panel_begin + 1, shape.columns / kPanel);
+    run(shape, false, 1000 + i);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Products of 255 by the largest weight, all of one sign: neither 16 bits on the way nor 32 at the
+// end may saturate.
+TEST_P(VectorGemm, SumsDoNotSaturate) {
+  if (GetParam().format != WeightFormat::s8) return;
+  constexpr std::size_t kDepth = 512;
+  const int most = GetParam().weight_limit;
+  const std::vector<std::uint8_t> in(kDepth, 255);
+  std::vector<std::int8_t> weights(kPanel * kDepth, static_cast<std::int8_t>(most));
+  for (std::size_t i = 0; i < kDepth; ++i) weights[kDepth + i] = static_cast<std::int8_t>(-most);
+  weights[2 * kDepth] = static_cast<std::int8_t>(most - 1);
+  alignas(64) static std::byte panels[kPanel * kDepth];
+  pack_panels(weights.data(), kPanel, kDepth, WeightFormat::s8, panels);
+  const std::vector<float> ones(kPanel, 1.0F), column_sum(kPanel, 7.0F);
+  const std::vector<std::int32_t> zero(1, 1);
+  std::vector<float> sum(kPanel, 0.0F);
+  alignas(64) std::byte scratch[kGemmScratchBytes];
+  GemmOutput out;
+  out.kind = Kind::add;
+  out.full = sum.data();
+  out.stride = kPanel;
+  GetParam().kernel()(
+      {in.data(), kDepth, ones.data(), zero.data()}, 1,
+      {panels, kDepth, kPanel, WeightFormat::s8, nullptr, ones.data(), column_sum.data()}, 0, 1,
+      out, scratch, nullptr);
+  const float largest = 255.0F * static_cast<float>(most) * static_cast<float>(kDepth);
+  EXPECT_EQ(sum[0], largest - 7);
+  EXPECT_EQ(sum[1], -largest - 7);
+  EXPECT_EQ(sum[2], largest - 255 - 7);
+}
+
+// A backend on this set multiplies by this kernel and none of the others...
+TEST_P(VectorGemm, IsTheSetsOwn) {
+  const auto precision = GetParam().format == WeightFormat::s8 ? Precision::int8 : Precision::bf16;
+  const Formats formats = formats_for(precision, GetParam().set, true);
+  EXPECT_EQ(own_gemm(formats), GetParam().kernel());
+  EXPECT_EQ(formats.weights(), GetParam().format);
+  EXPECT_EQ(formats.weight_limit, GetParam().weight_limit);
+  EXPECT_FALSE(formats.on_tiles());
+}
+
+// ... which uses the vectors of the set. That it has VNNI shows above: without it 127 saturates.
+TEST_P(VectorGemm, TheVectorsAskedForRan) {
+  if (!has_avx512(runnable_sets().back())) GTEST_SKIP() << "SKIPPED: there is only AVX2 here";
+  GemmCase one(GetParam().shape(13, 64, 64), true, 1);
+  one.run(GetParam().kernel());  // what is slow once has happened
+  breakeven::testing::forget_avx512_state();
+  ASSERT_EQ(breakeven::testing::avx512_state_in_use(), 0U);
+  one.run(GetParam().kernel());
+  EXPECT_EQ(breakeven::testing::avx512_state_in_use() != 0, has_avx512(GetParam().set));
+}
+
+INSTANTIATE_TEST_SUITE_P(Products, VectorGemm, ::testing::ValuesIn(kProducts),
+                         [](const auto& of) { return std::string(of.param.name); });
+
+}  // namespace
+}  // namespace breakeven::ops::cpu
