@@ -19,6 +19,7 @@
 #include "base/cpus.h"
 #include "gemm_share.h"
 #include "ops/cpu/cpu_backend.h"
+#include "ops/cpu/isa.h"
 #include "peaks.h"
 #include "testing/random_encoder.h"
 
@@ -167,7 +168,10 @@ double peak_of(Precision precision, const Peaks& peaks) {
 void print_peaks(const Peaks& peaks, const std::string& set, unsigned threads) {
   fmt::print("measured peaks of one core ({}), GFLOP/s (int8: GOP/s)\n", set);
   fmt::print("  fp32 from registers {:.0f}\n", peaks.fp32 / 1e9);
-  if (peaks.bf16 > 0) {
+  if (peaks.bf16_loads == 0) {
+    fmt::print("  int8 products from registers {:.0f}\n", peaks.int8 / 1e9);
+    if (peaks.bf16 > 0) fmt::print("  bf16 products from registers {:.0f}\n", peaks.bf16 / 1e9);
+  } else {
     const char* line =
         "  {} tiles from registers {:.0f}, one tile load a product: L1 {:.0f}, L2 {:.0f}\n";
     fmt::print(fmt::runtime(line), "bf16", peaks.bf16 / 1e9, peaks.bf16_loads / 1e9,
@@ -249,7 +253,7 @@ int run(const Options& options) {
     return 2;
   }
   const std::string set = (*first)->info().instruction_set;
-  const Peaks peaks = measure_peaks(set.find("avx512") == 0, set.find("amx") != std::string::npos);
+  const Peaks peaks = measure_peaks(ops::cpu::current_set().value());
   print_peaks(peaks, set, options.threads);
   print_gemm_share(options.seconds);
   testing::EncoderShape shape;

@@ -39,27 +39,39 @@ double fastest(double operations, const Loop& loop) {
   return operations / best;
 }
 
-// Twelve independent sums hide the latency of a multiply-add (4 cycles on 2 ports need 8).
-__attribute__((target("avx2,fma"))) void fma_256() {
-  __asm__ volatile(
-      "vxorps %%xmm12, %%xmm12, %%xmm12\n.irp n,0,1,2,3,4,5,6,7,8,9,10,11\n"
-      "vxorps %%xmm\\n, %%xmm\\n, %%xmm\\n\n.endr\nmov %0, %%ecx\n1:\n"
-      ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\nvfmadd231ps %%ymm12, %%ymm12, %%ymm\\n\n.endr\n"
-      "dec %%ecx\njnz 1b\n" ::"i"(kRounds)
-      : "ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-        "xmm10", "xmm11", "xmm12");
-}
-__attribute__((target("avx512f"))) void fma_512() {
-  __asm__ volatile(
-      "vxorps %%xmm12, %%xmm12, %%xmm12\n.irp n,0,1,2,3,4,5,6,7,8,9,10,11\n"
-      "vxorps %%xmm\\n, %%xmm\\n, %%xmm\\n\n.endr\nmov %0, %%ecx\n1:\n"
-      ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\nvfmadd231ps %%zmm12, %%zmm12, %%zmm\\n\n.endr\n"
-      "dec %%ecx\njnz 1b\n" ::"i"(kRounds)
-      : "ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-        "xmm10", "xmm11", "xmm12");
-}
+// Twelve independent sums, numbers \\n = 0 .. 11, hide the latency of a multiply-add (4 cycles on 2
+// ports need 8). Register 12 holds zeros, 13 is free.
+#define BREAKEVEN_VECTOR_LOOP(name, body)                                                        \
+  void name() {                                                                                  \
+    __asm__ volatile(                                                                            \
+        "vxorps %%xmm12, %%xmm12, %%xmm12\n.irp n,0,1,2,3,4,5,6,7,8,9,10,11\n"                   \
+        "vxorps %%xmm\\n, %%xmm\\n, %%xmm\\n\n.endr\nmov %0, %%ecx\n1:\n"                        \
+        ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\n" body "\n.endr\ndec %%ecx\njnz 1b\n" ::"i"(kRounds)  \
+        : "ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
+          "xmm10", "xmm11", "xmm12", "xmm13");                                                   \
+  }
+#define BREAKEVEN_SMALL_BYTES(vector)                    \
+  "vpmaddubsw %%" vector "12, %%" vector "12, %%" vector \
+  "13\n"                                                 \
+  "vpmaddwd %%" vector "13, %%" vector "12, %%" vector   \
+  "13\n"                                                 \
+  "vpaddd %%" vector "13, %%" vector "\\n, %%" vector "\\n"
+__attribute__((target("avx2,fma")))
+BREAKEVEN_VECTOR_LOOP(fma_256, "vfmadd231ps %%ymm12, %%ymm12, %%ymm\\n")
+    __attribute__((target("avx512f")))
+    BREAKEVEN_VECTOR_LOOP(fma_512, "vfmadd231ps %%zmm12, %%zmm12, %%zmm\\n")
+        __attribute__((target("avx2")))
+        BREAKEVEN_VECTOR_LOOP(bytes_256, "%{vex%} vpdpbusd %%ymm12, %%ymm12, %%ymm\\n")
+            __attribute__((target("avx512f")))
+            BREAKEVEN_VECTOR_LOOP(bytes_512, "vpdpbusd %%zmm12, %%zmm12, %%zmm\\n")
+                __attribute__((target("avx2")))
+                BREAKEVEN_VECTOR_LOOP(small_bytes_256, BREAKEVEN_SMALL_BYTES("ymm"))
+                    __attribute__((target("avx512f")))
+                    BREAKEVEN_VECTOR_LOOP(small_bytes_512, BREAKEVEN_SMALL_BYTES("zmm"))
+                        __attribute__((target("avx512f")))
+                        BREAKEVEN_VECTOR_LOOP(pairs_512, "vdpbf16ps %%zmm12, %%zmm12, %%zmm\\n")
 
-struct alignas(64) TileConfig {
+                            struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
   std::uint8_t start_row = 0;
   std::uint8_t reserved[14] = {};
@@ -133,11 +145,18 @@ double fma_rate(bool avx512) {
   return 2.0 * (avx512 ? 16 : 8) * 12 * kRounds / (thread_seconds() - begin);
 }
 
-Peaks measure_peaks(bool avx512, bool amx) {
+Peaks measure_peaks(ops::cpu::InstructionSet set) {
   Peaks peaks;
-  const double lanes = avx512 ? 16 : 8;
-  peaks.fp32 = fastest(2.0 * lanes * 12 * kRounds, avx512 ? fma_512 : fma_256);
-  if (!amx) return peaks;
+  const bool avx512 = has_avx512(set);
+  const double floats = 2.0 * (avx512 ? 16 : 8) * 12 * kRounds;
+  peaks.fp32 = fastest(floats, avx512 ? fma_512 : fma_256);
+  if (!has_amx(set)) {
+    const bool vnni = has_vnni(set);
+    peaks.int8 = fastest(4 * floats, avx512 ? (vnni ? bytes_512 : small_bytes_512)
+                                            : (vnni ? bytes_256 : small_bytes_256));
+    if (has_bf16(set)) peaks.bf16 = fastest(2 * floats, pairs_512);
+    return peaks;
+  }
   static const TileConfig kConfig{};
   __asm__ volatile("ldtilecfg %0" ::"m"(kConfig) : "memory");
   // Tiles that were never loaded are known to be zero, and multiplied faster on a busy core.

@@ -4,18 +4,20 @@
 
 #include <cstddef>
 
+#include "ops/cpu/isa.h"
+
 namespace breakeven::bench {
 
 struct Peaks {
-  double fp32 = 0;        // FMA on the widest vectors that `avx512` allows
-  double bf16 = 0;        // tile products from registers; 0 without AMX
-  double bf16_loads = 0;  // with one tile load a product, 2 x 2 blocking, all in L1
+  double fp32 = 0;        // FMA on the set's widest vectors
+  double bf16 = 0;        // products from registers, on tiles or vectors; 0 where there are none
+  double bf16_loads = 0;  // tiles: with one tile load a product, 2 x 2 blocking, all in L1
   double bf16_l2 = 0;     // the same over 512 KiB
   double int8 = 0;
   double int8_loads = 0;
   double int8_l2 = 0;
 };
-Peaks measure_peaks(bool avx512, bool amx);
+Peaks measure_peaks(ops::cpu::InstructionSet set);
 
 // FMA rate from registers over about a millisecond: what a core gives at the moment.
 double fma_rate(bool avx512);
