@@ -96,12 +96,34 @@ HWY_INLINE void quantise_whole_row(const Load& load, std::size_t columns, std::s
   quantise_row(load, columns, low, high, index, out);
 }
 
+// Sums of a row's columns: two chains of additions, because one waits for itself.
+HWY_INLINE VF sum_of(const float* row, std::size_t columns) {
+  const DF d;
+  VF even = hn::Zero(d);
+  VF odd = hn::Zero(d);
+  std::size_t c = 0;
+  for (; c + 2 * lanes() <= columns; c += 2 * lanes()) {
+    even = hn::Add(even, hn::LoadU(d, row + c));
+    odd = hn::Add(odd, hn::LoadU(d, row + c + lanes()));
+  }
+  if (c < columns) even = hn::Add(even, hn::LoadU(d, row + c));
+  return hn::Add(even, odd);
+}
+
 // Sum of squared distances from the mean over exactly `width` columns.
 HWY_INLINE float squared_distances(const float* row, std::size_t width, float mean) {
   const DF d;
   const VF center = hn::Set(d, mean);
   VF squares = hn::Zero(d);
+  VF odd = hn::Zero(d);
   std::size_t c = 0;
+  for (; c + 2 * lanes() <= width; c += 2 * lanes()) {
+    const VF distance = hn::Sub(hn::LoadU(d, row + c), center);
+    const VF other = hn::Sub(hn::LoadU(d, row + c + lanes()), center);
+    squares = hn::MulAdd(distance, distance, squares);
+    odd = hn::MulAdd(other, other, odd);
+  }
+  squares = hn::Add(squares, odd);
   for (; c + lanes() <= width; c += lanes()) {
     const VF distance = hn::Sub(hn::LoadU(d, row + c), center);
     squares = hn::MulAdd(distance, distance, squares);
@@ -173,14 +195,10 @@ void residual_norm(const Accumulated& in, const NormParameters& norm, std::size_
 
 void norm_rows(const NormParameters& norm, std::size_t rows, float* x, std::size_t stride,
                const Narrow& out) {
-  const DF d;
   const std::size_t columns = padded(norm.width);
   for (std::size_t r = 0; r < rows; ++r) {
     float* row = x + r * stride;
-    VF total = hn::Zero(d);
-    for (std::size_t c = 0; c < columns; c += lanes())
-      total = hn::Add(total, hn::LoadU(d, row + c));
-    normalise_row(row, total, norm, r, out);
+    normalise_row(row, sum_of(row, columns), norm, r, out);
   }
 }
 
@@ -313,10 +331,26 @@ void split_f32(const float* in, std::size_t stride, std::size_t rows, std::size_
   }
 }
 
+// bf16 are compared as they are: of two values above 0 the larger one is the larger word, of two
+// below it the one further away, which has its sign bit set and so exceeds all others unsigned.
 void quantise_bf16(const Bf16* in, std::size_t stride, std::size_t rows, std::size_t columns,
                    const Narrow& out) {
+  const DF d;
+  const DH words;
+  const hn::RebindToSigned<DH> signed_words;
   for (std::size_t r = 0; r < rows; ++r) {
-    quantise_whole_row(LoadBf16{in + r * stride}, columns, r, out);
+    const Bf16* row = in + r * stride;
+    auto high = hn::Zero(signed_words);
+    auto low = hn::Zero(words);
+    for (std::size_t c = 0; c < columns; c += lanes()) {
+      const auto values = hn::LoadU(words, row + c);
+      high = hn::Max(high, hn::BitCast(signed_words, values));
+      low = hn::Max(low, values);
+    }
+    const VF least = hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(DU(), low)));
+    const VF most =
+        hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(DU(), hn::BitCast(words, high))));
+    quantise_row(LoadBf16{row}, columns, hn::Min(least, hn::Zero(d)), most, r, out);
   }
 }
 
