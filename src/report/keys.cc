@@ -90,9 +90,17 @@ Keys::Keys(const std::vector<record::Record>& records) {
       identities_.push_back(identity);
       machines_.push_back(name_of_machine(record));
     }
-    if (!record.gpu || record.gpu->name.empty()) continue;
     std::string& name = machines_[index_of_machine(record)];
-    if (name.find(record.gpu->name) == std::string::npos) name += ", " + record.gpu->name;
+    const auto add = [&name](const std::string& what) {
+      if (!what.empty() && name.find(what) == std::string::npos) name += ", " + what;
+    };
+    if (record.gpu) add(record.gpu->name);
+    // A set that was forced, by ONEDNN_MAX_CPU_ISA for example, is not the machine's.
+    const bool ours = record.cell.runtime == "native" && record.cell.device == "cpu";
+    if (ours && !record.instruction_set.empty() &&
+        record.instruction_set != record.machine.instruction_set) {
+      add("native held to " + record.instruction_set);
+    }
   }
   for (const Dimension dimension : kDimensions) {
     std::set<std::string> values;

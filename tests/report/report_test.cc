@@ -129,6 +129,17 @@ TEST(Report, EnergyIsPerThousandTextsAndUnknownWithoutBothSides) {
   EXPECT_THAT(text, HasSubstr("Energy: RAPL; host not available: no counter; NVML."));
 }
 
+TEST(Report, AnInstructionSetThatWasForcedIsNamed) {
+  record::Record record = sample_record("int8", 1, "serial", 0.02);
+  record.instruction_set = record.machine.instruction_set;
+  EXPECT_THAT(as({record}, Format::table), Not(HasSubstr("held to")));
+  record.instruction_set = "avx2";
+  EXPECT_THAT(as({record}, Format::table),
+              HasSubstr("Example CPU 9000, 2 CPUs, avx512_core_amx, native held to avx2\n"));
+  record.cell.runtime = "onnxruntime";  // which has names of its own
+  EXPECT_THAT(as({record}, Format::table), Not(HasSubstr("held to")));
+}
+
 TEST(Report, ABriefReportKeepsLatencyThroughputRatiosAndVerdict) {
   RenderOptions options;
   options.brief = true;
