@@ -392,7 +392,7 @@ touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13
     def test_the_list_of_packages_is_sound(self):
         lines = [line.split() for line in (ROOT / "tools" / "packages.txt").read_text().splitlines()
                  if line and not line.startswith("#")]
-        self.assertTrue(all(len(line) == 2 and line[0] in ("build", "slow", "check", "browser") for line in lines), lines)
+        self.assertTrue(all(len(line) == 2 and line[0] in ("build", "test", "slow", "check", "browser") for line in lines), lines)
         names = [name for _, name in lines]
         self.assertEqual(len(names), len(set(names)), "no name twice")
 

@@ -110,7 +110,7 @@ Result<InstructionSet> best_set() {
   const std::vector<InstructionSet> sets = runnable_sets();
   if (sets.empty()) {
     return fail("ops/unsupported", "this CPU has no AVX2 with FMA",
-                "the reference backend runs on any x86-64 CPU, slowly");
+                "take a machine with AVX2 (Intel since Haswell, AMD since Excavator)");
   }
   return sets.back();
 }

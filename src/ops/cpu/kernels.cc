@@ -8,22 +8,36 @@ std::size_t attention_scratch_floats(std::size_t longest, std::size_t head_size)
   return 2 * keys * depth + kQueryRows * (keys + 2 * depth) + kGemmScratchBytes / sizeof(float);
 }
 
-const Kernels& kernels_for(bool avx512) {
-  static const Kernels kAvx2 = [] {
+namespace {
+
+const Kernels& avx2_kernels() {
+  static const Kernels kTable = [] {
     Kernels table{};
     N_AVX2::fill_row_kernels(table);
     N_AVX2::fill_matrix_kernels(table);
     N_AVX2::fill_gemm_kernels(table);
     return table;
   }();
-  static const Kernels kAvx512 = [] {
+  return kTable;
+}
+
+const Kernels& avx512_kernels() {
+  static const Kernels kTable = [] {
     Kernels table{};
     N_AVX3::fill_row_kernels(table);
     N_AVX3::fill_matrix_kernels(table);
     N_AVX3::fill_gemm_kernels(table);
     return table;
   }();
-  return avx512 ? kAvx512 : kAvx2;
+  return kTable;
+}
+
+}  // namespace
+
+// What fills a table is compiled for its instruction set like the kernels, and stores pointers by
+// the vector: a CPU without AVX-512 must not reach it.
+const Kernels& kernels_for(bool avx512) {
+  return avx512 ? avx512_kernels() : avx2_kernels();
 }
 
 }  // namespace breakeven::ops::cpu
