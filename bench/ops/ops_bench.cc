@@ -212,7 +212,7 @@ void bench_precision(Precision precision, const Options& options, const Peaks& p
   std::vector<Contender> contenders;
   for (const std::string& gemm : options.gemms) {
     auto made = ops::make_cpu_backend({precision, options.set, gemm});
-    if (made) contenders.push_back({*std::move(made), nullptr, {}});  // else there is no own GEMM
+    if (made) contenders.push_back({*std::move(made), nullptr, {}});  // else oneDNN has none
   }
   const auto sequences = lengths(options);
   const testing::RandomBatch batch(shape, sequences);

@@ -41,37 +41,31 @@ double fastest(double operations, const Loop& loop) {
 
 // Twelve independent sums, numbers \\n = 0 .. 11, hide the latency of a multiply-add (4 cycles on 2
 // ports need 8). Register 12 holds zeros, 13 is free.
-#define BREAKEVEN_VECTOR_LOOP(name, body)                                                        \
-  void name() {                                                                                  \
+#define BREAKEVEN_VECTOR_LOOP(name, instructions, body)                                          \
+  __attribute__((target(instructions))) void name() {                                            \
     __asm__ volatile(                                                                            \
         "vxorps %%xmm12, %%xmm12, %%xmm12\n.irp n,0,1,2,3,4,5,6,7,8,9,10,11\n"                   \
         "vxorps %%xmm\\n, %%xmm\\n, %%xmm\\n\n.endr\nmov %0, %%ecx\n1:\n"                        \
         ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\n" body "\n.endr\ndec %%ecx\njnz 1b\n" ::"i"(kRounds)  \
         : "ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
           "xmm10", "xmm11", "xmm12", "xmm13");                                                   \
-  }
+  }                                                                                              \
+  static_assert(true)
 #define BREAKEVEN_SMALL_BYTES(vector)                    \
   "vpmaddubsw %%" vector "12, %%" vector "12, %%" vector \
   "13\n"                                                 \
   "vpmaddwd %%" vector "13, %%" vector "12, %%" vector   \
   "13\n"                                                 \
   "vpaddd %%" vector "13, %%" vector "\\n, %%" vector "\\n"
-__attribute__((target("avx2,fma")))
-BREAKEVEN_VECTOR_LOOP(fma_256, "vfmadd231ps %%ymm12, %%ymm12, %%ymm\\n")
-    __attribute__((target("avx512f")))
-    BREAKEVEN_VECTOR_LOOP(fma_512, "vfmadd231ps %%zmm12, %%zmm12, %%zmm\\n")
-        __attribute__((target("avx2")))
-        BREAKEVEN_VECTOR_LOOP(bytes_256, "%{vex%} vpdpbusd %%ymm12, %%ymm12, %%ymm\\n")
-            __attribute__((target("avx512f")))
-            BREAKEVEN_VECTOR_LOOP(bytes_512, "vpdpbusd %%zmm12, %%zmm12, %%zmm\\n")
-                __attribute__((target("avx2")))
-                BREAKEVEN_VECTOR_LOOP(small_bytes_256, BREAKEVEN_SMALL_BYTES("ymm"))
-                    __attribute__((target("avx512f")))
-                    BREAKEVEN_VECTOR_LOOP(small_bytes_512, BREAKEVEN_SMALL_BYTES("zmm"))
-                        __attribute__((target("avx512f")))
-                        BREAKEVEN_VECTOR_LOOP(pairs_512, "vdpbf16ps %%zmm12, %%zmm12, %%zmm\\n")
+BREAKEVEN_VECTOR_LOOP(fma_256, "avx2,fma", "vfmadd231ps %%ymm12, %%ymm12, %%ymm\\n");
+BREAKEVEN_VECTOR_LOOP(fma_512, "avx512f", "vfmadd231ps %%zmm12, %%zmm12, %%zmm\\n");
+BREAKEVEN_VECTOR_LOOP(bytes_256, "avx2", "%{vex%} vpdpbusd %%ymm12, %%ymm12, %%ymm\\n");
+BREAKEVEN_VECTOR_LOOP(bytes_512, "avx512f", "vpdpbusd %%zmm12, %%zmm12, %%zmm\\n");
+BREAKEVEN_VECTOR_LOOP(small_bytes_256, "avx2", BREAKEVEN_SMALL_BYTES("ymm"));
+BREAKEVEN_VECTOR_LOOP(small_bytes_512, "avx512f", BREAKEVEN_SMALL_BYTES("zmm"));
+BREAKEVEN_VECTOR_LOOP(pairs_512, "avx512f", "vdpbf16ps %%zmm12, %%zmm12, %%zmm\\n");
 
-                            struct alignas(64) TileConfig {
+struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
   std::uint8_t start_row = 0;
   std::uint8_t reserved[14] = {};

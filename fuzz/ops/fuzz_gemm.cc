@@ -32,6 +32,7 @@ struct Shape {
   WeightFormat format;
   bool bias, avx512;
   bool tiles;  // bf16 and s8: on tiles, or on vectors
+  bool full;   // vectors: all results are fp32
   Kind kind;
   std::uint32_t seed;
   bool int8() const { return format == WeightFormat::s8; }
@@ -59,6 +60,7 @@ Shape shape_of(const std::uint8_t* data) {
   s.bias = data[5] / 4 % 2 != 0;
   s.kind = static_cast<Kind>(data[5] / 8 % 3);
   s.avx512 = data[5] / 24 % 2 != 0;
+  s.full = !s.tiles && data[5] / 96 % 2 != 0;
   s.seed = data[6];
   return s;
 }
@@ -100,7 +102,7 @@ void check(const Shape& s, const Numbers& numbers, const Bf16* half, const float
       const float held = s.kind == Kind::add        ? kBefore + value
                          : s.kind == Kind::activate ? std::max(value, 0.0F)
                                                     : value;
-      const bool stored_full = s.f32() || (s.split() && s.kind == Kind::store);
+      const bool stored_full = s.f32() || s.full || (s.split() && s.kind == Kind::store);
       const bool to_full = ours && (stored_full || s.kind == Kind::add);
       const bool to_half = ours && !to_full;
       BREAKEVEN_CHECK(full[at] == (to_full ? held : kBefore) &&
@@ -184,7 +186,8 @@ void run(const Shape& s) {
                              s.bias ? numbers.bias.data() : nullptr,
                              ones.data(),
                              column_sum.data()};
-  const GemmOutput out{s.kind, Activation::relu, half.data(), full.data(), s.columns()};
+  const GemmOutput out{s.kind, Activation::relu, s.full ? nullptr : half.data(), full.data(),
+                       s.columns()};
   kernel_of(s)({in.data(), s.depth, ones.data(), zero.data()}, s.rows, weights, s.panel_begin,
                s.panel_end, out, scratch.data(), panels.data());
   if (s.tiles) release_tiles();

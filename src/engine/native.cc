@@ -28,7 +28,9 @@ namespace {
 // Packed weights that some classifier still uses, by what they depend on.
 class PackedCache {
  public:
-  using Key = std::tuple<const LoadedModel*, std::string, ops::Precision, std::string, bool>;
+  // Model, device, precision, instruction set, reference?, whose GEMM.
+  using Key =
+      std::tuple<const LoadedModel*, std::string, ops::Precision, std::string, bool, std::string>;
 
   Result<std::shared_ptr<const ops::PackedModel>> get(const Key& key, ops::Backend& backend,
                                                       const ops::EncoderWeights& weights) {
@@ -150,8 +152,12 @@ Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
   Place place;
   place.device = device;
   BREAKEVEN_TRY(place.backend, make_backend(options, device));
-  const PackedCache::Key key{&model, device, options.precision, options.instruction_set,
-                             options.reference};
+  const PackedCache::Key key{&model,
+                             device,
+                             options.precision,
+                             options.instruction_set,
+                             options.reference,
+                             place.backend->info().gemm};
   try {
     BREAKEVEN_TRY(place.packed,
                   packed_cache().get(key, *place.backend, model.checkpoint.weights.view()));

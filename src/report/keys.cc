@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 namespace breakeven::report {
@@ -84,22 +85,28 @@ std::string name_of_runtime(const record::Cell& cell) {
 }
 
 Keys::Keys(const std::vector<record::Record>& records) {
+  std::map<std::size_t, std::set<std::string>> sets;  // instruction sets that native ran on
+  std::vector<std::string> machine_sets;
   for (const record::Record& record : records) {
     const std::string identity = identity_of_machine(record);
     if (std::find(identities_.begin(), identities_.end(), identity) == identities_.end()) {
       identities_.push_back(identity);
       machines_.push_back(name_of_machine(record));
+      machine_sets.push_back(record.machine.instruction_set);
     }
-    std::string& name = machines_[index_of_machine(record)];
-    const auto add = [&name](const std::string& what) {
-      if (!what.empty() && name.find(what) == std::string::npos) name += ", " + what;
-    };
-    if (record.gpu) add(record.gpu->name);
-    // A set that was forced, by ONEDNN_MAX_CPU_ISA for example, is not the machine's.
+    const std::size_t machine = index_of_machine(record);
+    std::string& name = machines_[machine];
+    if (record.gpu && name.find(record.gpu->name) == std::string::npos) {
+      name += ", " + record.gpu->name;
+    }
     const bool ours = record.cell.runtime == "native" && record.cell.device == "cpu";
-    if (ours && !record.instruction_set.empty() &&
-        record.instruction_set != record.machine.instruction_set) {
-      add("native held to " + record.instruction_set);
+    if (ours && !record.instruction_set.empty()) sets[machine].insert(record.instruction_set);
+  }
+  // A set that was forced, by ONEDNN_MAX_CPU_ISA for example, is not the machine's.
+  for (const auto& [machine, names] : sets) {
+    const std::string& own = machine_sets[machine];
+    if (names.size() > 1 || *names.begin() != own) {
+      machines_[machine] += fmt::format(", native ran on {}", fmt::join(names, " and "));
     }
   }
   for (const Dimension dimension : kDimensions) {

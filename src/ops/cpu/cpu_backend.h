@@ -1,8 +1,8 @@
-// The CPU backend: GEMMs by own kernels (fp32 on AVX-512 or AVX2, bf16, int8 and fp32x3 on AMX
-// tiles), elsewhere by oneDNN, with weights packed once; everything around them by own vector
-// kernels (docs/decisions/ says why). fp32, bf16 (fp32 residual stream, softmax and LayerNorm) and
-// int8 (weights per channel, activations per row at run time; the rest as bf16), fp32x3 (GEMMs as
-// three products of bf16 halves, the rest as fp32).
+// The CPU backend: GEMMs by own kernels on AMX tiles or on vectors of AVX-512 or AVX2 (oneDNN's as
+// second implementation), with weights packed once; everything around them by own vector kernels
+// (docs/decisions/ says why). fp32, bf16 (fp32 residual stream, softmax and LayerNorm), int8
+// (weights per channel, activations per row at run time; the rest as bf16 on tiles, as fp32 on
+// vectors) and fp32x3 (on tiles; GEMMs as three products of bf16 halves, the rest as fp32).
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
-// The vector kernels around the GEMMs, written once with Highway and compiled for AVX2 and AVX-512;
-// kernels_for() picks the table. Every width that a kernel sees is a multiple of kPad and every row
-// starts at a multiple of 64 bytes: the packed model pads its weights with zeros, so no kernel has
-// a tail. Nothing here allocates.
+// The vector kernels, GEMMs and what lies around them, written once with Highway and compiled for
+// AVX2 and AVX-512; kernels_for() picks the table. Every width that a kernel sees is a multiple of
+// kPad and every row starts at a multiple of 64 bytes: the packed model pads its weights with
+// zeros, so no kernel has a tail. Nothing here allocates.
 #pragma once
 
 #include <cstddef>

@@ -50,7 +50,7 @@ Formats formats_for(Precision precision, InstructionSet set, bool own_gemm) {
   if (precision == Precision::bf16) formats.width_step = 64;
   formats.own_gemm = own_gemm;
   // Whole panels; on tiles also whole rows of a tile.
-  if (own_gemm) formats.width_step = precision == Precision::fp32 ? kPanel : 64;
+  if (own_gemm) formats.width_step = formats.on_tiles() ? 64 : kPanel;
   formats.bf16_attention = !full && has_amx(set);
   formats.bf16_context = formats.bf16_attention || precision == Precision::bf16;
   // Without VNNI two u8 x s8 products are added in 16 bits: 2 * 255 * 64 just fits.

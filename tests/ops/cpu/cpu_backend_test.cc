@@ -54,7 +54,7 @@ Sequences unpadded(std::initializer_list<std::size_t> lengths) {
   return sequences;
 }
 
-// A precision, and whose GEMMs run: "" is the default, own kernels where there are some.
+// A precision, and whose GEMMs run: "" is the default, own kernels.
 struct Kind {
   Precision precision;
   const char* gemm;

@@ -39,7 +39,8 @@ struct GemmShape {
   bool bias = true;
   std::size_t panel_begin = 0, panel_end = 0;  // both 0: all
   bool tiles = true;                           // packed for tiles, or for vectors
-  bool stores_half = true;                     // vectors: Kind::store has somewhere to put bf16
+  bool stores_half = true;                     // vectors: results other than `add` are bf16
+  std::size_t gap = 0;                         // vectors: elements between two rows of the input
   int weight_limit = 127;                      // s8
 };
 
@@ -48,8 +49,11 @@ inline std::string describe(const GemmShape& s) {
   return (s.tiles ? "tiles " : "vectors ") +
          std::string(kNames[static_cast<std::size_t>(s.format)]) + std::to_string(s.rows) + " x " +
          std::to_string(s.columns) + " x " + std::to_string(s.depth) + " kind " +
-         std::to_string(static_cast<int>(s.kind)) + " panels " + std::to_string(s.panel_begin) +
-         "-" + std::to_string(s.panel_end);
+         std::to_string(static_cast<int>(s.kind)) + " activation " +
+         std::to_string(static_cast<int>(s.activation)) + (s.bias ? " bias" : "") +
+         (s.stores_half ? " to bf16" : " to fp32") + " gap " + std::to_string(s.gap) +
+         " weights to " + std::to_string(s.weight_limit) + " panels " +
+         std::to_string(s.panel_begin) + "-" + std::to_string(s.panel_end);
 }
 
 // One multiplication with all its memory, each piece of it right before a guard page.
@@ -60,7 +64,9 @@ class GemmCase {
       : shape_(shape),
         integers_(integers),
         random_(seed),
-        input_((shape.tiles ? padded(shape.rows, kRowsAtOnce) : shape.rows) * shape.depth *
+        input_(((shape.tiles ? padded(shape.rows, kRowsAtOnce) : shape.rows) *
+                    (shape.depth + shape.gap) -
+                shape.gap) *
                element()),
         panels_(panel_weight_bytes(shape.columns, shape.depth, shape.format)),
         half_(shape.rows * shape.columns * (split() ? 2 : 1)),
@@ -80,7 +86,7 @@ class GemmCase {
   void run(MultiplyPanels* multiply) {
     PanelWeights weights{panels_.data(), shape_.depth, shape_.columns, shape_.format,
                          shape_.bias ? bias_.data() : nullptr};
-    GemmRows in{input_.data(), shape_.depth};
+    GemmRows in{input_.data(), stride()};
     if (int8()) {
       weights.column_scale = column_scale_.data();
       weights.column_sum = column_sum_.data();
@@ -109,10 +115,8 @@ class GemmCase {
 
   bool int8() const { return shape_.format == WeightFormat::s8; }
   bool split() const { return shape_.format == WeightFormat::split; }
-  // On vectors bf16 and s8 weights store to either; fp32 results of `activate` are fp32's only.
-  bool stores_half() const {
-    return shape_.tiles || shape_.stores_half || shape_.kind == Kind::activate;
-  }
+  bool stores_half() const { return shape_.tiles || shape_.stores_half; }
+  std::size_t stride() const { return shape_.depth + shape_.gap; }
   std::size_t element() const { return panel_weight_bytes(1, 1, shape_.format); }
   int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   float real() { return std::normal_distribution<float>()(random_); }
@@ -123,7 +127,8 @@ class GemmCase {
       const float most = i % shape_.depth % 50 == 7 ? 40.0F : 1.0F;
       if (int8()) {
         values_[i] = static_cast<float>(between(0, 255));
-        reinterpret_cast<std::uint8_t*>(input_.data())[i] = static_cast<std::uint8_t>(values_[i]);
+        reinterpret_cast<std::uint8_t*>(input_.data())[input_at(i)] =
+            static_cast<std::uint8_t>(values_[i]);
       } else {
         values_[i] = integers_ ? static_cast<float>(between(-4, 4)) : most * real();
         write_half(i);
@@ -174,12 +179,15 @@ class GemmCase {
   std::size_t half_at(std::size_t r, std::size_t c) const {
     return r * shape_.columns * (split() ? 2 : 1) + c;
   }
+  std::size_t input_at(std::size_t i) const {
+    return i / shape_.depth * stride() + i % shape_.depth;
+  }
   // Value i to the input as bf16, which is then what it is, or as two of them.
   void write_half(std::size_t i) {
     auto* rows = reinterpret_cast<Bf16*>(input_.data());
     if (!split()) {
-      rows[i] = halve(values_[i]);
-      values_[i] = widen(rows[i]);
+      rows[input_at(i)] = halve(values_[i]);
+      values_[i] = widen(rows[input_at(i)]);
       return;
     }
     Bf16* high = rows + i / shape_.depth * 2 * shape_.depth + i % shape_.depth;
@@ -223,8 +231,8 @@ class GemmCase {
     const std::size_t at = r * shape_.columns + c;
     const std::size_t panel = c / kPanel;
     const bool ours = panel >= shape_.panel_begin && panel < shape_.panel_end;
-    const bool to_full = ours && (shape_.kind == Kind::add ||
-                                  ((split() || !stores_half()) && shape_.kind == Kind::store));
+    const bool to_full = ours && (shape_.kind == Kind::add || !stores_half() ||
+                                  (split() && shape_.kind == Kind::store));
     const bool to_half = ours && !to_full;
     const float full = sum_.data()[at];
     const Bf16* half = half_.data() + half_at(r, c);
@@ -242,23 +250,33 @@ class GemmCase {
     const double value = exact(r, c, size);
     // fp32 sums of `depth` products, in an order of the hardware's; split operands are off by 2^-17
     // each, and the smallest of four products is left out.
-    const double rounding = integers_ ? 0 : size * (split() ? 0x1p-16 : 0x1p-24 * 8);
+    const double steps = shape_.tiles ? 8 : 16;
+    const double rounding = integers_ ? 0 : size * (split() ? 0x1p-16 : 0x1p-24 * steps);
     if (to_full) {
-      const double result = shape_.kind == Kind::add ? value + kBefore : value;
-      ASSERT_NEAR(full, result, rounding + (integers_ ? 0 : std::fabs(value) * 0x1p-22))
+      const bool activates = shape_.kind == Kind::activate;
+      const double result = shape_.kind == Kind::add ? value + kBefore
+                            : activates              ? activate(value)
+                                                     : value;
+      // A slope of GELU is 1.13 at most; the short one keeps x (1 - 4e-6) of a large x.
+      const double polynomial =
+          activates ? polynomial_error() + 1.2 * rounding + std::fabs(result) * 4e-6 : 0;
+      const double fraction = integers_ && !activates ? 0 : std::fabs(result) * 0x1p-22;
+      ASSERT_NEAR(full, result, rounding + fraction + polynomial)
           << describe(shape_) << " at " << r << "," << c;
       return;
     }
     check_half(half, value, rounding, "row " + std::to_string(r) + ", column " + std::to_string(c));
   }
 
+  double polynomial_error() const {
+    const bool short_gelu = int8() && shape_.activation == Activation::gelu_erf;
+    return limit(short_gelu ? "ops/cpu/int8_gelu_abs_max" : "ops/cpu/activation_abs_max");
+  }
+
   void check_half(const Bf16* half, double value, double rounding, const std::string& where) const {
     const double result = shape_.kind == Kind::store ? value : activate(value);
     // Sums of integers up to 2^24 are exact, and then rounded once; polynomials add their own.
-    const bool short_gelu = int8() && shape_.activation == Activation::gelu_erf;
-    const double polynomial = shape_.kind != Kind::activate ? 0
-                              : short_gelu                  ? limit("ops/cpu/int8_gelu_abs_max")
-                                                            : limit("ops/cpu/activation_abs_max");
+    const double polynomial = shape_.kind == Kind::activate ? polynomial_error() : 0;
     const double ours =
         split() ? double{widen(half[0])} + widen(half[shape_.columns]) : widen(*half);
     const double format = std::fabs(result) * (split() ? 0x1p-16 : 0x1p-8);

@@ -3,6 +3,7 @@
 // products.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -89,6 +90,7 @@ TEST_P(VectorGemm, RandomShapesAndValues) {
     shape.activation = static_cast<Activation>(pick(0, 3));
     shape.bias = pick(0, 3) != 0;
     shape.stores_half = pick(0, 1) != 0;
+    shape.gap = pick(0, 2) * 8 * GetParam().dword();
     shape.panel_begin = pick(0, shape.columns / kPanel - 1);
     shape.panel_end = pick(shape.panel_begin + 1, shape.columns / kPanel);
     run(shape, false, 1000 + i);
@@ -96,12 +98,9 @@ TEST_P(VectorGemm, RandomShapesAndValues) {
   }
 }
 
-// Products of 255 by the largest weight, all of one sign: neither 16 bits on the way nor 32 at the
-// end may saturate.
-TEST_P(VectorGemm, SumsDoNotSaturate) {
-  if (GetParam().format != WeightFormat::s8) return;
+// Sums of 512 products of 255 by `most`, by -most, and by `most` but once one less, less 7 each.
+std::vector<float> sums_of_largest(MultiplyPanels* multiply, int most) {
   constexpr std::size_t kDepth = 512;
-  const int most = GetParam().weight_limit;
   const std::vector<std::uint8_t> in(kDepth, 255);
   std::vector<std::int8_t> weights(kPanel * kDepth, static_cast<std::int8_t>(most));
   for (std::size_t i = 0; i < kDepth; ++i) weights[kDepth + i] = static_cast<std::int8_t>(-most);
@@ -116,14 +115,54 @@ TEST_P(VectorGemm, SumsDoNotSaturate) {
   out.kind = Kind::add;
   out.full = sum.data();
   out.stride = kPanel;
-  GetParam().kernel()(
-      {in.data(), kDepth, ones.data(), zero.data()}, 1,
-      {panels, kDepth, kPanel, WeightFormat::s8, nullptr, ones.data(), column_sum.data()}, 0, 1,
-      out, scratch, nullptr);
-  const float largest = 255.0F * static_cast<float>(most) * static_cast<float>(kDepth);
-  EXPECT_EQ(sum[0], largest - 7);
-  EXPECT_EQ(sum[1], -largest - 7);
-  EXPECT_EQ(sum[2], largest - 255 - 7);
+  multiply({in.data(), kDepth, ones.data(), zero.data()}, 1,
+           {panels, kDepth, kPanel, WeightFormat::s8, nullptr, ones.data(), column_sum.data()}, 0,
+           1, out, scratch, nullptr);
+  sum.resize(3);
+  return sum;
+}
+
+// 16 bits on the way must not saturate with the largest weights of the product, and do with larger
+// ones where it has no VNNI.
+TEST_P(VectorGemm, SumsDoNotSaturate) {
+  if (GetParam().format != WeightFormat::s8) GTEST_SKIP() << "bf16 has no such sums";
+  const auto exact = [](int most) {
+    const float largest = 255.0F * static_cast<float>(most) * 512;
+    return std::vector<float>{largest - 7, -largest - 7, largest - 255 - 7};
+  };
+  MultiplyPanels* const multiply = GetParam().kernel();
+  EXPECT_EQ(sums_of_largest(multiply, GetParam().weight_limit), exact(GetParam().weight_limit));
+  EXPECT_EQ(sums_of_largest(multiply, 127) == exact(127), GetParam().weight_limit == 127);
+}
+
+// Every value of one u8 input times one weight, from -6 to 6: GELU as the FFN of int8 has it.
+TEST_P(VectorGemm, GeluOfInt8IsWithinItsLimit) {
+  if (GetParam().format != WeightFormat::s8) GTEST_SKIP() << "bf16 has the other GELU";
+  constexpr std::size_t kRows = 256;
+  constexpr std::size_t kDepth = 32;
+  std::vector<std::uint8_t> in(kRows * kDepth, 0);
+  for (std::size_t r = 0; r < kRows; ++r) in[r * kDepth] = static_cast<std::uint8_t>(r);
+  std::vector<std::int8_t> weights(kPanel * kDepth, 0);
+  for (std::size_t c = 0; c < kPanel; ++c) weights[c * kDepth] = 1;
+  alignas(64) static std::byte panels[kPanel * kDepth];
+  pack_panels(weights.data(), kPanel, kDepth, WeightFormat::s8, panels);
+  const std::vector<float> scale(kRows, 6.0F / 128.0F), ones(kPanel, 1.0F);
+  const std::vector<std::int32_t> zero(kRows, 128);
+  std::vector<float> full(kRows * kPanel);
+  alignas(64) std::byte scratch[kGemmScratchBytes];
+  GemmOutput out;
+  out.kind = Kind::activate;
+  out.full = full.data();
+  out.stride = kPanel;
+  GetParam().kernel()({in.data(), kDepth, scale.data(), zero.data()}, kRows,
+                      {panels, kDepth, kPanel, WeightFormat::s8, nullptr, ones.data(), ones.data()},
+                      0, 1, out, scratch, nullptr);
+  for (std::size_t i = 0; i < full.size(); ++i) {
+    const double x = (static_cast<double>(i / kPanel) - 128) * 6 / 128;
+    ASSERT_NEAR(full[i], 0.5 * x * std::erfc(-x / std::sqrt(2.0)),
+                limit("ops/cpu/int8_gelu_abs_max"))
+        << x;
+  }
 }
 
 // A backend on this set multiplies by this kernel and none of the others...

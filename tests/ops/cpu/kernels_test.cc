@@ -164,6 +164,36 @@ TEST_P(VectorKernels, QuantisedRowsComeBack) {
   }
 }
 
+// The range of bf16 is found among words, not values: it must be that of the values.
+TEST_P(VectorKernels, RowsOfBf16AreQuantisedAsTheirValuesAre) {
+  constexpr std::size_t kColumns = 48;
+  std::vector<std::vector<float>> rows{std::vector<float>(kColumns, -0.0F), normal(kColumns, 8),
+                                       std::vector<float>(kColumns, -2.5F),
+                                       std::vector<float>(kColumns, 2.5F)};
+  for (std::size_t i = 0; i < kColumns; ++i) {
+    for (const float extreme : {-70.0F, 70.0F, -1e-39F, 3e38F, -3e38F}) {
+      rows.push_back(normal(kColumns, 9));
+      rows.back()[i] = extreme;
+    }
+  }
+  for (const auto& row : rows) {
+    std::vector<Bf16> halves(kColumns);
+    std::transform(row.begin(), row.end(), halves.begin(), halve);
+    std::vector<float> values(kColumns);
+    std::transform(halves.begin(), halves.end(), values.begin(), widen);
+    std::vector<std::uint8_t> from_half(kColumns), from_float(kColumns);
+    float scale[2];
+    std::int32_t zero[2];
+    kernels().quantise_bf16(halves.data(), kColumns, 1, kColumns,
+                            {Narrow::Format::u8, from_half.data(), kColumns, scale, zero});
+    kernels().quantise_f32(values.data(), kColumns, 1, kColumns,
+                           {Narrow::Format::u8, from_float.data(), kColumns, scale + 1, zero + 1});
+    EXPECT_EQ(scale[0], scale[1]);
+    EXPECT_EQ(zero[0], zero[1]);
+    EXPECT_EQ(from_half, from_float);
+  }
+}
+
 // Scales and zero points are undone exactly: integers come out.
 TEST_P(VectorKernels, ScaledSumsAreExact) {
   constexpr std::size_t kRows = 3;
