@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "exact_activation.h"
 #include "guarded.h"
 #include "ops/cpu/attention_amx.h"
 #include "ops/cpu/gemm_amx.h"
@@ -213,20 +214,6 @@ class GemmCase {
     return sum + (shape_.bias ? bias_.data()[c] : 0.0F);
   }
 
-  double activate(double x) const {
-    switch (shape_.activation) {
-      case Activation::gelu_erf:
-        return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-      case Activation::gelu_tanh:
-        return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-      case Activation::tanh:
-        return std::tanh(x);
-      case Activation::relu:
-        break;
-    }
-    return std::max(x, 0.0);
-  }
-
   void check(std::size_t r, std::size_t c) const {
     const std::size_t at = r * shape_.columns + c;
     const std::size_t panel = c / kPanel;
@@ -255,8 +242,8 @@ class GemmCase {
     if (to_full) {
       const bool activates = shape_.kind == Kind::activate;
       const double result = shape_.kind == Kind::add ? value + kBefore
-                            : activates              ? activate(value)
-                                                     : value;
+                            : activates ? breakeven::testing::activate(shape_.activation, value)
+                                        : value;
       // A slope of GELU is 1.13 at most; the short one keeps x (1 - 4e-6) of a large x.
       const double polynomial =
           activates ? polynomial_error() + 1.2 * rounding + std::fabs(result) * 4e-6 : 0;
@@ -274,7 +261,8 @@ class GemmCase {
   }
 
   void check_half(const Bf16* half, double value, double rounding, const std::string& where) const {
-    const double result = shape_.kind == Kind::store ? value : activate(value);
+    const double result =
+        shape_.kind == Kind::store ? value : breakeven::testing::activate(shape_.activation, value);
     // Sums of integers up to 2^24 are exact, and then rounded once; polynomials add their own.
     const double polynomial = shape_.kind == Kind::activate ? polynomial_error() : 0;
     const double ours =

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "exact_activation.h"
 #include "guarded.h"
 #include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
@@ -18,6 +19,7 @@ namespace breakeven::ops::cpu {
 namespace {
 
 using Kind = GemmOutput::Kind;
+using breakeven::testing::activate;
 using breakeven::testing::Guarded;
 
 struct Shape {
@@ -33,20 +35,6 @@ std::string describe(const Shape& s) {
   return std::to_string(s.rows) + " x " + std::to_string(s.columns) + " x " +
          std::to_string(s.depth) + " kind " + std::to_string(static_cast<int>(s.kind)) +
          " panels " + std::to_string(s.panel_begin) + "-" + std::to_string(s.panel_end);
-}
-
-double activate(Activation activation, double x) {
-  switch (activation) {
-    case Activation::gelu_erf:
-      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-    case Activation::gelu_tanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::tanh:
-      return std::tanh(x);
-    case Activation::relu:
-      break;
-  }
-  return std::max(x, 0.0);
 }
 
 // One multiplication with all its memory, each piece of it right before a guard page.
