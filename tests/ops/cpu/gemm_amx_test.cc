@@ -15,8 +15,10 @@ namespace {
 
 using Kind = GemmOutput::Kind;
 using breakeven::testing::Guarded;
+using testing::choose_kind_and_panels;
 using testing::GemmCase;
 using testing::GemmShape;
+using testing::pick;
 
 class TileGemm : public ::testing::Test {
  protected:
@@ -49,18 +51,11 @@ TEST_F(TileGemm, IntegersAreExactAroundEveryEdge) {
 
 TEST_F(TileGemm, RandomShapesAndValues) {
   std::mt19937 random(5);
-  const auto pick = [&](std::size_t low, std::size_t high) {
-    return std::uniform_int_distribution<std::size_t>(low, high)(random);
-  };
   for (std::uint32_t i = 0; i < 450; ++i) {
-    GemmShape shape{pick(1, 100), kPanel * pick(1, 6), 64 * pick(1, 7)};
+    GemmShape shape{pick(random, 1, 100), kPanel * pick(random, 1, 6), 64 * pick(random, 1, 7)};
     constexpr WeightFormat kFormats[] = {WeightFormat::bf16, WeightFormat::s8, WeightFormat::split};
     shape.format = kFormats[i % 3];
-    shape.kind = static_cast<Kind>(pick(0, 2));
-    shape.activation = static_cast<Activation>(pick(0, 3));
-    shape.bias = pick(0, 3) != 0;
-    shape.panel_begin = pick(0, shape.columns / kPanel - 1);
-    shape.panel_end = pick(shape.panel_begin + 1, shape.columns / kPanel);
+    choose_kind_and_panels(shape, random);
     run(shape, false, 1000 + i);
     if (HasFatalFailure()) return;
   }

@@ -17,8 +17,10 @@ namespace breakeven::ops::cpu {
 namespace {
 
 using Kind = GemmOutput::Kind;
+using testing::choose_kind_and_panels;
 using testing::GemmCase;
 using testing::GemmShape;
+using testing::pick;
 
 struct Product {
   const char* name;
@@ -80,19 +82,13 @@ TEST_P(VectorGemm, IntegersAreExactAroundEveryEdge) {
 
 TEST_P(VectorGemm, RandomShapesAndValues) {
   std::mt19937 random(6);
-  const auto pick = [&](std::size_t low, std::size_t high) {
-    return std::uniform_int_distribution<std::size_t>(low, high)(random);
-  };
+  const std::size_t dword = GetParam().dword();
   for (std::uint32_t i = 0; i < 200; ++i) {
-    GemmShape shape =
-        GetParam().shape(pick(1, 100), kPanel * pick(1, 6), 8 * GetParam().dword() * pick(1, 25));
-    shape.kind = static_cast<Kind>(pick(0, 2));
-    shape.activation = static_cast<Activation>(pick(0, 3));
-    shape.bias = pick(0, 3) != 0;
-    shape.stores_half = pick(0, 1) != 0;
-    shape.gap = pick(0, 2) * 8 * GetParam().dword();
-    shape.panel_begin = pick(0, shape.columns / kPanel - 1);
-    shape.panel_end = pick(shape.panel_begin + 1, shape.columns / kPanel);
+    GemmShape shape = GetParam().shape(pick(random, 1, 100), kPanel * pick(random, 1, 6),
+                                       8 * dword * pick(random, 1, 25));
+    choose_kind_and_panels(shape, random);
+    shape.stores_half = pick(random, 0, 1) != 0;
+    shape.gap = pick(random, 0, 2) * 8 * dword;
     run(shape, false, 1000 + i);
     if (HasFatalFailure()) return;
   }
