@@ -25,11 +25,10 @@ Result<bool> choose_gemm(const CpuOptions& options) {
     return fail("ops/gemm", fmt::format("'{}' is not a kind of GEMM", wanted),
                 "choose own or onednn");
   }
+  if (options.precision != Precision::fp32x3) return false;
   // The variable is for every backend of a process; the option means this one.
-  if (options.precision == Precision::fp32x3 && asked) {
-    return fail("ops/gemm", "oneDNN has no GEMM for fp32x3", "choose own");
-  }
-  return options.precision == Precision::fp32x3;
+  if (asked) return fail("ops/gemm", "oneDNN has no GEMM for fp32x3", "choose own");
+  return true;
 }
 
 }  // namespace

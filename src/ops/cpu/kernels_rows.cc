@@ -83,19 +83,6 @@ HWY_INLINE void quantise_row(const Load& load, std::size_t columns, VF low, VF h
   }
 }
 
-template <class Load>
-HWY_INLINE void quantise_whole_row(const Load& load, std::size_t columns, std::size_t index,
-                                   const Narrow& out) {
-  VF low = hn::Zero(DF());
-  VF high = hn::Zero(DF());
-  for (std::size_t c = 0; c < columns; c += lanes()) {
-    const VF v = load(c);
-    low = hn::Min(low, v);
-    high = hn::Max(high, v);
-  }
-  quantise_row(load, columns, low, high, index, out);
-}
-
 // Sums of a row's columns: two chains of additions, because one waits for itself.
 HWY_INLINE VF sum_of(const float* row, std::size_t columns) {
   const DF d;
@@ -114,21 +101,17 @@ HWY_INLINE VF sum_of(const float* row, std::size_t columns) {
 HWY_INLINE float squared_distances(const float* row, std::size_t width, float mean) {
   const DF d;
   const VF center = hn::Set(d, mean);
-  VF squares = hn::Zero(d);
+  VF even = hn::Zero(d);
   VF odd = hn::Zero(d);
   std::size_t c = 0;
   for (; c + 2 * lanes() <= width; c += 2 * lanes()) {
-    const VF distance = hn::Sub(hn::LoadU(d, row + c), center);
-    const VF other = hn::Sub(hn::LoadU(d, row + c + lanes()), center);
-    squares = hn::MulAdd(distance, distance, squares);
-    odd = hn::MulAdd(other, other, odd);
+    const VF first = hn::Sub(hn::LoadU(d, row + c), center);
+    const VF second = hn::Sub(hn::LoadU(d, row + c + lanes()), center);
+    even = hn::MulAdd(first, first, even);
+    odd = hn::MulAdd(second, second, odd);
   }
-  squares = hn::Add(squares, odd);
-  for (; c + lanes() <= width; c += lanes()) {
-    const VF distance = hn::Sub(hn::LoadU(d, row + c), center);
-    squares = hn::MulAdd(distance, distance, squares);
-  }
-  if (c < width) {
+  VF squares = hn::Add(even, odd);
+  for (; c < width; c += lanes()) {
     const VF distance =
         hn::IfThenElseZero(hn::FirstN(d, width - c), hn::Sub(hn::LoadU(d, row + c), center));
     squares = hn::MulAdd(distance, distance, squares);
@@ -316,8 +299,17 @@ void add_scaled(const Accumulated& in, bool first, std::size_t rows, std::size_t
 
 void quantise_f32(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
                   const Narrow& out) {
+  const DF d;
   for (std::size_t r = 0; r < rows; ++r) {
-    quantise_whole_row(LoadFloat{in + r * stride}, columns, r, out);
+    const LoadFloat load{in + r * stride};
+    VF low = hn::Zero(d);
+    VF high = hn::Zero(d);
+    for (std::size_t c = 0; c < columns; c += lanes()) {
+      const VF v = load(c);
+      low = hn::Min(low, v);
+      high = hn::Max(high, v);
+    }
+    quantise_row(load, columns, low, high, r, out);
   }
 }
 

@@ -243,11 +243,12 @@ void CpuLane::upload(const Batch& batch) {
                     valid_len[s], length);
     std::iota(positions + first, positions + first + length, 0);
   }
-  plan_chunks(rows_, chunks);
-  plan_chunks(sequences_, cls_chunks);
   attention_blocks.clear();
   if (model_->formats().own_gemm) {
     plan_attention(attention_shape(), std::span(cu_seqlens, sequences_ + 1), attention_blocks);
+  } else {
+    plan_chunks(rows_, chunks);
+    plan_chunks(sequences_, cls_chunks);
   }
   if (attention_blocks.empty()) plan_units();
 }
