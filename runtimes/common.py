@@ -21,7 +21,7 @@ import time
 import traceback
 import types
 
-PROTOCOL = 1
+PROTOCOL = 2
 HERE = pathlib.Path(__file__).resolve().parent
 STAGES = ("tokenize", "pack", "upload", "compute", "download", "decode")
 PROBLEMS = {"single_label_classification": "single_label", "multi_label_classification": "multi_label", "regression": "regression"}
@@ -298,6 +298,13 @@ class Runtime:
     def tokenize(self, texts):
         return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts)]
 
+    def is_cut(self, text):
+        """Whether `text` has more than max_length tokens. Asked outside of the clock, of texts that fill max_length."""
+        self.tokenizer.no_truncation()
+        tokens = len(self.tokenizer.encode(text).ids)
+        self.tokenizer.enable_truncation(self.spec.max_length)
+        return tokens > self.spec.max_length
+
     def prepare(self, texts, laps):
         rows = self.tokenize(texts)
         laps.end("tokenize")
@@ -316,6 +323,7 @@ class Session:
         self.make_runtime, self.send = make_runtime, send
         self.runtime = self.model = None
         self.texts = []
+        self.cut = {}  # index of a text that fills max_length: whether it had more
 
     def hello(self, request):
         if request.get("protocol") != PROTOCOL:
@@ -371,7 +379,7 @@ class Session:
         laps = Laps()
         batch = self.runtime.prepare(texts, laps)
         logits = self.runtime.compute(batch, laps)
-        return self.answer(logits, batch.lengths, batch.computed_tokens, laps)
+        return self.answer(request, logits, batch.lengths, batch.computed_tokens, laps)
 
     def stream(self, request):
         texts, size = self.chosen_texts(request), request.get("batch")
@@ -400,15 +408,23 @@ class Session:
         for part, values in zip(parts, runtime.compute_all(batches(), laps)):
             for i, row in zip(part, values):
                 logits[i] = row
-        return self.answer(logits, lengths, computed, laps) | {"in_flight": min(runtime.in_flight, len(parts))}
+        return self.answer(request, logits, lengths, computed, laps) | {"in_flight": min(runtime.in_flight, len(parts))}
 
-    def answer(self, logits, lengths, computed, laps):
+    def answer(self, request, logits, lengths, computed, laps):
         decoded = [decode(row, self.model.problem) for row in logits]
         laps.end("decode")
         finite = [[value if math.isfinite(value) else None for value in row] for row in logits]  # JSON knows no others
         return {"logits": finite, "labels": [label for label, _ in decoded],
                 "scores": [score if math.isfinite(score) else None for _, score in decoded], "tokens": lengths,
+                "cut": [self.is_cut(i, length) for i, length in zip(request["indices"], lengths)],
                 "computed_tokens": computed, "start_s": laps.start, "end_s": laps.last, "stages": laps.stages | laps.busy}
+
+    def is_cut(self, index, length):
+        if length < self.runtime.spec.max_length:
+            return False
+        if index not in self.cut:
+            self.cut[index] = self.runtime.is_cut(self.texts[index])
+        return self.cut[index]
 
     def memory(self, _):
         return {"peak_rss_bytes": peak_rss_bytes(), "device_peak_bytes": self.need_runtime().device_peak_bytes()}

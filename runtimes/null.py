@@ -30,6 +30,9 @@ class Null(common.Runtime):
     def tokenize(self, texts):
         return [self.row] * len(texts)
 
+    def is_cut(self, text):
+        return False
+
     def compute(self, batch, laps):
         logits = self.logits[:len(batch.lengths)]
         laps.end("compute")

@@ -48,11 +48,12 @@ class PyTorch(common.Runtime):
         self.auto = transformers.AutoTokenizer.from_pretrained(model.folder)
         if spec.variant != "seed":
             self.tokenizer = common.prepared(self.auto.backend_tokenizer, spec.max_length)
+        else:
+            self.is_cut = lambda text: len(self.auto(text, verbose=False)["input_ids"]) > spec.max_length
 
     def load(self, spec, model, progress):
         torch.set_num_threads(spec.threads)
-        self.device = torch.device(spec.device)
-        self.sorts = spec.variant != "seed"
+        self.device, self.sorts = torch.device(spec.device), spec.variant != "seed"
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(spec.precision, torch.float32)
         progress(0.2, "loading the weights")
         self.net = transformers.AutoModelForSequenceClassification.from_pretrained(model.folder, dtype=dtype).to(self.device).eval()
@@ -95,8 +96,7 @@ class PyTorch(common.Runtime):
             return super().prepare(texts, laps)
         inputs = self.auto(texts, padding=self.spec.padding, truncation=True, max_length=self.spec.max_length, return_tensors="pt")
         laps.end("tokenize")
-        ids = inputs["input_ids"]
-        return common.Batch(inputs, None, ids.shape[1], inputs["attention_mask"].sum(dim=1).tolist(), ids.numel())
+        return common.Batch(inputs, None, inputs["input_ids"].shape[1], inputs["attention_mask"].sum(dim=1).tolist(), inputs["input_ids"].numel())
 
     def upload(self, batch):
         if self.spec.variant == "seed":

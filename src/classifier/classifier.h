@@ -74,6 +74,7 @@ struct BatchResult {
   std::vector<std::uint32_t> labels;  // [B] index of the winning label (0 for regression)
   std::vector<float> scores;          // [B]
   std::vector<std::uint32_t> tokens;  // [B] real tokens of each text, [CLS] and [SEP] included
+  std::vector<std::uint8_t> cut;      // [B] 1 where the text had more tokens than max_length
   std::size_t computed_tokens = 0;    // rows really computed, padding included
   StageSeconds stages;
   // Text to label by the clock of the process that did it (CLOCK_MONOTONIC, as ours), so that no
@@ -87,6 +88,7 @@ struct StreamResult {
   std::vector<std::uint32_t> labels;  // [n]
   std::vector<float> scores;          // [n]
   std::vector<std::uint32_t> tokens;  // [n]
+  std::vector<std::uint8_t> cut;      // [n]
   std::size_t computed_tokens = 0;
   unsigned batches_in_flight = 0;  // at most
   StageSeconds busy;               // summed over all workers; may exceed the wall time

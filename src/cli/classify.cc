@@ -15,24 +15,6 @@
 namespace breakeven::cli {
 namespace {
 
-// Tells whether a text has more tokens than the model is given.
-class CutTest {
- public:
-  CutTest(const text::Tokenizer& tokenizer, std::size_t max_length)
-      : tokenizer_(tokenizer), max_length_(max_length), scratch_(tokenizer.make_scratch()) {}
-  bool operator()(std::string_view text) {
-    ids_.clear();
-    tokenizer_.encode(text, {.max_length = max_length_ + 1}, *scratch_, ids_);
-    return ids_.size() > max_length_;
-  }
-
- private:
-  const text::Tokenizer& tokenizer_;
-  std::size_t max_length_;
-  std::unique_ptr<text::Tokenizer::Scratch, void (*)(text::Tokenizer::Scratch*)> scratch_;
-  std::vector<std::int32_t> ids_;
-};
-
 Result<void> classify(const TextFlags& flags) {
   BREAKEVEN_TRY(const TextOptions options, check_text_flags(flags));
   BREAKEVEN_TRY(const auto source, open_texts(flags));
@@ -51,14 +33,12 @@ Result<void> classify(const TextFlags& flags) {
                           : std::min<std::size_t>(512, model->checkpoint.plan.positions);
   BREAKEVEN_TRY(const auto classifier, engine::make_native(model, native));
 
-  CutTest is_cut(*model->tokenizer, native.max_length);
   LabelCounts counts;
   // The first labels shall come soon; later windows are long, so that few workers wait at their
   // end.
   const WindowLimits limits{.first_texts = 4 * options.batch, .texts = 64 * options.batch};
   auto finished = finish_stream(
-      label_texts(*source, *classifier, options.batch, limits, std::ref(is_cut), output, counts),
-      output);
+      label_texts(*source, *classifier, options.batch, limits, output, counts), output);
   if (counts.cut > 0) {
     const std::size_t positions = model->checkpoint.plan.positions;
     tell(fmt::format(

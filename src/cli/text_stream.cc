@@ -93,9 +93,7 @@ void append_float(float value, std::string& out) {
 }
 
 Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,
-                         const WindowLimits& limits,
-                         const std::function<bool(std::string_view)>& is_cut, Output& output,
-                         LabelCounts& counts) {
+                         const WindowLimits& limits, Output& output, LabelCounts& counts) {
   const ClassifierInfo info = classifier.info();
   std::vector<std::string> label_json(info.labels.size());
   for (std::size_t i = 0; i < info.labels.size(); ++i) {
@@ -105,7 +103,7 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
   const auto convert = [&](const Window& window, std::string& lines) -> Result<void> {
     BREAKEVEN_TRY_VOID(classifier.run_stream(window.texts, batch, result));
     const std::size_t count = window.texts.size();
-    BREAKEVEN_CHECK(result.labels.size() == count && result.tokens.size() == count &&
+    BREAKEVEN_CHECK(result.labels.size() == count && result.cut.size() == count &&
                         result.logits.size() % count == 0,
                     "{} labels of {} texts", result.labels.size(), count);
     const std::size_t classes = result.logits.size() / count;
@@ -122,7 +120,7 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
       append_extra(window.reviews[i].extra, {"index", "label", "score", "logits"}, lines);
       lines += "}\n";
       ++counts.texts;
-      if (result.tokens[i] >= info.max_length && is_cut(window.texts[i])) ++counts.cut;
+      counts.cut += result.cut[i];
     }
     return {};
   };

@@ -56,11 +56,8 @@ struct LabelCounts {
 // Labels every text:
 //   {"index":0,"label":"POSITIVE","score":0.998,"logits":[-3.1,3.2], fields of the input}
 // index counts the texts from 0; score and label as classifier/classifier.h defines them.
-// `is_cut` tells whether a text that fills the maximum length had more tokens than that; `counts`
-// is right up to the last text written, also after an error.
+// `counts` is right up to the last text written, also after an error.
 Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,
-                         const WindowLimits& limits,
-                         const std::function<bool(std::string_view)>& is_cut, Output& output,
-                         LabelCounts& counts);
+                         const WindowLimits& limits, Output& output, LabelCounts& counts);
 
 }  // namespace breakeven::cli

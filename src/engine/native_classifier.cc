@@ -70,9 +70,10 @@ void BatchWork::tokenize(const text::Tokenizer& tokenizer, std::span<const std::
   ids_.clear();
   start_.clear();
   tokens_.clear();
+  cut_.clear();
   for (const std::string_view text : texts) {
     const std::size_t start = ids_.size();
-    tokenizer.encode(text, options, *scratch_, ids_);
+    cut_.push_back(tokenizer.encode(text, options, *scratch_, ids_) ? 1 : 0);
     start_.push_back(start);
     tokens_.push_back(static_cast<std::uint32_t>(ids_.size() - start));
   }
@@ -377,6 +378,7 @@ Result<void> NativeClassifier::compute_batch(std::span<const std::string_view> t
   BatchWork& work = serial_work_;
   work.tokenize(*tokenizer_, texts, options_.max_length);
   out.tokens.assign(work.tokens().begin(), work.tokens().end());
+  out.cut.assign(work.cut().begin(), work.cut().end());
   out.stages.tokenize = lap.seconds();
   const bool grouped = side_by_side(work);
   work.pack(options_.padding, options_.max_length, grouped ? side_rows() : team_rows(),
@@ -434,6 +436,7 @@ void NativeClassifier::stream_worker(Worker& worker, BatchWork& work,
       out.labels[first + i] = decoded.label;
       out.scores[first + i] = decoded.score;
       out.tokens[first + i] = work.tokens()[i];
+      out.cut[first + i] = work.cut()[i];
     }
     busy.decode += lap.seconds();
   }
@@ -457,6 +460,7 @@ Result<void> NativeClassifier::compute_stream(std::span<const std::string_view> 
   out.labels.resize(texts.size());
   out.scores.resize(texts.size());
   out.tokens.resize(texts.size());
+  out.cut.resize(texts.size());
   out.batches_in_flight = static_cast<unsigned>(side_.size());
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> computed{0};

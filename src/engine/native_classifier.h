@@ -35,6 +35,7 @@ class BatchWork {
             std::size_t wanted_groups);
 
   std::span<const std::uint32_t> tokens() const { return tokens_; }  // [B] real tokens
+  std::span<const std::uint8_t> cut() const { return cut_; }  // [B] 1: had more than max_length
   std::size_t real_tokens() const { return ids_.size(); }
   std::size_t computed_tokens() const { return computed_tokens_; }
   const Groups& groups() const { return groups_; }
@@ -48,6 +49,7 @@ class BatchWork {
   std::vector<std::int32_t> ids_;
   std::vector<std::size_t> start_;
   std::vector<std::uint32_t> tokens_, rows_;
+  std::vector<std::uint8_t> cut_;
   std::size_t computed_tokens_ = 0;
   GroupPlanner planner_;
   Groups groups_;

@@ -83,15 +83,16 @@ void Play::sleep_until(double time_s) const {
 }
 
 Result<void> Play::keep_outputs(std::size_t count) {
-  const Answer answer{result_.logits, result_.labels, result_.tokens, 0};
+  const Answer answer{result_.logits, result_.labels, result_.tokens, result_.cut, 0};
   BREAKEVEN_TRY(class_count_, check_answer(answer, count, class_count_));
   for (std::size_t i = 0; i < count; ++i) {
     // Texts come in their order, so that each is kept the first time and compared afterwards.
     const std::size_t text = (next_ + i) % texts_.size();
-    keep_or_compare(text,
-                    {answer.logits.subspan(i * class_count_, class_count_),
-                     answer.labels.subspan(i, 1), answer.tokens.subspan(i, 1), 0},
-                    samples_.outputs);
+    keep_or_compare(
+        text,
+        {answer.logits.subspan(i * class_count_, class_count_), answer.labels.subspan(i, 1),
+         answer.tokens.subspan(i, 1), answer.cut.subspan(i, 1), 0},
+        samples_.outputs);
     real_tokens_ += answer.tokens[i];
   }
   computed_tokens_ += static_cast<double>(result_.computed_tokens);

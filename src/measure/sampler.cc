@@ -34,10 +34,13 @@ void compare_with_kept(std::size_t first_text, const Answer& answer, Samples& sa
 Result<std::size_t> check_answer(const Answer& answer, std::size_t texts, std::size_t class_count) {
   if (class_count == 0) class_count = answer.logits.size() / texts;
   if (class_count == 0 || answer.logits.size() != texts * class_count ||
-      answer.labels.size() != texts || answer.tokens.size() != texts) {
+      answer.labels.size() != texts || answer.tokens.size() != texts ||
+      answer.cut.size() != texts) {
     return fail("measure/output",
-                fmt::format("{} texts gave {} logits, {} labels and {} token counts", texts,
-                            answer.logits.size(), answer.labels.size(), answer.tokens.size()),
+                fmt::format("{} texts gave {} logits, {} labels, {} token counts and {} times "
+                            "whether it was cut",
+                            texts, answer.logits.size(), answer.labels.size(), answer.tokens.size(),
+                            answer.cut.size()),
                 "this runtime answers wrongly; no time of it counts");
   }
   return class_count;
@@ -51,6 +54,7 @@ void keep_or_compare(std::size_t first_text, const Answer& answer, Samples& samp
   samples.logits.insert(samples.logits.end(), answer.logits.begin(), answer.logits.end());
   samples.labels.insert(samples.labels.end(), answer.labels.begin(), answer.labels.end());
   samples.tokens.insert(samples.tokens.end(), answer.tokens.begin(), answer.tokens.end());
+  for (const std::uint8_t cut : answer.cut) samples.cut += cut;
   samples.computed_tokens += answer.computed_tokens;
   samples.judged += answer.labels.size();
 }
@@ -147,7 +151,7 @@ Result<void> Sampler::serial_pass(double deadline_s, bool timed, Progress& progr
     const double seconds = batch_result_.seconds > 0 ? batch_result_.seconds : waited;
     BREAKEVEN_TRY_VOID(take(first, count,
                             {batch_result_.logits, batch_result_.labels, batch_result_.tokens,
-                             batch_result_.computed_tokens},
+                             batch_result_.cut, batch_result_.computed_tokens},
                             timed));
     if (timed) {
       samples_.seconds.push_back(seconds);
@@ -168,7 +172,7 @@ Result<void> Sampler::stream_pass(bool timed, Progress& progress) {
   progress.seconds = stream_result_.seconds > 0 ? stream_result_.seconds : waited;
   BREAKEVEN_TRY_VOID(take(0, texts_.size(),
                           {stream_result_.logits, stream_result_.labels, stream_result_.tokens,
-                           stream_result_.computed_tokens},
+                           stream_result_.cut, stream_result_.computed_tokens},
                           timed));
   if (timed) {
     samples_.seconds.push_back(progress.seconds);

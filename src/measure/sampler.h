@@ -58,6 +58,7 @@ struct Samples {
   std::vector<float> logits;  // [judged, C]
   std::vector<std::uint32_t> labels;
   std::vector<std::uint32_t> tokens;  // real tokens of each text
+  std::uint64_t cut = 0;              // texts that had more tokens than max_length
   std::size_t computed_tokens = 0;    // in those texts, padding included
   double repeat_abs_max = 0;          // largest |Δlogit| of a later timed pass against the first
   std::size_t repeat_flips = 0;       // labels that a later timed pass changed
@@ -69,6 +70,7 @@ struct Samples {
 struct Answer {
   std::span<const float> logits;
   std::span<const std::uint32_t> labels, tokens;
+  std::span<const std::uint8_t> cut;
   std::size_t computed_tokens = 0;
 };
 // The number of classes in an answer for `texts` texts, which must be `class_count` unless that is

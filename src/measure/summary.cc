@@ -87,9 +87,7 @@ void fill_texts(const Samples& samples, std::size_t text_count, record::Record& 
   texts.real_tokens =
       std::accumulate(samples.tokens.begin(), samples.tokens.end(), std::uint64_t{0});
   texts.computed_tokens = samples.computed_tokens;
-  texts.truncated = static_cast<std::uint64_t>(
-      std::count_if(samples.tokens.begin(), samples.tokens.end(),
-                    [&](std::uint32_t n) { return n >= record.cell.max_length; }));
+  texts.truncated = samples.cut;
   texts.mean_tokens = samples.judged == 0 ? 0
                                           : static_cast<double>(texts.real_tokens) /
                                                 static_cast<double>(samples.judged);

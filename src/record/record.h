@@ -126,7 +126,7 @@ struct Texts {
   std::string name, hash, note;
   std::uint64_t count = 0;            // texts in one pass
   std::uint64_t distinct = 0;         // distinct originals among them
-  std::uint64_t truncated = 0;        // cut at max_length
+  std::uint64_t truncated = 0;        // had more tokens than max_length
   std::uint64_t real_tokens = 0;      // in one pass, cut at max_length
   std::uint64_t computed_tokens = 0;  // in one pass, padding included
   double mean_tokens = 0;

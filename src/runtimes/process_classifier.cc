@@ -11,6 +11,7 @@ void hand_over(Classified&& from, Out& out) {
   out.labels = std::move(from.labels);
   out.scores = std::move(from.scores);
   out.tokens = std::move(from.tokens);
+  out.cut = std::move(from.cut);
   out.computed_tokens = from.computed_tokens;
   out.seconds = from.end_s - from.start_s;
 }

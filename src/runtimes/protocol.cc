@@ -198,6 +198,12 @@ void read_tokens(const json& object, const Expected& expected, Classified& out) 
         static_cast<std::uint32_t>(as_count(value, "tokens", expected.max_length)));
     sum += out.tokens.back();
   }
+  for (const json& value : list_of(object, "cut", expected.texts)) {
+    if (!value.is_boolean()) {
+      refuse(fmt::format("\"cut\" has {}, which is neither true nor false", shown(value)));
+    }
+    out.cut.push_back(value.get<bool>() ? 1 : 0);
+  }
   // No padding exceeds a rectangle of all texts.
   const std::uint64_t most = std::uint64_t{expected.texts} * expected.max_length;
   out.computed_tokens = count(object, "computed_tokens", most);

@@ -17,7 +17,7 @@
 
 namespace breakeven::runtimes {
 
-constexpr unsigned kProtocolVersion = 1;
+constexpr unsigned kProtocolVersion = 2;
 
 // Each is one line with its newline. Invalid UTF-8 goes over as U+FFFD.
 std::string hello_request(std::uint64_t id);
@@ -81,6 +81,7 @@ struct Expected {
 struct Classified {
   std::vector<float> logits;  // [n, C]; NaN where the worker says null
   std::vector<std::uint32_t> labels, tokens;
+  std::vector<std::uint8_t> cut;
   std::vector<float> scores;
   std::size_t computed_tokens = 0;
   double start_s = 0, end_s = 0;  // end_s > start_s

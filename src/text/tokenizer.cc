@@ -108,18 +108,20 @@ std::unique_ptr<Tokenizer::Scratch, void (*)(Tokenizer::Scratch*)> Tokenizer::ma
   return {new Scratch(*impl_), [](Scratch* scratch) { delete scratch; }};
 }
 
-void Tokenizer::encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
+bool Tokenizer::encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
                        std::vector<std::int32_t>& ids) const {
   const Template& steps = impl_->spec.single;
   const std::size_t limit = room_for_text(options, special_ids(steps));
   IdSink& sink = scratch.sinks[0];
-  sink.start(limit, options.truncation_side);
+  // One id more than may stay tells a text that fills them exactly from one that is cut.
+  sink.start(limit == kNoLimit ? kNoLimit : limit + 1, options.truncation_side);
   impl_->read(text, options, scratch, sink);
   const auto kept = sink.cut(limit, options.truncation_side);
   for (const TemplateStep& step : steps) {
     if (step.kind == Kind::first_text) append(kept, ids);
     if (step.kind == Kind::special && options.add_special_tokens) append(step.ids, ids);
   }
+  return sink.total() > limit;
 }
 
 void Tokenizer::encode_pair(std::string_view first, std::string_view second,

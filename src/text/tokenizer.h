@@ -65,10 +65,11 @@ class Tokenizer {
   const TokenizerInfo& info() const;
   std::unique_ptr<Scratch, void (*)(Scratch*)> make_scratch() const;
 
-  // Appends the ids of `text` to `ids`; any bytes are accepted, invalid UTF-8 counts as U+FFFD
-  // (which clean_text removes). Time is linear in the bytes that are read; truncation on the right
-  // stops reading once the ids are full.
-  void encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
+  // Appends the ids of `text` to `ids` and returns whether it cut the text: whether there were more
+  // than max_length. Any bytes are accepted, invalid UTF-8 counts as U+FFFD (which clean_text
+  // removes). Time is linear in the bytes that are read; truncation on the right stops reading once
+  // there is an id too many.
+  bool encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
               std::vector<std::int32_t>& ids) const;
   // A pair: [CLS] first [SEP] second [SEP], token types 0 and 1; truncation longest_first.
   void encode_pair(std::string_view first, std::string_view second, const EncodeOptions& options,

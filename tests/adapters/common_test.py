@@ -155,21 +155,21 @@ class Protocol(unittest.TestCase):
         """A worker with its model and texts."""
         worker = Worker(HERE / "toy_adapter.py")
         self.addCleanup(worker.__exit__)
-        worker.ok("hello", protocol=1)
+        worker.ok("hello", protocol=2)
         worker.ok("load", model=self.model, **SPEC | changes)
         worker.ok("texts", texts=TEXTS)
         return worker
 
     def test_hello(self):
         with Worker(HERE / "toy_adapter.py") as worker:
-            self.assertEqual(worker.error("hello", protocol=2)["code"], "protocol")
-            told = worker.ok("hello", protocol=1)
-        self.assertEqual((told["protocol"], told["runtime"], told["version"], told["tokenizer"]), (1, "toy", "1.0", "words"))
+            self.assertEqual(worker.error("hello", protocol=1)["code"], "protocol")
+            told = worker.ok("hello", protocol=2)
+        self.assertEqual((told["protocol"], told["runtime"], told["version"], told["tokenizer"]), (2, "toy", "1.0", "words"))
         self.assertEqual(told["abilities"][0], {"variant": "plain", "device": "cpu", "precision": "fp32", "paddings": ["longest", "max_length"]})
 
     def test_a_missing_library_is_an_answer(self):
         with Worker(HERE / "toy_adapter.py", env=os.environ | {"TOY_MISSING": "1"}) as worker:
-            error = worker.error("hello", protocol=1)
+            error = worker.error("hello", protocol=2)
             self.assertEqual((error["code"], error["hint"]), ("missing", "breakeven runtimes setup toy"))
             self.assertIn("No module named 'toy'", error["message"])
 
@@ -269,7 +269,7 @@ class Protocol(unittest.TestCase):
              sys.executable, str(HERE / "toy_adapter.py")], stdin=reading, stdout=subprocess.PIPE, text=True)
         os.close(reading)
         self.addCleanup(os.close, writing)
-        os.write(writing, b'{"id":1,"op":"hello","protocol":1}\n')
+        os.write(writing, b'{"id":1,"op":"hello","protocol":2}\n')
         self.assertIn('"ok"', parent.stdout.readline())
         child = int(pathlib.Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0])
         os.kill(child, signal.SIGINT)

@@ -60,7 +60,7 @@ class Case(unittest.TestCase):
         cls.environment = os.environ | {"XDG_CACHE_HOME": cls.scratch.name, "TORCHINDUCTOR_CACHE_DIR": cls.scratch.name + "/inductor",
                                         "OMP_WAIT_POLICY": "passive"}
         with Worker(ROOT / "runtimes" / f"{cls.name}.py", cls.interpreter, cls.environment) as worker:
-            cls.told = worker.ok("hello", protocol=1)
+            cls.told = worker.ok("hello", protocol=2)
 
     def model(self, name, without=()):
         folder = pathlib.Path(tempfile.mkdtemp(dir=self.scratch.name))
@@ -97,6 +97,7 @@ class Case(unittest.TestCase):
         self.assertLess(worst, TOLERANCE[precision][0], f"{model} {precision}")
         self.assertLess(rms / spread, TOLERANCE[precision][1] * (1 if len(chosen) > 1 else 3), f"{model} {precision}")
         self.assertEqual(told["tokens"], [min(TOKENS[index], most) for index in chosen])
+        self.assertEqual(told["cut"], [TOKENS[index] > most for index in chosen])
         self.assertGreater(told["end_s"], told["start_s"])
 
     def check_both_modes(self, model, worker, padding, precision="fp32"):
@@ -135,7 +136,7 @@ class Common(Case):
     """What holds for each of them."""
 
     def test_hello(self):
-        self.assertEqual((self.told["protocol"], self.told["runtime"]), (1, self.name))
+        self.assertEqual((self.told["protocol"], self.told["runtime"]), (2, self.name))
         self.assertRegex(self.told["version"], r"^\d+\.\d+")
         self.assertRegex(self.told["tokenizer"], r"tokenizers \d+\.\d+")
         keys = [(one["variant"], one["device"], one["precision"]) for one in self.told["abilities"]]

@@ -65,6 +65,7 @@ class ParityClassifier final : public Classifier {
       out.labels.push_back(odd ? 1 : 0);
       out.scores.push_back(odd ? 0.75F : 0.9F);
       out.tokens.push_back(static_cast<std::uint32_t>(std::min<std::size_t>(7, text.size())));
+      out.cut.push_back(text.size() > 7 ? 1 : 0);
     }
     return {};
   }
@@ -78,9 +79,7 @@ class LabelTexts : public ::testing::Test {
  protected:
   Result<void> label(data::Source& source, const WindowLimits& limits = {}) {
     Output output = Output::open(path_, "-").value();
-    auto done = label_texts(
-        source, classifier_, 4, limits, [](std::string_view text) { return text.size() > 7; },
-        output, counts_);
+    auto done = label_texts(source, classifier_, 4, limits, output, counts_);
     lines_.clear();
     std::string content = read_file(path_).value();
     std::size_t at = 0;

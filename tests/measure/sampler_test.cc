@@ -214,6 +214,7 @@ TEST_F(SamplerTest, OutputsThatChangeBetweenPassesAreSeen) {
 
 TEST_F(SamplerTest, SummaryHoldsOnlyPercentilesThatTheSamplesCarry) {
   FakeClassifier fake(clock_, per_letter);
+  fake.cut_above = 9;
   Sampler sampler(fake, texts_, {Mode::serial, 1, {}, {0.0, 7, 7}}, clock_);
   ASSERT_TRUE(sampler.measure(10));
   record::Record record;
@@ -227,7 +228,7 @@ TEST_F(SamplerTest, SummaryHoldsOnlyPercentilesThatTheSamplesCarry) {
   EXPECT_THAT(record.latency_note, HasSubstr("mix of lengths: 10 batches, 7 times"));
   EXPECT_NEAR(record.reviews_per_s.value, 10 / 0.055, 1e-6);
   EXPECT_NEAR(record.tokens_per_s.value, 1000, 1e-6);
-  EXPECT_EQ(record.texts.truncated, 2U);
+  EXPECT_EQ(record.texts.truncated, 1U);  // 9 letters fit, 10 are cut; all passes count once
   EXPECT_NEAR(record.texts.mean_tokens, 5.5, 1e-12);
   EXPECT_THAT(record.texts.token_counts, SizeIs(10));
   EXPECT_EQ(std::accumulate(record.texts.token_counts.begin(), record.texts.token_counts.end(), 0U),

@@ -80,7 +80,7 @@ def hello():
     ability = {"device": "cpu", "precision": "fp32", "paddings": ["longest", "max_length"]}
     abilities = [{"variant": "seed", **ability}, {"variant": "tuned", **ability}]
     abilities.append({"variant": "tuned", **ability, "device": "cuda:0"})
-    return {"protocol": 2 if WHAT == "version" else 1, "runtime": "other" if WHAT == "name" else MODE, "version": "1.2.3",
+    return {"protocol": 3 if WHAT == "version" else 2, "runtime": "other" if WHAT == "name" else MODE, "version": "1.2.3",
             "tokenizer": "letters 1", "abilities": abilities}
 
 
@@ -101,7 +101,7 @@ def classify(request):
     texts = [TEXTS[i] for i in request["indices"]]
     tokens = [min(len(text) + 2, SPEC["max_length"]) for text in texts]
     answer = {"logits": [[len(text), -1] for text in texts], "labels": [0 if text else 1 for text in texts],
-              "scores": [0.75] * len(texts), "tokens": tokens, "computed_tokens": sum(tokens)}
+              "scores": [0.75] * len(texts), "tokens": tokens, "computed_tokens": sum(tokens), "cut": [len(text) + 2 > SPEC["max_length"] for text in texts]}
     if request["op"] == "stream":
         answer["in_flight"] = 0 if WHAT == "inflight" else 1
     changes = {
@@ -109,7 +109,7 @@ def classify(request):
         "textlogit": {"logits": [["1", 2]] * len(texts)}, "nan": {"logits": [[None, 1e300]] * len(texts), "scores": [None] * len(texts)},
         "label": {"labels": [2] * len(texts)}, "labelsign": {"labels": [-1] * len(texts)}, "labelhalf": {"labels": [0.5] * len(texts)},
         "score": {"scores": [1.5] * len(texts)}, "tokens": {"tokens": [SPEC["max_length"] + 1] * len(texts)},
-        "computed": {"computed_tokens": 0}, "fewscores": {"scores": []}}
+        "computed": {"computed_tokens": 0}, "cutnumber": {"cut": [0] * len(texts)}, "fewscores": {"scores": []}}
     answer.update(changes.get(WHAT, {}))
     if WHAT == "missing":
         del answer["tokens"]

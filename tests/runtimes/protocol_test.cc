@@ -75,6 +75,7 @@ json one_text() {
           {"labels", {1}},
           {"scores", {0.99}},
           {"tokens", {7}},
+          {"cut", {false}},
           {"computed_tokens", 8},
           {"start_s", 10.25},
           {"end_s", 10.5},

@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
         Failure{"hello-hang", "runtime/time-limit",
                 "no answer within 2 s; its last words: thinkin"},
         Failure{"hello-rubbish", "runtime/garbage", "'Downloading shards: 100%'"},
-        Failure{"hello-version", "runtime/garbage", "version 2 of the protocol, not 1"},
+        Failure{"hello-version", "runtime/garbage", "version 3 of the protocol, not 2"},
         Failure{"hello-name", "runtime/garbage", "it says that it is 'other'"},
         Failure{"hello-array", "runtime/garbage", "no message"}));
 
@@ -106,6 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         Failure{"run-score", "runtime/garbage", "1.5, which is no probability"},
         Failure{"run-fewscores", "runtime/garbage", "\"scores\" has 0 entries"},
         Failure{"run-tokens", "runtime/garbage", "\"tokens\" is 513"},
+        Failure{"run-cutnumber", "runtime/garbage", "\"cut\" has 0, which is neither"},
         Failure{"run-computed", "runtime/garbage", "computed 0 tokens"},
         Failure{"run-nostage", "runtime/garbage", "no \"pack\""},
         Failure{"run-stage", "runtime/clock", "\"tokenize\" took -0.001 s"},

@@ -32,6 +32,7 @@ class FakeClassifier final : public Classifier {
     out.labels.clear();
     out.scores.clear();
     out.tokens.clear();
+    out.cut.clear();
     const std::size_t letters = classify(texts, out);
     const double seconds = cost_(calls_++, texts.size(), letters);
     out.computed_tokens = letters;
@@ -58,6 +59,7 @@ class FakeClassifier final : public Classifier {
   std::function<void(std::size_t calls)> after_call;
   std::size_t fail_at = static_cast<std::size_t>(-1);      // this call fails
   std::size_t wobble_from = static_cast<std::size_t>(-1);  // from this call on logits differ
+  std::size_t cut_above = static_cast<std::size_t>(-1);    // longer texts count as cut
   bool short_answer = false;                               // one label too few
   bool third_class = false;                                // one logit a text too many
 
@@ -80,6 +82,7 @@ class FakeClassifier final : public Classifier {
       out.labels.push_back(odd ? 1 : 0);
       out.scores.push_back(0.9F);
       out.tokens.push_back(static_cast<std::uint32_t>(text.size()));
+      out.cut.push_back(text.size() > cut_above ? 1 : 0);
       letters += text.size();
     }
     if (short_answer) out.labels.pop_back();

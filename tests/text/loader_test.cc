@@ -309,5 +309,36 @@ TEST_F(LoaderTest, VocabTxtErrors) {
   expect_refused("tokenizer/vocabulary", "line 3");
 }
 
+TEST(Encode, ATextThatFillsTheLengthExactlyIsNotCut) {
+  const Tokenizer tokenizer =
+      Tokenizer::load((testing::source_dir() / "models/builtin").string()).value();
+  const auto scratch = tokenizer.make_scratch();
+  const auto repeated = [](std::string_view part, std::size_t times) {
+    std::string out;
+    for (std::size_t i = 0; i < times; ++i) out += part;
+    return out;
+  };
+  std::vector<std::int32_t> ids;
+  for (const Route route : {Route::fastest, Route::by_stages}) {
+    for (const auto side : {TruncationSide::right, TruncationSide::left}) {
+      EncodeOptions options{.max_length = 6, .truncation_side = side, .route = route};
+      const auto cut = [&](std::string_view text) {
+        ids.clear();
+        const bool was_cut = tokenizer.encode(text, options, *scratch, ids);
+        return std::pair(was_cut, ids.size());
+      };
+      EXPECT_EQ(cut("the movie was"), std::pair(false, std::size_t{5}));
+      EXPECT_EQ(cut("the movie was good"), std::pair(false, std::size_t{6}));
+      EXPECT_EQ(cut("the movie was good" + repeated(" \t\xc2\xad", 9000)),
+                std::pair(false, std::size_t{6}));  // what leaves no token is not cut off
+      EXPECT_EQ(cut("the movie was good" + repeated(" ", 9000) + "."),
+                std::pair(true, std::size_t{6}));
+      EXPECT_EQ(cut(repeated("the movie ", 100000)), std::pair(true, std::size_t{6}));
+      options.max_length = 1;  // less than the special tokens: nothing is cut, as in HF
+      EXPECT_EQ(cut("the movie was good"), std::pair(false, std::size_t{6}));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace breakeven::text

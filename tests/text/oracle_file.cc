@@ -61,7 +61,12 @@ std::size_t expect_same_ids(const Tokenizer& tokenizer, Tokenizer::Scratch& scra
     if (wanted.pair) {
       tokenizer.encode_pair(wanted.first, wanted.second, wanted.options, scratch, ids, token_types);
     } else {
-      tokenizer.encode(wanted.first, wanted.options, scratch, ids);
+      const bool cut = tokenizer.encode(wanted.first, wanted.options, scratch, ids);
+      EncodeOptions whole = wanted.options;
+      whole.truncate = false;
+      std::vector<std::int32_t> all;
+      EXPECT_FALSE(tokenizer.encode(wanted.first, whole, scratch, all));
+      EXPECT_EQ(cut, all.size() > ids.size()) << printable(wanted.first);
     }
     if (ids == wanted.ids && token_types == wanted.token_types) continue;
     ++differences;
