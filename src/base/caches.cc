@@ -10,6 +10,8 @@
 #include <string_view>
 #include <tuple>
 
+#include "base/files.h"
+
 namespace breakeven {
 namespace {
 
@@ -57,12 +59,11 @@ unsigned count_cpus(std::string_view list) {
 // Folders of `parent` whose names are `prefix` and a number.
 std::vector<fs::path> numbered_folders(const fs::path& parent, const std::string& prefix) {
   std::vector<fs::path> folders;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(parent, error)) {
-    const std::string name = entry.path().filename().string();
+  for (const fs::path& entry : entries_of(parent)) {
+    const std::string name = entry.filename().string();
     if (name.size() > prefix.size() && name.compare(0, prefix.size(), prefix) == 0 &&
         name.find_first_not_of("0123456789", prefix.size()) == std::string::npos) {
-      folders.push_back(entry.path());
+      folders.push_back(entry);
     }
   }
   return folders;

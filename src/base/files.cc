@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
 namespace breakeven {
@@ -47,7 +46,44 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
   return {};
 }
 
+tl::unexpected<Error> unreadable(const std::string& path, int error_number) {
+  return fail("file/unreadable", fmt::format("cannot read {}: {}", path, reason(error_number)));
+}
+
 }  // namespace
+
+Result<PathKind> look_at(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    return S_ISDIR(status.st_mode) ? PathKind::folder : PathKind::file;
+  }
+  if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) return PathKind::nothing;
+  return unreadable(path, errno);
+}
+
+bool is_there(const std::string& path) {
+  return look_at(path).value_or(PathKind::nothing) != PathKind::nothing;
+}
+
+bool is_folder(const std::string& path) {
+  return look_at(path).value_or(PathKind::nothing) == PathKind::folder;
+}
+
+Result<std::vector<std::filesystem::path>> list_folder(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> entries;
+  std::error_code error;
+  // Not a range-for: its ++ throws.
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    entries.push_back(entry->path());
+  }
+  if (error) return unreadable(folder.string(), error.value());
+  return entries;
+}
+
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder) {
+  return list_folder(folder).value_or(std::vector<std::filesystem::path>{});
+}
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -55,12 +91,10 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
     if (errno == ENOENT || errno == ENOTDIR) {
       return fail("file/missing", fmt::format("there is no file {}", path));
     }
-    return fail("file/unreadable", fmt::format("cannot read {}: {}", path, reason(errno)));
+    return unreadable(path, errno);
   }
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) {
-    return fail("file/unreadable", fmt::format("cannot read {}: {}", path, reason(errno)));
-  }
+  if (::fstat(file.get(), &status) != 0) return unreadable(path, errno);
   if (!S_ISREG(status.st_mode)) {
     return fail("file/not-a-file", fmt::format("{} is not a regular file", path));
   }

@@ -1,16 +1,32 @@
-// Files: memory-mapped reading, whole-file reading, and writing that never leaves half a file
-// behind.
+// Files: what stands at a path, memory-mapped reading, whole-file reading, and writing that never
+// leaves half a file behind.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace breakeven {
+
+// What stands at a path; links are followed. `file` is everything that is no folder.
+enum class PathKind { nothing, file, folder };
+// A name that is too long for any file is `nothing`. Errors: file/unreadable (for example a folder
+// on the way that this user may not enter).
+Result<PathKind> look_at(const std::string& path);
+// The same as yes or no, for places where it does not matter why something cannot be used.
+bool is_there(const std::string& path);
+bool is_folder(const std::string& path);
+
+// What a folder holds, in no order. Errors: file/unreadable.
+Result<std::vector<std::filesystem::path>> list_folder(const std::filesystem::path& folder);
+// The same; empty where the folder cannot be read.
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder);
 
 // A read-only mapping of a whole file; unmapped on destruction. Movable, not copyable.
 class MappedFile {

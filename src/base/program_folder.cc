@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/files.h"
+
 namespace breakeven {
 
 Result<std::string> find_program_folder(const ProgramFolder& wanted) {
@@ -17,7 +19,7 @@ Result<std::string> find_program_folder(const ProgramFolder& wanted) {
   places.push_back(wanted.in_source_tree);
   std::string looked;
   for (const auto& place : places) {
-    if (std::filesystem::exists(place / wanted.witness, error)) {
+    if (is_there(place / wanted.witness)) {
       return place.lexically_normal().string();
     }
     looked += (looked.empty() ? "" : ", ") + place.lexically_normal().string();

@@ -8,6 +8,8 @@
 #include <set>
 #include <string_view>
 
+#include "base/files.h"
+
 namespace breakeven {
 namespace {
 
@@ -44,18 +46,17 @@ std::set<int> id_list(std::string_view text) {
 
 // The node of each CPU, and which nodes have memory of their own.
 void read_nodes(const path& folder, CpuTopology& topology) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+  for (const path& entry : entries_of(folder)) {
+    const std::string name = entry.filename().string();
     const auto node =
         name.starts_with("node") ? number(std::string_view(name).substr(4)) : std::nullopt;
     if (!node) continue;
-    const std::set<int> members = id_list(first_line(entry.path() / "cpulist"));
+    const std::set<int> members = id_list(first_line(entry / "cpulist"));
     for (LogicalCpu& cpu : topology.cpus) {
       if (members.contains(cpu.id)) cpu.node = *node;
     }
     // "Node 0 MemTotal:       131072 kB"
-    const std::string memory = first_line(entry.path() / "meminfo");
+    const std::string memory = first_line(entry / "meminfo");
     const auto colon = memory.find(':');
     const auto digits = colon == memory.npos ? colon : memory.find_first_of("0123456789", colon);
     if (digits != memory.npos && number(std::string_view(memory).substr(digits)).value_or(1) > 0) {

@@ -104,8 +104,11 @@ Finding find_hub_cache() {
   const Result<hub::Settings> settings = hub::settings_from_environment();
   if (!settings) return {"Hugging Face cache", false, settings.error().to_string()};
   const std::string folder = settings->cache.string();
-  if (std::filesystem::is_directory(settings->cache)) return {"Hugging Face cache", true, folder};
-  return {"Hugging Face cache", false, folder + " does not exist yet"};
+  const Result<PathKind> kind = look_at(folder);
+  if (!kind) return {"Hugging Face cache", false, kind.error().to_string()};
+  if (*kind == PathKind::folder) return {"Hugging Face cache", true, folder};
+  return {"Hugging Face cache", false,
+          folder + (*kind == PathKind::file ? " is a file, not a folder" : " does not exist yet")};
 }
 
 Info gather() {

@@ -120,12 +120,12 @@ Result<void> make_pool(Study& study) {
 // The files that decide what a model computes, for a model that only others can load.
 Result<std::string> hash_folder(const std::string& folder) {
   std::vector<std::string> paths;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string extension = entry.path().extension().string();
+  BREAKEVEN_TRY(const auto entries, list_folder(folder));
+  for (const std::filesystem::path& entry : entries) {
+    const std::string extension = entry.extension().string();
     if (extension == ".json" || extension == ".safetensors" || extension == ".bin" ||
         extension == ".txt") {
-      paths.push_back(entry.path().string());
+      paths.push_back(entry.string());
     }
   }
   std::sort(paths.begin(), paths.end());
@@ -154,9 +154,7 @@ Result<void> load_model(Study& study) {
     return tl::unexpected<Error>(std::move(error));
   }
   const auto folder = engine::find_folder(study.flags.model);
-  std::error_code ignored;
-  if (!folder ||
-      !std::filesystem::exists(std::filesystem::path(*folder) / "config.json", ignored)) {
+  if (!folder || !is_there(*folder + "/config.json")) {
     return propagate(std::move(loaded));
   }
   facts.name = study.flags.model;

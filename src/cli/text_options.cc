@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/files.h"
 #include "engine/placement.h"
 #include "ops/cuda/device_list.h"
 
@@ -81,9 +82,7 @@ Result<std::unique_ptr<data::Source>> open_texts(const TextFlags& flags) {
   data::SourceOptions options;
   options.texts = flags.input;
   // A file of such a name is what its owner means.
-  std::error_code error;
-  if ((flags.input == "imdb" || flags.input == "builtin") &&
-      std::filesystem::exists(flags.input, error)) {
+  if ((flags.input == "imdb" || flags.input == "builtin") && is_there(flags.input)) {
     options.texts.insert(0, "./");
   }
   BREAKEVEN_TRY(options.format, data::parse_format(flags.input_format));

@@ -115,24 +115,21 @@ bool is_archive_name(std::string_view path) {
 
 Result<std::vector<ImdbEntry>> list_imdb_folder(const std::string& folder,
                                                 const std::string& split) {
-  std::error_code error;
   fs::path root(folder);
-  if (fs::is_directory(root / "aclImdb", error)) root /= "aclImdb";
+  if (is_folder(root / "aclImdb")) root /= "aclImdb";
   std::vector<ImdbEntry> entries;
   for (const char* part : {"train", "test"}) {
     if (split != "all" && split != part) continue;
     for (const char* label : {"pos", "neg"}) {
       const fs::path place = root / part / label;
-      for (fs::directory_iterator file(place, error), end; !error && file != end;
-           file.increment(error)) {
-        auto entry = parse_imdb_path(file->path().string());
+      BREAKEVEN_TRY(const PathKind kind, look_at(place));
+      if (kind == PathKind::nothing) continue;
+      BREAKEVEN_TRY(const auto files, list_folder(place));
+      for (const fs::path& file : files) {
+        auto entry = parse_imdb_path(file.string());
         if (!entry) continue;
-        entry->file = file->path().string();
+        entry->file = file.string();
         entries.push_back(*std::move(entry));
-      }
-      if (error && error != std::errc::no_such_file_or_directory) {
-        return fail("file/unreadable",
-                    fmt::format("cannot read {}: {}", place.string(), error.message()));
       }
     }
   }
@@ -158,10 +155,10 @@ std::unique_ptr<Source> make_imdb_source(std::vector<ImdbEntry> entries,
 
 Result<std::string> find_imdb() {
   std::vector<std::string> places;
-  std::error_code error;
   if (const char* given = std::getenv("BREAKEVEN_IMDB"); given != nullptr && given[0] != '\0') {
     // What somebody asked for is not silently replaced by another copy.
-    if (fs::exists(given, error)) return std::string(given);
+    BREAKEVEN_TRY(const PathKind kind, look_at(given));
+    if (kind != PathKind::nothing) return std::string(given);
     return fail("data/imdb-missing",
                 fmt::format("BREAKEVEN_IMDB names {}, which is not there", given),
                 "correct or unset BREAKEVEN_IMDB, or run breakeven fetch imdb");
@@ -169,10 +166,10 @@ Result<std::string> find_imdb() {
   places.emplace_back("$BREAKEVEN_IMDB (not set)");
   if (const auto cache = cache_folder()) {
     const std::string fetched = *cache + "/data/aclImdb_v1.tar.gz";
-    if (fs::exists(fetched, error)) return fetched;
+    if (is_there(fetched)) return fetched;
     places.push_back(fetched);
   }
-  if (fs::is_directory("aclImdb", error)) return std::string("aclImdb");
+  if (is_folder("aclImdb")) return std::string("aclImdb");
   places.emplace_back("./aclImdb");
   return fail("data/imdb-missing",
               fmt::format("the IMDB reviews are not here; looked for {}", fmt::join(places, ", ")),

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/content_hash.h"
+#include "base/files.h"
 #include "data/builtin_source.h"
 #include "data/bytes.h"
 #include "data/file_sources.h"
@@ -17,10 +18,8 @@ namespace breakeven::data {
 namespace {
 
 Result<std::unique_ptr<Source>> open_imdb(const std::string& path, const SourceOptions& options) {
-  std::error_code error;
-  auto entries = std::filesystem::is_directory(path, error)
-                     ? list_imdb_folder(path, options.split)
-                     : read_imdb_archive(path, options.split);
+  auto entries = is_folder(path) ? list_imdb_folder(path, options.split)
+                                 : read_imdb_archive(path, options.split);
   if (!entries) return propagate(std::move(entries));
   return make_imdb_source(*std::move(entries), options, path);
 }
@@ -92,8 +91,7 @@ Result<std::unique_ptr<Source>> open_source(const SourceOptions& options) {
     BREAKEVEN_TRY(const std::string path, find_imdb());
     return open_imdb(path, options);
   }
-  std::error_code error;
-  if (std::filesystem::is_directory(options.texts, error) || is_archive_name(options.texts)) {
+  if (is_folder(options.texts) || is_archive_name(options.texts)) {
     return open_imdb(options.texts, options);
   }
   return open_file(options);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/files.h"
 #include "model/safetensors_write.h"
 
 namespace breakeven::engine {
@@ -15,14 +16,14 @@ Result<std::string> folder_for_others(const LoadedModel& model, const std::strin
   if (!model.widened) return model.folder;
   const fs::path folder = fs::path(cache) / ("widened-" + model.checkpoint.content_hash());
   std::error_code error;
-  if (fs::exists(folder / "config.json", error)) return folder.string();
+  if (is_there(folder / "config.json")) return folder.string();
   // Written beside it and renamed: whoever sees the folder sees all of it.
   const fs::path draft = folder.string() + fmt::format(".{}", ::getpid());
   auto written = model::write_checkpoint(model.checkpoint, model.folder, draft.string());
   if (written) {
     fs::rename(draft, folder, error);
     // Another process was first: its copy is as good.
-    if (error && !fs::exists(folder / "config.json")) {
+    if (error && !is_there(folder / "config.json")) {
       written = fail("file/unwritable",
                      fmt::format("cannot rename {} to {}: {}", draft.string(), folder.string(),
                                  error.message()),

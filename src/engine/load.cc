@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <future>
 
+#include "base/files.h"
 #include "base/program_folder.h"
 #include "engine/native.h"
 #include "hub/cache.h"
@@ -48,27 +49,61 @@ Result<std::shared_ptr<LoadedModel>> load_builtin(bool wide) {
   return loaded;
 }
 
-Result<std::shared_ptr<LoadedModel>> load_named(const std::string& name) {
-  if (std::filesystem::is_directory(name)) {
-    return load_folder(std::filesystem::path(name).lexically_normal().string(), name);
+// "acme/tiny" of a path that leads into models--acme--tiny, a folder of the Hugging Face cache.
+std::string name_of_cache_folder(const std::filesystem::path& path) {
+  for (const std::filesystem::path& part : path) {
+    if (const std::string name = hub::name_inside(part.string()); !name.empty()) return name;
   }
-  auto cached = hub::find_cached(name);
-  if (!cached) return propagate(std::move(cached));
-  return load_folder(name, *cached);
+  return {};
+}
+
+// A folder without a config.json, which may be one above or beside the model's.
+Result<std::string> check_folder(const std::string& folder) {
+  const std::string name = name_of_cache_folder(folder);
+  if (name.empty()) return folder;
+  BREAKEVEN_TRY(const PathKind config, look_at(folder + "/config.json"));
+  if (config != PathKind::nothing) return folder;
+  return fail("model/cache-folder",
+              fmt::format("{} is where the Hugging Face cache keeps {}, not the model's own folder",
+                          folder, name),
+              fmt::format("give --model {}, or one of the folders below snapshots/", name));
+}
+
+// Where the model is that a user typed as a folder or as a name.
+Result<std::string> folder_of(const std::string& model) {
+  BREAKEVEN_TRY(const PathKind kind, look_at(model));
+  if (kind == PathKind::folder) return check_folder(model);
+  auto cached = hub::find_cached(model);
+  if (cached || kind == PathKind::nothing) return cached;
+  const std::string folder = std::filesystem::path(model).parent_path();
+  return fail(
+      "model/not-a-folder",
+      fmt::format("{} is a file, and a model is a folder: config.json, model.safetensors "
+                  "and the tokenizer's files",
+                  model),
+      fmt::format("give the folder that holds it: --model {}", folder.empty() ? "." : folder));
+}
+
+Result<std::shared_ptr<LoadedModel>> load_named(const std::string& model) {
+  BREAKEVEN_TRY(const std::string folder, folder_of(model));
+  const bool named = folder != model;
+  return load_folder(named ? model : std::filesystem::path(model).lexically_normal().string(),
+                     folder);
 }
 
 // What a user must know who named no model and does not have the default one.
-std::string stand_in_note() {
-  return fmt::format(
-      "model: the built-in stand-in, as wide as DistilBERT; `breakeven fetch {}` brings the real "
-      "one",
-      kDefaultModel);
+std::string stand_in_note(const Error& why) {
+  const std::string what = "model: the built-in stand-in, as wide as DistilBERT; ";
+  if (why.code == "file/unreadable")
+    return what + "the Hugging Face cache is closed: " + why.message;
+  return what + fmt::format("`breakeven fetch {}` brings the real one", kDefaultModel);
 }
 
 Result<std::shared_ptr<LoadedModel>> load_default() {
-  if (auto cached = hub::find_cached(kDefaultModel)) return load_folder(kDefaultModel, *cached);
+  const auto cached = hub::find_cached(kDefaultModel);
+  if (cached) return load_folder(kDefaultModel, *cached);
   BREAKEVEN_TRY(auto loaded, load_builtin(true));
-  loaded->note = stand_in_note();
+  loaded->note = stand_in_note(cached.error());
   return loaded;
 }
 
@@ -86,8 +121,7 @@ Result<void> check_vocabulary(const LoadedModel& loaded) {
 }  // namespace
 
 Result<std::string> find_folder(const std::string& model) {
-  if (std::filesystem::is_directory(model)) return model;
-  return hub::find_cached(model.empty() ? kDefaultModel : model);
+  return folder_of(model.empty() ? kDefaultModel : model);
 }
 
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice) {
@@ -103,16 +137,14 @@ Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice)
 Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice) {
   LoadedTokenizer loaded;
   const bool builtin = choice.model == "builtin" || choice.model == "builtin-narrow";
-  if (!builtin && std::filesystem::is_directory(choice.model)) {
-    loaded.folder = choice.model;
-  } else if (!builtin) {
-    auto cached = hub::find_cached(choice.model.empty() ? kDefaultModel : choice.model);
-    if (cached) loaded.folder = *cached;
-    if (!cached && !choice.model.empty()) return propagate(std::move(cached));
+  if (!builtin) {
+    auto folder = choice.model.empty() ? hub::find_cached(kDefaultModel) : folder_of(choice.model);
+    if (folder) loaded.folder = *folder;
+    if (!folder && !choice.model.empty()) return propagate(std::move(folder));
+    if (!folder) loaded.note = stand_in_note(folder.error());
   }
   if (loaded.folder.empty()) {
     BREAKEVEN_TRY(loaded.folder, builtin_folder());
-    if (!builtin) loaded.note = stand_in_note();
   }
   BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(loaded.folder));
   loaded.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/process.h"
 #include "hub/settings.h"
 
 namespace breakeven::hub {
@@ -34,23 +35,20 @@ std::vector<std::string> names_of(const std::string& name) {
   return names;
 }
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
-// The snapshot of a revision, or nothing.
-fs::path snapshot_of(const fs::path& model, const std::string& revision) {
+// The snapshot of a revision, or nothing. Errors: file/unreadable.
+Result<fs::path> snapshot_of(const fs::path& model, const std::string& revision) {
   std::string commit = revision;
   if (!is_commit(revision)) {
     auto ref = read_file(model / "refs" / revision);
-    if (!ref) return {};
+    if (!ref && ref.error().code == "file/unreadable") return propagate(std::move(ref));
+    if (!ref) return fs::path();
     commit = *std::move(ref);
     commit.erase(commit.find_last_not_of(" \r\n\t") + 1);
-    if (!is_commit(commit)) return {};
+    if (!is_commit(commit)) return fs::path();
   }
   const fs::path snapshot = model / "snapshots" / commit;
-  return is_there(snapshot) ? snapshot : fs::path();
+  BREAKEVEN_TRY(const PathKind kind, look_at(snapshot));
+  return kind == PathKind::nothing ? fs::path() : snapshot;
 }
 
 tl::unexpected<Error> disk_error(const fs::path& path, const std::error_code& error) {
@@ -82,9 +80,37 @@ Result<void> check_name(const std::string& name) {
                                      : good_part(std::string_view(name).substr(0, slash)) &&
                                            good_part(std::string_view(name).substr(slash + 1)));
   if (good) return {};
-  return fail("hub/name", fmt::format("{} cannot be the name of a model", name),
+  if (const std::string inside = name_inside(name); !inside.empty()) {
+    return fail("hub/name",
+                fmt::format("{} is not the name of a model, but leads to one", printable(name)),
+                fmt::format("give its name alone: {}", inside));
+  }
+  return fail("hub/name", fmt::format("'{}' cannot be the name of a model", printable(name, 100)),
               "a name is NAME or ORGANISATION/NAME, of letters, digits, - _ and .; if a folder was "
               "meant, it is not there");
+}
+
+std::string name_inside(const std::string& text) {
+  std::string_view rest = text;
+  if (rest.starts_with("models--")) {
+    std::string name(rest.substr(std::string_view("models--").size()));
+    if (const auto dashes = name.find("--"); dashes != std::string::npos)
+      name.replace(dashes, 2, "/");
+    return check_name(name) ? name : "";
+  }
+  for (const std::string_view scheme : {"https://", "http://", "www."}) {
+    if (rest.starts_with(scheme)) rest.remove_prefix(scheme.size());
+  }
+  for (const std::string_view host : {"huggingface.co/", "hf.co/"}) {
+    if (!rest.starts_with(host)) continue;
+    rest.remove_prefix(host.size());
+    rest = rest.substr(0, rest.find_first_of("?#"));
+    const auto slash = rest.find('/');
+    const auto end = slash == rest.npos ? slash : rest.find('/', slash + 1);
+    const std::string name(rest.substr(0, end));
+    return check_name(name) ? name : "";
+  }
+  return {};
 }
 
 Result<void> check_revision(const std::string& revision) {
@@ -116,7 +142,7 @@ Result<std::string> find_cached(const std::string& name, const std::string& revi
                                              revision == "main" ? "" : " --revision " + revision);
   std::string incomplete;
   for (const std::string& each : names_of(name)) {
-    const fs::path snapshot = snapshot_of(model_folder(cache, each), revision);
+    BREAKEVEN_TRY(const fs::path snapshot, snapshot_of(model_folder(cache, each), revision));
     if (snapshot.empty()) continue;
     // exists() follows the link: a link whose blob was removed counts as missing.
     const bool weights = is_there(snapshot / "model.safetensors") ||
@@ -146,7 +172,7 @@ Result<void> link_snapshot(const fs::path& model, const std::string& commit,
   std::error_code error;
   fs::create_directories(snapshot, error);
   if (error) return disk_error(snapshot, error);
-  if (fs::is_symlink(link, error) && fs::read_symlink(link, error) == target) return {};
+  if (fs::read_symlink(link, error) == target) return {};
   // Through a name of this process and a rename: another process sees the old file or the new one.
   const fs::path temporary = snapshot / fmt::format(".{}.{}", file, ::getpid());
   fs::remove(temporary, error);

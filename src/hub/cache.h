@@ -14,7 +14,8 @@ namespace breakeven::hub {
 // The folder of a model that is in the cache, with its config and safetensors. `name` is NAME or
 // ORG/NAME; a model that moved into its maker's name (distilbert-base-..., bert-base-...) is found
 // under either. Errors: hub/name (no name that a model can have), hub/not-cached, hub/incomplete (a
-// snapshot without config.json or safetensors), those of settings_from_environment.
+// snapshot without config.json or safetensors), file/unreadable, those of
+// settings_from_environment.
 Result<std::string> find_cached(const std::string& name);
 Result<std::string> find_cached(const std::string& name, const std::string& revision,
                                 const std::filesystem::path& cache);
@@ -23,6 +24,9 @@ Result<std::string> find_cached(const std::string& name, const std::string& revi
 
 // hub/name unless huggingface_hub takes the name, too.
 Result<void> check_name(const std::string& name);
+// "acme/tiny" of https://huggingface.co/acme/tiny... and of models--acme--tiny; "" of anything
+// else.
+std::string name_inside(const std::string& text);
 // hub/revision for what cannot be a branch, a tag or a commit.
 Result<void> check_revision(const std::string& revision);
 // A commit's full hash: 40 hex digits.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/cpus.h"
+#include "base/files.h"
 #include "measure/environment.h"
 #include "measure/statistics.h"
 
@@ -70,13 +71,12 @@ std::optional<double> read_mhz(const path& root, const std::set<int>& usable) {
 
 std::optional<double> read_temperature(const path& root) {
   std::optional<double> hottest;
-  std::error_code error;
-  for (const auto& zone : std::filesystem::directory_iterator(root / "sys/class/thermal", error)) {
-    std::ifstream type_file(zone.path() / "type");
+  for (const path& zone : entries_of(root / "sys/class/thermal")) {
+    std::ifstream type_file(zone / "type");
     std::string type;
     type_file >> type;
     if (type != "x86_pkg_temp" && type != "k10temp" && type != "coretemp") continue;
-    if (const auto milli = number_in(zone.path() / "temp")) {
+    if (const auto milli = number_in(zone / "temp")) {
       hottest = std::max(hottest.value_or(*milli / 1000), *milli / 1000);
     }
   }
@@ -134,9 +134,8 @@ OwnUsage usage_of_process(const path& root, int process) {
   usage.major_faults = major + major_of_children;
   usage.cpu_s = (user + system + user_of_children + system_of_children) /
                 static_cast<double>(::sysconf(_SC_CLK_TCK));
-  std::error_code error;
-  for (const auto& task : std::filesystem::directory_iterator(folder / "task", error)) {
-    std::ifstream status(task.path() / "status");
+  for (const path& task : entries_of(folder / "task")) {
+    std::ifstream status(task / "status");
     for (std::string field; std::getline(status, field);) {
       std::istringstream words(field);
       std::string name;

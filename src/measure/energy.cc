@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/check.h"
+#include "base/files.h"
 
 namespace breakeven::measure {
 namespace {
@@ -25,14 +26,10 @@ std::optional<std::uint64_t> counter_in(const path& file) {
 RaplMeter::RaplMeter(const std::string& root, const Clock& clock) : clock_(clock) {
   // Packages hold cores and graphics; DRAM is counted apart, as a zone below its package. psys
   // holds the packages again, and the mmio twins of the zones count the same joules.
-  std::error_code error;
-  std::vector<path> folders;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(path(root) / "sys/class/powercap", error)) {
-    if (entry.path().filename().string().starts_with("intel-rapl:")) {
-      folders.push_back(entry.path());
-    }
-  }
+  std::vector<path> folders = entries_of(path(root) / "sys/class/powercap");
+  std::erase_if(folders, [](const path& entry) {
+    return !entry.filename().string().starts_with("intel-rapl:");
+  });
   std::sort(folders.begin(), folders.end());
   why_not_ = "this machine shows no RAPL counter";
   for (const path& folder : folders) {

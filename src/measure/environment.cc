@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/cpus.h"
+#include "base/files.h"
 #include "base/memory.h"
 #include "measure/parity.h"
 
@@ -100,10 +101,8 @@ std::uint64_t meminfo_bytes(const path& root, const std::string& wanted) {
 
 unsigned count_nodes(const path& root) {
   unsigned nodes = 0;
-  std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(root / "sys/devices/system/node", error)) {
-    const std::string name = entry.path().filename().string();
+  for (const path& entry : entries_of(root / "sys/devices/system/node")) {
+    const std::string name = entry.filename().string();
     nodes += name.size() > 4 && name.starts_with("node") && std::isdigit(name[4]) != 0 ? 1U : 0U;
   }
   return nodes;

@@ -190,21 +190,21 @@ std::string hash(std::string_view config, const std::vector<SafetensorsFile>& fi
 }
 
 Result<std::string> read_config(const fs::path& folder) {
-  std::error_code ignored;
-  if (!fs::exists(folder, ignored)) {
+  BREAKEVEN_TRY(const PathKind kind, look_at(folder));
+  if (kind == PathKind::nothing) {
     return fail("model/missing", fmt::format("there is no folder {}", folder.string()),
                 "give a model's folder, or a name that breakeven fetch has fetched");
   }
-  if (!fs::is_directory(folder, ignored)) {
+  if (kind == PathKind::file) {
     return fail("model/not-a-folder", fmt::format("{} is a file, not a folder", folder.string()),
                 "give the folder with config.json and model.safetensors");
   }
-  const std::string path = folder / "config.json";
-  if (!fs::exists(path, ignored)) {
+  auto config = read_file(folder / "config.json");
+  if (!config && config.error().code == "file/missing") {
     return fail("model/no-config", fmt::format("{} has no config.json", folder.string()),
                 "give the folder that save_pretrained() wrote, or fetch the model");
   }
-  return read_file(path);
+  return config;
 }
 
 }  // namespace

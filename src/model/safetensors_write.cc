@@ -87,7 +87,7 @@ Result<void> write_checkpoint(const Checkpoint& checkpoint, const std::string& s
   BREAKEVEN_TRY(const std::string config, changed_config(checkpoint.plan, from / "config.json"));
   BREAKEVEN_TRY_VOID(write_weights(checkpoint.weights, to / "model.safetensors"));
   for (const char* name : kTokenizerFiles) {
-    if (!fs::exists(from / name, error)) continue;
+    if (!is_there(from / name)) continue;
     BREAKEVEN_TRY(const std::string content, read_file(from / name));
     BREAKEVEN_TRY_VOID(write_file_atomic(to / name, content));
   }

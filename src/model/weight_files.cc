@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/files.h"
 #include "model/safetensors.h"
 
 namespace breakeven::model {
@@ -100,7 +101,7 @@ Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const s
   std::vector<SafetensorsFile> shards;
   for (const std::string& name : names) {
     const std::string path = folder / name;
-    if (!fs::exists(path)) {
+    if (!is_there(path)) {
       return fail("index/shard-missing",
                   fmt::format("{} names {}, which is not there", index, name),
                   "fetch the model again: a file of it is missing");
@@ -117,7 +118,7 @@ tl::unexpected<Error> no_weights(const fs::path& folder) {
   static constexpr const char* kOthers[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
                                             "tf_model.h5", "flax_model.msgpack", "model.onnx"};
   for (const char* other : kOthers) {
-    if (!fs::exists(folder / other)) continue;
+    if (!is_there(folder / other)) continue;
     return fail(
         "model/pickle-only",
         fmt::format("{} has {} but no model.safetensors", folder.string(), other),
@@ -134,16 +135,16 @@ tl::unexpected<Error> no_weights(const fs::path& folder) {
 
 Result<std::vector<SafetensorsFile>> open_weights(const std::string& folder) {
   const fs::path path(folder);
-  std::error_code ignored;
   const std::string single = path / "model.safetensors";
-  if (fs::exists(single, ignored)) {
+  BREAKEVEN_TRY(const PathKind kind, look_at(single));
+  if (kind != PathKind::nothing) {
     BREAKEVEN_TRY(SafetensorsFile file, SafetensorsFile::open(single));
     std::vector<SafetensorsFile> files;
     files.push_back(std::move(file));
     return files;
   }
   const std::string index = path / "model.safetensors.index.json";
-  if (fs::exists(index, ignored)) return open_shards(path, index);
+  if (is_there(index)) return open_shards(path, index);
   return no_weights(path);
 }
 

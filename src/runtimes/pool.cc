@@ -7,6 +7,7 @@
 #include <fstream>
 #include <utility>
 
+#include "base/files.h"
 #include "base/memory.h"
 #include "base/monotonic.h"
 #include "runtimes/environment.h"
@@ -130,7 +131,7 @@ Result<std::unique_ptr<Worker>> Pool::Impl::start(const std::string& runtime) {
     BREAKEVEN_TRY(scripts, scripts_folder());
   }
   const std::string script = (std::filesystem::path(scripts) / (runtime + ".py")).string();
-  if (!std::filesystem::exists(script)) {
+  if (!is_there(script)) {
     return fail("runtime/unknown", fmt::format("there is no runtime '{}'", runtime),
                 fmt::format("known are: native, {}", fmt::join(known_runtimes(), ", ")));
   }

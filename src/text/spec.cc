@@ -48,7 +48,7 @@ Result<void> read_vocab_txt(const std::string& path, TokenizerSpec& spec) {
 // Tokens that HF's slow tokenizers kept in a file of their own; vocab.txt says nothing about them.
 Result<void> refuse_added_tokens_file(const std::filesystem::path& folder) {
   const auto path = folder / "added_tokens.json";
-  if (!std::filesystem::exists(path)) return {};
+  if (!is_there(path)) return {};
   return fail("tokenizer/unsupported",
               fmt::format("{} adds tokens to vocab.txt, which is not supported", path.string()),
               "save the tokenizer with Transformers again; that writes a tokenizer.json");
@@ -177,8 +177,9 @@ Template bert_template(std::int32_t cls, std::int32_t sep, bool pair) {
 Result<TokenizerSpec> read_tokenizer_spec(const std::string& folder) {
   const auto json = std::filesystem::path(folder) / "tokenizer.json";
   const auto vocab_txt = std::filesystem::path(folder) / "vocab.txt";
-  const bool from_json = std::filesystem::exists(json);
-  if (!from_json && !std::filesystem::exists(vocab_txt))
+  BREAKEVEN_TRY(const PathKind kind, look_at(json));
+  const bool from_json = kind != PathKind::nothing;
+  if (!from_json && !is_there(vocab_txt))
     return fail("tokenizer/missing",
                 fmt::format("{} has neither tokenizer.json nor vocab.txt", folder),
                 "give the folder of a BERT or DistilBERT model");

@@ -110,7 +110,7 @@ Result<void> read_fields(const JsonObject& config, TokenizerConfig& out, bool& c
 // Where tokenizer_config.json names no class, HF takes the class of the model.
 Result<bool> is_bert_model(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
-  if (!std::filesystem::exists(path)) return false;
+  if (!is_there(path)) return false;
   BREAKEVEN_TRY(const std::string content, read_file(path.string()));
   JsonFile file;
   BREAKEVEN_TRY_VOID(parse_json(path.string(), content, file));
@@ -130,7 +130,7 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder) {
   out.mask.token.content = "[MASK]";
   bool class_named = false;
   const auto path = std::filesystem::path(folder) / "tokenizer_config.json";
-  if (std::filesystem::exists(path)) {
+  if (is_there(path)) {
     BREAKEVEN_TRY(const std::string content, read_file(path.string()));
     JsonFile file;
     BREAKEVEN_TRY_VOID(parse_json(path.string(), content, file));

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/thread_team.h"
 #include "base/units.h"
+#include "testing/nobody.h"
 #include "testing/paths.h"
 
 namespace breakeven {
@@ -54,6 +55,39 @@ TEST(Units, DurationsNeedANumberAndAKnownUnit) {
     ASSERT_FALSE(parsed.has_value()) << wrong;
     EXPECT_EQ(parsed.error().code, "units/duration");
   }
+}
+
+TEST(Files, WhatStandsAtAPathIsSaidWithoutThrowing) {
+  const testing::TempDir folder;
+  std::ofstream(folder / "file") << "x";
+  EXPECT_EQ(look_at(folder.path()).value(), PathKind::folder);
+  EXPECT_EQ(look_at(folder / "file").value(), PathKind::file);
+  EXPECT_EQ(look_at(folder / "none").value(), PathKind::nothing);
+  EXPECT_EQ(look_at(folder / "file/below").value(), PathKind::nothing);
+  EXPECT_EQ(look_at(std::string(5000, 'a')).value(), PathKind::nothing);
+  EXPECT_EQ(look_at("").value(), PathKind::nothing);
+  EXPECT_THAT(list_folder(folder.path()).value(), ::testing::ElementsAre(folder / "file"));
+  EXPECT_EQ(list_folder(folder / "none").error().code, "file/unreadable");
+  EXPECT_TRUE(entries_of(folder / "none").empty());
+}
+
+TEST(Files, AClosedFolderIsAnErrorAndNotNothing) {
+  const testing::TempDir folder;
+  std::filesystem::create_directory(folder / "closed");
+  std::ofstream(folder / "closed/file") << "x";
+  std::filesystem::permissions(folder.path(), std::filesystem::perms::others_all);
+  std::filesystem::permissions(folder / "closed", std::filesystem::perms::none);
+  {
+    BREAKEVEN_AS_NOBODY();
+    const auto inside = look_at(folder / "closed/file");
+    ASSERT_FALSE(inside);
+    EXPECT_EQ(inside.error().code, "file/unreadable");
+    EXPECT_THAT(inside.error().message, ::testing::HasSubstr("closed/file: Permission denied"));
+    EXPECT_FALSE(is_there(folder / "closed/file"));
+    EXPECT_EQ(list_folder(folder / "closed").error().code, "file/unreadable");
+    EXPECT_EQ(read_file(folder / "closed/file").error().code, "file/unreadable");
+  }
+  std::filesystem::permissions(folder / "closed", std::filesystem::perms::owner_all);
 }
 
 TEST(Files, WritingIsAllOrNothing) {

@@ -46,6 +46,16 @@ class Info(unittest.TestCase):
         self.assertEqual(set(told["instruction_sets"]) - flags, set())
         self.assertIn("fp32", told["devices"][0]["precisions"])
 
+    def test_a_closed_cache_is_said_and_does_not_end_it(self):
+        self.folder.chmod(0)
+        self.addCleanup(self.folder.chmod, 0o700)
+        nobody = (lambda: (os.setgroups([]), os.setgid(65534), os.setuid(65534))) if os.geteuid() == 0 else None
+        try:
+            found = self.finding("data", "Hugging Face cache", preexec_fn=nobody, HF_HOME=str(self.folder))
+        except (PermissionError, subprocess.SubprocessError):
+            self.skipTest("SKIPPED: root reads everything, and 'nobody' may not run the program where it lies")
+        self.assertIn("Permission denied", found["detail"])
+
     def test_affinity_is_honoured(self):
         one = max(os.sched_getaffinity(0))
         told = self.json(preexec_fn=lambda: os.sched_setaffinity(0, {one}))

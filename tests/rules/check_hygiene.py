@@ -18,6 +18,12 @@ PRINTS = re.compile(r"\bstd::(?:cout|cerr|clog)\b|\bstd::(?:printf|puts|putchar)
                     r"\bfmt::print\b|(?<![\w:])f?printf\(")
 # Code outside src/cli that prints, with the reason.
 MAY_PRINT = {"src/base/check.h": "its last words before it aborts"}
+# Calls of std::filesystem that throw unless they are given an error_code: FILESYSTEM(..., error).
+THROWS = re.compile(r"\b(?:fs|filesystem)::(absolute|canonical|copy|copy_file|copy_symlink|create_\w+|current_path|equivalent|exists|file_size|"
+                    r"hard_link_count|is_\w+|last_write_time|permissions|proximate|read_symlink|relative|remove|remove_all|rename|"
+                    r"resize_file|space|status|symlink_status|temp_directory_path|weakly_canonical)\(")
+WALKS = re.compile(r"\bfor \([^;]*(?<!:):(?!:)\s*(?:\w+::)*(?:recursive_)?directory_iterator\b")
+ERROR_NAMES = ("error", "ignored")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -58,9 +64,32 @@ def check_code(name, text, exceptions):
     lines = text.count("\n")
     if lines > limit and name.startswith(CODE_FOLDERS):
         yield lines, f"{lines} lines, {limit} at most: split it, or say why in tests/rules/long_files.txt"
+    if name.startswith("src/"):
+        yield from check_filesystem(re.sub(r"//.*", "", text))
     if name.startswith("src/") and not name.startswith("src/cli/") and name not in MAY_PRINT:
         for match in PRINTS.finditer(re.sub(r"//.*", "", text)):
             yield text.count("\n", 0, match.start()) + 1, "library code never prints: return it, and let src/cli print"
+
+
+def last_argument(text, start):
+    """Of a call whose bracket opens right before `start`."""
+    depth, begin = 1, start
+    for at in range(start, len(text)):
+        depth += {"(": 1, "{": 1, ")": -1, "}": -1}.get(text[at], 0)
+        if depth == 0:
+            return text[begin:at].strip()
+        if depth == 1 and text[at] == ",":
+            begin = at + 1
+    return ""
+
+
+def check_filesystem(text):
+    for match in THROWS.finditer(text):
+        if last_argument(text, match.end()) not in ERROR_NAMES:
+            yield text.count("\n", 0, match.start()) + 1, (f"{match.group(1)} throws: give it an error_code named error or ignored, "
+                                                           "or ask look_at() of base/files.h")
+    for match in WALKS.finditer(text):
+        yield text.count("\n", 0, match.start()) + 1, "the ++ of a directory_iterator throws: use list_folder() of base/files.h"
 
 
 def check_text(text):

@@ -14,6 +14,10 @@ BROKEN_TREE = {
     "src/base/long.cc": "// code\n" * 551,
     "src/base/loud.cc": '#include <cstdio>\n\nvoid f() { std::puts("no"); }\n',
     "src/base/quiet.cc": '// std::puts("in a comment")\nvoid g(char* b) { std::snprintf(b, 1, "x"); }\n',
+    "src/base/throws.cc": "bool a() { return std::filesystem::exists(p(\"a, b\")); }  // fs::exists(x)\n"
+                          "bool b() { return fs::is_directory(p(1, 2), error); }\n"
+                          "void c() { fs::copy_file(\n  from,\n  to); }\n"
+                          "void d() { for (const auto& e : fs::directory_iterator(p, error)) use(e); }\n",
     "src/cli/loud.cc": 'void h() { std::puts("the place that prints"); }\n',
     "src/base/tab.h": "//\ta tab\n",
     "src/base/merged.h": "// 1\n<<<<<<< ours\n=======\n>>>>>>> theirs\n",
@@ -38,9 +42,12 @@ FINDINGS = [
     "src/base/merged.h:4: a conflict of a merge",
     "src/base/spaces.h:1: trailing spaces",
     "src/base/tab.h:1: a tab",
+    "src/base/throws.cc:1: exists throws: give it an error_code named error or ignored, or ask look_at() of base/files.h",
+    "src/base/throws.cc:3: copy_file throws: give it an error_code named error or ignored, or ask look_at() of base/files.h",
+    "src/base/throws.cc:6: the ++ of a directory_iterator throws: use list_folder() of base/files.h",
     "src/base/unfinished.h:1: no newline at the end",
     "tests/rules/long_files.txt:1: src/base/tab.h needs no exception (at most 900) any more",
-    "11 files, 16 findings",
+    "12 files, 19 findings",
 ]
 FAKE_BINARY = """#!/bin/sh
 case "$1" in

@@ -1,0 +1,132 @@
+// What --model may be, and what is said when it is something else.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/native.h"
+#include "testing/nobody.h"
+#include "testing/paths.h"
+
+namespace breakeven::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+// What all three ways to a model say of `model`: they must agree.
+Error refused(const std::string& model) {
+  const auto loaded = load_model({.model = model});
+  const auto tokenizer = load_tokenizer({.model = model});
+  const auto folder = find_folder(model);
+  EXPECT_FALSE(loaded) << model;
+  EXPECT_FALSE(tokenizer) << model;
+  EXPECT_FALSE(folder) << model;
+  if (loaded || tokenizer || folder) return {};
+  EXPECT_EQ(loaded.error().to_string(), tokenizer.error().to_string());
+  EXPECT_EQ(loaded.error().to_string(), folder.error().to_string());
+  return loaded.error();
+}
+
+class LoadByName : public ::testing::Test {
+ protected:
+  void SetUp() override { ::setenv("HF_HUB_CACHE", (folder_ / "cache").c_str(), 1); }
+  void TearDown() override { ::unsetenv("HF_HUB_CACHE"); }
+
+  // A copy of the narrow built-in model.
+  fs::path make_model(const std::string& name) const {
+    const fs::path to = folder_ / name;
+    fs::create_directories(to.parent_path());
+    fs::copy(testing::source_dir() / "models" / "builtin", to, fs::copy_options::recursive);
+    return to;
+  }
+
+  testing::TempDir folder_;
+};
+
+TEST_F(LoadByName, AFileOfAModelIsToldItsFolder) {
+  const fs::path model = make_model("m");
+  const Error error = refused((model / "model.safetensors").string());
+  EXPECT_EQ(error.code, "model/not-a-folder");
+  EXPECT_THAT(error.message, HasSubstr("is a file"));
+  EXPECT_THAT(error.hint, HasSubstr("--model " + model.string()));
+  EXPECT_TRUE(load_model({.model = model.string()}));
+}
+
+TEST_F(LoadByName, AFolderOfTheCacheIsToldTheName) {
+  const std::string commit(40, 'a');
+  const fs::path snapshot = make_model("cache/models--acme--tiny/snapshots/" + commit);
+  const fs::path whole = folder_ / "cache/models--acme--tiny";
+  fs::create_directories(whole / "refs");
+  std::ofstream(whole / "refs/main") << commit;
+  for (const fs::path& wrong : {whole, whole / "", whole / "snapshots"}) {
+    const Error error = refused(wrong.string());
+    EXPECT_EQ(error.code, "model/cache-folder");
+    EXPECT_THAT(error.hint, HasSubstr("--model acme/tiny,"));
+  }
+  EXPECT_TRUE(load_model({.model = snapshot.string()}));
+  EXPECT_TRUE(load_model({.model = "acme/tiny"}));
+  // A file that happens to be called like a model does not hide it.
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_.path());
+  fs::create_directory("acme");
+  std::ofstream("acme/tiny") << "notes";
+  EXPECT_TRUE(load_model({.model = "acme/tiny"}));
+  fs::current_path(before);
+}
+
+TEST_F(LoadByName, ALinkIsToldTheNameInIt) {
+  for (const char* link :
+       {"https://huggingface.co/acme/tiny", "https://huggingface.co/acme/tiny/tree/main?x=1",
+        "http://hf.co/acme/tiny#usage", "huggingface.co/acme/tiny", "models--acme--tiny"}) {
+    const Error error = refused(link);
+    EXPECT_EQ(error.code, "hub/name") << link;
+    EXPECT_THAT(error.hint, HasSubstr(": acme/tiny")) << link;
+  }
+  EXPECT_THAT(refused("https://example.org/acme/tiny").message, HasSubstr("cannot be the name"));
+}
+
+TEST_F(LoadByName, AVeryLongNameIsRefusedInALineThatCanBeRead) {
+  const Error error = refused(std::string(5000, 'a'));
+  EXPECT_EQ(error.code, "hub/name");
+  EXPECT_LT(error.message.size(), 200U);
+}
+
+TEST_F(LoadByName, AClosedFolderIsNamedWithTheReason) {
+  const fs::path model = make_model("closed/m");
+  const fs::path cached = folder_ / "cache/models--acme--tiny";
+  fs::create_directories(cached);
+  fs::permissions(folder_.path(), fs::perms::others_exec | fs::perms::owner_all);
+  const fs::path closed[] = {model.parent_path(), cached.parent_path()};
+  for (const fs::path& folder : closed) fs::permissions(folder, fs::perms::none);
+  {
+    BREAKEVEN_AS_NOBODY();
+    EXPECT_THAT(refused(model.string()).message,
+                HasSubstr("cannot read " + model.string() + ": Permission denied"));
+    const Error in_cache = refused("acme/tiny");
+    EXPECT_EQ(in_cache.code, "file/unreadable");
+    EXPECT_THAT(in_cache.message, HasSubstr(cached.string()));
+    // Nobody asked for a model of the cache: the built-in one is taken, and says why.
+    EXPECT_THAT(load_tokenizer({}).value().note, HasSubstr("Permission denied"));
+  }
+  for (const fs::path& folder : closed) fs::permissions(folder, fs::perms::owner_all);
+}
+
+TEST_F(LoadByName, AFolderThatMayNotBeEnteredIsNotCalledIncomplete) {
+  const fs::path model = make_model("m");
+  fs::permissions(folder_.path(), fs::perms::others_exec | fs::perms::owner_all);
+  fs::permissions(model, fs::perms::none);
+  {
+    BREAKEVEN_AS_NOBODY();
+    EXPECT_THAT(load_model({.model = model.string()}).error().message,
+                HasSubstr("config.json: Permission denied"));
+    EXPECT_THAT(load_tokenizer({.model = model.string()}).error().message,
+                HasSubstr("tokenizer.json: Permission denied"));
+  }
+  fs::permissions(model, fs::perms::owner_all);
+}
+
+}  // namespace
+}  // namespace breakeven::engine
