@@ -27,7 +27,7 @@ class OtherCpus(unittest.TestCase):
         """On `cpu` of QEMU; None = on this machine."""
         emulator = [] if cpu is None else [QEMU, "-cpu", cpu]
         full = os.environ | {"CUDA_VISIBLE_DEVICES": "", "XDG_CACHE_HOME": str(self.folder)} | environment
-        return subprocess.run([*emulator, BINARY, *arguments], capture_output=True, text=True, check=False, timeout=240,
+        return subprocess.run([*emulator, BINARY, *arguments], capture_output=True, text=True, check=False,
                               cwd=self.folder, env=full)
 
     def labelled(self, cpu, precision, **environment):

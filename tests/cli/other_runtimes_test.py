@@ -46,7 +46,7 @@ class OtherRuntimes(unittest.TestCase):
         journal = self.folder / "journal.jsonl"
         journal.unlink(missing_ok=True)
         done = subprocess.run([BINARY, "run", *SMALL, "-o", str(journal), "--format", "jsonl", *arguments], capture_output=True, text=True,
-                              check=False, timeout=300, env=self.environment, cwd=self.folder)
+                              check=False, env=self.environment, cwd=self.folder)
         lines = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
         return done, [line for line in lines if "cell" in line]
 

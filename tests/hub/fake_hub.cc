@@ -142,7 +142,7 @@ void FakeHub::answer_storage(const ReceivedRequest& request, Connection& connect
     connection.send(head_of_answer(403, "Content-Length: 0\r\n"));
     return;
   }
-  if (storage_delay_s > 0) connection.stall(storage_delay_s);
+  if (before_storage) before_storage();
   const std::string file = request.path.substr(1, request.path.find('?') - 1);
   const std::string& content = served.contains(file) ? served[file] : large[file];
   const Fault fault = next_fault();
@@ -167,7 +167,7 @@ void FakeHub::answer_storage(const ReceivedRequest& request, Connection& connect
   }
   connection.send(head_of_answer(from > 0 ? 206 : 200, headers));
   connection.send(body.substr(0, fault.break_after));
-  if (fault.stalls) connection.stall(20);
+  if (fault.stalls) connection.stall();
 }
 
 }  // namespace breakeven::hub::testing

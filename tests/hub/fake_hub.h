@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -49,12 +50,12 @@ class FakeHub {
   std::map<std::string, std::string> etags;   // other ETags
   std::map<std::string, std::string> sizes;   // other sizes in HEAD
   std::string commit = kCommit;
-  std::string needed_token;    // 401 without it
-  bool is_gated = false;       // 403 GatedRepo
-  std::string moved_from;      // answers 307 to the model's name
-  std::string large_location;  // redirects large files there instead
-  int busy_heads = 0;          // answers so many HEADs with 503
-  double storage_delay_s = 0;  // before each answer of the storage host
+  std::string needed_token;              // 401 without it
+  bool is_gated = false;                 // 403 GatedRepo
+  std::string moved_from;                // answers 307 to the model's name
+  std::string large_location;            // redirects large files there instead
+  int busy_heads = 0;                    // answers so many HEADs with 503
+  std::function<void()> before_storage;  // called before each answer of the storage host
 
   // Faults of the storage host's next downloads, one each.
   void push_fault(const Fault& fault);

@@ -42,7 +42,7 @@ class Fetch : public ::testing::Test {
     settings_.endpoint = hub_.url();
     settings_.cache = folder_ / "cache";
     settings_.token = kToken;
-    settings_.stall_s = 1;
+    settings_.stall_s = 3600;
     settings_.retry_wait_s = 0.01;
     settings_.attempts = 3;
   }
@@ -277,11 +277,13 @@ TEST_F(Fetch, ProgressForgetsFailures) {
 }
 
 TEST_F(Fetch, SilenceEndsAConnection) {
+  settings_.stall_s = 1;
+  settings_.attempts = 100;  // a busy machine may be silent for a second by itself
   hub_.push_fault({.break_after = 1'200'000, .stalls = true});
   const auto fetched = fetch();
   ASSERT_TRUE(fetched) << fetched.error().to_string();
   expect_right(fetched->folder);
-  ASSERT_EQ(count(Event::Kind::retrying), 1);
+  ASSERT_GE(count(Event::Kind::retrying), 1);
   settings_.attempts = 1;
   settings_.cache = folder_ / "other";
   hub_.push_fault({.break_after = 0, .stalls = true});
@@ -405,8 +407,9 @@ TEST_F(Fetch, WhatIsNoHubIsRefused) {
   settings_.endpoint = garbage.url();
   settings_.attempts = 1;
   EXPECT_FALSE(fetch());
-  HttpServer silent([](const auto&, auto& connection) { connection.stall(20); });
+  HttpServer silent([](const auto&, auto& connection) { connection.stall(); });
   settings_.endpoint = silent.url();
+  settings_.stall_s = 1;
   EXPECT_EQ(error().code, "hub/stalled");
 }
 
@@ -432,10 +435,12 @@ TEST_F(Fetch, RedirectsEndSomewhere) {
 }
 
 TEST_F(Fetch, TwoAtTheSameTimeDownloadOnce) {
-  hub_.storage_delay_s = 0.5;
   std::vector<std::thread> threads;
   std::atomic<int> right{0};
   std::atomic<int> waited{0};
+  hub_.before_storage = [&] {  // one downloads only when the other has found it at work
+    while (waited == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&] {
       const auto fetched = fetch_model(kName, "main", settings_, [&](const Event& event) {

@@ -68,11 +68,8 @@ bool Connection::send(std::string_view bytes) {
   return true;
 }
 
-void Connection::stall(double seconds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  while (!stop_ && std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+void Connection::stall() {
+  while (!stop_) std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 
 HttpServer::HttpServer(Handler handler) : handler_(std::move(handler)) {

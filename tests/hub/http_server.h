@@ -29,8 +29,8 @@ class Connection {
   explicit Connection(int fd, const std::atomic<bool>& stop) : fd_(fd), stop_(stop) {}
   // False when the other side has gone.
   bool send(std::string_view bytes);
-  // Says nothing for so long, or until the server stops.
-  void stall(double seconds);
+  // Says nothing until the server stops.
+  void stall();
 
  private:
   int fd_;

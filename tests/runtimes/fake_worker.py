@@ -11,6 +11,7 @@ import time
 
 MODE = pathlib.Path(sys.argv[0]).stem
 WHERE, _, WHAT = MODE.partition("-")  # "run-hang": hangs when it is asked to run
+PAUSE_S = float(os.environ.get("PAUSE_S", "0"))
 TEXTS = []
 SPEC = {}
 
@@ -33,8 +34,6 @@ def misbehave(request):
     elif WHAT == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     elif WHAT == "hang":
-        sys.stderr.write("thinking\n")
-        sys.stderr.flush()
         time.sleep(1000)
     elif WHAT == "mute":
         os.close(1)
@@ -60,7 +59,7 @@ def misbehave(request):
     elif WHAT == "endless":
         while True:
             send({"id": number, "progress": 0.5, "what": "converting"})
-            time.sleep(0.1)
+            time.sleep(PAUSE_S)
     elif WHAT == "unsupported":
         send({"id": number, "error": {"code": "unsupported", "message": "no bf16 here", "hint": "take fp32"}})
     elif WHAT == "refuse":
@@ -87,7 +86,7 @@ def hello():
 def load(request):
     SPEC.update(request)
     for done in (0.25, 0.5, 1):
-        time.sleep(0.3 if WHAT == "slow" else 0)
+        time.sleep(PAUSE_S if WHAT == "slow" else 0)
         send({"id": request["id"], "progress": done, "what": "converting"})
     answer = {"labels": ["some", "none"], "problem": "single_label", "weight_bytes": 1000, "instruction_set": "",
               "settings": {"threads": str(request["threads"]), "model": request["model"]}}
@@ -151,6 +150,9 @@ def handle(request):
     return {}
 
 
+if WHAT == "hang":
+    sys.stderr.write("thinking\n")
+    sys.stderr.flush()
 for read in sys.stdin:
     asked = json.loads(read)
     if asked["op"] == WHERE and misbehave(asked):

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 
 #include "base/monotonic.h"
@@ -35,7 +36,11 @@ class WorkerFailures : public FakeRuntimes, public ::testing::WithParamInterface
 
 TEST_P(WorkerFailures, IsAnErrorThatSaysSo) {
   const auto [mode, code, says] = GetParam();
-  options_.limits = {2, 2, 2, 2};
+  // Only the request that hangs may run into its limit: a busy machine makes every other one late.
+  const std::string where = mode;
+  if (where == "hello-hang") options_.limits.hello_s = 0.5;
+  if (where == "load-hang") options_.limits.load_s = 0.5;
+  if (where == "run-hang") options_.limits.run_s = 0.5;
   const auto used = use(mode);
   ASSERT_FALSE(used);
   EXPECT_EQ(used.error().code, code) << used.error().message;
@@ -51,8 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
         Failure{"hello-die", "runtime/died",
                 "hello: it ended with exit code 3; its last words: ImportError: no such  library"},
         Failure{"hello-killed", "runtime/died", "killed by signal 9"},
-        Failure{"hello-hang", "runtime/time-limit",
-                "no answer within 2 s; its last words: thinkin"},
+        Failure{"hello-hang", "runtime/time-limit", "no answer within "},
         Failure{"hello-rubbish", "runtime/garbage", "'Downloading shards: 100%'"},
         Failure{"hello-version", "runtime/garbage", "version 3 of the protocol, not 2"},
         Failure{"hello-name", "runtime/garbage", "it says that it is 'other'"},
@@ -62,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
     AtLoad, WorkerFailures,
     ::testing::Values(Failure{"load-die", "runtime/died", "load: it ended with exit code 3"},
                       Failure{"load-killed", "runtime/died", "may have run out of memory"},
-                      Failure{"load-hang", "runtime/time-limit", "2 s"},
+                      Failure{"load-hang", "runtime/time-limit", " s; its last words: thinkin"},
                       Failure{"load-mute", "runtime/died", "closed its stdout"},
                       Failure{"load-badprogress", "runtime/garbage", "\"progress\" is 7"},
                       Failure{"load-unsupported", "runtime/unsupported",
@@ -86,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Failure{"run-die", "runtime/died", "run: it ended with exit code 3"},
         Failure{"run-killed", "runtime/died", "killed by signal 9 (Killed)"},
-        Failure{"run-hang", "runtime/time-limit", "2 s"},
+        Failure{"run-hang", "runtime/time-limit", "no answer within "},
         Failure{"run-mute", "runtime/died", "closed its stdout"},
         Failure{"run-rubbish", "runtime/garbage", "Downloading"},
         Failure{"run-longline", "runtime/garbage", "over 256 MB"},
@@ -156,24 +160,49 @@ TEST_F(WorkerFailures, AFloodOnStderrDelaysNothing) {
   EXPECT_EQ(batch.logits.at(0), 3);
 }
 
-TEST_F(WorkerFailures, ProgressStartsTheLimitAnew) {
-  options_.limits.load_s = 0.6;  // it takes 0.9 s, with a line every 0.3 s
+// Between two lines of progress the worker waits PAUSE_S, a part of the limit. A busy machine may
+// add to it: then the same is tried with longer times, until the machine's delay no longer counts.
+class WorkerProgress : public WorkerFailures {
+ protected:
+  static constexpr double kLongest_s = 300;
+
+  ~WorkerProgress() override { ::unsetenv("PAUSE_S"); }
+
+  Result<std::unique_ptr<Classifier>> load(const std::string& mode, double limit_s,
+                                           double pause_s) {
+    options_.limits.load_s = limit_s;
+    ::setenv("PAUSE_S", std::to_string(pause_s).c_str(), 1);
+    pool_.reset();
+    return make(spec_of(mode));
+  }
+};
+
+TEST_F(WorkerProgress, StartsTheLimitAnew) {
   std::vector<std::string> seen;
   options_.progress = [&](std::string_view what, double done) {
     seen.push_back(std::string(what) + " " + std::to_string(done).substr(0, 4));
   };
-  auto made = make(spec_of("load-slow"));
-  ASSERT_TRUE(made) << made.error().to_string();
+  for (double limit_s = 0.6; limit_s < kLongest_s; limit_s *= 4) {
+    seen.clear();
+    if (load("load-slow", limit_s, limit_s / 2)) break;  // three pauses: more than the limit
+  }
   EXPECT_THAT(seen,
               ::testing::ElementsAre("converting 0.25", "converting 0.50", "converting 1.00"));
 }
 
-TEST_F(WorkerFailures, ProgressDoesNotHoldARequestForEver) {
-  options_.limits.load_s = 0.3;  // a line every 0.1 s
-  const auto made = make(spec_of("load-endless"));
-  ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().code, "runtime/time-limit");
-  EXPECT_THAT(made.error().message, HasSubstr("no answer within 1.2 s"));
+TEST_F(WorkerProgress, DoesNotHoldARequestForEver) {
+  double took_s = 0;
+  double limit_s = 0.3;
+  for (; limit_s < kLongest_s; limit_s *= 4) {
+    const double before_s = monotonic_now_s();
+    const auto made = load("load-endless", limit_s, limit_s / 3);
+    took_s = monotonic_now_s() - before_s;
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, "runtime/time-limit");
+    EXPECT_THAT(made.error().message, HasSubstr("no answer within "));
+    if (took_s >= 4 * limit_s) break;  // else a line came late and the shorter limit ended it
+  }
+  EXPECT_GE(took_s, 4 * limit_s);
 }
 
 TEST_F(WorkerFailures, TheStopFlagEndsAWait) {
@@ -187,12 +216,10 @@ TEST_F(WorkerFailures, TheStopFlagEndsAWait) {
   });
   const std::vector<std::string_view> texts = {"abc"};
   BatchResult batch;
-  const double start_s = monotonic_now_s();
   const auto outcome = (*made)->run_batch(texts, batch);
   user.join();
   ASSERT_FALSE(outcome);
-  EXPECT_EQ(outcome.error().code, "runtime/interrupted");
-  EXPECT_LT(monotonic_now_s() - start_s, 30);
+  EXPECT_EQ(outcome.error().code, "runtime/interrupted") << "not the time limit";
 }
 
 TEST_F(WorkerFailures, WhatIsNotThereSaysWhatToDo) {

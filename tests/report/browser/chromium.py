@@ -18,7 +18,7 @@ def find():
 
 
 class Chromium:
-    def __init__(self, program, timeout_s=60):
+    def __init__(self, program, timeout_s=3600):
         self.timeout_s = timeout_s
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_browser, self.output = os.pipe()
