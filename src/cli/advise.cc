@@ -6,8 +6,8 @@
 #include "cli/advice_output.h"
 #include "cli/commands.h"
 #include "cli/journals.h"
+#include "cli/output.h"
 #include "cli/quantities.h"
-#include "cli/study_options.h"
 
 namespace breakeven::cli {
 namespace {

@@ -4,14 +4,15 @@
 #include <stdlib.h>  // mkdtemp, which <cstdlib> does not promise
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cstdio>
 #include <filesystem>
 
 #include "base/monotonic.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "cli/comparison.h"
+#include "cli/given_options.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
 #include "cli/quantities.h"
 #include "cli/text_options.h"
 #include "record/journal.h"
@@ -42,36 +43,6 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// What of the command is ours alone: each side gets its own.
-struct OwnFlag {
-  const char* name;
-  bool has_value;
-};
-constexpr OwnFlag kOwnFlags[] = {
-    {"--against", true}, {"--turns", true},     {"--time", true},   {"--minimum-effect", true},
-    {"--journal", true}, {"--format", true},    {"--output", true}, {"-o", true},
-    {"--html", true},    {"--no-memory", false}};
-
-// The flags as typed, without the program and without those of kOwnFlags.
-std::vector<std::string> shared_flags(const std::vector<std::string>& command) {
-  std::vector<std::string> kept;
-  for (std::size_t i = 1; i < command.size(); ++i) {
-    const std::string& word = command[i];
-    const auto own =
-        std::find_if(std::begin(kOwnFlags), std::end(kOwnFlags), [&](const auto& flag) {
-          const std::string name = flag.name;
-          const bool glued = name.size() == 2 && word.size() > 2 && word.starts_with(name);
-          return word == name || word.starts_with(name + "=") || glued;
-        });
-    if (own == std::end(kOwnFlags)) {
-      kept.push_back(word);
-    } else if (own->has_value && word == own->name) {
-      ++i;
-    }
-  }
-  return kept;
-}
-
 struct Ran {
   std::string out, last_words, ending;
   bool well = false;
@@ -94,8 +65,9 @@ Result<Ran> run_program(const std::string& program, const std::vector<std::strin
 
 class Against {
  public:
-  Against(const AgainstFlags& flags, const StudyFlags& study, Context& context)
-      : flags_(flags), study_(study), context_(context) {}
+  Against(const AgainstFlags& flags, const StudyFlags& study, const CLI::App& command,
+          Context& context)
+      : flags_(flags), study_(study), command_(command), context_(context) {}
   Result<void> run();
 
  private:
@@ -110,12 +82,10 @@ class Against {
   Result<void> take_turn(Side& side, std::size_t turn);
   Result<void> keep(const Side& side, const std::string& path,
                     std::vector<record::Record>& merged) const;
-  static void say(const std::string& text) {
-    std::fprintf(stderr, "breakeven: %s\n", text.c_str());
-  }
 
   const AgainstFlags& flags_;
   const StudyFlags& study_;
+  const CLI::App& command_;
   Context& context_;
   TemporaryFolder folder_;
   std::vector<std::string> arguments_;
@@ -176,7 +146,7 @@ Result<void> Against::check_other() {
 }
 
 Result<void> Against::take_turn(Side& side, std::size_t turn) {
-  say(fmt::format("turn {} of {}: {}", turn + 1, turns_, side.name));
+  tell(fmt::format("turn {} of {}: {}", turn + 1, turns_, side.name));
   const std::string stem = fmt::format("{}/{}-{}", folder_.path(), side.stem, turn);
   std::vector<std::string> arguments = arguments_;
   for (const std::string& word :
@@ -223,7 +193,11 @@ Result<void> Against::keep(const Side& side, const std::string& path,
 
 Result<void> Against::run() {
   BREAKEVEN_TRY_VOID(check_flags());
-  arguments_ = shared_flags(context_.command);
+  // Each side gets these of its own, or not at all; every other flag goes to both.
+  arguments_ =
+      given_options(command_, {"--against", "--turns", "--minimum-effect", "--time", "--journal",
+                               "--format", "--output", "--html", "--no-memory"});
+  arguments_.insert(arguments_.begin(), command_.get_name());
   BREAKEVEN_TRY_VOID(check_other());
   Side other{flags_.other, "the other build (" + flags_.other + ")", "other"};
   Side ours{kOurselves, "this build", "ours"};
@@ -233,7 +207,7 @@ Result<void> Against::run() {
     if (!stop_on_interrupt()) BREAKEVEN_TRY_VOID(take_turn(order[turn] ? ours : other, turn));
   }
   if (ours.blocks.empty() || other.blocks.empty() || stop_on_interrupt()) {
-    say("interrupted: nothing is compared");
+    tell("interrupted: nothing is compared");
     context_.exit_code = kCannotTell;
     return {};
   }
@@ -247,7 +221,7 @@ Result<void> Against::run() {
   BREAKEVEN_TRY_VOID(keep(other, other_path, before));
   BREAKEVEN_TRY_VOID(keep(ours, path, after));
   BREAKEVEN_TRY_VOID(write_comparison(before, after, how_, context_));
-  say(fmt::format("before: {} in {}; after: this build in {}", flags_.other, other_path, path));
+  tell(fmt::format("before: {} in {}; after: this build in {}", flags_.other, other_path, path));
   return {};
 }
 
@@ -262,9 +236,10 @@ void add_against_flags(CLI::App& command, AgainstFlags& flags) {
                      "With --against: smaller changes are called the same (default: 3%)");
 }
 
-Result<void> run_against(const AgainstFlags& against, const StudyFlags& study, Context& context) {
+Result<void> run_against(const AgainstFlags& against, const StudyFlags& study,
+                         const CLI::App& command, Context& context) {
   (void)stop_on_interrupt();
-  return Against(against, study, context).run();
+  return Against(against, study, command, context).run();
 }
 
 }  // namespace breakeven::cli

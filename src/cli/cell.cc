@@ -30,17 +30,15 @@ std::unique_ptr<measure::DeviceMemoryMeter> memory_meter(const std::string& devi
 Result<CellAnswer> run_cell(const CellRequest& request) {
   const measure::Clock& clock = measure::monotonic_clock();
   CellAnswer answer;
-  Study study;
-  study.flags.instruction_set = request.instruction_set;
-  BREAKEVEN_TRY(study.model, engine::load_model({request.model}));
+  BREAKEVEN_TRY(auto model, engine::load_model({request.model}));
   answer.loaded_s = clock.now_s();
   const record::Cell& cell = request.cell;
   const auto device_memory = memory_meter(cell.device);
-  const study::Spec spec{cell.device,  cell.precision, cell.threads, cell.max_length,
-                         cell.padding, cell.batch,     false};
-  BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, make_classifier(study, spec));
+  BREAKEVEN_TRY(const engine::NativeOptions native,
+                session::native_options(study::spec_of(cell), request.instruction_set));
+  BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, engine::make_native(model, native));
   // The engine keeps what it packed: a server would not hold the fp32 weights either.
-  study.model.reset();
+  model.reset();
   answer.packed_s = clock.now_s();
   const std::uint64_t loading_peak = measure::peak_rss_bytes();
   measure::reset_peak_allocated();

@@ -2,8 +2,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/comparison.h"
+#include "cli/output.h"
 #include "cli/quantities.h"
-#include "cli/study_options.h"
 
 namespace breakeven::cli {
 namespace {

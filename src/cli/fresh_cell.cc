@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/interrupt.h"
 #include "measure/child.h"
 
 namespace breakeven::cli {
@@ -127,12 +128,11 @@ namespace {
 
 // Another runtime's worker says what it held, and the clock when it was there.
 Result<study::Fresh> measure_fresh_worker(const Study& study, const record::Cell& cell) {
-  BREAKEVEN_TRY(const runtimes::WorkerSpec spec, worker_spec(study, study::spec_of(cell)));
   const std::vector<std::string> texts =
       texts_for_fresh(std::span(study.input.texts).first(study.input.timed), cell.batch);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   BREAKEVEN_TRY(const runtimes::FreshWorker worker,
-                study.pool->measure_fresh(spec, views, cell.mode == "stream"));
+                study.session->measure_fresh(study::spec_of(cell), views, cell.mode == "stream"));
   study::Fresh fresh;
   fresh.memory.emplace();
   fresh.memory->weight_bytes = worker.weight_bytes;

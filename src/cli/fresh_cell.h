@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "cli/study_options.h"
+#include "cli/study.h"
 #include "study/sweep.h"
 
 namespace breakeven::cli {

@@ -293,12 +293,6 @@ std::string to_table(const Info& info) {
   return text;
 }
 
-Result<void> print(const std::string& text) {
-  BREAKEVEN_TRY(Output output, Output::open("", ""));
-  BREAKEVEN_TRY_VOID(output.write(text, 1));
-  return output.close();
-}
-
 }  // namespace
 
 void add_info(CLI::App& app, Context& context) {
@@ -312,7 +306,7 @@ void add_info(CLI::App& app, Context& context) {
   command->callback([format, &context] {
     const Info info = gather();
     const std::string text = *format == "json" ? to_json(info).dump(2) + "\n" : to_table(info);
-    if (const Result<void> printed = print(text); !printed && !is_closed_pipe(printed.error())) {
+    if (const Result<void> printed = write_output("", text); !printed) {
       report_error(context, printed.error());
     }
   });

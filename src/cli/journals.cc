@@ -1,11 +1,10 @@
 #include "cli/journals.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
+#include <chrono>
 
+#include "cli/output.h"
 #include "record/journal.h"
 
 namespace breakeven::cli {
@@ -14,9 +13,7 @@ Result<std::vector<record::Record>> read_journals(const std::vector<std::string>
   std::vector<record::Record> records;
   for (const std::string& file : files) {
     BREAKEVEN_TRY(record::JournalContent content, record::read_journal(file));
-    for (const std::string& note : content.notes) {
-      std::fprintf(stderr, "breakeven: %s\n", note.c_str());
-    }
+    for (const std::string& note : content.notes) tell(note);
     if (content.records.empty()) {
       return fail("journal/empty", fmt::format("'{}' holds no record", file),
                   "give journals that `breakeven run` wrote");
@@ -25,6 +22,11 @@ Result<std::vector<record::Record>> read_journals(const std::vector<std::string>
                    std::make_move_iterator(content.records.end()));
   }
   return records;
+}
+
+std::string new_journal_name() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return record::journal_name(std::chrono::duration<double>(now).count());
 }
 
 Result<DocumentFormat> parse_document_format(const std::string& text) {
@@ -38,10 +40,8 @@ Result<DocumentFormat> parse_document_format(const std::string& text) {
 std::string show_document(const report::Document& document, DocumentFormat format,
                           const std::string& output) {
   if (format == DocumentFormat::md) return document.to_markdown();
-  const bool colour = (output.empty() || output == "-") && isatty(STDOUT_FILENO) == 1 &&
-                      std::getenv("NO_COLOR") == nullptr;
   constexpr std::size_t kWidth = 100;
-  return document.to_text(kWidth, colour);
+  return document.to_text(kWidth, use_colour(output));
 }
 
 }  // namespace breakeven::cli

@@ -1,4 +1,4 @@
-// What the subcommands that only read journals share: reading several, showing a document.
+// Journals that subcommands read and write, and the documents that they show of them.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,9 @@ namespace breakeven::cli {
 // All records of all files in order; notes (torn lines) go to stderr. Errors: those of
 // record::read_journal; journal/empty when a file holds no record.
 Result<std::vector<record::Record>> read_journals(const std::vector<std::string>& files);
+
+// "breakeven-<time>.jsonl" for now.
+std::string new_journal_name();
 
 enum class DocumentFormat : std::uint8_t { table, md, json };
 Result<DocumentFormat> parse_document_format(const std::string& text);  // errors: format/unknown

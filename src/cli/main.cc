@@ -8,11 +8,12 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 
 namespace breakeven::cli {
 
 void report_error(Context& context, const Error& error) {
-  std::fprintf(stderr, "breakeven: %s\n", error.to_string().c_str());
+  tell(error.to_string());
   context.exit_code = kUsage;
 }
 

@@ -6,8 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <system_error>
 #include <utility>
+
+#include "base/files.h"
 
 namespace breakeven::cli {
 namespace {
@@ -17,6 +22,10 @@ tl::unexpected<Error> unwritable(const std::string& name, int error_number) {
       "output/unwritable",
       fmt::format("cannot write {}: {}", name, std::generic_category().message(error_number)),
       "free some space or choose another place");
+}
+
+bool is_stdout(const std::string& path) {
+  return path.empty() || path == "-";
 }
 
 bool is_same_file(int fd, const std::string& path) {
@@ -30,7 +39,7 @@ bool is_same_file(int fd, const std::string& path) {
 }  // namespace
 
 Result<Output> Output::open(const std::string& path, const std::string& input) {
-  if (path.empty() || path == "-") {
+  if (is_stdout(path)) {
     Output out(STDOUT_FILENO, false, "stdout");
     out.truncated_ = true;
     return out;
@@ -91,6 +100,40 @@ Result<void> Output::close() {
 
 bool is_closed_pipe(const Error& error) {
   return error.code == "output/closed";
+}
+
+Result<void> check_output(const std::string& path) {
+  if (is_stdout(path)) return {};
+  const auto refuse = [&](const std::string& why) {
+    return fail("file/unwritable", fmt::format("cannot write '{}': {}", path, why),
+                "choose another file with -o");
+  };
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return refuse("it is a folder");
+    if (access(path.c_str(), W_OK) != 0) return refuse(std::strerror(errno));
+  }
+  const std::size_t slash = path.find_last_of('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (access(folder.c_str(), W_OK | X_OK) != 0) return refuse(std::strerror(errno));
+  return {};
+}
+
+Result<void> write_output(const std::string& path, const std::string& content) {
+  if (!is_stdout(path)) return write_file_atomic(path, content);
+  BREAKEVEN_TRY(Output output, Output::open(path, ""));
+  Result<void> written = output.write(content, 1);
+  // A reader that has seen enough (`| head`) is no mistake of anybody's.
+  if (!written && is_closed_pipe(written.error())) return {};
+  return written;
+}
+
+bool use_colour(const std::string& path) {
+  return is_stdout(path) && ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+}
+
+void tell(const std::string& line) {
+  std::fprintf(stderr, "breakeven: %s\n", line.c_str());
 }
 
 }  // namespace breakeven::cli

@@ -1,5 +1,5 @@
-// Where a stream of results goes: a file or stdout, written as it comes, with every failed write
-// noticed.
+// Where results and messages go: to a file or stdout, with every failed write noticed; what a
+// person should know goes to stderr.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 
 namespace breakeven::cli {
 
+// A stream of results, written as it comes.
 class Output {
  public:
   // "" or "-" is stdout. A file is made if it is missing; an old one keeps its content until the
@@ -47,5 +48,17 @@ class Output {
 
 // `breakeven ... | head` closes the pipe when it has enough: the program then ends quietly.
 bool is_closed_pipe(const Error& error);
+
+// Whether FILE can be written, told before hours are spent: "" and "-" are stdout.
+// Errors: file/unwritable.
+Result<void> check_output(const std::string& path);
+// A whole document: to stdout or, by rename, to a file. A closed pipe is no error. Errors:
+// file/unwritable, output/unwritable.
+Result<void> write_output(const std::string& path, const std::string& content);
+// Whether what is written there may be coloured: a terminal, and no NO_COLOR.
+bool use_colour(const std::string& path);
+
+// A line for the user beside the results, on stderr.
+void tell(const std::string& line);
 
 }  // namespace breakeven::cli

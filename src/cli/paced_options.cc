@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 #include "cli/quantities.h"
-#include "cli/study_options.h"
+#include "cli/study_flags.h"
 #include "cli/text_options.h"
 #include "measure/paced.h"
 #include "measure/statistics.h"

@@ -2,14 +2,13 @@
 #include "report/report.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
+#include "cli/commands.h"
+#include "cli/journals.h"
+#include "cli/output.h"
 #include "cli/quantities.h"
-#include "cli/study_options.h"
-#include "record/journal.h"
 
 namespace breakeven::cli {
 namespace {
@@ -59,21 +58,8 @@ Result<void> run_report(const ReportFlags& flags, const CLI::App& command) {
   options.brief = flags.brief;
   BREAKEVEN_TRY(options.start, read_start(flags, command, options.format));
   BREAKEVEN_TRY_VOID(check_output(flags.output));
-  options.colour = (flags.output.empty() || flags.output == "-") && isatty(STDOUT_FILENO) == 1 &&
-                   std::getenv("NO_COLOR") == nullptr;
-  std::vector<record::Record> records;
-  for (const std::string& file : flags.files) {
-    BREAKEVEN_TRY(record::JournalContent content, record::read_journal(file));
-    for (const std::string& note : content.notes) {
-      std::fprintf(stderr, "breakeven: %s\n", note.c_str());
-    }
-    records.insert(records.end(), std::make_move_iterator(content.records.begin()),
-                   std::make_move_iterator(content.records.end()));
-  }
-  if (records.empty()) {
-    return fail("report/empty", fmt::format("'{}' holds no record", flags.files.front()),
-                "give a journal that `breakeven run` wrote");
-  }
+  options.colour = use_colour(flags.output);
+  BREAKEVEN_TRY(const std::vector<record::Record> records, read_journals(flags.files));
   BREAKEVEN_TRY(const std::string text, report::render(records, options));
   return write_output(flags.output, text);
 }

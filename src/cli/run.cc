@@ -1,17 +1,19 @@
 // `breakeven run`: the main job. Measures every cell and says what it means.
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 
 #include "base/units.h"
 #include "cli/against.h"
 #include "cli/fresh_cell.h"
+#include "cli/given_options.h"
+#include "cli/interrupt.h"
+#include "cli/journals.h"
+#include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/study_options.h"
+#include "cli/study.h"
 #include "record/journal.h"
 #include "report/format.h"
 #include "report/html.h"
@@ -82,9 +84,9 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
                                                        study.input.work, timed)),
                     {}}});
   }
-  std::string text =
-      fmt::format("{} over {} of {}, model {}\n", report::counted(cells.size(), "cell"),
-                  report::counted(study.input.timed, "text"), study.reviews.name, study.facts.name);
+  std::string text = fmt::format(
+      "{} over {} of {}, model {}\n", report::counted(cells.size(), "cell"),
+      report::counted(study.input.timed, "text"), study.reviews.name, study.session->facts().name);
   if (!study.device_note.empty()) text += study.device_note + "\n";
   text += table.to_text(100, study.render.colour);
   text += fmt::format(
@@ -145,15 +147,17 @@ int exit_code_of(const std::vector<record::Record>& records, bool interrupted) {
 
 class RunCommand {
  public:
-  RunCommand(const RunFlags& flags, Context& context) : flags_(flags), context_(context) {}
+  RunCommand(const RunFlags& flags, const CLI::App& command, Context& context)
+      : flags_(flags), command_(command), context_(context) {}
   Result<void> run();
 
  private:
   Result<std::vector<record::Record>> resume();
   Result<study::Outcome> measure(record::Journal& journal);
-  void say(const std::string& text) const { std::fprintf(stderr, "breakeven: %s\n", text.c_str()); }
+  std::string resume_command(const std::string& journal) const;
 
   const RunFlags& flags_;
+  const CLI::App& command_;
   Context& context_;
   std::unique_ptr<Study> study_;
   std::vector<record::Cell> cells_;
@@ -162,14 +166,14 @@ class RunCommand {
 Result<std::vector<record::Record>> RunCommand::resume() {
   if (flags_.study.resume.empty()) return std::vector<record::Record>{};
   BREAKEVEN_TRY(const record::JournalContent content, record::read_journal(flags_.study.resume));
-  for (const std::string& note : content.notes) say(flags_.study.resume + ": " + note);
+  for (const std::string& note : content.notes) tell(flags_.study.resume + ": " + note);
   return done_before(content.records, cells_, study_->input.prototype);
 }
 
 Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
   ProgressLine progress;
   study::Tools tools;
-  tools.make = [&](const study::Spec& spec) { return make_classifier(*study_, spec); };
+  tools.make = [&](const study::Spec& spec) { return study_->session->make(spec); };
   if (!flags_.no_memory) {
     tools.fresh = [&](const record::Cell& cell) { return measure_fresh(*study_, cell); };
   }
@@ -184,18 +188,32 @@ Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
     told.runtime = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
   }
   tools.stop = &stop_on_interrupt();
-  study_->loading = [&](std::string_view what, double done) { progress.loading(what, done); };
+  study_->session->loading = [&](std::string_view what, double done) {
+    progress.loading(what, done);
+  };
   auto outcome = study::run_sweep(study_->input, tools);
-  study_->loading = nullptr;
+  study_->session->loading = nullptr;
   return outcome;
+}
+
+// "breakeven run --batch 1 --resume FILE"
+std::string RunCommand::resume_command(const std::string& journal) const {
+  std::vector<std::string> words = {context_.command.front(), command_.get_name()};
+  for (const std::string& word : given_options(command_, {"--resume", "--journal"})) {
+    words.push_back(word);
+  }
+  words.insert(words.end(), {"--resume", journal});
+  std::transform(words.begin(), words.end(), words.begin(), quoted);
+  return fmt::format("{}", fmt::join(words, " "));
 }
 
 Result<void> RunCommand::run() {
   (void)stop_on_interrupt();  // from here on Ctrl-C means: end well
   BREAKEVEN_TRY_VOID(check_output(flags_.html));
   BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_, kDefaultTexts));
-  BREAKEVEN_TRY(cells_, make_cells(*study_));
-  for (const std::string& note : study_->notes) say(note);
+  BREAKEVEN_TRY(Plan plan, plan_study(*study_));
+  cells_ = std::move(plan.cells);
+  for (const std::string& note : plan.notes) tell(note);
   BREAKEVEN_TRY(std::vector<record::Record> records, resume());
   for (const record::Cell& cell : cells_) {
     const bool done = std::any_of(records.begin(), records.end(),
@@ -210,8 +228,8 @@ Result<void> RunCommand::run() {
   if (path.empty()) path = new_journal_name();
   BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
   if (!records.empty())
-    say(fmt::format("{} of {} are in {} already", records.size(),
-                    report::counted(cells_.size(), "cell"), path));
+    tell(fmt::format("{} of {} are in {} already", records.size(),
+                     report::counted(cells_.size(), "cell"), path));
   BREAKEVEN_TRY(study::Outcome outcome, measure(journal));
   records.insert(records.end(), outcome.records.begin(), outcome.records.end());
   records = in_order(cells_, records);
@@ -220,27 +238,27 @@ Result<void> RunCommand::run() {
   if (!flags_.html.empty()) {
     BREAKEVEN_TRY_VOID(write_output(flags_.html, report::to_html(records)));
   }
-  for (const std::string& note : outcome.notes) say(note);
+  for (const std::string& note : outcome.notes) tell(note);
   if (outcome.interrupted) {
-    say(fmt::format("interrupted: {} of {} are in {}; go on with: {}", records.size(),
-                    report::counted(cells_.size(), "cell"), path, resume_command(context_, path)));
+    tell(fmt::format("interrupted: {} of {} are in {}; go on with: {}", records.size(),
+                     report::counted(cells_.size(), "cell"), path, resume_command(path)));
   } else {
-    say(fmt::format("every sample is in {}", path));
+    tell(fmt::format("every sample is in {}", path));
   }
   context_.exit_code = exit_code_of(records, outcome.interrupted);
   return {};
 }
 
-Result<void> run_either(const RunFlags& flags, Context& context) {
+Result<void> run_either(const RunFlags& flags, const CLI::App& command, Context& context) {
   const AgainstFlags& against = flags.against;
-  if (!against.other.empty()) return run_against(against, flags.study, context);
+  if (!against.other.empty()) return run_against(against, flags.study, command, context);
   for (const auto& [flag, value] : {std::pair{"--turns", &against.turns},
                                     std::pair{"--minimum-effect", &against.minimum_effect}}) {
     if (value->empty()) continue;
     return fail("flag/against", fmt::format("{} {} means nothing without --against", flag, *value),
                 "name the other build's program with --against");
   }
-  return RunCommand(flags, context).run();
+  return RunCommand(flags, command, context).run();
 }
 
 }  // namespace
@@ -271,8 +289,8 @@ void add_run(CLI::App& app, Context& context) {
       "can't tell.\nElse: 0 measured; 1 a row's outputs break parity; 2 usage or environment; 3 "
       "can't "
       "tell:\nno row is valid, or Ctrl-C came first (finished cells are kept, --resume goes on).");
-  command->callback([flags, &context] {
-    if (const auto result = run_either(*flags, context); !result) {
+  command->callback([flags, command, &context] {
+    if (const auto result = run_either(*flags, *command, context); !result) {
       report_error(context, result.error());
       if (result.error().code == "parity/judge") context.exit_code = kResultSaysNo;
     }

@@ -15,7 +15,7 @@
 
 #include "base/process.h"
 #include "cli/commands.h"
-#include "cli/study_options.h"
+#include "cli/interrupt.h"
 #include "runtimes/environment.h"
 #include "runtimes/setup.h"
 

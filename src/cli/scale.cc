@@ -3,16 +3,18 @@
 #include "study/scale.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 #include <set>
 
 #include "base/units.h"
+#include "cli/interrupt.h"
+#include "cli/journals.h"
+#include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/study_options.h"
+#include "cli/study.h"
 #include "record/journal.h"
 #include "report/report.h"
 
@@ -75,14 +77,14 @@ std::vector<std::uint64_t> default_sizes(const Study& study,
 
 Result<void> order_texts(Study& study, std::uint64_t max_length, study::ScaleInput& scale) {
   study::Input& input = study.input;
-  const auto scratch = study.model->tokenizer->make_scratch();
+  const auto scratch = study.session->native_model()->tokenizer->make_scratch();
   text::EncodeOptions options;
   options.max_length = max_length;
   std::vector<std::uint32_t> lengths;
   std::vector<std::int32_t> ids;
   for (const std::string_view text : input.texts) {
     ids.clear();
-    study.model->tokenizer->encode(text, options, *scratch, ids);
+    study.session->native_model()->tokenizer->encode(text, options, *scratch, ids);
     lengths.push_back(static_cast<std::uint32_t>(ids.size()));
   }
   scale.base = input;
@@ -133,24 +135,22 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   }
   flags.study.mode = "serial";
   BREAKEVEN_TRY(std::unique_ptr<Study> study, prepare_study(flags.study, context, needed));
-  if (!study->model) {
+  if (study->session->native_model() == nullptr) {
     return fail(
         "scale/model",
         fmt::format("the native engine does not run '{}', and its tokenizer is what matches "
                     "the sizes in tokens",
-                    study->facts.name),
+                    study->session->facts().name),
         "use `breakeven run --runtime pytorch` for this model");
   }
-  BREAKEVEN_TRY(const std::vector<record::Cell> cells, make_cells(*study));
-  for (const std::string& note : study->notes) {
-    std::fprintf(stderr, "breakeven: %s\n", note.c_str());
-  }
+  BREAKEVEN_TRY(const Plan plan, plan_study(*study));
+  for (const std::string& note : plan.notes) tell(note);
   if (study->axes.max_lengths.size() > 1) {
     return fail("flag/number", fmt::format("--max-length {} is a list", flags.study.max_length),
                 "give one: the sizes are matched in tokens at that length");
   }
   if (sizes.empty()) {
-    sizes = default_sizes(*study, cells);
+    sizes = default_sizes(*study, plan.cells);
     BREAKEVEN_TRY(study, prepare_study(flags.study, context, sizes.back()));
   }
   if (study->input.texts.size() < sizes.back()) {
@@ -161,18 +161,18 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   }
   if (flags.study.dry_run) {
     return write_output("",
-                        fmt::format("{} configurations at sizes {}, about {}\n", cells.size(),
+                        fmt::format("{} configurations at sizes {}, about {}\n", plan.cells.size(),
                                     fmt::join(sizes, ", "), format_seconds(study->input.time_s)));
   }
   study::ScaleInput input;
   BREAKEVEN_TRY_VOID(order_texts(*study, study->axes.max_lengths.front(), input));
-  input.cells = cells;
+  input.cells = plan.cells;
   input.sizes = sizes;
   const std::string path = flags.study.journal.empty() ? new_journal_name() : flags.study.journal;
   BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
   ProgressLine progress;
   study::Tools tools;
-  tools.make = [&](const study::Spec& spec) { return make_classifier(*study, spec); };
+  tools.make = [&](const study::Spec& spec) { return study->session->make(spec); };
   tools.keep = [&](const record::Record& record) { return journal.append(record); };
   tools.progress = &progress;
   tools.stop = &stop_on_interrupt();
@@ -182,8 +182,8 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
     BREAKEVEN_TRY(const std::string text, report::render(outcome.records, study->render));
     BREAKEVEN_TRY_VOID(write_output(flags.study.output, text));
   }
-  std::fprintf(stderr, "breakeven: %srecords are in %s\n",
-               outcome.interrupted ? "interrupted; finished " : "", path.c_str());
+  tell(fmt::format("{}records are in {}", outcome.interrupted ? "interrupted; finished " : "",
+                   path));
   context.exit_code = exit_code_of(outcome);
   return {};
 }

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
-#include <cstdio>
 #include <filesystem>
 #include <utility>
 
@@ -103,10 +102,6 @@ Result<void> finish_stream(Result<void> streamed, Output& output) {
         fmt::format(" ({} written to {} before that)", output.records(), output.name());
   }
   return tl::unexpected<Error>(std::move(error));
-}
-
-void tell(const std::string& line) {
-  std::fprintf(stderr, "breakeven: %s\n", line.c_str());
 }
 
 }  // namespace breakeven::cli

@@ -57,7 +57,4 @@ Result<std::unique_ptr<data::Source>> open_texts(const TextFlags& flags);
 // How a run ended: an error says how many texts were written before it, and a closed pipe is none.
 Result<void> finish_stream(Result<void> streamed, Output& output);
 
-// A line for the user beside the results, on stderr.
-void tell(const std::string& line);
-
 }  // namespace breakeven::cli

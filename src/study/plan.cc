@@ -74,16 +74,6 @@ std::vector<record::Cell> paced_ways(const Axes& axes) {
   return ways;
 }
 
-// Achieved floating-point operations a second and thread, measured on a few server CPUs.
-double guess_speed(std::string_view precision, std::string_view instruction_set) {
-  const bool amx = instruction_set.find("amx") != std::string_view::npos;
-  const bool avx512 = instruction_set.find("avx512") != std::string_view::npos;
-  if (precision == "bf16") return amx ? 400e9 : 100e9;
-  if (precision == "fp32x3") return amx ? 200e9 : 80e9;
-  if (precision == "int8") return amx ? 500e9 : avx512 ? 200e9 : 80e9;
-  return avx512 ? 80e9 : 40e9;
-}
-
 }  // namespace
 
 Spec spec_of(const record::Cell& cell) {
@@ -176,43 +166,6 @@ std::vector<double> fair_shares(double total, std::span<const double> wants) {
     left -= share;
   }
   return shares;
-}
-
-PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
-                        std::uint64_t max_length, std::string_view padding) {
-  constexpr double kBytesPerToken = 4.4;
-  const auto longest = static_cast<double>(max_length);
-  const auto tokens_of = [&](std::string_view text) {
-    return std::min(longest, 2 + static_cast<double>(text.size()) / kBytesPerToken);
-  };
-  PassTokens result;
-  for (std::size_t begin = 0; begin < texts.size(); begin += batch) {
-    const auto group = texts.subspan(begin, std::min<std::size_t>(batch, texts.size() - begin));
-    double widest = 0;
-    for (const std::string_view text : group) widest = std::max(widest, tokens_of(text));
-    for (const std::string_view text : group) {
-      const double real = tokens_of(text);
-      const double computed = padding == "none" ? real : padding == "longest" ? widest : longest;
-      result.real += real;
-      result.computed += computed;
-      result.pairs += computed * computed;
-    }
-  }
-  return result;
-}
-
-double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
-                    std::span<const std::string_view> texts) {
-  const PassTokens tokens = guess_tokens(texts, cell.batch, cell.max_length, cell.padding);
-  const double flops =
-      tokens.computed * work.flops_per_token + tokens.pairs * work.flops_per_token_pair;
-  constexpr double kGpuSpeed = 50e12;
-  const double speed = cell.device == "cpu" ? guess_speed(cell.precision, instruction_set) *
-                                                  std::max(1U, cell.threads)
-                                            : kGpuSpeed;
-  constexpr double kOverheadPerBatch_s = 2e-4;
-  const std::size_t batches = (texts.size() + cell.batch - 1) / cell.batch;
-  return flops / speed + static_cast<double>(batches) * kOverheadPerBatch_s;
 }
 
 }  // namespace breakeven::study

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "record/record.h"
@@ -70,21 +69,5 @@ std::vector<std::size_t> block_sizes(std::span<const record::Cell> cells, std::s
 // Max-min fair shares: nobody gets more than it wants, what one leaves goes to the others equally.
 // Sums to min(total, sum of wants).
 std::vector<double> fair_shares(double total, std::span<const double> wants);
-
-// What a pass costs before anything ran: for --dry-run, and to share out the first minute.
-struct Work {
-  double flops_per_token = 0;       // all layers' matrices, 2 per multiply-add
-  double flops_per_token_pair = 0;  // attention: scores and context, all layers
-};
-struct PassTokens {
-  double real = 0, computed = 0;
-  double pairs = 0;  // sum of squared computed lengths
-};
-// From the texts' bytes: about 4.4 a token in English. Padding really counts.
-PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
-                        std::uint64_t max_length, std::string_view padding);
-// Rough by nature (a factor of two): speeds of a thread by precision and instruction set.
-double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
-                    std::span<const std::string_view> texts);
 
 }  // namespace breakeven::study

@@ -19,6 +19,7 @@
 #include "measure/gpu_watch.h"
 #include "record/record.h"
 #include "study/plan.h"
+#include "study/work.h"
 
 namespace breakeven::study {
 

@@ -102,19 +102,6 @@ TEST(FairShares, WhoWantsLittleLeavesTheRestToTheOthers) {
   EXPECT_THAT(fair_shares(-1, wants), ElementsAre(0, 0, 0, 0));
 }
 
-TEST(Guess, PaddingIsReallyCounted) {
-  const std::string short_text(100, 'a');
-  const std::string long_text(5000, 'a');
-  const std::vector<std::string_view> texts = {short_text, short_text, long_text, long_text};
-  const auto packed = guess_tokens(texts, 4, 512, "none");
-  EXPECT_EQ(packed.computed, packed.real);
-  EXPECT_EQ(guess_tokens(texts, 4, 512, "longest").computed, 4 * 512);
-  EXPECT_EQ(guess_tokens(texts, 4, 512, "max_length").computed, 4 * 512);
-  // In batches of two the short ones share a batch.
-  EXPECT_EQ(guess_tokens(texts, 2, 512, "longest").computed, packed.real);
-  EXPECT_LT(packed.real, 4 * 512);
-}
-
 TEST(Plan, PacedCellsMultiplyRatesAndTheirOwnBatches) {
   Axes axes;
   axes.batches = {1, 8};
@@ -137,18 +124,6 @@ TEST(Plan, PacedCellsMultiplyRatesAndTheirOwnBatches) {
   }
   EXPECT_EQ(cells[2].rate_per_s, 10);
   EXPECT_EQ(cells[3].rate_per_s, 100);
-}
-
-TEST(Guess, FasterPrecisionsAndMoreThreadsTakeLessTime) {
-  const std::string text(1000, 'a');
-  const std::vector<std::string_view> texts(8, text);
-  const Work work{85e6, 15360};
-  record::Cell cell;
-  const double one = guess_pass_s(cell, "avx512_core_amx", work, texts);
-  cell.threads = 2;
-  EXPECT_LT(guess_pass_s(cell, "avx512_core_amx", work, texts), one);
-  cell.precision = "bf16";
-  EXPECT_LT(guess_pass_s(cell, "avx512_core_amx", work, texts), one / 2);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Which runtimes a study measures: `--runtime` as typed, and what each of them can do here.
+// Which runtimes a session may use, and what each of them can do on its devices.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 #include "runtimes/runtimes.h"
 #include "study/plan.h"
 
-namespace breakeven::cli {
+namespace breakeven::session {
 
 struct RuntimeChoice {
   std::string runtime = "native";
@@ -17,12 +17,10 @@ struct RuntimeChoice {
   bool operator==(const RuntimeChoice&) const = default;
 };
 
-// "native,pytorch:seed,openvino:all"; "all" alone is native and every other runtime with its
-// default variant. Errors: flag/choice.
-Result<std::vector<RuntimeChoice>> parse_runtimes(const std::string& text);
-
 // Whether a choice names the native engine.
 bool includes_native(const std::vector<RuntimeChoice>& choices);
+// ... and any other one.
+bool includes_others(const std::vector<RuntimeChoice>& choices);
 
 // What the native engine can do on the devices.
 study::RuntimeAxis native_axis(const std::vector<std::string>& devices);
@@ -42,4 +40,4 @@ Result<RuntimeAxes> find_axes(const std::vector<RuntimeChoice>& choices,
 // is among them, else the first that has it. Nothing when none has.
 std::optional<study::Spec> choose_other_judge(const std::vector<study::RuntimeAxis>& axes);
 
-}  // namespace breakeven::cli
+}  // namespace breakeven::session

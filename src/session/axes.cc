@@ -1,4 +1,4 @@
-#include "cli/runtime_choice.h"
+#include "session/axes.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,19 +6,12 @@
 #include <algorithm>
 #include <optional>
 
-#include "cli/study_options.h"
 #include "engine/native.h"
 
-namespace breakeven::cli {
+namespace breakeven::session {
 namespace {
 
 constexpr const char* kNative = "native";
-
-std::vector<std::string> known_names() {
-  std::vector<std::string> names = {kNative};
-  for (const std::string_view name : runtimes::known_runtimes()) names.emplace_back(name);
-  return names;
-}
 
 // One axis a variant, in the runtime's order.
 std::vector<study::RuntimeAxis> axes_of(const runtimes::Capabilities& capabilities) {
@@ -57,42 +50,14 @@ Result<void> add_variant(const std::string& variant, std::vector<study::RuntimeA
 
 }  // namespace
 
-Result<std::vector<RuntimeChoice>> parse_runtimes(const std::string& text) {
-  std::vector<RuntimeChoice> choices;
-  std::vector<std::string> known = known_names();
-  if (text == "all") {
-    for (std::string& name : known) choices.push_back({std::move(name), ""});
-    return choices;
-  }
-  std::size_t at = 0;
-  while (true) {
-    const std::size_t comma = text.find(',', at);
-    const std::string part = text.substr(at, comma == std::string::npos ? comma : comma - at);
-    const std::size_t colon = part.find(':');
-    const RuntimeChoice choice{part.substr(0, colon),
-                               colon == std::string::npos ? "" : part.substr(colon + 1)};
-    const bool empty_variant = colon != std::string::npos && choice.variant.empty();
-    const bool native_variant = choice.runtime == kNative && colon != std::string::npos;
-    // The null runtime measures the harness, not a model: known by name, listed nowhere.
-    const bool is_known = choice.runtime == "null" ||
-                          std::find(known.begin(), known.end(), choice.runtime) != known.end();
-    if (!is_known || empty_variant || native_variant) {
-      return fail("flag/choice", fmt::format("--runtime '{}' is not known", part),
-                  fmt::format("choose from {}, all; a way of using one as in pytorch:tuned, "
-                              "every way as in pytorch:all",
-                              fmt::join(known, ", ")));
-    }
-    if (std::find(choices.begin(), choices.end(), choice) == choices.end()) {
-      choices.push_back(choice);
-    }
-    if (comma == std::string::npos) return choices;
-    at = comma + 1;
-  }
-}
-
 bool includes_native(const std::vector<RuntimeChoice>& choices) {
   return std::any_of(choices.begin(), choices.end(),
                      [](const RuntimeChoice& choice) { return choice.runtime == kNative; });
+}
+
+bool includes_others(const std::vector<RuntimeChoice>& choices) {
+  return std::any_of(choices.begin(), choices.end(),
+                     [](const RuntimeChoice& choice) { return choice.runtime != kNative; });
 }
 
 study::RuntimeAxis native_axis(const std::vector<std::string>& devices) {
@@ -152,4 +117,4 @@ std::optional<study::Spec> choose_other_judge(const std::vector<study::RuntimeAx
   return chosen;
 }
 
-}  // namespace breakeven::cli
+}  // namespace breakeven::session

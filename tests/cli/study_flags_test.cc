@@ -1,11 +1,17 @@
-#include "cli/runtime_choice.h"
+#include "cli/study_flags.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
+
+#include "cli/given_options.h"
+#include "runtimes/runtimes.h"
+
 namespace breakeven::cli {
 namespace {
 
+using session::RuntimeChoice;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -14,8 +20,8 @@ TEST(ParseRuntimes, NamesWithTheirVariants) {
   ASSERT_TRUE(choices);
   EXPECT_THAT(*choices, ElementsAre(RuntimeChoice{"native", ""}, RuntimeChoice{"pytorch", "tuned"},
                                     RuntimeChoice{"openvino", "all"}));
-  EXPECT_TRUE(includes_native(*choices));
-  EXPECT_FALSE(includes_native(*parse_runtimes("pytorch")));
+  EXPECT_TRUE(session::includes_native(*choices));
+  EXPECT_FALSE(session::includes_native(*parse_runtimes("pytorch")));
 }
 
 TEST(ParseRuntimes, AllIsNativeAndEveryOther) {
@@ -34,24 +40,21 @@ TEST(ParseRuntimes, WhatIsNotKnownIsRefusedByName) {
   }
 }
 
-TEST(ChooseOtherJudge, PyTorchInFp32OnTheCpuIfItIsThere) {
-  const study::RuntimeAxis native{"native", "", {{"cpu", "fp32", {"none"}}}};
-  const study::RuntimeAxis vino{"openvino", "plain", {{"cpu", "fp32", {"longest"}}}};
-  const study::RuntimeAxis torch{
-      "pytorch",
-      "seed",
-      {{"cuda:0", "fp32", {"max_length"}}, {"cpu", "fp32", {"max_length", "longest"}}}};
-  EXPECT_FALSE(choose_other_judge({native}));
-  const auto only = choose_other_judge({native, vino});
-  ASSERT_TRUE(only);
-  EXPECT_EQ(only->runtime, "openvino");
-  const auto both = choose_other_judge({native, vino, torch});
-  ASSERT_TRUE(both);
-  EXPECT_EQ(both->runtime, "pytorch");
-  EXPECT_EQ(both->variant, "seed");
-  EXPECT_EQ(both->padding, "longest");  // cheaper, and the outputs are the same
-  const study::RuntimeAxis int8{"onnxruntime", "", {{"cpu", "int8", {"longest"}}}};
-  EXPECT_FALSE(choose_other_judge({native, int8}));
+// Every flag says again what was typed, whichever way it was typed; a shell reads it back.
+TEST(GivenOptions, SayTheSameAgain) {
+  CLI::App app;
+  StudyFlags flags;
+  add_study_flags(app, flags);
+  app.parse("--batch=1,8 --texts=- --python a=/x --dry-run --python b=/y -o out --seed 7", false);
+  EXPECT_THAT(given_options(app, {"--seed", "--output"}),
+              ElementsAre("--batch", "1,8", "--texts=-", "--python", "a=/x", "--python", "b=/y",
+                          "--dry-run"));
+  EXPECT_THAT(given_options(app, {"--texts", "--batch", "--python", "--dry-run"}),
+              ElementsAre("--output", "out", "--seed", "7"));
+  EXPECT_EQ(quoted("--batch"), "--batch");
+  EXPECT_EQ(quoted("two words"), "'two words'");
+  EXPECT_EQ(quoted("it's"), "'it'\\''s'");
+  EXPECT_EQ(quoted(""), "''");
 }
 
 }  // namespace

@@ -1,0 +1,114 @@
+#include "cli/study.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "runtimes/environment.h"
+#include "session/study_input.h"
+
+namespace breakeven::cli {
+namespace {
+
+std::string describe(const study::RuntimeAxis& axis) {
+  std::vector<std::string> parts;
+  for (const study::Ability& ability : axis.abilities) {
+    parts.push_back(fmt::format("{} {} padded {}", ability.device, ability.precision,
+                                fmt::join(ability.paddings, "/")));
+  }
+  return parts.empty() ? "nothing on these devices"
+                       : fmt::format("can: {}", fmt::join(parts, ", "));
+}
+
+// A precision that is named must be one that some runtime runs on each device.
+Result<void> check_precisions(const study::Axes& axes) {
+  for (const std::string& device : axes.devices) {
+    for (const std::string& precision : axes.precisions) {
+      std::vector<std::string> can;
+      for (const study::RuntimeAxis& axis : axes.runtimes) {
+        for (const study::Ability& ability : axis.abilities) {
+          if (ability.device != device) continue;
+          if (std::find(can.begin(), can.end(), ability.precision) == can.end()) {
+            can.push_back(ability.precision);
+          }
+        }
+      }
+      if (std::find(can.begin(), can.end(), precision) != can.end()) continue;
+      return fail("flag/precision", fmt::format("{} does not run {} fast", device, precision),
+                  fmt::format("it runs {}", fmt::join(can, ", ")));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Context& context,
+                                             std::size_t default_count) {
+  auto study = std::make_unique<Study>();
+  study->flags = flags;
+  BREAKEVEN_TRY(study->render.format, report::parse_format(flags.format));
+  study->render.colour = use_colour(flags.output);
+  BREAKEVEN_TRY_VOID(check_output(flags.output));
+  BREAKEVEN_TRY(const double time_s, parse_duration(flags.time));
+  study->gpus = ops::list_gpus();
+  BREAKEVEN_TRY(ops::DeviceSelection selection, ops::select_devices(flags.device, study->gpus));
+  study->device_note = std::move(selection.note);
+
+  session::Options options;
+  options.model = flags.model;
+  options.devices = std::move(selection.devices);
+  BREAKEVEN_TRY(options.runtimes, parse_runtimes(flags.runtime));
+  BREAKEVEN_TRY(options.interpreters, runtimes::parse_interpreters(flags.python));
+  options.instruction_set = flags.instruction_set;
+  options.stop = &stop_on_interrupt();
+  BREAKEVEN_TRY(study->session, session::Session::open(std::move(options)));
+  session::Session& session = *study->session;
+
+  BREAKEVEN_TRY(study->axes, parse_axes(flags, session.facts().positions));
+  BREAKEVEN_TRY_VOID(session.ask_runtimes(study->axes.max_lengths.front()));
+  study->axes.devices = session.options().devices;
+  study->axes.runtimes = session.axes();
+  BREAKEVEN_TRY(const TextCounts counts, parse_counts(flags, default_count));
+  data::SourceOptions source = text_source(flags);
+  source.labels = session.facts().labels;
+  BREAKEVEN_TRY(study->reviews, session::read_texts(source, counts.judged));
+  study->input = session::make_input(session, study->reviews, counts.timed);
+  study->input.time_s = time_s;
+  study->input.seed = flags.seed;
+  study->input.prototype.command = context.command;
+  study->input.prototype.machine.more["gpu_note"] = study->device_note;
+  return study;
+}
+
+Result<Plan> plan_study(const Study& study) {
+  const std::vector<std::string> known = {"fp32", "fp32x3", "bf16", "fp16", "int8", "fp8", "all"};
+  BREAKEVEN_TRY(const std::vector<std::string> asked,
+                parse_choices("--precision", study.flags.precision, known));
+  const bool all = std::find(asked.begin(), asked.end(), "all") != asked.end();
+  study::Axes axes = study.axes;
+  axes.precisions = all ? std::vector<std::string>{"fp32", "bf16", "fp16", "int8"} : asked;
+  if (!all) BREAKEVEN_TRY_VOID(check_precisions(axes));
+  Plan plan{study::plan_cells(axes), study.session->notes()};
+  for (const study::RuntimeAxis& axis : axes.runtimes) {
+    const bool any = std::any_of(plan.cells.begin(), plan.cells.end(), [&](const auto& cell) {
+      return cell.runtime == axis.runtime && cell.variant == axis.variant;
+    });
+    if (any) continue;
+    plan.notes.push_back(fmt::format("{}{}{} has no row: it cannot do what is asked ({})",
+                                     axis.runtime, axis.variant.empty() ? "" : ":", axis.variant,
+                                     describe(axis)));
+  }
+  if (plan.cells.empty()) {
+    return fail("flag/choice", "no runtime can do what is asked",
+                fmt::format("{}", fmt::join(plan.notes, "; ")));
+  }
+  BREAKEVEN_TRY_VOID(check_paced_time(plan.cells, study.input.time_s));
+  return plan;
+}
+
+}  // namespace breakeven::cli

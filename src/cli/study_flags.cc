@@ -1,0 +1,194 @@
+#include "cli/study_flags.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "cli/text_options.h"
+#include "engine/placement.h"
+#include "runtimes/runtimes.h"
+
+namespace breakeven::cli {
+namespace {
+
+std::vector<std::string> known_names() {
+  std::vector<std::string> names = {"native"};
+  for (const std::string_view name : runtimes::known_runtimes()) names.emplace_back(name);
+  return names;
+}
+
+}  // namespace
+
+void add_study_flags(CLI::App& command, StudyFlags& flags) {
+  command.add_option(
+      "--model", flags.model,
+      "Folder, name in the Hugging Face cache, or 'builtin' (default: the DistilBERT "
+      "sentiment model if it is in the cache, else 'builtin')");
+  command.add_option("--texts", flags.texts,
+                     "builtin, imdb, a .jsonl, .csv or .txt file, a folder or archive of aclImdb, "
+                     "or - (default: builtin)");
+  command.add_option("--text-field", flags.text_field, "Field of the text (default: text)");
+  command.add_option("--label-field", flags.label_field, "Field of the label (default: label)");
+  command.add_option("--split", flags.split, "Split of IMDB (default: test)");
+  command.add_option("--device", flags.device,
+                     "all, auto, cpu, cuda, cuda:I; cuda:0+cuda:1 or cuda:all: one stream on "
+                     "several (default: all)");
+  command.add_option(
+      "--precision", flags.precision,
+      "fp32, bf16, fp16, int8, fp32x3, fp8 (GPUs from sm_89), or all: what a device runs fast, "
+      "without fp32x3 and fp8");
+  command.add_option("--batch", flags.batch, "Texts in a batch (default: 1,32)");
+  command.add_option("--threads", flags.threads,
+                     "CPU threads, 'all' = one a usable core (default: all)");
+  command.add_option("--max-length", flags.max_length,
+                     "Tokens at which a text is cut (default: 512)");
+  command.add_option("--padding", flags.padding,
+                     "none, longest, max_length (default: each runtime's own; native: none)");
+  command.add_option("--runtime", flags.runtime,
+                     "native, pytorch, onnxruntime, openvino, ctranslate2, with a way of using it "
+                     "as in pytorch:tuned, or all (default: native)");
+  command.add_option("--python", flags.python,
+                     "NAME=PATH: interpreter or environment of a runtime (default: what `breakeven "
+                     "runtimes setup` made)");
+  command.add_option("--instruction-set", flags.instruction_set,
+                     "Forces one, such as avx2 (default: the best here)");
+  command.add_option("--seed", flags.seed, "Order of texts and cells (default: 1)");
+  command.add_option("--format", flags.format,
+                     "table, md, csv, json, jsonl or html (default: table)");
+  command.add_option("-o,--output", flags.output, "File for the report (default: stdout)");
+  command.add_option("--journal", flags.journal,
+                     "File that records are appended to (default: breakeven-<time>.jsonl)");
+  command.add_flag("--dry-run", flags.dry_run, "Lists the cells and the estimated time");
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t at = 0;
+  while (true) {
+    const std::size_t comma = text.find(',', at);
+    parts.push_back(text.substr(at, comma == std::string::npos ? comma : comma - at));
+    if (comma == std::string::npos) return parts;
+    at = comma + 1;
+  }
+}
+
+Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const std::string& text,
+                                                 std::uint64_t most) {
+  std::vector<std::uint64_t> numbers;
+  for (const std::string& part : split_list(text)) {
+    BREAKEVEN_TRY(const std::uint64_t number, parse_number(flag, part, 1, most));
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all) {
+  std::vector<unsigned> threads;
+  for (const std::string& part : split_list(text)) {
+    if (part == "all") {
+      threads.push_back(all);
+      continue;
+    }
+    auto number = parse_numbers("--threads", part, all);
+    if (!number) {
+      return fail("flag/threads", fmt::format("--threads '{}' does not work", part),
+                  fmt::format("give 1 to {} (the CPUs that this process may use), or all", all));
+    }
+    threads.push_back(static_cast<unsigned>(number->front()));
+  }
+  return threads;
+}
+
+Result<std::vector<std::string>> parse_choices(const std::string& flag, const std::string& text,
+                                               const std::vector<std::string>& known) {
+  std::vector<std::string> parts = split_list(text);
+  for (const std::string& part : parts) {
+    if (std::find(known.begin(), known.end(), part) == known.end()) {
+      return fail("flag/choice", fmt::format("{} '{}' is not known", flag, part),
+                  fmt::format("choose from {}", fmt::join(known, ", ")));
+    }
+  }
+  return parts;
+}
+
+Result<std::vector<session::RuntimeChoice>> parse_runtimes(const std::string& text) {
+  std::vector<session::RuntimeChoice> choices;
+  std::vector<std::string> known = known_names();
+  if (text == "all") {
+    for (std::string& name : known) choices.push_back({std::move(name), ""});
+    return choices;
+  }
+  std::size_t at = 0;
+  while (true) {
+    const std::size_t comma = text.find(',', at);
+    const std::string part = text.substr(at, comma == std::string::npos ? comma : comma - at);
+    const std::size_t colon = part.find(':');
+    const session::RuntimeChoice choice{part.substr(0, colon),
+                                        colon == std::string::npos ? "" : part.substr(colon + 1)};
+    const bool empty_variant = colon != std::string::npos && choice.variant.empty();
+    const bool native_variant = choice.runtime == "native" && colon != std::string::npos;
+    // The null runtime measures the harness, not a model: known by name, listed nowhere.
+    const bool is_known = choice.runtime == "null" ||
+                          std::find(known.begin(), known.end(), choice.runtime) != known.end();
+    if (!is_known || empty_variant || native_variant) {
+      return fail("flag/choice", fmt::format("--runtime '{}' is not known", part),
+                  fmt::format("choose from {}, all; a way of using one as in pytorch:tuned, "
+                              "every way as in pytorch:all",
+                              fmt::join(known, ", ")));
+    }
+    if (std::find(choices.begin(), choices.end(), choice) == choices.end()) {
+      choices.push_back(choice);
+    }
+    if (comma == std::string::npos) return choices;
+    at = comma + 1;
+  }
+}
+
+Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions) {
+  study::Axes axes;
+  BREAKEVEN_TRY(axes.batches, parse_numbers("--batch", flags.batch, kMaxBatch));
+  BREAKEVEN_TRY(axes.threads, parse_threads(flags.threads, engine::default_threads()));
+  BREAKEVEN_TRY(axes.max_lengths, parse_numbers("--max-length", flags.max_length, positions));
+  if (!flags.padding.empty()) {
+    BREAKEVEN_TRY(axes.paddings,
+                  parse_choices("--padding", flags.padding, {"none", "longest", "max_length"}));
+  }
+  BREAKEVEN_TRY(axes.modes, parse_choices("--mode", flags.mode, {"serial", "stream", "paced"}));
+  BREAKEVEN_TRY_VOID(apply_paced(flags.paced, axes));
+  for (const std::uint64_t length : axes.max_lengths) {
+    if (length < 3) {
+      return fail("flag/number", fmt::format("--max-length {} holds no word", length),
+                  "[CLS] and [SEP] count too: give 3 or more");
+    }
+  }
+  return axes;
+}
+
+Result<TextCounts> parse_counts(const StudyFlags& flags, std::size_t default_count) {
+  constexpr std::uint64_t kMaxTexts = 10'000'000;
+  TextCounts counts{default_count, 0};
+  if (!flags.count.empty()) {
+    BREAKEVEN_TRY(const auto numbers, parse_numbers("--count", flags.count, kMaxTexts));
+    counts.timed = numbers.front();
+  }
+  counts.judged = counts.timed;
+  if (!flags.judge.empty()) {
+    BREAKEVEN_TRY(const auto numbers, parse_numbers("--judge", flags.judge, kMaxTexts));
+    counts.judged = std::max(counts.timed, numbers.front());
+  }
+  return counts;
+}
+
+data::SourceOptions text_source(const StudyFlags& flags) {
+  data::SourceOptions options;
+  options.texts = flags.texts;
+  options.text_field = flags.text_field;
+  options.label_field = flags.label_field;
+  options.split = flags.split;
+  options.seed = flags.seed;
+  return options;
+}
+
+}  // namespace breakeven::cli

@@ -1,0 +1,61 @@
+#include "session/model.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/files.h"
+#include "measure/parity.h"
+
+namespace breakeven::session {
+namespace {
+
+// The files that decide what a model computes, for a model that only others can load.
+Result<std::string> hash_folder(const std::string& folder) {
+  std::vector<std::string> paths;
+  BREAKEVEN_TRY(const auto entries, list_folder(folder));
+  for (const std::filesystem::path& entry : entries) {
+    const std::string extension = entry.extension().string();
+    if (extension == ".json" || extension == ".safetensors" || extension == ".bin" ||
+        extension == ".txt") {
+      paths.push_back(entry.string());
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  return measure::hash_files(paths);
+}
+
+Model facts_of(std::shared_ptr<const engine::LoadedModel> loaded) {
+  const model::EncoderPlan& plan = loaded->checkpoint.plan;
+  ModelFacts facts{loaded->name,
+                   loaded->checkpoint.content_hash(),
+                   loaded->folder,
+                   plan.labels,
+                   engine::problem_of(plan),
+                   plan.positions,
+                   study::work_of(plan.layers, plan.hidden, plan.intermediate)};
+  return {std::move(loaded), std::move(facts), ""};
+}
+
+}  // namespace
+
+Result<Model> load_model(const std::string& name, const Wanted& wanted) {
+  auto loaded = engine::load_model({name});
+  if (loaded) return facts_of(*std::move(loaded));
+  if (wanted.native) {
+    Error error = std::move(loaded).error();
+    if (wanted.others) error.hint += "; or leave the native engine out, as in --runtime pytorch";
+    return tl::unexpected<Error>(std::move(error));
+  }
+  const auto folder = engine::find_folder(name);
+  if (!folder || !is_there(*folder + "/config.json")) return propagate(std::move(loaded));
+  Model model;
+  model.facts.name = name;
+  model.facts.folder = *folder;
+  BREAKEVEN_TRY(model.facts.hash, hash_folder(*folder));
+  // For the first guess of a pass's time only: what ran corrects it.
+  model.facts.work = {85e6, 6 * 4 * 768};
+  model.refusal = loaded.error().message;
+  return model;
+}
+
+}  // namespace breakeven::session

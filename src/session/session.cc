@@ -1,0 +1,111 @@
+#include "session/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "engine/export.h"
+#include "engine/placement.h"
+
+namespace breakeven::session {
+
+Result<std::unique_ptr<Session>> Session::open(Options options) {
+  std::unique_ptr<Session> session(new Session(std::move(options)));
+  const Options& given = session->options_;
+  const Wanted wanted{includes_native(given.runtimes), includes_others(given.runtimes)};
+  if (wanted.others) {
+    runtimes::PoolOptions pool;
+    pool.interpreters = given.interpreters;
+    pool.stop = given.stop;
+    pool.progress = [self = session.get()](std::string_view what, double done) {
+      if (self->loading) self->loading(what, done);
+    };
+    session->pool_ = std::make_unique<runtimes::Pool>(std::move(pool));
+  }
+  BREAKEVEN_TRY(session->model_, load_model(given.model, wanted));
+  if (const std::string& why = session->model_.refusal; !why.empty()) {
+    session->notes_.push_back(fmt::format("the native engine does not run this model ({})", why));
+  }
+  session->axes_ = {native_axis(given.devices)};
+  return session;
+}
+
+Result<void> Session::ask_runtimes(std::uint64_t max_length) {
+  if (!pool_) return {};
+  BREAKEVEN_TRY(RuntimeAxes found, find_axes(options_.runtimes, options_.devices, *pool_));
+  axes_ = std::move(found.axes);
+  for (std::string& note : found.notes) notes_.push_back(std::move(note));
+  auto other = choose_other_judge(axes_);
+  if (model_.loaded) {
+    other_judge_ = std::move(other);
+    return {};
+  }
+  if (!other) {
+    return fail("runtime/no-judge",
+                "none of these runtimes has fp32 on the CPU, which judges the outputs",
+                "add --runtime pytorch");
+  }
+  judge_ = *std::move(other);
+  study::Spec spec = judge_;
+  spec.threads = engine::default_threads();
+  spec.max_length = max_length;
+  spec.max_batch = 8;  // the judge's: its worker is the one that will judge
+  BREAKEVEN_TRY(const std::unique_ptr<Classifier> judge, make(spec));
+  const ClassifierInfo info = judge->info();
+  model_.facts.labels = info.labels;
+  model_.facts.problem = info.problem;
+  return {};
+}
+
+// What a worker must be told. Writes the model to the cache if it exists in memory only.
+Result<runtimes::WorkerSpec> Session::worker_spec(const study::Spec& spec) const {
+  runtimes::WorkerSpec worker;
+  worker.runtime = spec.runtime;
+  worker.variant = spec.variant;
+  worker.device = spec.device;
+  worker.precision = spec.precision;
+  worker.padding = spec.padding;
+  worker.threads = spec.threads;
+  worker.max_length = spec.max_length;
+  worker.max_batch = spec.max_batch;
+  worker.model_folder = model_.facts.folder;
+  if (model_.loaded) {
+    BREAKEVEN_TRY(const std::string cache, cache_folder());
+    BREAKEVEN_TRY(worker.model_folder,
+                  engine::folder_for_others(*model_.loaded, cache + "/models"));
+  }
+  return worker;
+}
+
+Result<std::unique_ptr<Classifier>> Session::make(const study::Spec& spec) const {
+  if (spec.runtime != "native") {
+    BREAKEVEN_TRY(const runtimes::WorkerSpec worker, worker_spec(spec));
+    return pool_->make(worker);
+  }
+  BREAKEVEN_TRY(const engine::NativeOptions native, native_options(spec, options_.instruction_set));
+  return engine::make_native(model_.loaded, native);
+}
+
+Result<runtimes::FreshWorker> Session::measure_fresh(const study::Spec& spec,
+                                                     std::span<const std::string_view> texts,
+                                                     bool stream) const {
+  BREAKEVEN_TRY(const runtimes::WorkerSpec worker, worker_spec(spec));
+  return pool_->measure_fresh(worker, texts, stream);
+}
+
+Result<engine::NativeOptions> native_options(const study::Spec& spec,
+                                             const std::string& instruction_set) {
+  engine::NativeOptions options;
+  options.device = spec.device;
+  BREAKEVEN_TRY(options.precision, ops::parse_precision(spec.precision));
+  options.threads = spec.threads;
+  options.max_length = spec.max_length;
+  options.max_batch = spec.max_batch;
+  BREAKEVEN_TRY(options.padding, parse_padding(spec.padding));
+  options.instruction_set = instruction_set;
+  options.reference = spec.reference;
+  return options;
+}
+
+}  // namespace breakeven::session

@@ -1,0 +1,66 @@
+#include "session/study_input.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "measure/environment.h"
+#include "measure/parity.h"
+
+namespace breakeven::session {
+namespace {
+
+std::string make_run_id() {
+  return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
+}
+
+record::Record make_prototype(const Session& session, const data::ReviewSet& reviews,
+                              std::span<const std::string_view> timed) {
+  record::Record record;
+  record.run_id = make_run_id();
+  record.model_name = session.facts().name;
+  record.model_hash = session.facts().hash;
+  record.machine = measure::read_machine();
+  const std::string& forced = session.options().instruction_set;
+  record.instruction_set = forced.empty() ? record.machine.instruction_set : forced;
+  record.build = measure::read_build();
+  record.texts.name = reviews.name;
+  record.texts.note = reviews.note;
+  record.texts.hash = measure::hash_texts(timed);
+  return record;
+}
+
+}  // namespace
+
+Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size_t count) {
+  BREAKEVEN_TRY(data::ReviewSet reviews, data::read_reviews(options, count));
+  if (reviews.reviews.empty()) {
+    return fail("texts/empty", fmt::format("'{}' holds no text", options.texts),
+                "give a file with at least one review, or leave out --texts for the built-in ones");
+  }
+  return reviews;
+}
+
+study::Input make_input(const Session& session, const data::ReviewSet& reviews, std::size_t timed) {
+  study::Input input;
+  bool any_label = false;
+  for (const data::Review& review : reviews.reviews) {
+    input.texts.emplace_back(review.text);
+    input.labels.push_back(review.label.value_or(-1));
+    input.originals.push_back(review.originals);
+    any_label |= review.label.has_value();
+  }
+  if (!any_label) input.labels.clear();
+  input.timed = std::min(timed, input.texts.size());
+  input.problem = session.facts().problem;
+  input.work = session.facts().work;
+  input.judge = session.judge();
+  input.other_judge = session.other_judge();
+  input.prototype = make_prototype(session, reviews, std::span(input.texts).first(input.timed));
+  if (auto cache = cache_folder()) input.cache = *cache + "/judge";
+  return input;
+}
+
+}  // namespace breakeven::session

@@ -1,0 +1,20 @@
+// The texts of a study, and what a study is given of a session and of them.
+#pragma once
+
+#include <cstddef>
+
+#include "base/result.h"
+#include "data/source.h"
+#include "session/session.h"
+#include "study/sweep.h"
+
+namespace breakeven::session {
+
+// The first `count` texts. Errors: those of data::read_reviews; texts/empty.
+Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size_t count);
+
+// Without cells, time and seed; all texts are judged, the first `timed` make a pass. The input's
+// texts are views into `reviews`.
+study::Input make_input(const Session& session, const data::ReviewSet& reviews, std::size_t timed);
+
+}  // namespace breakeven::session
