@@ -7,10 +7,7 @@
 #include <vector>
 
 #include "ops/cpu/arena.h"
-#include "ops/cpu/gemm.h"
-#include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
-#include "ops/cpu/openmp.h"
 #include "peaks.h"
 
 namespace breakeven::bench {
@@ -51,9 +48,9 @@ double median(std::vector<double>& values) {
 
 }  // namespace
 
-void print_gemm_share(double seconds) {
+void print_gemm_share(InstructionSet set, double seconds) {
   Matrices m;
-  const bool avx512 = has_avx512(current_set().value());
+  const bool avx512 = has_avx512(set);
   const Kernels& kernels = kernels_for(avx512);
   PanelWeights weights;
   weights.data = m.panels;
@@ -62,36 +59,23 @@ void print_gemm_share(double seconds) {
   GemmOutput out;
   out.full = m.out;
   out.stride = kWidth;
-  GemmSpec spec;
-  spec.depth = spec.columns = kWidth;
-  const std::size_t bucket[] = {kRows};
-  const auto library = Gemm::make(spec, bucket).value();
-  const PackedMatrix packed =
-      library->pack(m.weights, m.arena.take<std::byte>(library->weight_bytes()));
-  auto* library_scratch = m.arena.take<std::byte>(library->scratch_bytes());
-  GemmCaller caller(library);
-  omp_set_num_threads(1);
   std::vector<double> peak;
-  std::vector<double> own;
-  std::vector<double> onednn;
+  std::vector<double> gemm;
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   for (int i = 0; i < 5 || Clock::now() < end; ++i) {
     peak.push_back(fma_rate(avx512));
-    own.push_back(rate_of([&] {
+    gemm.push_back(rate_of([&] {
       kernels.multiply_f32({m.in, kWidth}, kRows, weights, 0, weights.panels(), out, m.scratch,
                            nullptr);
     }));
-    onednn.push_back(
-        rate_of([&] { caller.run(0, m.in, packed, m.out, nullptr, library_scratch); }));
   }
   const double roof = median(peak);
   fmt::print(
-      "  fp32 GEMM, {} x {} x {}, in turns, medians: own {:.0f} ({:.0f} %), onednn {:.0f} ({:.0f} "
-      "%) "
-      "of {:.0f} (FMA from registers for a millisecond)\n",
-      kRows, kWidth, kWidth, median(own) / 1e9, 100 * median(own) / roof, median(onednn) / 1e9,
-      100 * median(onednn) / roof, roof / 1e9);
+      "  fp32 GEMM, {} x {} x {}, in turns, medians: {:.0f} ({:.0f} %) of {:.0f} (FMA from "
+      "registers "
+      "for a millisecond)\n",
+      kRows, kWidth, kWidth, median(gemm) / 1e9, 100 * median(gemm) / roof, roof / 1e9);
 }
 
 }  // namespace breakeven::bench

@@ -1,6 +1,6 @@
 // Shares of this machine's measured peak: each op of a DistilBERT layer, and a whole pass.
 //
-//   ops_bench [--threads N] [--set NAME] [--batch B] [--cut 512] [--seconds S] [--gemm own,onednn]
+//   ops_bench [--threads N] [--set NAME] [--batch B] [--cut 512] [--seconds S]
 //             [--precision fp32,fp32x3,bf16,int8]
 //
 // Peaks and ops are measured one after the other in the same run, as CPU time of one thread; the
@@ -39,7 +39,6 @@ struct Options {
   std::size_t batch = 32;
   std::size_t cut = 512;
   double seconds = 2;
-  std::vector<std::string> gemms{""};
   std::vector<std::string> precisions{};  // empty: all
 };
 
@@ -101,13 +100,6 @@ void count_operations(const testing::EncoderShape& shape,
   pass.parts[6].operations = 2 * hidden * hidden * count;
 }
 
-// One implementation of the GEMMs, and its fastest pass.
-struct Contender {
-  std::unique_ptr<ops::Backend> backend;
-  std::unique_ptr<ops::Lane> lane;
-  Pass best;
-};
-
 Pass run_pass(ops::Backend& backend, ops::Lane& lane, std::size_t last, const ops::Batch& batch,
               double (*clock)()) {
   Pass pass;
@@ -144,18 +136,16 @@ Pass run_pass(ops::Backend& backend, ops::Lane& lane, std::size_t last, const op
   return pass;
 }
 
-// The contenders take turns, because the machine's speed changes with what others do on it.
-void run_passes(std::vector<Contender>& contenders, const testing::EncoderShape& shape,
-                const ops::Batch& batch, const Options& options, bool cpu_time) {
-  const auto clock = cpu_time ? thread_seconds : wall_seconds;
-  const double end = wall_seconds() + options.seconds * static_cast<double>(contenders.size());
-  for (Contender& contender : contenders) contender.best = {};
+// The fastest of many passes, the first one aside.
+Pass run_passes(ops::Backend& backend, ops::Lane& lane, const testing::EncoderShape& shape,
+                const ops::Batch& batch, double seconds, double (*clock)()) {
+  Pass best;
+  const double end = wall_seconds() + seconds;
   for (int i = 0; i < 3 || wall_seconds() < end; ++i) {
-    for (Contender& contender : contenders) {
-      Pass pass = run_pass(*contender.backend, *contender.lane, shape.layers - 1, batch, clock);
-      if (i > 0 && pass.seconds < contender.best.seconds) contender.best = pass;
-    }
+    const Pass pass = run_pass(backend, lane, shape.layers - 1, batch, clock);
+    if (i > 0 && pass.seconds < best.seconds) best = pass;
   }
+  return best;
 }
 
 double peak_of(Precision precision, const Peaks& peaks) {
@@ -198,64 +188,42 @@ void print_parts(const Pass& pass, double peak, const char* unit, const std::str
   }
 }
 
-void make_lanes(std::vector<Contender>& contenders, const ops::EncoderWeights& weights,
-                const ops::LaneLimits& limits) {
-  for (Contender& contender : contenders) {
-    contender.lane.reset();
-    const auto model = contender.backend->pack(weights).value();
-    contender.lane = contender.backend->make_lane(model, limits).value();
-  }
-}
-
 void bench_precision(Precision precision, const Options& options, const Peaks& peaks,
                      const testing::EncoderShape& shape, const testing::RandomEncoder& encoder) {
-  std::vector<Contender> contenders;
-  for (const std::string& gemm : options.gemms) {
-    auto made = ops::make_cpu_backend({precision, options.set, gemm});
-    if (made) contenders.push_back({*std::move(made), nullptr, {}});  // else oneDNN has none
-  }
+  const auto backend = ops::make_cpu_backend({precision, options.set}).value();
   const auto sequences = lengths(options);
   const testing::RandomBatch batch(shape, sequences);
   const double peak = peak_of(precision, peaks);
   const char* unit = peak == peaks.fp32 ? "fp32" : to_string(precision).data();
   fmt::print("\n{}: batch {}, {} tokens, cut at {}\n", to_string(precision), options.batch,
              batch.ids.size(), options.cut);
-  make_lanes(contenders, encoder.weights, {batch.ids.size(), options.batch, 1});
-  run_passes(contenders, shape, batch.batch(), options, true);
-  for (Contender& contender : contenders) {
-    count_operations(shape, sequences, contender.best);
-    print_parts(contender.best, peak, unit,
-                fmt::format("one thread, CPU, {}", contender.backend->info().gemm));
-  }
-  make_lanes(contenders, encoder.weights, {batch.ids.size(), options.batch, options.threads});
-  run_passes(contenders, shape, batch.batch(), options, false);
-  for (Contender& contender : contenders) {
-    Pass& pass = contender.best;
+  const auto model = backend->pack(encoder.weights).value();
+  const auto measure = [&](unsigned threads, double (*clock)()) {
+    const auto lane = backend->make_lane(model, {batch.ids.size(), options.batch, threads}).value();
+    Pass pass = run_passes(*backend, *lane, shape, batch.batch(), options.seconds, clock);
     count_operations(shape, sequences, pass);
-    print_parts(
-        pass, peak * options.threads, unit,
-        fmt::format("{} threads, wall, {}", options.threads, contender.backend->info().gemm));
-    const double rate = pass.operations() / pass.seconds;
-    fmt::print(
-        "  roofline, {}: {} threads, wall time {:.1f} ms, {:.1f} sequences/s, {:.0f} GFLOP/s = "
-        "{:.1f} % of {} x {:.0f}\n",
-        contender.backend->info().gemm, options.threads, pass.seconds * 1e3,
-        static_cast<double>(options.batch) / pass.seconds, rate / 1e9,
-        100 * rate / (peak * options.threads), options.threads, peak / 1e9);
-  }
+    return pass;
+  };
+  print_parts(measure(1, thread_seconds), peak, unit, "one thread, CPU");
+  const Pass pass = measure(options.threads, wall_seconds);
+  print_parts(pass, peak * options.threads, unit, fmt::format("{} threads, wall", options.threads));
+  const double rate = pass.operations() / pass.seconds;
+  fmt::print(
+      "  roofline: {} threads, wall time {:.1f} ms, {:.1f} sequences/s, {:.0f} GFLOP/s = {:.1f} % "
+      "of {} x {:.0f}\n",
+      options.threads, pass.seconds * 1e3, static_cast<double>(options.batch) / pass.seconds,
+      rate / 1e9, 100 * rate / (peak * options.threads), options.threads, peak / 1e9);
 }
 
 int run(const Options& options) {
-  // The first backend claims the instruction set, and with it the right to use tiles.
-  const auto first = ops::make_cpu_backend({Precision::fp32, options.set});
-  if (!first) {
-    fmt::print(stderr, "{}\n", first.error().to_string());
+  const auto set = ops::cpu::choose_set(options.set);
+  if (!set) {
+    fmt::print(stderr, "{}\n", set.error().to_string());
     return 2;
   }
-  const std::string set = (*first)->info().instruction_set;
-  const Peaks peaks = measure_peaks(ops::cpu::current_set().value());
-  print_peaks(peaks, set, options.threads);
-  print_gemm_share(options.seconds);
+  const Peaks peaks = measure_peaks(*set);
+  print_peaks(peaks, std::string(to_string(*set)), options.threads);
+  print_gemm_share(*set, options.seconds);
   testing::EncoderShape shape;
   shape.hidden = 768;
   shape.heads = 12;
@@ -265,7 +233,7 @@ int run(const Options& options) {
   shape.layers = 6;
   shape.labels = 2;
   const testing::RandomEncoder encoder(shape);
-  for (const Precision precision : ops::cpu_precisions()) {
+  for (const Precision precision : ops::cpu_precisions(options.set)) {
     const auto& asked = options.precisions;
     const bool wanted = std::find(asked.begin(), asked.end(), to_string(precision)) != asked.end();
     if (!asked.empty() && !wanted) continue;
@@ -287,7 +255,6 @@ int main(int count, char** arguments) {
   app.add_option("--cut", options.cut, "Longest sequence in tokens")->check(CLI::Range(1, 512));
   app.add_option("--precision", options.precisions, "fp32, fp32x3, bf16, int8; all when left out")
       ->delimiter(',');
-  app.add_option("--gemm", options.gemms, "Whose GEMMs: own, onednn, or both")->delimiter(',');
   app.add_option("--seconds", options.seconds, "Time for each measurement");
   CLI11_PARSE(app, count, arguments);
   return breakeven::bench::run(options);

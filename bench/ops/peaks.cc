@@ -139,7 +139,7 @@ double fma_rate(bool avx512) {
   return 2.0 * (avx512 ? 16 : 8) * 12 * kRounds / (thread_seconds() - begin);
 }
 
-Peaks measure_peaks(ops::cpu::InstructionSet set) {
+Peaks measure_peaks(InstructionSet set) {
   Peaks peaks;
   const bool avx512 = has_avx512(set);
   const double floats = 2.0 * (avx512 ? 16 : 8) * 12 * kRounds;

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-#include "ops/cpu/isa.h"
+#include "base/instruction_set.h"
 
 namespace breakeven::bench {
 
@@ -17,7 +17,7 @@ struct Peaks {
   double int8_loads = 0;
   double int8_l2 = 0;
 };
-Peaks measure_peaks(ops::cpu::InstructionSet set);
+Peaks measure_peaks(InstructionSet set);
 
 // FMA rate from registers over about a millisecond: what a core gives at the moment.
 double fma_rate(bool avx512);

@@ -1,31 +1,26 @@
-// The own GEMMs against plain loops, for any weights, shape, kind of output and range of panels.
+// The GEMMs against plain loops, for any weights, shape, kind of output and range of panels.
 // All values are small integers, so results are exact; every buffer ends at a guard page, because
 // sanitizers do not see tile loads. Only what the CPU has runs.
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <random>
 #include <vector>
 
 #include "base/check.h"
+#include "base/instruction_set.h"
 #include "ops/cpu/attention_amx.h"
 #include "ops/cpu/gemm_amx.h"
 #include "ops/cpu/guarded.h"
-#include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
 
 namespace {
 
 using namespace breakeven::ops::cpu;
+using breakeven::InstructionSet;
 using breakeven::ops::Activation;
 using Kind = GemmOutput::Kind;
 using breakeven::testing::Guarded;
-
-Bf16 halve(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
-}
 
 struct Shape {
   std::size_t rows, panels, depth, panel_begin, panel_end;
@@ -106,7 +101,7 @@ void check(const Shape& s, const Numbers& numbers, const Bf16* half, const float
       const bool to_full = ours && (stored_full || s.kind == Kind::add);
       const bool to_half = ours && !to_full;
       BREAKEVEN_CHECK(full[at] == (to_full ? held : kBefore) &&
-                          half[r * s.half_columns() + c] == halve(to_half ? held : kBefore),
+                          half[r * s.half_columns() + c] == to_bf16(to_half ? held : kBefore),
                       "rows={} panels={} depth={} format={} kind={} at {},{}: {} and {:#x}", s.rows,
                       s.panels, s.depth, static_cast<int>(s.format), static_cast<int>(s.kind), r, c,
                       full[at], half[r * s.half_columns() + c]);
@@ -124,10 +119,10 @@ void write_rows(const Shape& s, const Numbers& numbers, std::byte* to) {
     } else if (s.split()) {
       // Small integers are a bf16 and nothing.
       Bf16* high = reinterpret_cast<Bf16*>(to) + i / s.depth * 2 * s.depth + i % s.depth;
-      high[0] = halve(numbers.in[i]);
+      high[0] = to_bf16(numbers.in[i]);
       high[s.depth] = 0;
     } else {
-      reinterpret_cast<Bf16*>(to)[i] = halve(numbers.in[i]);
+      reinterpret_cast<Bf16*>(to)[i] = to_bf16(numbers.in[i]);
     }
   }
 }
@@ -141,7 +136,7 @@ void write_weights(const Shape& s, const Numbers& numbers, std::byte* to) {
     pack_panels(numbers.weights.data(), s.columns(), s.depth, s.format, to);
   } else if (!s.tiles) {
     std::vector<Bf16> half(numbers.weights.size());
-    std::transform(numbers.weights.begin(), numbers.weights.end(), half.begin(), halve);
+    std::transform(numbers.weights.begin(), numbers.weights.end(), half.begin(), to_bf16);
     pack_panels(half.data(), s.columns(), s.depth, s.format, to);
   } else if (s.split()) {
     pack_split_tiles(numbers.weights.data(), s.columns(), s.depth, to);
@@ -171,7 +166,7 @@ void run(const Shape& s) {
   Guarded<float> full(s.rows * s.columns());
   std::vector<float> column_sum(s.columns(), 0.0F);
   const std::vector<float> ones(std::max(s.columns(), s.rows), 1.0F);
-  std::fill_n(half.data(), s.rows * s.half_columns(), halve(kBefore));
+  std::fill_n(half.data(), s.rows * s.half_columns(), to_bf16(kBefore));
   std::fill_n(full.data(), s.rows * s.columns(), kBefore);
   for (std::size_t i = 0; i < numbers.weights.size(); ++i) {
     column_sum[i / s.depth] += numbers.weights[i];
@@ -195,7 +190,8 @@ void run(const Shape& s) {
 }
 
 bool runs_here(const Shape& s) {
-  static const std::vector<InstructionSet> sets = runnable_sets();
+  static const std::vector<InstructionSet> sets =
+      breakeven::runnable_sets(breakeven::usable_cpu_flags());
   const auto has = [](InstructionSet set) {
     return std::find(sets.begin(), sets.end(), set) != sets.end();
   };

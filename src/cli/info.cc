@@ -27,6 +27,7 @@
 #include "hub/settings.h"
 #include "measure/energy.h"
 #include "measure/environment.h"
+#include "ops/cpu/cpu_backend.h"
 #include "ops/cuda/device_list.h"
 
 namespace breakeven::cli {
@@ -50,6 +51,7 @@ struct Info {
   std::size_t available_bytes = 0;
   std::vector<CpuCache> caches;
   std::vector<std::string> cpu_precisions;
+  Result<std::string> instruction_set;  // that the CPU engine runs on
   ops::GpuList gpus;
   std::vector<Finding> measurable;
   std::vector<Finding> data;
@@ -118,6 +120,7 @@ Info gather() {
   info.cpus = usable_cpus();
   info.available_bytes = available_memory_bytes();
   info.caches = cpu_caches();
+  info.instruction_set = ops::cpu_instruction_set();
   for (const ops::Precision precision : engine::native_precisions("cpu")) {
     info.cpu_precisions.emplace_back(ops::to_string(precision));
   }
@@ -151,7 +154,8 @@ Json to_json(const Info& info) {
   devices.push_back({{"device", "cpu"},
                      {"name", machine.cpu_model},
                      {"precisions", info.cpu_precisions},
-                     {"instruction_set", machine.instruction_set}});
+                     {"instruction_set", info.instruction_set.value_or("")},
+                     {"best_instruction_set", machine.instruction_set}});
   for (const ops::Gpu& gpu : info.gpus.gpus) {
     devices.push_back({{"device", fmt::format("cuda:{}", gpu.index)},
                        {"name", gpu.name},
@@ -255,6 +259,13 @@ void add_devices(std::string& text, const Info& info) {
   if (!info.gpus.note.empty()) add_row(text, "no GPU", info.gpus.note);
 }
 
+std::string describe_set(const Info& info) {
+  const std::string& best = info.machine.instruction_set;
+  if (!info.instruction_set) return best + "; " + info.instruction_set.error().to_string();
+  if (*info.instruction_set == best) return best;
+  return fmt::format("{} by {}; the CPU has {}", *info.instruction_set, ops::kIsaVariable, best);
+}
+
 void add_cpu(std::string& text, const Info& info) {
   const record::Machine& machine = info.machine;
   text += "\nCPU\n";
@@ -268,7 +279,7 @@ void add_cpu(std::string& text, const Info& info) {
   add_row(text, "usable",
           fmt::format("{} by default: CPUs {}, {}", plural(engine::default_threads(), "thread"),
                       cpu_ranges(info.cpus.ids), quota));
-  add_row(text, "instruction set", machine.instruction_set);
+  add_row(text, "instruction set", describe_set(info));
   add_row(text, "of", fmt::format("{}", fmt::join(machine.cpu_flags, " ")));
   add_row(text, "caches", describe_caches(info.caches));
   if (!machine.governor.empty()) add_row(text, "governor", machine.governor);

@@ -113,7 +113,8 @@ int exit_code_of(const study::Outcome& outcome) {
 void choose_precision(StudyFlags& flags) {
   if (flags.precision != "fastest") return;
   const auto fast = engine::native_precisions(
-      flags.device == "auto" || flags.device == "all" ? "cpu" : flags.device);
+      flags.device == "auto" || flags.device == "all" ? "cpu" : flags.device,
+      flags.instruction_set);
   flags.precision = "fp32";
   for (const ops::Precision precision : {ops::Precision::fp16, ops::Precision::bf16}) {
     if (std::find(fast.begin(), fast.end(), precision) != fast.end()) {

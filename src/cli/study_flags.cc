@@ -53,7 +53,7 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
                      "NAME=PATH: interpreter or environment of a runtime (default: what `breakeven "
                      "runtimes setup` made)");
   command.add_option("--instruction-set", flags.instruction_set,
-                     "Forces one, such as avx2 (default: the best here)");
+                     "Of the CPU, such as avx2 (default: the best here, up to BREAKEVEN_ISA)");
   command.add_option("--seed", flags.seed, "Order of texts and cells (default: 1)");
   command.add_option("--format", flags.format,
                      "table, md, csv, json, jsonl or html (default: table)");

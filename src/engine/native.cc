@@ -28,9 +28,9 @@ namespace {
 // Packed weights that some classifier still uses, by what they depend on.
 class PackedCache {
  public:
-  // Model, device, precision, instruction set, reference?, whose GEMM.
+  // Model, device, precision, reference?, the instruction set that runs, whose GEMM (GPU).
   using Key =
-      std::tuple<const LoadedModel*, std::string, ops::Precision, std::string, bool, std::string>;
+      std::tuple<const LoadedModel*, std::string, ops::Precision, bool, std::string, std::string>;
 
   Result<std::shared_ptr<const ops::PackedModel>> get(const Key& key, ops::Backend& backend,
                                                       const ops::EncoderWeights& weights) {
@@ -152,12 +152,9 @@ Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
   Place place;
   place.device = device;
   BREAKEVEN_TRY(place.backend, make_backend(options, device));
-  const PackedCache::Key key{&model,
-                             device,
-                             options.precision,
-                             options.instruction_set,
-                             options.reference,
-                             place.backend->info().gemm};
+  const ops::BackendInfo info = place.backend->info();
+  const PackedCache::Key key{
+      &model, device, options.precision, options.reference, info.instruction_set, info.gemm};
   try {
     BREAKEVEN_TRY(place.packed,
                   packed_cache().get(key, *place.backend, model.checkpoint.weights.view()));
@@ -182,8 +179,9 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
   return std::make_unique<NativeClassifier>(*model, options, std::move(places));
 }
 
-std::vector<ops::Precision> native_precisions(const std::string& device) {
-  if (device == "cpu") return ops::cpu_precisions();
+std::vector<ops::Precision> native_precisions(const std::string& device,
+                                              const std::string& instruction_set) {
+  if (device == "cpu") return ops::cpu_precisions(instruction_set);
   if (!ops::cuda_engine_built()) return {};
   const ops::GpuList list = ops::list_gpus();
   std::vector<ops::Precision> common;
@@ -200,6 +198,10 @@ std::vector<ops::Precision> native_precisions(const std::string& device) {
     first = false;
   }
   return common;
+}
+
+Result<std::string> native_instruction_set(const std::string& instruction_set) {
+  return ops::cpu_instruction_set(instruction_set);
 }
 
 }  // namespace breakeven::engine

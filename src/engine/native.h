@@ -68,8 +68,17 @@ struct NativeOptions {
 Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const LoadedModel>& model,
                                                 const NativeOptions& options);
 
+// What a model's problem type is called outside of src/model.
+ProblemType problem_of(const model::EncoderPlan& plan);
+
 // Precisions that the device can really run fast (no emulation), in the order fp32, fp32x3, bf16,
 // fp16, int8; of several GPUs ("cuda:0+cuda:1") those that all of them have.
-std::vector<ops::Precision> native_precisions(const std::string& device);
+// `instruction_set`: of the CPU, as NativeOptions has it.
+std::vector<ops::Precision> native_precisions(const std::string& device,
+                                              const std::string& instruction_set = "");
+
+// The set that `instruction_set` ("" = the best here) means on this CPU below BREAKEVEN_ISA.
+// Errors: ops/unsupported (no AVX2), ops/instruction-set.
+Result<std::string> native_instruction_set(const std::string& instruction_set = "");
 
 }  // namespace breakeven::engine

@@ -3,7 +3,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,7 @@
 
 #include "base/cpus.h"
 #include "base/files.h"
+#include "base/instruction_set.h"
 #include "base/memory.h"
 #include "measure/parity.h"
 
@@ -65,19 +65,11 @@ CpuInfo read_cpuinfo(const path& root) {
   return info;
 }
 
-// oneDNN's names, from the widest down.
+// The best set of the CPU kernels; below those only how old the CPU is.
 std::string best_instruction_set(const std::set<std::string>& flags) {
-  const auto has = [&](std::initializer_list<const char*> all) {
-    return std::all_of(all.begin(), all.end(), [&](const char* f) { return flags.contains(f); });
-  };
-  const bool avx512 = has({"avx512f", "avx512bw", "avx512vl", "avx512dq"});
-  if (avx512 && has({"amx_tile", "amx_int8", "amx_bf16"})) return "avx512_core_amx";
-  if (avx512 && has({"avx512_bf16"})) return "avx512_core_bf16";
-  if (avx512 && has({"avx512_vnni"})) return "avx512_core_vnni";
-  if (avx512) return "avx512_core";
-  if (has({"avx2", "avx_vnni"})) return "avx2_vnni";
-  if (has({"avx2"})) return "avx2";
-  return has({"sse4_1"}) ? "sse41" : "";
+  const std::vector<InstructionSet> sets = runnable_sets(flags);
+  if (!sets.empty()) return std::string(to_string(sets.back()));
+  return flags.contains("sse4_1") ? "sse41" : "";
 }
 
 // The hypervisor's name as far as the machine tells it; "yes" when only the CPU flag does.

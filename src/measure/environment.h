@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
+#include "measure/clock.h"
 #include "record/record.h"
 
 namespace breakeven::measure {

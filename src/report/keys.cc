@@ -102,7 +102,7 @@ Keys::Keys(const std::vector<record::Record>& records) {
     const bool ours = record.cell.runtime == "native" && record.cell.device == "cpu";
     if (ours && !record.instruction_set.empty()) sets[machine].insert(record.instruction_set);
   }
-  // A set that was forced, by ONEDNN_MAX_CPU_ISA for example, is not the machine's.
+  // A set that was forced, by BREAKEVEN_ISA for example, is not the machine's.
   for (const auto& [machine, names] : sets) {
     const std::string& own = machine_sets[machine];
     if (names.size() > 1 || *names.begin() != own) {

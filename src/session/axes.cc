@@ -60,10 +60,11 @@ bool includes_others(const std::vector<RuntimeChoice>& choices) {
                      [](const RuntimeChoice& choice) { return choice.runtime != kNative; });
 }
 
-study::RuntimeAxis native_axis(const std::vector<std::string>& devices) {
+study::RuntimeAxis native_axis(const std::vector<std::string>& devices,
+                               const std::string& instruction_set) {
   study::RuntimeAxis axis{kNative, "", {}};
   for (const std::string& device : devices) {
-    for (const ops::Precision precision : engine::native_precisions(device)) {
+    for (const ops::Precision precision : engine::native_precisions(device, instruction_set)) {
       axis.abilities.push_back(
           {device, std::string(ops::to_string(precision)), {"none", "longest", "max_length"}});
     }
@@ -72,12 +73,13 @@ study::RuntimeAxis native_axis(const std::vector<std::string>& devices) {
 }
 
 Result<RuntimeAxes> find_axes(const std::vector<RuntimeChoice>& choices,
-                              const std::vector<std::string>& devices, runtimes::Pool& pool) {
+                              const std::vector<std::string>& devices,
+                              const std::string& instruction_set, runtimes::Pool& pool) {
   RuntimeAxes result;
   std::optional<Error> first;
   for (const RuntimeChoice& choice : choices) {
     if (choice.runtime == kNative) {
-      result.axes.push_back(native_axis(devices));
+      result.axes.push_back(native_axis(devices, instruction_set));
       continue;
     }
     auto capabilities = pool.capabilities(choice.runtime);

@@ -22,8 +22,9 @@ bool includes_native(const std::vector<RuntimeChoice>& choices);
 // ... and any other one.
 bool includes_others(const std::vector<RuntimeChoice>& choices);
 
-// What the native engine can do on the devices.
-study::RuntimeAxis native_axis(const std::vector<std::string>& devices);
+// What the native engine can do on the devices; `instruction_set` as Options has it.
+study::RuntimeAxis native_axis(const std::vector<std::string>& devices,
+                               const std::string& instruction_set);
 
 struct RuntimeAxes {
   std::vector<study::RuntimeAxis> axes;
@@ -34,7 +35,8 @@ struct RuntimeAxes {
 // when nothing is left, the first one's error. Errors: flag/choice (a variant that the runtime does
 // not have), those of runtimes::Pool::capabilities.
 Result<RuntimeAxes> find_axes(const std::vector<RuntimeChoice>& choices,
-                              const std::vector<std::string>& devices, runtimes::Pool& pool);
+                              const std::vector<std::string>& devices,
+                              const std::string& instruction_set, runtimes::Pool& pool);
 
 // The runtime whose fp32 on the CPU judges where ours cannot, and ours where it can: PyTorch if it
 // is among them, else the first that has it. Nothing when none has.

@@ -14,6 +14,10 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
   std::unique_ptr<Session> session(new Session(std::move(options)));
   const Options& given = session->options_;
   const Wanted wanted{includes_native(given.runtimes), includes_others(given.runtimes)};
+  const auto& devices = given.devices;
+  if (wanted.native && std::find(devices.begin(), devices.end(), "cpu") != devices.end()) {
+    BREAKEVEN_TRY_VOID(engine::native_instruction_set(given.instruction_set));
+  }
   if (wanted.others) {
     runtimes::PoolOptions pool;
     pool.interpreters = given.interpreters;
@@ -27,13 +31,14 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
   if (const std::string& why = session->model_.refusal; !why.empty()) {
     session->notes_.push_back(fmt::format("the native engine does not run this model ({})", why));
   }
-  session->axes_ = {native_axis(given.devices)};
+  session->axes_ = {native_axis(devices, given.instruction_set)};
   return session;
 }
 
 Result<void> Session::ask_runtimes(std::uint64_t max_length) {
   if (!pool_) return {};
-  BREAKEVEN_TRY(RuntimeAxes found, find_axes(options_.runtimes, options_.devices, *pool_));
+  BREAKEVEN_TRY(RuntimeAxes found,
+                find_axes(options_.runtimes, options_.devices, options_.instruction_set, *pool_));
   axes_ = std::move(found.axes);
   for (std::string& note : found.notes) notes_.push_back(std::move(note));
   auto other = choose_other_judge(axes_);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "engine/native.h"
 #include "measure/environment.h"
 #include "measure/parity.h"
 
@@ -23,8 +24,8 @@ record::Record make_prototype(const Session& session, const data::ReviewSet& rev
   record.model_name = session.facts().name;
   record.model_hash = session.facts().hash;
   record.machine = measure::read_machine();
-  const std::string& forced = session.options().instruction_set;
-  record.instruction_set = forced.empty() ? record.machine.instruction_set : forced;
+  record.instruction_set = engine::native_instruction_set(session.options().instruction_set)
+                               .value_or(record.machine.instruction_set);
   record.build = measure::read_build();
   record.texts.name = reviews.name;
   record.texts.note = reviews.note;

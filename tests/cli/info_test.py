@@ -72,6 +72,15 @@ class Info(unittest.TestCase):
         for name in ("host energy", "steal time", "CPU clock", "GPU power and clocks", "default model", "IMDB reviews"):
             self.assertRegex(result.stdout, rf"(?m)^  {name} +(yes|no): \S")
 
+    def test_a_cap_of_the_instruction_set_is_named(self):
+        best = self.json(unset=("BREAKEVEN_ISA",))["devices"][0]["best_instruction_set"]
+        told = self.json(BREAKEVEN_ISA="avx2")["devices"][0]
+        self.assertEqual((told["instruction_set"], told["best_instruction_set"]), ("avx2", best))
+        self.assertEqual(told["precisions"], ["fp32", "int8"])
+        said = info(BREAKEVEN_ISA="avx2").stdout
+        self.assertIn("avx2" if best == "avx2" else f"avx2 by BREAKEVEN_ISA; the CPU has {best}", said)
+        self.assertIn("BREAKEVEN_ISA=sse9: there is no such instruction set", " ".join(info(BREAKEVEN_ISA="sse9").stdout.split()))
+
     def test_gpus_by_the_drivers_rules(self):
         driver = self.fake_driver(2)
         told = self.json(**driver)

@@ -40,7 +40,7 @@ TEST_F(MachineTest, ReadsWhatTheFilesSay) {
         "processor\t: " + std::to_string(id) +
         "\nmodel name\t: A Fine CPU @ 2.0GHz\nmicrocode\t: 0x2b\nphysical id\t: 0\ncore id\t: " +
         std::to_string(id / 2) +
-        "\nflags\t\t: sse4_1 avx2 fma avx512f avx512bw avx512vl avx512dq avx512_vnni "
+        "\nflags\t\t: sse4_1 avx2 fma bmi2 avx512f avx512bw avx512vl avx512dq avx512cd avx512_vnni "
         "avx512_bf16 amx_tile amx_int8 amx_bf16 hypervisor\n\n";
   }
   put("proc/cpuinfo", cpuinfo);
@@ -91,11 +91,10 @@ TEST_F(MachineTest, AnEmptyTreeIsNoError) {
 TEST_F(MachineTest, InstructionSetsAreToldApart) {
   const std::pair<const char*, const char*> rows[] = {
       {"sse4_1", "sse41"},
-      {"sse4_1 avx2", "avx2"},
-      {"avx2 avx_vnni", "avx2_vnni"},
-      {"avx2 avx512f avx512bw avx512vl avx512dq", "avx512_core"},
-      {"avx512f avx512bw avx512vl avx512dq avx512_vnni", "avx512_core_vnni"},
-      {"avx512f avx512bw avx512vl avx512dq avx512_vnni avx512_bf16", "avx512_core_bf16"},
+      {"sse4_1 avx2", "sse41"},  // the kernels need FMA and BMI2, too
+      {"avx2 fma bmi2", "avx2"},
+      {"avx2 fma bmi2 avx_vnni", "avx2_vnni"},
+      {"avx2 fma bmi2 avx512f avx512bw avx512vl avx512dq avx512cd", "avx512_core"},
       {"avx512f amx_tile amx_int8 amx_bf16", ""}};
   for (const auto& [flags, expected] : rows) {
     put("proc/cpuinfo", std::string("flags : ") + flags + "\n");
@@ -116,7 +115,7 @@ TEST(Build, KnowsItsCompilerAndCommit) {
   EXPECT_THAT(build.commit, MatchesRegex("[0-9a-f]{12}|unknown"));
   EXPECT_THAT(build.compiler, MatchesRegex("(GNU|Clang) [0-9.]+"));
   EXPECT_NE(build.build_type, "");
-  EXPECT_THAT(build.libraries.at("onednn"), MatchesRegex("[0-9.]+"));
+  EXPECT_THAT(build.libraries.at("highway"), MatchesRegex("[0-9.]+"));
   EXPECT_NE(build.libraries.at("glibc"), "");
 }
 

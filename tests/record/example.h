@@ -52,7 +52,7 @@ inline void fill_place(Record& record) {
   record.machine.memory_bytes = 1000;
   record.machine.memory_limit_bytes = 900;
   record.machine.more = {{"turbo", "on"}};
-  record.build = {"0.1.0", "abc", "GCC 12", "-O3", "Release", true, {{"onednn", "2.6.3"}}};
+  record.build = {"0.1.0", "abc", "GCC 12", "-O3", "Release", true, {{"highway", "1.0.3"}}};
 }
 
 inline Record example_record() {

@@ -122,11 +122,11 @@ class Scripts(unittest.TestCase):
 
     # --- packages
     def test_root_installs_exactly_what_is_missing(self):
-        self.write("missing", "libdnnl-dev\nninja-build\nshellcheck\n")
+        self.write("missing", "libfmt-dev\nninja-build\nshellcheck\n")
         result = self.call("run")
         self.assertEqual(result.returncode, 3, result.stderr)
         self.assertIn("apt-get update\n", self.calls())
-        self.assertIn("install -y --no-install-recommends ninja-build libdnnl-dev\n", self.calls())
+        self.assertIn("install -y --no-install-recommends ninja-build libfmt-dev\n", self.calls())
         self.assertNotIn("apt was here", result.stdout + result.stderr)
 
     def test_sudo_that_asks_nothing_is_used(self):

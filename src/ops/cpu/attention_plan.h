@@ -1,6 +1,6 @@
-// Which part of attention a member of a lane's team does in one go on the own GEMM: the queries,
-// keys and values of some heads of some sequences, and then their contexts, so that the former
-// never leave its L2. docs/decisions/0009-own-amx-gemm.md says what that gains.
+// Which part of attention a member of a lane's team does in one go: the queries, keys and values of
+// some heads of some sequences, and then their contexts, so that the former never leave its L2.
+// docs/cpu.md says what that gains.
 #pragma once
 
 #include <cstddef>

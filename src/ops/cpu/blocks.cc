@@ -1,237 +1,219 @@
-// The block ops over all rows: embeddings, attention, projection, FFN. Rows go through in chunks so
-// that what a GEMM leaves behind is still in L2 when the kernel after it reads it.
+// The block ops over rows: embeddings, projection and FFN, each with its LayerNorm.
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 
-#include "base/check.h"
 #include "ops/cpu/backend.h"
 
 namespace breakeven::ops::cpu {
 namespace {
 
-CpuLane& own(Lane& lane) {
-  return static_cast<CpuLane&>(lane);
-}
-
-// What the kernels after a LayerNorm must write besides x itself: nothing when GEMMs read x.
-Narrow second_copy(const Narrow& in) {
-  return in.format == Narrow::Format::f32 ? Narrow{} : in;
-}
-
 constexpr std::size_t kEmbedRows = 64;
-
-// The unit's head in the first row of its sequence, in a plane of [rows, padded H].
-std::size_t context_at(const CpuLane& lane, const AttentionUnit& unit) {
-  const ModelShape& shape = lane.model().shape();
-  return lane.first_row(unit.sequence) * shape.hidden_padded +
-         static_cast<std::size_t>(unit.head) * shape.head_size;
-}
-
-// All of a task but where its result goes. Task: AttentionTask or TileAttentionTask.
-template <class Task, class Element>
-Task attention_task(const CpuLane& lane, const AttentionUnit& unit, const HeadRows& from) {
-  const ModelShape& shape = lane.model().shape();
-  Task task;
-  task.stride = from.stride;
-  task.ctx_stride = shape.hidden_padded;
-  task.query_begin = unit.query_begin;
-  task.query_end = unit.query_end;
-  task.keys = static_cast<std::size_t>(lane.valid_len[unit.sequence]);
-  task.head_size = shape.head_size;
-  task.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_size));
-  task.q = static_cast<const Element*>(lane.query) + from.at;
-  task.k = static_cast<const Element*>(lane.key) + from.at;
-  task.v = static_cast<const Element*>(lane.value) + from.at;
-  return task;
-}
+// Rows that row kernels take at once.
+constexpr std::size_t kRowStep = 32;
 
 }  // namespace
 
-Narrow CpuBackend::narrow(const CpuLane& lane, const Rows& x, std::size_t first) const {
+GemmInput CpuBackend::gemm_input(const CpuLane& lane, const HiddenStates& x,
+                                 std::size_t first) const {
   const std::size_t hidden = lane.model().shape().hidden_padded;
-  Narrow rows{formats_.gemm_in, offset(x.narrow, first * hidden, formats_.gemm_in), hidden, nullptr,
-              nullptr};
-  if (formats_.gemm_in == Narrow::Format::u8) {
+  GemmInput rows{formats_.gemm_in, offset(x.gemm_input, first * hidden, formats_.gemm_in), hidden,
+                 nullptr, nullptr};
+  if (formats_.gemm_in == NumberFormat::u8) {
     rows.row_scale = x.row_scale + first;
     rows.row_zero = x.row_zero + first;
   }
   return rows;
 }
 
-Accumulated CpuBackend::multiply(CpuLane& lane, unsigned member, GemmCaller& gemm,
-                                 std::size_t bucket, const Narrow& in, const Linear& linear) const {
-  const Scratch& s = lane.scratch[member];
-  gemm.run(bucket, in.data, linear.matrix, s.accumulated, nullptr, s.gemm);
-  Accumulated out;
-  out.stride = gemm.columns();
-  out.bias = linear.bias;
-  if (formats_.gemm_in == Narrow::Format::u8) {
-    out.s32 = static_cast<const std::int32_t*>(s.accumulated);
-    out.column_scale = linear.column_scale;
-    out.column_sum = linear.column_sum;
-    out.row_scale = in.row_scale;
-    out.row_zero = in.row_zero;
-  } else {
-    out.f32 = static_cast<const float*>(s.accumulated);
-  }
-  return out;
+void CpuBackend::multiply(CpuLane& lane, unsigned member, const GemmRows& in,
+                          const PanelWeights& weights, const GemmOutput& out, const GemmPart& part,
+                          const std::byte* next) const {
+  multiply_panels_(from_row(in, part.row, bytes_of(formats_.gemm_in)), part.rows, weights,
+                   part.panel_begin, part.panel_end, from_row(out, part.row, weights.format),
+                   lane.workspaces[member].gemm, next);
 }
 
 void CpuBackend::embed_ln(Lane& lane) {
-  CpuLane& l = own(lane);
+  CpuLane& l = cpu_lane(lane);
+  const Group& group = l.group;
   const ModelShape& shape = l.model().shape();
   const EmbeddingPack& pack = l.model().embedding();
   const EmbedTables tables{pack.word_f32, pack.word_bf16, pack.position, pack.token_type,
                            pack.norm.parameters(shape.hidden)};
-  l.parallel((l.rows() + kEmbedRows - 1) / kEmbedRows, [&](unsigned, std::size_t index) {
+  l.parallel((group.rows + kEmbedRows - 1) / kEmbedRows, [&](unsigned, std::size_t index) {
     const std::size_t first = index * kEmbedRows;
-    const std::size_t rows = std::min(kEmbedRows, l.rows() - first);
-    kernels_.embed_norm(tables, l.ids + first, l.positions + first,
-                        l.has_types ? l.types + first : nullptr, rows,
-                        l.x.f32 + first * shape.hidden_padded, shape.hidden_padded,
-                        second_copy(narrow(l, l.x, first)));
+    kernels_.embed_norm(tables, group.ids + first, group.positions + first,
+                        group.has_types ? group.types + first : nullptr,
+                        std::min(kEmbedRows, group.rows - first),
+                        l.acts.x.f32 + first * shape.hidden_padded, shape.hidden_padded,
+                        gemm_input(l, l.acts.x, first));
   });
 }
 
-void CpuBackend::project_qkv(CpuLane& lane, const Layer& layer, unsigned member,
-                             const Chunk& chunk) const {
-  const std::size_t hidden = lane.model().shape().hidden_padded;
-  const Narrow::Format format = formats_.plane();
-  const Narrow in = narrow(lane, lane.x, chunk.first);
-  Callers& callers = lane.callers[member];
-  const Scratch& s = lane.scratch[member];
-  const std::pair<const Linear*, void*> planes[] = {
-      {&layer.query, lane.query}, {&layer.key, lane.key}, {&layer.value, lane.value}};
-  for (const auto& [linear, plane] : planes) {
-    void* to = offset(plane, chunk.first * hidden, format);
-    if (formats_.gemm_in == Narrow::Format::u8) {
-      const Accumulated out = multiply(lane, member, callers.plain, chunk.bucket, in, *linear);
-      kernels_.finish(out, nullptr, chunk.rows, hidden, {format, to, hidden, nullptr, nullptr},
-                      s.row);
+// `blocks` blocks of [rows, columns] of `from`, `step` elements apart, to lane.between.quantised.
+void CpuBackend::quantise(CpuLane& lane, void* from, NumberFormat format, std::size_t columns,
+                          std::size_t blocks, std::size_t step, std::size_t rows) const {
+  const BetweenGemms& b = lane.between;
+  const std::size_t steps = (rows + kRowStep - 1) / kRowStep;
+  lane.parallel(blocks * steps, [&](unsigned, std::size_t index) {
+    const std::size_t block = index / steps;
+    const std::size_t first = index % steps * kRowStep;
+    const std::size_t at = block * b.stride + first;
+    const std::size_t count = std::min(kRowStep, rows - first);
+    const void* in = offset(from, block * step + first * columns, format);
+    const GemmInput out{NumberFormat::u8, b.quantised + at * columns, columns, b.row_scale + at,
+                        b.row_zero + at};
+    if (format == NumberFormat::bf16) {
+      kernels_.quantise_bf16(static_cast<const Bf16*>(in), columns, count, columns, out);
     } else {
-      callers.qkv.run(chunk.bucket, in.data, linear->matrix, to, linear->bias, s.gemm);
+      kernels_.quantise_f32(static_cast<const float*>(in), columns, count, columns, out);
     }
-  }
-}
-
-void CpuBackend::attend(CpuLane& lane, unsigned member, const AttentionUnit& unit,
-                        const HeadRows& from) const {
-  if (formats_.bf16_attention) {
-    auto task = attention_task<TileAttentionTask, Bf16>(lane, unit, from);
-    task.ctx = static_cast<Bf16*>(lane.ctx) + context_at(lane, unit);
-    task.scratch = static_cast<std::byte*>(lane.scratch[member].attention);
-    return tile_attention(task);
-  }
-  auto task = attention_task<AttentionTask, float>(lane, unit, from);
-  if (formats_.bf16_context) {
-    task.ctx_bf16 = static_cast<Bf16*>(lane.ctx) + context_at(lane, unit);
-  } else {
-    task.ctx_f32 = static_cast<float*>(lane.ctx) + context_at(lane, unit);
-  }
-  task.scratch = static_cast<float*>(lane.scratch[member].attention);
-  kernels_.attention(task);
-}
-
-void CpuBackend::attention(Lane& lane, std::size_t layer) {
-  CpuLane& l = own(lane);
-  BREAKEVEN_CHECK(layer + 1 < l.model().shape().layers, "layer {} is packed for cls_attention",
-                  layer);
-  const Layer& weights = l.model().layer(layer);
-  if (!l.attention_blocks.empty()) return attend_by_blocks(l, weights.panels);
-  if (formats_.own_gemm) {
-    own_qkv(l, weights.panels);
-  } else {
-    l.parallel(l.chunks.size(), [&](unsigned member, std::size_t index) {
-      project_qkv(l, weights, member, l.chunks[index]);
-    });
-  }
-  l.parallel(l.units.size(), [&](unsigned member, std::size_t index) {
-    const AttentionUnit& unit = l.units[index];
-    attend(l, member, unit, {context_at(l, unit), l.model().shape().hidden_padded});
   });
 }
 
-void CpuBackend::project_chunk(CpuLane& lane, const Layer& layer, unsigned member,
-                               const Chunk& chunk, const Rows& x, const void* ctx) const {
+// [rows, columns] of `from` to lane.between.split.
+void CpuBackend::split(CpuLane& lane, const float* from, std::size_t columns,
+                       std::size_t rows) const {
+  void* to = lane.between.split;
+  lane.parallel((rows + kRowStep - 1) / kRowStep, [&](unsigned, std::size_t index) {
+    const std::size_t first = index * kRowStep;
+    kernels_.split_f32(from + first * columns, columns, std::min(kRowStep, rows - first), columns,
+                       {NumberFormat::split, offset(to, first * columns, NumberFormat::split),
+                        columns, nullptr, nullptr});
+  });
+}
+
+void CpuBackend::layer_norm(CpuLane& lane, const Norm& norm, const HiddenStates& x,
+                            std::size_t first, std::size_t rows) const {
   const ModelShape& shape = lane.model().shape();
-  const std::size_t hidden = shape.hidden_padded;
-  const Scratch& s = lane.scratch[member];
-  const Narrow::Format format = formats_.context();
-  Narrow in{format, offset(const_cast<void*>(ctx), chunk.first * hidden, format), hidden, nullptr,
-            nullptr};
-  if (formats_.gemm_in == Narrow::Format::u8) {
-    const Narrow quantised{Narrow::Format::u8, s.narrow, hidden, s.narrow_scale, s.narrow_zero};
-    if (formats_.bf16_context) {
-      kernels_.quantise_bf16(static_cast<const Bf16*>(in.data), hidden, chunk.rows, hidden,
-                             quantised);
-    } else {
-      kernels_.quantise_f32(static_cast<const float*>(in.data), hidden, chunk.rows, hidden,
-                            quantised);
+  lane.parallel((rows + kRowStep - 1) / kRowStep, [&](unsigned, std::size_t index) {
+    const std::size_t row = first + index * kRowStep;
+    kernels_.norm(norm.parameters(shape.hidden), std::min(kRowStep, first + rows - row),
+                  x.f32 + row * shape.hidden_padded, shape.hidden_padded, gemm_input(lane, x, row));
+  });
+}
+
+void CpuBackend::project(CpuLane& lane, const Layer& layer, const HiddenStates& x, const void* ctx,
+                         std::size_t rows) const {
+  const std::size_t hidden = lane.model().shape().hidden_padded;
+  const BetweenGemms& b = lane.between;
+  const PanelWeights weights = layer.project.weights();
+  const NumberFormat context = formats_.context();
+  for (std::size_t first = 0; first < rows; first += b.rows) {
+    const std::size_t count = std::min(b.rows, rows - first);
+    void* from = offset(const_cast<void*>(ctx), first * hidden, context);
+    GemmRows in{from, hidden, nullptr, nullptr};
+    if (weights.format == WeightFormat::s8) {
+      quantise(lane, from, context, hidden, 1, 0, count);
+      in = {b.quantised, hidden, b.row_scale, b.row_zero};
     }
-    in = quantised;
+    if (weights.format == WeightFormat::split) {
+      split(lane, static_cast<const float*>(from), hidden, count);
+      in = {b.split, hidden, nullptr, nullptr};
+    }
+    const GemmOutput out =
+        gemm_output(GemmOutput::Kind::add, x.f32 + first * hidden, NumberFormat::f32, hidden);
+    const GemmCut cut(lane, count, weights.panels());
+    lane.parallel_by_owner(cut.count(), [&](unsigned member, std::size_t index) {
+      const std::byte* next = first_panel(lane, &layer.up.front(), index, cut.count());
+      multiply(lane, member, in, weights, out, cut.part(index), next);
+    });
+    layer_norm(lane, layer.attention_norm, x, first, count);
   }
-  const Accumulated out =
-      multiply(lane, member, lane.callers[member].plain, chunk.bucket, in, layer.project);
-  kernels_.residual_norm(out, layer.attention_norm.parameters(shape.hidden), chunk.rows,
-                         x.f32 + chunk.first * hidden, hidden,
-                         second_copy(narrow(lane, x, chunk.first)));
 }
 
 void CpuBackend::project_ln(Lane& lane, std::size_t layer, Act x) {
-  CpuLane& l = own(lane);
+  CpuLane& l = cpu_lane(lane);
   const Layer& weights = l.model().layer(layer);
-  const bool cls = x == Act::x_cls;
-  if (formats_.own_gemm) {
-    return cls ? own_project(l, weights, l.x_cls, l.ctx_cls, l.sequences())
-               : own_project(l, weights, l.x, l.ctx, l.rows());
+  if (x == Act::x_cls) {
+    project(l, weights, l.acts.x_cls, l.acts.ctx_cls, l.group.sequences);
+  } else {
+    project(l, weights, l.acts.x, l.acts.ctx, l.group.rows);
   }
-  const std::vector<Chunk>& chunks = cls ? l.cls_chunks : l.chunks;
-  l.parallel(chunks.size(), [&](unsigned member, std::size_t index) {
-    project_chunk(l, weights, member, chunks[index], cls ? l.x_cls : l.x, cls ? l.ctx_cls : l.ctx);
+}
+
+// x += down(activation(up(x))) for some blocks of the FFN's intermediate columns.
+void CpuBackend::ffn_blocks(CpuLane& lane, const Layer& layer, const GemmRows& in,
+                            const HiddenStates& x, std::size_t first, std::size_t rows,
+                            std::size_t block_begin, std::size_t block_end,
+                            const Linear* following) const {
+  const ModelShape& shape = lane.model().shape();
+  const std::size_t hidden = shape.hidden_padded;
+  const BetweenGemms& b = lane.between;
+  const bool int8 = formats_.gemm_in == NumberFormat::u8;
+  const std::size_t blocks = block_end - block_begin;
+  const auto inner = [&](std::size_t block) {
+    return offset(b.inner, block * b.stride * shape.block, formats_.inner());
+  };
+
+  const GemmCut up(lane, rows, shape.block / kPanel);
+  const std::size_t ups = blocks * up.count();
+  lane.parallel_by_owner(ups, [&](unsigned member, std::size_t index) {
+    const std::size_t block = index % blocks;
+    GemmOutput out =
+        gemm_output(GemmOutput::Kind::activate, inner(block), formats_.inner(), shape.block);
+    out.activation = shape.activation;
+    const bool last = index + 1 == lane.share_of(ups, index / lane.share_of(ups, 0).end).end;
+    const std::byte* next = last ? first_panel(lane, &layer.down[block_begin], index, ups)
+                                 : layer.up[block_begin + (index + 1) % blocks].weights().panel(
+                                       up.part((index + 1) / blocks).panel_begin);
+    multiply(lane, member, in, layer.up[block_begin + block].weights(), out,
+             up.part(index / blocks), next);
+  });
+  if (int8) {
+    quantise(lane, b.inner, formats_.inner(), shape.block, blocks, b.stride * shape.block, rows);
+  }
+  const GemmOutput out =
+      gemm_output(GemmOutput::Kind::add, x.f32 + first * hidden, NumberFormat::f32, hidden);
+  const GemmCut down(lane, rows, hidden / kPanel);
+  lane.parallel_by_owner(down.count(), [&](unsigned member, std::size_t index) {
+    const GemmPart part = down.part(index);
+    for (std::size_t block = 0; block < blocks; ++block) {
+      const std::size_t base = block * b.stride;
+      const GemmRows from = int8 ? GemmRows{b.quantised + base * shape.block, shape.block,
+                                            b.row_scale + base, b.row_zero + base}
+                                 : GemmRows{inner(block), shape.block, nullptr, nullptr};
+      // The bias belongs to the first block only.
+      const PanelWeights weights =
+          layer.down[block_begin + block].weights(block_begin + block == 0);
+      const bool last = block + 1 == blocks;
+      const std::byte* next =
+          last ? first_panel(lane, following, index, down.count())
+               : layer.down[block_begin + block + 1].weights().panel(part.panel_begin);
+      multiply(lane, member, from, weights, out, part, next);
+    }
   });
 }
 
-void CpuBackend::ffn_chunk(CpuLane& lane, const Layer& layer, unsigned member, const Chunk& chunk,
-                           const Rows& x) const {
-  const ModelShape& shape = lane.model().shape();
-  const std::size_t hidden = shape.hidden_padded;
-  const Narrow in = narrow(lane, x, chunk.first);
-  Callers& callers = lane.callers[member];
-  const Scratch& s = lane.scratch[member];
-  const bool int8 = formats_.gemm_in == Narrow::Format::u8;
-  const Narrow inner{formats_.gemm_in, s.hidden, shape.block, s.hidden_scale, s.hidden_zero};
-  for (std::size_t b = 0; b < shape.blocks; ++b) {
-    const Accumulated up = multiply(lane, member, callers.up, chunk.bucket, in, layer.up[b]);
-    kernels_.finish(up, &shape.activation, chunk.rows, shape.block, inner, s.row);
-    if (int8) {
-      const Accumulated out =
-          multiply(lane, member, callers.down_first, chunk.bucket, inner, layer.down[b]);
-      kernels_.add_scaled(out, b == 0, chunk.rows, hidden, s.down, hidden);
-    } else {
-      GemmCaller& down = b == 0 ? callers.down_first : *callers.down_next;
-      down.run(chunk.bucket, inner.data, layer.down[b].matrix, s.down, nullptr, s.gemm);
+void CpuBackend::ffn(CpuLane& lane, const Layer& layer, const HiddenStates& x,
+                     std::size_t rows) const {
+  const std::size_t blocks = lane.model().shape().blocks;
+  const BetweenGemms& b = lane.between;
+  for (std::size_t first = 0; first < rows; first += b.rows) {
+    const std::size_t count = std::min(b.rows, rows - first);
+    const Linear* after = first + count < rows ? &layer.up.front() : layer.following;
+    GemmRows in = as_read(gemm_input(lane, x, first));
+    // GEMMs read x itself: the first blocks' results must not reach the inputs of the others.
+    if (formats_.gemm_in == NumberFormat::f32 && b.blocks < blocks) {
+      in.data = std::memcpy(b.x, in.data, count * in.stride * sizeof(float));
     }
+    for (std::size_t block = 0; block < blocks; block += b.blocks) {
+      const std::size_t end = std::min(block + b.blocks, blocks);
+      ffn_blocks(lane, layer, in, x, first, count, block, end,
+                 end < blocks ? &layer.up[end] : after);
+    }
+    layer_norm(lane, layer.ffn_norm, x, first, count);
   }
-  Accumulated sum;
-  sum.f32 = s.down;
-  sum.stride = hidden;
-  sum.bias = layer.down.front().bias;
-  kernels_.residual_norm(sum, layer.ffn_norm.parameters(shape.hidden), chunk.rows,
-                         x.f32 + chunk.first * hidden, hidden,
-                         second_copy(narrow(lane, x, chunk.first)));
 }
 
 void CpuBackend::ffn_ln(Lane& lane, std::size_t layer, Act x) {
-  CpuLane& l = own(lane);
+  CpuLane& l = cpu_lane(lane);
   const Layer& weights = l.model().layer(layer);
-  const bool cls = x == Act::x_cls;
-  if (formats_.own_gemm) {
-    return cls ? own_ffn(l, weights, l.x_cls, l.sequences()) : own_ffn(l, weights, l.x, l.rows());
+  if (x == Act::x_cls) {
+    ffn(l, weights, l.acts.x_cls, l.group.sequences);
+  } else {
+    ffn(l, weights, l.acts.x, l.group.rows);
   }
-  const std::vector<Chunk>& chunks = cls ? l.cls_chunks : l.chunks;
-  l.parallel(chunks.size(), [&](unsigned member, std::size_t index) {
-    ffn_chunk(l, weights, member, chunks[index], cls ? l.x_cls : l.x);
-  });
 }
 
 }  // namespace breakeven::ops::cpu

@@ -1,7 +1,6 @@
 // The end of a pass, in fp32 for every precision: attention of row 0 of each sequence with K and V
 // absorbed, and the classifier's head. Both are small, and both decide the label.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "base/check.h"
@@ -9,15 +8,6 @@
 
 namespace breakeven::ops::cpu {
 namespace {
-
-CpuLane& own(Lane& lane) {
-  return static_cast<CpuLane&>(lane);
-}
-
-Bf16 to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
-}
 
 constexpr std::size_t kHeadColumns = 64;
 constexpr std::size_t kHeadRows = 16;
@@ -33,16 +23,17 @@ void CpuBackend::cls_keys(CpuLane& lane, unsigned member, std::size_t head, std:
   const std::size_t depth = shape.head_padded;
   const std::size_t count = end - begin;
   const std::size_t block = std::min(kClsBlock, lane.sequence_limit());
-  float* q = lane.cls_query + member * kClsBlock * depth;
-  kernels_.multiply(lane.x_cls.f32 + begin * hidden, hidden, weights.query + head * hidden * depth,
-                    depth, q, depth, count, depth, shape.hidden);
+  float* q = lane.cls.query + member * kClsBlock * depth;
+  kernels_.multiply(lane.acts.x_cls.f32 + begin * hidden, hidden,
+                    weights.query + head * hidden * depth, depth, q, depth, count, depth,
+                    shape.hidden);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t d = 0; d < shape.head_size; ++d) {
       q[i * depth + d] += weights.query_bias[head * depth + d];
     }
   }
   kernels_.multiply(q, depth, weights.key + head * shape.head_size * hidden, hidden,
-                    lane.cls_keys + head * block * hidden, hidden, count, hidden, shape.head_size);
+                    lane.cls.keys + head * block * hidden, hidden, count, hidden, shape.head_size);
 }
 
 // Scores, softmax and the mixture sum_j p_j x_j of all heads of one sequence.
@@ -53,14 +44,14 @@ void CpuBackend::cls_mix(CpuLane& lane, unsigned member, std::size_t sequence,
   const std::size_t heads = shape.heads;
   const std::size_t heads_padded = shape.heads_padded;
   const std::size_t block = std::min(kClsBlock, lane.sequence_limit());
-  const auto keys = static_cast<std::size_t>(lane.valid_len[sequence]);
-  const float* x = lane.x.f32 + lane.first_row(sequence) * hidden;
-  float* transposed = lane.cls_scores + member * lane.cls_scores_stride;  // [padded H, padded N]
+  const auto keys = static_cast<std::size_t>(lane.group.valid_len[sequence]);
+  const float* x = lane.acts.x.f32 + lane.group.first_row(sequence) * hidden;
+  float* transposed = lane.cls.scores + member * lane.cls.scores_stride;  // [padded H, padded N]
   float* scores = transposed + hidden * heads_padded;                     // [keys, padded N]
   float* shares = scores + keys * heads_padded;                           // [N, padded keys]
   const std::size_t slot = sequence - begin;
   for (std::size_t h = 0; h < heads; ++h) {
-    const float* row = lane.cls_keys + (h * block + slot) * hidden;
+    const float* row = lane.cls.keys + (h * block + slot) * hidden;
     for (std::size_t i = 0; i < hidden; ++i) transposed[i * heads_padded + h] = row[i];
   }
   kernels_.multiply(x, hidden, transposed, heads_padded, scores, heads_padded, keys, heads_padded,
@@ -71,7 +62,7 @@ void CpuBackend::cls_mix(CpuLane& lane, unsigned member, std::size_t sequence,
     kernels_.softmax(shares + h * stride, keys,
                      1.0F / std::sqrt(static_cast<float>(shape.head_size)));
   }
-  kernels_.multiply(shares, stride, x, hidden, lane.cls_context + slot * hidden, block * hidden,
+  kernels_.multiply(shares, stride, x, hidden, lane.cls.context + slot * hidden, block * hidden,
                     heads, hidden, keys);
 }
 
@@ -84,32 +75,33 @@ void CpuBackend::cls_values(CpuLane& lane, unsigned member, std::size_t head, st
   const std::size_t depth = shape.head_padded;
   const std::size_t count = end - begin;
   const std::size_t block = std::min(kClsBlock, lane.sequence_limit());
-  float* out = lane.cls_query + member * kClsBlock * depth;
-  kernels_.multiply(lane.cls_context + head * block * hidden, hidden,
+  float* out = lane.cls.query + member * kClsBlock * depth;
+  kernels_.multiply(lane.cls.context + head * block * hidden, hidden,
                     weights.value + head * hidden * depth, depth, out, depth, count, depth, hidden);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t at = (begin + i) * hidden + head * shape.head_size;
     for (std::size_t d = 0; d < shape.head_size; ++d) {
       const float v = out[i * depth + d] + weights.value_bias[head * depth + d];
       if (formats_.bf16_context) {
-        static_cast<Bf16*>(lane.ctx_cls)[at + d] = to_bf16(v);
+        static_cast<Bf16*>(lane.acts.ctx_cls)[at + d] = to_bf16(v);
       } else {
-        static_cast<float*>(lane.ctx_cls)[at + d] = v;
+        static_cast<float*>(lane.acts.ctx_cls)[at + d] = v;
       }
     }
   }
 }
 
 void CpuBackend::cls_attention(Lane& lane, std::size_t layer) {
-  CpuLane& l = own(lane);
+  CpuLane& l = cpu_lane(lane);
   const ModelShape& shape = l.model().shape();
   BREAKEVEN_CHECK(layer + 1 == shape.layers, "layer {} is packed for attention", layer);
   const std::size_t hidden = shape.hidden_padded;
-  for (std::size_t s = 0; s < l.sequences(); ++s) {
-    std::copy_n(l.x.f32 + l.first_row(s) * hidden, hidden, l.x_cls.f32 + s * hidden);
+  for (std::size_t s = 0; s < l.group.sequences; ++s) {
+    std::copy_n(l.acts.x.f32 + l.group.first_row(s) * hidden, hidden,
+                l.acts.x_cls.f32 + s * hidden);
   }
-  for (std::size_t begin = 0; begin < l.sequences(); begin += kClsBlock) {
-    const std::size_t end = std::min(begin + kClsBlock, l.sequences());
+  for (std::size_t begin = 0; begin < l.group.sequences; begin += kClsBlock) {
+    const std::size_t end = std::min(begin + kClsBlock, l.group.sequences);
     l.parallel(shape.heads,
                [&](unsigned member, std::size_t head) { cls_keys(l, member, head, begin, end); });
     l.parallel(end - begin, [&](unsigned member, std::size_t index) {
@@ -121,34 +113,30 @@ void CpuBackend::cls_attention(Lane& lane, std::size_t layer) {
 }
 
 void CpuBackend::head(Lane& lane) {
-  CpuLane& l = own(lane);
+  CpuLane& l = cpu_lane(lane);
   const ModelShape& shape = l.model().shape();
   const HeadPack& weights = l.model().head();
   const std::size_t hidden = shape.hidden_padded;
   l.parallel((hidden + kHeadColumns - 1) / kHeadColumns, [&](unsigned, std::size_t index) {
     const std::size_t first = index * kHeadColumns;
     const std::size_t columns = std::min(kHeadColumns, hidden - first);
-    float* to = l.head_hidden + first;
-    kernels_.multiply(l.x_cls.f32, hidden, weights.dense + first, hidden, to, hidden, l.sequences(),
-                      columns, shape.hidden);
-    Accumulated in;
-    in.f32 = to;
-    in.stride = hidden;
-    in.bias = weights.dense_bias + first;
-    kernels_.finish(in, &shape.head_activation, l.sequences(), columns,
-                    {Narrow::Format::f32, to, hidden, nullptr, nullptr}, nullptr);
+    float* to = l.cls.head_hidden + first;
+    kernels_.multiply(l.acts.x_cls.f32, hidden, weights.dense + first, hidden, to, hidden,
+                      l.group.sequences, columns, shape.hidden);
+    kernels_.activate(shape.head_activation, weights.dense_bias + first, l.group.sequences, columns,
+                      to, hidden);
   });
   const std::size_t labels = shape.labels;
-  l.parallel((l.sequences() + kHeadRows - 1) / kHeadRows, [&](unsigned, std::size_t index) {
+  l.parallel((l.group.sequences + kHeadRows - 1) / kHeadRows, [&](unsigned, std::size_t index) {
     const std::size_t first = index * kHeadRows;
-    const std::size_t rows = std::min(kHeadRows, l.sequences() - first);
-    float* out = l.head_out + first * shape.labels_padded;
-    kernels_.multiply(l.head_hidden + first * hidden, hidden, weights.classifier,
+    const std::size_t rows = std::min(kHeadRows, l.group.sequences - first);
+    float* out = l.cls.head_out + first * shape.labels_padded;
+    kernels_.multiply(l.cls.head_hidden + first * hidden, hidden, weights.classifier,
                       shape.labels_padded, out, shape.labels_padded, rows, shape.labels_padded,
                       shape.hidden);
     for (std::size_t r = 0; r < rows; ++r) {
       for (std::size_t c = 0; c < labels; ++c) {
-        l.logits[(first + r) * labels + c] =
+        l.acts.logits[(first + r) * labels + c] =
             out[r * shape.labels_padded + c] + weights.classifier_bias[c];
       }
     }

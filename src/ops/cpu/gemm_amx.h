@@ -1,7 +1,7 @@
-// The own GEMM on AMX tiles: out[rows, columns] = in[rows, depth] * weights, bf16 or u8 by s8, with
+// The GEMM on AMX tiles: out[rows, columns] = in[rows, depth] * weights, bf16 or u8 by s8, with
 // what follows it (bias, scales, activation, residual) done on each 32 x 32 block of results while
-// the tiles work on the next block. Only for CPUs with AMX (isa.h). docs/decisions/0009 says why it
-// is as it is. Nothing here allocates.
+// the tiles work on the next block. Only for CPUs with AMX (isa.h). docs/cpu.md says why it is
+// as it is. Nothing here allocates.
 #pragma once
 
 #include <cstddef>

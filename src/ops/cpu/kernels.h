@@ -17,38 +17,26 @@ constexpr std::size_t padded(std::size_t n, std::size_t step = kPad) {
   return (n + step - 1) / step * step;
 }
 
-// Result rows of a GEMM that still lack bias and scales. Exactly one of f32 and s32 is set.
-// s32: value = (s32 - row_zero[r] * column_sum[c]) * row_scale[r] * column_scale[c] + bias[c].
-struct Accumulated {
-  const float* f32 = nullptr;
-  const std::int32_t* s32 = nullptr;
-  std::size_t stride = 0;       // elements from row to row
-  const float* bias = nullptr;  // [columns]
-  const float* column_scale = nullptr;
-  const std::int32_t* column_sum = nullptr;
-  const float* row_scale = nullptr;
-  const std::int32_t* row_zero = nullptr;
-};
+enum class NumberFormat : std::uint8_t { none, f32, bf16, u8, split };
+constexpr std::size_t bytes_of(NumberFormat format) {
+  return format == NumberFormat::u8 ? 1 : format == NumberFormat::bf16 ? 2 : 4;
+}
+// `count` elements behind `base`.
+inline std::byte* offset(void* base, std::size_t count, NumberFormat format) {
+  return static_cast<std::byte*>(base) + count * bytes_of(format);
+}
 
-// Where rows go in the number format that the next GEMM reads. u8 rows are quantised one by one
-// over their own range: value = (u8 - row_zero[r]) * row_scale[r]. Split rows are `stride` bf16,
-// the values rounded, and then as many of what that leaves: 4 bytes a value, like fp32.
-struct Narrow {
-  enum class Format : std::uint8_t { none, f32, bf16, u8, split };
-  Format format = Format::none;
+// Where a kernel writes rows for the next GEMM, which reads them as GemmRows. u8 rows are quantised
+// one by one over their own range: value = (u8 - row_zero[r]) * row_scale[r]. Split rows are
+// `stride` bf16, the values rounded, and then as many of what that leaves: 4 bytes a value, like
+// fp32. Nothing is written for none and f32: then GEMMs read x itself.
+struct GemmInput {
+  NumberFormat format = NumberFormat::none;
   void* data = nullptr;
   std::size_t stride = 0;  // elements
   float* row_scale = nullptr;
   std::int32_t* row_zero = nullptr;
 };
-
-constexpr std::size_t bytes_of(Narrow::Format format) {
-  return format == Narrow::Format::u8 ? 1 : format == Narrow::Format::bf16 ? 2 : 4;
-}
-// `count` elements behind `base`.
-inline std::byte* offset(void* base, std::size_t count, Narrow::Format format) {
-  return static_cast<std::byte*>(base) + count * bytes_of(format);
-}
 
 struct NormParameters {
   const float* gamma = nullptr;  // [padded width], zero behind width
@@ -90,34 +78,26 @@ struct Kernels {
   // be null (all 0).
   void (*embed_norm)(const EmbedTables& tables, const std::int32_t* ids,
                      const std::int32_t* positions, const std::int32_t* types, std::size_t rows,
-                     float* x, std::size_t stride, const Narrow& out);
-  // x = LN(accumulated + x)
-  void (*residual_norm)(const Accumulated& in, const NormParameters& norm, std::size_t rows,
-                        float* x, std::size_t stride, const Narrow& out);
+                     float* x, std::size_t stride, const GemmInput& out);
   // x = LN(x)
   void (*norm)(const NormParameters& norm, std::size_t rows, float* x, std::size_t stride,
-               const Narrow& out);
-  // out = activation(accumulated), or the plain value without one. `columns` is a multiple of kPad.
-  // `work` holds one row of floats; it is used only when out is u8.
-  void (*finish)(const Accumulated& in, const Activation* activation, std::size_t rows,
-                 std::size_t columns, const Narrow& out, float* work);
-  // out = accumulated (first) or out += accumulated; s32 only: sums of blocks with their own
-  // scales.
-  void (*add_scaled)(const Accumulated& in, bool first, std::size_t rows, std::size_t columns,
-                     float* out, std::size_t stride);
+               const GemmInput& out);
+  // x = activation(x + bias), for the head. `columns` is a multiple of kPad.
+  void (*activate)(Activation activation, const float* bias, std::size_t rows, std::size_t columns,
+                   float* x, std::size_t stride);
   // Rows to u8.
   void (*quantise_bf16)(const Bf16* in, std::size_t stride, std::size_t rows, std::size_t columns,
-                        const Narrow& out);
+                        const GemmInput& out);
   void (*quantise_f32)(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
-                       const Narrow& out);
+                       const GemmInput& out);
   // Rows to split ones.
   void (*split_f32)(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
-                    const Narrow& out);
+                    const GemmInput& out);
   // c[rows, columns] = a[rows, depth] * b[depth, columns], row-major; columns a multiple of kPad.
   void (*multiply)(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
                    float* c, std::size_t c_stride, std::size_t rows, std::size_t columns,
                    std::size_t depth);
-  // The own GEMMs on vectors, by the weights' format. s8 needs VNNI; small_s8 does not, and wants
+  // The GEMMs on vectors, by the weights' format. s8 needs VNNI; small_s8 does not, and wants
   // weights of -63 .. 63. bf16 needs AVX512_BF16 and is null in the table for AVX2.
   MultiplyPanels* multiply_f32;
   MultiplyPanels* multiply_bf16;

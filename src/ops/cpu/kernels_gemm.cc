@@ -1,10 +1,9 @@
-// The own GEMMs on vectors: a panel of 32 columns of weights against 14 rows at a time (AVX2: 16
+// The GEMMs on vectors: a panel of 32 columns of weights against 14 rows at a time (AVX2: 16
 // columns against 6), so that all sums of a block stay in registers over the whole depth. Depth
 // comes in dwords, and a product of dwords is that of two floats, of two pairs of bf16 or of two
 // fours of bytes. A core whose other hyperthread works has about two instructions a cycle left, and
 // then their number decides: a multiply-add that broadcasts its factor from memory itself is one,
-// as long as the address is a pointer and a constant. docs/decisions/0014 and 0018 have the
-// figures.
+// as long as the address is a pointer and a constant. docs/cpu.md has the figures.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/kernels_gemm.cc"
 #include <hwy/foreach_target.h>

@@ -1,5 +1,5 @@
-// fp32 matrix kernels for what is too small or too oddly shaped for a library GEMM: attention, the
-// [CLS] attention of the last layer, the head.
+// fp32 matrix kernels: attention, and products of any shape for the [CLS] attention of the last
+// layer and the head.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/kernels_matrix.cc"
 #include <hwy/foreach_target.h>
@@ -137,7 +137,7 @@ HWY_INLINE void store_context(const AttentionTask& task, const float* row, float
   }
 }
 
-// One task's scratch memory. K and V lie in it as weights of the own GEMM, zeros behind them: the
+// One task's scratch memory. K and V lie in it as weights of the fp32 GEMM, zeros behind them: the
 // copies are small beside S^2 work.
 struct Room {
   std::size_t keys, depth;      // K as [keys, depth]: whole panels, whole steps

@@ -1,4 +1,4 @@
-// Kernels that go over rows: embeddings, residual + LayerNorm, bias + activation, quantising.
+// Kernels that go over rows: embeddings, LayerNorm, bias + activation, quantising.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/kernels_rows.cc"
 #include <hwy/foreach_target.h>
@@ -10,41 +10,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace breakeven::ops::cpu::HWY_NAMESPACE {
 namespace {
-
-// One result row as floats, whatever the GEMM left behind.
-struct FloatRow {
-  const float* values;
-  const float* bias;
-  HWY_INLINE FloatRow(const Accumulated& in, std::size_t row)
-      : values(in.f32 + row * in.stride), bias(in.bias) {}
-  HWY_INLINE VF load(std::size_t column) const {
-    return hn::Add(hn::LoadU(DF(), values + column), hn::LoadU(DF(), bias + column));
-  }
-};
-
-struct ScaledRow {
-  const std::int32_t* values;
-  const float* bias;
-  const float* column_scale;
-  const std::int32_t* column_sum;
-  VF scale;
-  VI zero;
-  HWY_INLINE ScaledRow(const Accumulated& in, std::size_t row)
-      : values(in.s32 + row * in.stride),
-        bias(in.bias),
-        column_scale(in.column_scale),
-        column_sum(in.column_sum),
-        scale(hn::Set(DF(), in.row_scale[row])),
-        zero(hn::Set(DI(), in.row_zero[row])) {}
-  HWY_INLINE VF unbiased(std::size_t column) const {
-    const VI shift = hn::Mul(zero, hn::LoadU(DI(), column_sum + column));
-    const VF exact = hn::ConvertTo(DF(), hn::Sub(hn::LoadU(DI(), values + column), shift));
-    return hn::Mul(exact, hn::Mul(scale, hn::LoadU(DF(), column_scale + column)));
-  }
-  HWY_INLINE VF load(std::size_t column) const {
-    return hn::Add(unbiased(column), hn::LoadU(DF(), bias + column));
-  }
-};
 
 struct LoadFloat {
   const float* row;
@@ -58,7 +23,7 @@ struct LoadBf16 {
 // u8 = round(x / scale) + zero over the row's range low .. high, which holds 0.
 template <class Load>
 HWY_INLINE void quantise_row(const Load& load, std::size_t columns, VF low, VF high,
-                             std::size_t index, const Narrow& out) {
+                             std::size_t index, const GemmInput& out) {
   const DF d;
   const float least = hn::GetLane(hn::MinOfLanes(d, low));
   const float most = hn::GetLane(hn::MaxOfLanes(d, high));
@@ -121,7 +86,7 @@ HWY_INLINE float squared_distances(const float* row, std::size_t width, float me
 
 // row holds the sum to normalise (zeros behind width), and the result afterwards.
 HWY_INLINE void normalise_row(float* row, VF total, const NormParameters& norm, std::size_t index,
-                              const Narrow& out) {
+                              const GemmInput& out) {
   const DF d;
   const float count = static_cast<float>(norm.width);
   const float mean = hn::GetLane(hn::SumOfLanes(d, total)) / count;
@@ -129,8 +94,8 @@ HWY_INLINE void normalise_row(float* row, VF total, const NormParameters& norm, 
   const VF center = hn::Set(d, mean);
   const VF inverse = hn::Div(hn::Set(d, 1.0F), hn::Sqrt(hn::Set(d, variance + norm.eps)));
   const std::size_t columns = padded(norm.width);
-  const bool bf16 = out.format == Narrow::Format::bf16;
-  const bool split = out.format == Narrow::Format::split;
+  const bool bf16 = out.format == NumberFormat::bf16;
+  const bool split = out.format == NumberFormat::split;
   Bf16* narrow = bf16    ? static_cast<Bf16*>(out.data) + index * out.stride
                  : split ? static_cast<Bf16*>(out.data) + index * 2 * out.stride
                          : nullptr;
@@ -145,39 +110,11 @@ HWY_INLINE void normalise_row(float* row, VF total, const NormParameters& norm, 
     if (bf16) store_bf16(v, narrow + c);
     if (split) store_split(v, narrow + c, narrow + out.stride + c);
   }
-  if (out.format == Narrow::Format::u8)
-    quantise_row(LoadFloat{row}, columns, low, high, index, out);
-}
-
-template <class Row>
-void residual_norm_rows(const Accumulated& in, const NormParameters& norm, std::size_t rows,
-                        float* x, std::size_t stride, const Narrow& out) {
-  const DF d;
-  const std::size_t columns = padded(norm.width);
-  for (std::size_t r = 0; r < rows; ++r) {
-    const Row values(in, r);
-    float* row = x + r * stride;
-    VF total = hn::Zero(d);
-    for (std::size_t c = 0; c < columns; c += lanes()) {
-      const VF sum = hn::Add(values.load(c), hn::LoadU(d, row + c));
-      hn::StoreU(sum, d, row + c);
-      total = hn::Add(total, sum);
-    }
-    normalise_row(row, total, norm, r, out);
-  }
-}
-
-void residual_norm(const Accumulated& in, const NormParameters& norm, std::size_t rows, float* x,
-                   std::size_t stride, const Narrow& out) {
-  if (in.s32 != nullptr) {
-    residual_norm_rows<ScaledRow>(in, norm, rows, x, stride, out);
-  } else {
-    residual_norm_rows<FloatRow>(in, norm, rows, x, stride, out);
-  }
+  if (out.format == NumberFormat::u8) quantise_row(LoadFloat{row}, columns, low, high, index, out);
 }
 
 void norm_rows(const NormParameters& norm, std::size_t rows, float* x, std::size_t stride,
-               const Narrow& out) {
+               const GemmInput& out) {
   const std::size_t columns = padded(norm.width);
   for (std::size_t r = 0; r < rows; ++r) {
     float* row = x + r * stride;
@@ -187,7 +124,7 @@ void norm_rows(const NormParameters& norm, std::size_t rows, float* x, std::size
 
 void embed_norm(const EmbedTables& tables, const std::int32_t* ids, const std::int32_t* positions,
                 const std::int32_t* types, std::size_t rows, float* x, std::size_t stride,
-                const Narrow& out) {
+                const GemmInput& out) {
   const DF d;
   const std::size_t columns = padded(tables.norm.width);
   for (std::size_t r = 0; r < rows; ++r) {
@@ -210,95 +147,36 @@ void embed_norm(const EmbedTables& tables, const std::int32_t* ids, const std::i
   }
 }
 
-// The activation is a template argument of the row loop so that no branch is left inside.
-template <class Row, class Function>
-void finish_rows(const Accumulated& in, std::size_t rows, std::size_t columns, const Narrow& out,
-                 float* work, const Function& function) {
-  const DF d;
-  for (std::size_t r = 0; r < rows; ++r) {
-    const Row values(in, r);
-    switch (out.format) {
-      case Narrow::Format::f32: {
-        float* to = static_cast<float*>(out.data) + r * out.stride;
-        for (std::size_t c = 0; c < columns; c += lanes()) {
-          hn::StoreU(function(values.load(c)), d, to + c);
-        }
-        break;
-      }
-      case Narrow::Format::bf16: {
-        Bf16* to = static_cast<Bf16*>(out.data) + r * out.stride;
-        for (std::size_t c = 0; c < columns; c += lanes()) {
-          store_bf16(function(values.load(c)), to + c);
-        }
-        break;
-      }
-      case Narrow::Format::u8: {
-        VF low = hn::Zero(d);
-        VF high = hn::Zero(d);
-        for (std::size_t c = 0; c < columns; c += lanes()) {
-          const VF v = function(values.load(c));
-          hn::StoreU(v, d, work + c);
-          low = hn::Min(low, v);
-          high = hn::Max(high, v);
-        }
-        quantise_row(LoadFloat{work}, columns, low, high, r, out);
-        break;
-      }
-      case Narrow::Format::split:  // own GEMMs finish their results themselves
-      case Narrow::Format::none:
-        break;
-    }
-  }
-}
-
-struct Same {
-  HWY_INLINE VF operator()(VF x) const { return x; }
-};
+// The activation is a template argument so that no branch is left inside.
 template <Activation Which>
-struct Activate {
-  HWY_INLINE VF operator()(VF x) const { return activate(Which, x); }
-};
-
-template <class Row>
-void finish_with(const Accumulated& in, const Activation* activation, std::size_t rows,
-                 std::size_t columns, const Narrow& out, float* work) {
-  if (activation == nullptr) return finish_rows<Row>(in, rows, columns, out, work, Same());
-  switch (*activation) {
-    case Activation::gelu_erf:
-      return finish_rows<Row>(in, rows, columns, out, work, Activate<Activation::gelu_erf>());
-    case Activation::gelu_tanh:
-      return finish_rows<Row>(in, rows, columns, out, work, Activate<Activation::gelu_tanh>());
-    case Activation::relu:
-      return finish_rows<Row>(in, rows, columns, out, work, Activate<Activation::relu>());
-    case Activation::tanh:
-      return finish_rows<Row>(in, rows, columns, out, work, Activate<Activation::tanh>());
-  }
-}
-
-void finish(const Accumulated& in, const Activation* activation, std::size_t rows,
-            std::size_t columns, const Narrow& out, float* work) {
-  if (in.s32 != nullptr) {
-    finish_with<ScaledRow>(in, activation, rows, columns, out, work);
-  } else {
-    finish_with<FloatRow>(in, activation, rows, columns, out, work);
-  }
-}
-
-void add_scaled(const Accumulated& in, bool first, std::size_t rows, std::size_t columns,
-                float* out, std::size_t stride) {
+void activate_rows(const float* bias, std::size_t rows, std::size_t columns, float* x,
+                   std::size_t stride) {
   const DF d;
   for (std::size_t r = 0; r < rows; ++r) {
-    const ScaledRow values(in, r);
-    float* to = out + r * stride;
+    float* row = x + r * stride;
     for (std::size_t c = 0; c < columns; c += lanes()) {
-      const VF v = values.unbiased(c);
-      hn::StoreU(first ? v : hn::Add(v, hn::LoadU(d, to + c)), d, to + c);
+      const VF sum = hn::Add(hn::LoadU(d, row + c), hn::LoadU(d, bias + c));
+      hn::StoreU(activate(Which, sum), d, row + c);
     }
+  }
+}
+
+void activate_all(Activation activation, const float* bias, std::size_t rows, std::size_t columns,
+                  float* x, std::size_t stride) {
+  switch (activation) {
+    case Activation::gelu_erf:
+      return activate_rows<Activation::gelu_erf>(bias, rows, columns, x, stride);
+    case Activation::gelu_tanh:
+      return activate_rows<Activation::gelu_tanh>(bias, rows, columns, x, stride);
+    case Activation::relu:
+      return activate_rows<Activation::relu>(bias, rows, columns, x, stride);
+    case Activation::tanh:
+      return activate_rows<Activation::tanh>(bias, rows, columns, x, stride);
   }
 }
 
 void quantise_f32(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
-                  const Narrow& out) {
+                  const GemmInput& out) {
   const DF d;
   for (std::size_t r = 0; r < rows; ++r) {
     const LoadFloat load{in + r * stride};
@@ -314,7 +192,7 @@ void quantise_f32(const float* in, std::size_t stride, std::size_t rows, std::si
 }
 
 void split_f32(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
-               const Narrow& out) {
+               const GemmInput& out) {
   for (std::size_t r = 0; r < rows; ++r) {
     Bf16* to = static_cast<Bf16*>(out.data) + r * 2 * out.stride;
     for (std::size_t c = 0; c < columns; c += lanes()) {
@@ -326,7 +204,7 @@ void split_f32(const float* in, std::size_t stride, std::size_t rows, std::size_
 // bf16 are compared as they are: of two values above 0 the larger one is the larger word, of two
 // below it the one further away, which has its sign bit set and so exceeds all others unsigned.
 void quantise_bf16(const Bf16* in, std::size_t stride, std::size_t rows, std::size_t columns,
-                   const Narrow& out) {
+                   const GemmInput& out) {
   const DF d;
   const DH words;
   const hn::RebindToSigned<DH> signed_words;
@@ -350,10 +228,8 @@ void quantise_bf16(const Bf16* in, std::size_t stride, std::size_t rows, std::si
 
 void fill_row_kernels(Kernels& table) {
   table.embed_norm = embed_norm;
-  table.residual_norm = residual_norm;
   table.norm = norm_rows;
-  table.finish = finish;
-  table.add_scaled = add_scaled;
+  table.activate = activate_all;
   table.quantise_bf16 = quantise_bf16;
   table.quantise_f32 = quantise_f32;
   table.split_f32 = split_f32;

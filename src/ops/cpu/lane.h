@@ -16,12 +16,20 @@
 
 namespace breakeven::ops::cpu {
 
-// Rows first .. first+rows of an activation, computed as kBuckets[bucket] rows; only the last chunk
-// of a group has fewer rows than its bucket.
-struct Chunk {
-  std::size_t first = 0;
-  std::size_t rows = 0;
-  std::size_t bucket = 0;
+// The batch that was uploaded, in the lane's own memory.
+struct Group {
+  std::size_t rows = 0;       // T
+  std::size_t sequences = 0;  // B
+  std::int32_t* ids = nullptr;
+  std::int32_t* positions = nullptr;
+  std::int32_t* types = nullptr;
+  bool has_types = false;
+  std::int32_t* cu_seqlens = nullptr;
+  std::int32_t* valid_len = nullptr;
+
+  std::size_t first_row(std::size_t sequence) const {
+    return static_cast<std::size_t>(cu_seqlens[sequence]);
+  }
 };
 
 // One head of some query rows of one sequence.
@@ -32,53 +40,63 @@ struct AttentionUnit {
   std::uint32_t query_end = 0;
 };
 
-// Where a unit's queries, keys and values lie in their planes: the first one's element, and the
-// elements from row to row.
-struct HeadRows {
-  std::size_t at = 0;
-  std::size_t stride = 0;
+// How the group's attention is shared out: by blocks, or, when there are none, q, k and v of all
+// rows first and then by units.
+struct Plan {
+  std::vector<AttentionBlock> blocks;
+  std::vector<AttentionUnit> units;
 };
 
-// An activation: fp32, and (but for fp32) the copy that GEMMs read.
-struct Rows {
+// The residual stream: fp32, and (except for fp32) the copy that GEMMs read.
+struct HiddenStates {
   float* f32 = nullptr;
-  void* narrow = nullptr;  // the same memory as f32 when GEMMs read fp32
+  void* gemm_input = nullptr;  // the same memory as f32 when GEMMs read fp32
   float* row_scale = nullptr;
   std::int32_t* row_zero = nullptr;
 };
 
-// What one member of the team needs for itself.
-struct Scratch {
-  void* accumulated = nullptr;  // [chunk, columns] floats or s32: a GEMM's result
-  void* hidden = nullptr;       // [chunk, block]: activation(up(x)) as the next GEMM reads it
-  float* hidden_scale = nullptr;
-  std::int32_t* hidden_zero = nullptr;
-  float* down = nullptr;   // [chunk, H]
-  void* narrow = nullptr;  // int8: [chunk, H], the quantised context
-  float* narrow_scale = nullptr;
-  std::int32_t* narrow_zero = nullptr;
-  float* row = nullptr;       // one row
-  std::byte* gemm = nullptr;  // the GEMM's own
-  void* attention = nullptr;
+// q, k, v and the contexts are fp32 or bf16 as the model's Formats say; rows of padded H.
+struct Activations {
+  HiddenStates x, x_cls;  // [T], [B]
+  void* query = nullptr;
+  void* key = nullptr;
+  void* value = nullptr;
+  void* ctx = nullptr;      // [T]
+  void* ctx_cls = nullptr;  // [B]
+  float* logits = nullptr;  // [B, C]
 };
 
-// Between two own GEMMs, shared by the team: `rows` + 32 rows at most.
-struct Between {
+// Buffers that hold the result of one GEMM until the next GEMM reads it. The team shares them; they
+// have `rows` + kRowsAtOnce rows.
+struct BetweenGemms {
   std::size_t rows = 0;    // of one chunk
   std::size_t blocks = 0;  // FFN blocks that are computed together
-  void* inner = nullptr;   // [blocks][rows][block]: activation(up(x))
-  // int8: the same quantised, or [rows][H]: the context, quantised; fp32x3: that split.
-  // fp32: [rows][H], a copy of x.
-  std::byte* narrow = nullptr;
-  float* scale = nullptr;  // [blocks][rows]
-  std::int32_t* zero = nullptr;
   std::size_t stride = 0;  // rows of a block in memory
+  void* inner = nullptr;   // [blocks][stride][block]: activation(up(x))
+  float* x = nullptr;      // fp32, one block at a time: [stride][H], what every block's `up` reads
+  void* split = nullptr;   // fp32x3: [stride][H], the context
+  // int8: [blocks][stride][block] of `inner`, or [stride][H] of the context; one scale and zero
+  // point for each row.
+  std::byte* quantised = nullptr;
+  float* row_scale = nullptr;
+  std::int32_t* row_zero = nullptr;
 };
 
-struct Callers {
-  explicit Callers(const Gemms& gemms);
-  GemmCaller qkv, plain, up, down_first;
-  std::unique_ptr<GemmCaller> down_next;
+// What cls_attention and head keep between their steps.
+struct ClsBuffers {
+  float* query = nullptr;    // [threads, kClsBlock, padded D]
+  float* keys = nullptr;     // [N, kClsBlock, padded H]: Wk_h^T q_h
+  float* context = nullptr;  // [N, kClsBlock, padded H]: sum_j p_j x_j
+  float* scores = nullptr;   // [threads, scores_stride]
+  std::size_t scores_stride = 0;
+  float* head_hidden = nullptr;  // [B, padded H]
+  float* head_out = nullptr;     // [B, padded C]
+};
+
+// Scratch memory of one member of the team.
+struct Workspace {
+  std::byte* gemm = nullptr;
+  void* attention = nullptr;
 };
 
 // Sequences that cls_attention handles between two barriers.
@@ -103,7 +121,7 @@ class CpuLane final : public Lane {
            i = next_.fetch_add(1, std::memory_order_relaxed)) {
         work(member, i);
       }
-      if (uses_tiles) release_tiles();
+      if (uses_tiles_) release_tiles();
     };
     team_.run(std::cref(loop));  // a reference: std::function need not allocate
   }
@@ -123,7 +141,7 @@ class CpuLane final : public Lane {
           work(member, at);
         }
       }
-      if (uses_tiles) release_tiles();
+      if (uses_tiles_) release_tiles();
     };
     team_.run(std::cref(loop));
   }
@@ -136,59 +154,30 @@ class CpuLane final : public Lane {
   }
 
   const CpuModel& model() const { return *model_; }
-  std::size_t sequences() const { return sequences_; }
-  std::size_t rows() const { return rows_; }
   std::size_t sequence_limit() const { return limits_.sequences; }
-  std::size_t first_row(std::size_t sequence) const {
-    return static_cast<std::size_t>(cu_seqlens[sequence]);
-  }
   unsigned threads() const { return team_.size(); }
 
-  // The group.
-  std::int32_t* ids = nullptr;
-  std::int32_t* positions = nullptr;
-  std::int32_t* types = nullptr;
-  bool has_types = false;
-  std::int32_t* cu_seqlens = nullptr;
-  std::int32_t* valid_len = nullptr;
-  std::vector<Chunk> chunks, cls_chunks;
-  std::vector<AttentionUnit> units;
-  std::vector<AttentionBlock> attention_blocks;  // empty: q, k and v of all rows first
-  bool uses_tiles = false;
-
-  // Activations. q, k, v and the contexts are fp32 or bf16 as the model's Formats say.
-  Rows x, x_cls;
-  void* query = nullptr;
-  void* key = nullptr;
-  void* value = nullptr;
-  void* ctx = nullptr;
-  void* ctx_cls = nullptr;
-  float* cls_query = nullptr;    // [threads, kClsBlock, padded D]
-  float* cls_keys = nullptr;     // [N, kClsBlock, padded H]: Wk_h^T q_h
-  float* cls_context = nullptr;  // [N, kClsBlock, padded H]: sum_j p_j x_j
-  float* cls_scores = nullptr;   // [threads, cls_scores_stride]
-  std::size_t cls_scores_stride = 0;
-  float* head_hidden = nullptr;  // [B, padded H]
-  float* head_out = nullptr;     // [B, padded C]
-  float* logits = nullptr;       // [B, C]
-  Between between;
-  std::vector<Scratch> scratch;
-  std::vector<Callers> callers;
+  Group group;
+  Plan plan;
+  Activations acts;
+  BetweenGemms between;
+  ClsBuffers cls;
+  std::vector<Workspace> workspaces;  // one a member
 
  private:
   CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits);
   void lay_out(Arena& arena);
-  void lay_out_scratch(Arena& arena, Scratch& s) const;
+  void lay_out_activations(Arena& arena);
   void lay_out_between(Arena& arena);
-  void plan_chunks(std::size_t rows, std::vector<Chunk>& out) const;
+  void lay_out_cls(Arena& arena);
+  void lay_out_workspaces(Arena& arena);
   void plan_units();
   AttentionShape attention_shape() const;
 
   std::shared_ptr<const CpuModel> model_;
   LaneLimits limits_;
+  bool uses_tiles_;
   Arena arena_;
-  std::size_t sequences_ = 0;
-  std::size_t rows_ = 0;
   std::vector<std::uint32_t> order_;
   std::atomic<std::size_t> next_{0};
   struct alignas(64) Queue {

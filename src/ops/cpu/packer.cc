@@ -1,26 +1,17 @@
 #include "ops/cpu/packer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cmath>
-#include <mutex>
 
 #include "base/cpus.h"
 #include "base/thread_team.h"
-#include "ops/cpu/openmp.h"
+#include "ops/cpu/gemm_amx.h"
 
 namespace breakeven::ops::cpu {
 namespace {
 
-Bf16 to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
-}
-
-// The part of a matrix that one Gemm takes, with zeros behind its real rows and columns.
+// A part of a matrix with zeros behind its real rows and columns.
 std::vector<float> cut(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
                        std::size_t columns, std::size_t depth) {
   std::vector<float> part(columns * depth, 0.0F);
@@ -34,9 +25,8 @@ std::vector<float> cut(const LinearWeights& from, std::size_t out_begin, std::si
 }
 
 // Symmetric, one scale for each output channel. Sums are whole numbers below 2^24.
-template <class Sum>
 std::vector<std::int8_t> quantise(const std::vector<float>& part, std::size_t depth, int limit,
-                                  float* column_scale, Sum* column_sum) {
+                                  float* column_scale, float* column_sum) {
   std::vector<std::int8_t> quantised(part.size());
   for (std::size_t o = 0; o * depth < part.size(); ++o) {
     const float* row = part.data() + o * depth;
@@ -52,7 +42,7 @@ std::vector<std::int8_t> quantise(const std::vector<float>& part, std::size_t de
       sum += quantised[o * depth + i];
     }
     column_scale[o] = scale;
-    column_sum[o] = static_cast<Sum>(sum);
+    column_sum[o] = static_cast<float>(sum);
   }
   return quantised;
 }
@@ -60,26 +50,7 @@ std::vector<std::int8_t> quantise(const std::vector<float>& part, std::size_t de
 }  // namespace
 
 void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
-                        const Gemm& gemm, Linear& to) {
-  const int limit = model_.formats_.weight_limit;
-  jobs_.emplace_back([from, out_begin, in_begin, limit, &gemm, &to] {
-    const GemmSpec& spec = gemm.spec();
-    const std::vector<float> part = cut(from, out_begin, in_begin, spec.columns, spec.depth);
-    if (spec.weights == DataType::s8) {
-      const auto small = quantise(part, spec.depth, limit, to.column_scale, to.column_sum);
-      to.matrix = gemm.pack(small.data(), to.data);
-    } else {
-      to.matrix = gemm.pack(part.data(), to.data);
-    }
-    // The bias belongs to the first block of inputs only: the others add to it.
-    if (in_begin != 0) return;
-    const std::size_t outs = std::min(spec.columns, from.out - std::min(from.out, out_begin));
-    std::copy_n(from.bias.data() + out_begin, outs, to.bias);
-  });
-}
-
-void Packer::add_panels(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
-                        PanelLinear& to, std::size_t column, std::size_t columns) {
+                        Linear& to, std::size_t column, std::size_t columns) {
   const int limit = model_.formats_.weight_limit;
   const bool tiles = model_.formats_.on_tiles();
   jobs_.emplace_back([from, out_begin, in_begin, limit, tiles, column, columns, &to] {
@@ -112,30 +83,11 @@ void Packer::add_panels(const LinearWeights& from, std::size_t out_begin, std::s
         pack_panels(part.data(), columns, to.depth, to.format, panels);
         break;
     }
+    // The bias belongs to the first block of inputs only: the others add to it.
     if (in_begin != 0) return;
     const std::size_t outs = std::min(columns, from.out - std::min(from.out, out_begin));
     std::copy_n(from.bias.data() + out_begin, outs, to.bias + column);
   });
-}
-
-void Packer::add_panel_layer(std::size_t index) {
-  const LayerWeights& from = weights_.layers[index];
-  const ModelShape& shape = model_.shape_;
-  PanelLayer& to = model_.layers_[index].panels;
-  const std::size_t hidden = shape.hidden_padded;
-  if (index + 1 < shape.layers) {
-    std::size_t column = 0;
-    for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
-      add_panels(*linear, 0, 0, to.qkv, column, hidden);
-      column += hidden;
-    }
-  }
-  add_panels(from.project, 0, 0, to.project, 0, hidden);
-  for (std::size_t b = 0; b < shape.blocks; ++b) {
-    const std::size_t begin = b * shape.block;
-    add_panels(from.up, begin, 0, to.up[b], 0, shape.block);
-    add_panels(from.down, 0, begin, to.down[b], 0, hidden);
-  }
 }
 
 void Packer::add_norm(const NormWeights& from, Norm& to) {
@@ -174,21 +126,23 @@ void Packer::add_embedding() {
 
 void Packer::add_layer(std::size_t index) {
   const LayerWeights& from = weights_.layers[index];
+  const ModelShape& shape = model_.shape_;
   Layer& to = model_.layers_[index];
+  const std::size_t hidden = shape.hidden_padded;
   add_norm(from.attention_norm, to.attention_norm);
   add_norm(from.ffn_norm, to.ffn_norm);
-  if (model_.formats_.own_gemm) return add_panel_layer(index);
-  const Gemms& gemms = model_.gemms_;
-  if (index + 1 < model_.shape_.layers) {
-    add_linear(from.query, 0, 0, *gemms.qkv, to.query);
-    add_linear(from.key, 0, 0, *gemms.qkv, to.key);
-    add_linear(from.value, 0, 0, *gemms.qkv, to.value);
+  if (index + 1 < shape.layers) {
+    std::size_t column = 0;
+    for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
+      add_linear(*linear, 0, 0, to.qkv, column, hidden);
+      column += hidden;
+    }
   }
-  add_linear(from.project, 0, 0, *gemms.plain, to.project);
-  for (std::size_t b = 0; b < model_.shape_.blocks; ++b) {
-    const std::size_t begin = b * model_.shape_.block;
-    add_linear(from.up, begin, 0, *gemms.up, to.up[b]);
-    add_linear(from.down, 0, begin, *gemms.down_first, to.down[b]);
+  add_linear(from.project, 0, 0, to.project, 0, hidden);
+  for (std::size_t b = 0; b < shape.blocks; ++b) {
+    const std::size_t begin = b * shape.block;
+    add_linear(from.up, begin, 0, to.up[b], 0, shape.block);
+    add_linear(from.down, 0, begin, to.down[b], 0, hidden);
   }
 }
 
@@ -239,33 +193,18 @@ void Packer::add_head() {
   transposed(weights_.head.classifier, to.classifier, shape.labels_padded, to.classifier_bias);
 }
 
-Result<void> Packer::run() {
+void Packer::run() {
   add_embedding();
   for (std::size_t index = 0; index < model_.shape_.layers; ++index) add_layer(index);
   add_cls_attention();
   add_head();
 
   std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::string refusal;
-  const int before = omp_get_max_threads();
   const auto cores = static_cast<std::size_t>(usable_cpus().threads());
   ThreadTeam team(static_cast<unsigned>(std::min(cores, jobs_.size())));
   team.run([&](unsigned) {
-    omp_set_num_threads(1);
-    for (std::size_t i = next.fetch_add(1); i < jobs_.size(); i = next.fetch_add(1)) {
-      try {
-        jobs_[i]();
-      } catch (const dnnl::error& error) {
-        const std::lock_guard lock(mutex);
-        refusal = error.what();
-      }
-    }
+    for (std::size_t i = next.fetch_add(1); i < jobs_.size(); i = next.fetch_add(1)) jobs_[i]();
   });
-  omp_set_num_threads(before);
-  if (refusal.empty()) return {};
-  return fail("ops/unsupported", fmt::format("oneDNN cannot pack the weights: {}", refusal),
-              "choose fp32");
 }
 
 }  // namespace breakeven::ops::cpu

@@ -4,7 +4,6 @@
 #include <functional>
 #include <vector>
 
-#include "base/result.h"
 #include "ops/cpu/packed_model.h"
 
 namespace breakeven::ops::cpu {
@@ -12,21 +11,17 @@ namespace breakeven::ops::cpu {
 class Packer {
  public:
   Packer(const EncoderWeights& weights, CpuModel& model) : weights_(weights), model_(model) {}
-  // Errors: ops/unsupported when oneDNN cannot lay a matrix out.
-  Result<void> run();
+  void run();
 
  private:
   void add_embedding();
   void add_layer(std::size_t index);
   void add_cls_attention();
   void add_head();
-  // Output channels out_begin .. of the matrix (at most the Gemm's columns), inputs in_begin .. .
+  // Output channels out_begin .. and inputs in_begin .. of the matrix into columns `column` ..
+  // `column` + `columns` of `to`.
   void add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
-                  const Gemm& gemm, Linear& to);
-  // The same into columns `column` .. of a matrix of panels.
-  void add_panels(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
-                  PanelLinear& to, std::size_t column, std::size_t columns);
-  void add_panel_layer(std::size_t index);
+                  Linear& to, std::size_t column, std::size_t columns);
   void add_norm(const NormWeights& from, Norm& to);
 
   const EncoderWeights& weights_;

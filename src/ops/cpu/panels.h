@@ -1,8 +1,9 @@
-// What the own GEMMs multiply: weights in panels of 32 output columns, rows of activations, and
-// what becomes of the results. gemm_amx.h has the kernels on AMX tiles (bf16, int8, split),
+// What the GEMMs multiply: weights in panels of 32 output columns, rows of activations, and what
+// becomes of the results. gemm_amx.h has the kernels on AMX tiles (bf16, int8, split),
 // kernels_gemm.cc those on vectors (fp32, bf16, int8).
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,6 +12,14 @@
 namespace breakeven::ops::cpu {
 
 using Bf16 = std::uint16_t;  // the upper half of a float
+// Rounds to nearest even; not for NaN.
+inline Bf16 to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
+}
+inline float from_bf16(Bf16 value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
+}
 
 inline constexpr std::size_t kPanel = 32;  // output columns that are computed together
 // Rows that a GEMM is best cut at multiples of.

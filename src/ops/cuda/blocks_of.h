@@ -27,13 +27,12 @@ struct RowSet {
 };
 
 template <class T>
-class Blocks : public Backend {
+class Blocks : public DeviceBackend {
  public:
   using R = ResidualOf<T>;
   Blocks(std::shared_ptr<Runtime> runtime, Precision precision, BlocksOptions options);
 
   BackendInfo info() const override;
-  bool has_device() const override { return true; }
   std::string kernels() const override;
   std::string gemm_algorithms() const override;
   Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override;
@@ -108,7 +107,8 @@ extern template class Blocks<Half>;
 extern template class Blocks<Bf16>;
 
 // `precision`: int8 or fp8.
-std::unique_ptr<Backend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
-                                               Precision precision, const BlocksOptions& options);
+std::unique_ptr<DeviceBackend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
+                                                     Precision precision,
+                                                     const BlocksOptions& options);
 
 }  // namespace breakeven::ops::cuda

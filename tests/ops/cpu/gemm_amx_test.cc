@@ -1,4 +1,4 @@
-// The own GEMM on tiles: random shapes, integers that must come out exact.
+// The GEMM on tiles: random shapes, integers that must come out exact.
 #include "ops/cpu/gemm_amx.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include "gemm_case.h"
 #include "ops/cpu/attention_amx.h"
-#include "ops/cpu/isa.h"
+#include "sets.h"
 
 namespace breakeven::ops::cpu {
 namespace {
@@ -23,8 +23,8 @@ using testing::pick;
 class TileGemm : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto sets = runnable_sets();
-    if (sets.empty() || !has_amx(sets.back())) GTEST_SKIP() << "SKIPPED: this CPU has no AMX";
+    const std::string reason = breakeven::testing::missing(InstructionSet::avx512_core_amx);
+    if (!reason.empty()) GTEST_SKIP() << reason;
   }
   static void run(const GemmShape& shape, bool integers, std::uint32_t seed) {
     GemmCase one(shape, integers, seed);
@@ -97,7 +97,7 @@ TEST_F(TileGemm, SplitKeepsSixteenBits) {
   constexpr float kValue = 1.0F + 0x1p-9F;
   Guarded<Bf16> in(32 * 2 * kDepth);
   for (std::size_t i = 0; i < 32 * 2 * kDepth; ++i) {
-    in.data()[i] = testing::halve(i / kDepth % 2 == 0 ? 1.0F : 0x1p-9F);
+    in.data()[i] = to_bf16(i / kDepth % 2 == 0 ? 1.0F : 0x1p-9F);
   }
   const std::vector<float> weights(kPanel * kDepth, kValue);
   Guarded<std::byte> tiles(panel_weight_bytes(kPanel, kDepth, WeightFormat::split));

@@ -1,4 +1,4 @@
-// One multiplication of the own GEMMs by bf16, s8 or split weights, on tiles or on vectors, against
+// One multiplication by bf16, s8 or split weights, on tiles or on vectors, against
 // sums in double. Every operand lies right before a guard page, because the sanitizers do not see
 // what tiles read.
 #pragma once
@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <random>
 #include <string>
@@ -23,14 +22,6 @@ namespace breakeven::ops::cpu::testing {
 
 using Kind = GemmOutput::Kind;
 using breakeven::testing::Guarded;
-
-inline float widen(Bf16 half) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
-}
-inline Bf16 halve(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
-}
 
 struct GemmShape {
   std::size_t rows, columns, depth;
@@ -151,7 +142,7 @@ class GemmCase {
       weights_[i] = int8() ? static_cast<float>(between(-shape_.weight_limit, shape_.weight_limit))
                     : integers_ ? static_cast<float>(between(-4, 4))
                     : split()   ? real()
-                                : widen(halve(real()));
+                                : from_bf16(to_bf16(real()));
     }
     pack();
     for (std::size_t c = 0; c < shape_.columns; ++c) {
@@ -167,7 +158,7 @@ class GemmCase {
       row_zero_.data()[r] = between(0, 255);
       for (std::size_t c = 0; c < shape_.columns; ++c) {
         for (std::size_t plane = 0; plane < (split() ? 2 : 1); ++plane) {
-          half_.data()[half_at(r, c) + plane * shape_.columns] = halve(kBefore);
+          half_.data()[half_at(r, c) + plane * shape_.columns] = to_bf16(kBefore);
         }
         sum_.data()[r * shape_.columns + c] = kBefore;
       }
@@ -185,7 +176,7 @@ class GemmCase {
     }
     if (shape_.tiles) return pack_tiles(weights_.data(), columns, depth, panels_.data());
     std::vector<Bf16> half(weights_.size());
-    std::transform(weights_.begin(), weights_.end(), half.begin(), halve);
+    std::transform(weights_.begin(), weights_.end(), half.begin(), to_bf16);
     pack_panels(half.data(), columns, depth, shape_.format, panels_.data());
   }
 
@@ -199,13 +190,13 @@ class GemmCase {
   void write_half(std::size_t i) {
     auto* rows = reinterpret_cast<Bf16*>(input_.data());
     if (!split()) {
-      rows[input_at(i)] = halve(values_[i]);
-      values_[i] = widen(rows[input_at(i)]);
+      rows[input_at(i)] = to_bf16(values_[i]);
+      values_[i] = from_bf16(rows[input_at(i)]);
       return;
     }
     Bf16* high = rows + i / shape_.depth * 2 * shape_.depth + i % shape_.depth;
-    high[0] = halve(values_[i]);
-    high[shape_.depth] = halve(values_[i] - widen(high[0]));
+    high[0] = to_bf16(values_[i]);
+    high[shape_.depth] = to_bf16(values_[i] - from_bf16(high[0]));
   }
 
   double exact(std::size_t r, std::size_t c, double& size) const {
@@ -239,9 +230,9 @@ class GemmCase {
       ASSERT_EQ(full, kBefore) << describe(shape_) << " at " << r << "," << c;
     }
     if (!to_half) {
-      ASSERT_EQ(widen(*half), kBefore) << describe(shape_) << " at " << r << "," << c;
+      ASSERT_EQ(from_bf16(*half), kBefore) << describe(shape_) << " at " << r << "," << c;
       if (split()) {
-        ASSERT_EQ(widen(half[shape_.columns]), kBefore) << describe(shape_);
+        ASSERT_EQ(from_bf16(half[shape_.columns]), kBefore) << describe(shape_);
       }
     }
     if (!ours) return;
@@ -279,12 +270,12 @@ class GemmCase {
     // Sums of integers up to 2^24 are exact, and then rounded once; polynomials add their own.
     const double polynomial = shape_.kind == Kind::activate ? polynomial_error() : 0;
     const double ours =
-        split() ? double{widen(half[0])} + widen(half[shape_.columns]) : widen(*half);
+        split() ? double{from_bf16(half[0])} + from_bf16(half[shape_.columns]) : from_bf16(*half);
     const double format = std::fabs(result) * (split() ? 0x1p-16 : 0x1p-8);
     ASSERT_NEAR(ours, result, format + rounding * 1.2 + polynomial)
         << describe(shape_) << " " << where;
     if (integers_ && shape_.kind == Kind::store) {
-      ASSERT_EQ(widen(*half), widen(halve(static_cast<float>(result))))
+      ASSERT_EQ(from_bf16(*half), from_bf16(to_bf16(static_cast<float>(result))))
           << describe(shape_) << " " << where;
     }
   }

@@ -1,6 +1,6 @@
-// The own fp32 GEMM against sums in double, for AVX2 and AVX-512: every number of rows around a
-// block, integers that must come out exact, guard pages behind every operand, and proof that the
-// vectors asked for are the ones that ran.
+// The fp32 GEMM on vectors against sums in double, for AVX2 and AVX-512: every number of rows
+// around a block, integers that must come out exact, guard pages behind every operand, and proof
+// that the vectors asked for are the ones that ran.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,8 +11,8 @@
 #include "base/limits.h"
 #include "exact_activation.h"
 #include "guarded.h"
-#include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
+#include "sets.h"
 #include "vector_state.h"
 
 namespace breakeven::ops::cpu {
@@ -142,16 +142,15 @@ class Case {
   std::vector<float> weights_;
 };
 
-class FloatGemm : public ::testing::TestWithParam<bool> {
+class FloatGemm : public ::testing::TestWithParam<InstructionSet> {
  protected:
   void SetUp() override {
-    const auto sets = runnable_sets();
-    if (sets.empty()) GTEST_SKIP() << "SKIPPED: this CPU has no AVX2";
-    if (GetParam() && !has_avx512(sets.back())) GTEST_SKIP() << "SKIPPED: this CPU has no AVX-512";
+    const std::string reason = breakeven::testing::missing(GetParam());
+    if (!reason.empty()) GTEST_SKIP() << reason;
   }
   static void run(const Shape& shape, bool integers, std::uint32_t seed) {
     Case one(shape, integers, seed);
-    one.run(kernels_for(GetParam()));
+    one.run(kernels_for(has_avx512(GetParam())));
     one.check();
   }
 };
@@ -208,7 +207,7 @@ TEST_P(FloatGemm, APartIsAMatrixOfItsOwn) {
   GemmOutput out;
   out.stride = 3 * kPanel;
   out.full = whole.data();
-  const Kernels& kernels = kernels_for(GetParam());
+  const Kernels& kernels = kernels_for(has_avx512(GetParam()));
   kernels.multiply_f32({in.data(), kDepth}, 1, all, 0, 3, out, scratch, nullptr);
   out.full = cut.data();
   kernels.multiply_f32({in.data(), kDepth}, 1, all.part(kPanel, kPanel), 0, 1, out, scratch,
@@ -217,18 +216,20 @@ TEST_P(FloatGemm, APartIsAMatrixOfItsOwn) {
 }
 
 TEST_P(FloatGemm, TheVectorsAskedForRan) {
-  if (!has_avx512(runnable_sets().back())) GTEST_SKIP() << "SKIPPED: there is only AVX2 here";
+  const std::string reason = breakeven::testing::missing(InstructionSet::avx512_core);
+  if (!reason.empty()) GTEST_SKIP() << reason << ", whose registers show what ran";
   Case one({13, 64, 64}, true, 1);
-  const Kernels& kernels = kernels_for(GetParam());
+  const Kernels& kernels = kernels_for(has_avx512(GetParam()));
   one.run(kernels);  // what is slow once has happened
   breakeven::testing::forget_avx512_state();
   ASSERT_EQ(breakeven::testing::avx512_state_in_use(), 0U);
   one.run(kernels);
-  EXPECT_EQ(breakeven::testing::avx512_state_in_use() != 0, GetParam());
+  EXPECT_EQ(breakeven::testing::avx512_state_in_use() != 0, has_avx512(GetParam()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Sets, FloatGemm, ::testing::Values(false, true),
-                         [](const auto& of) { return of.param ? "avx512" : "avx2"; });
+INSTANTIATE_TEST_SUITE_P(Sets, FloatGemm,
+                         ::testing::Values(InstructionSet::avx2, InstructionSet::avx512_core),
+                         [](const auto& of) { return std::string(to_string(of.param)); });
 
 }  // namespace
 }  // namespace breakeven::ops::cpu

@@ -1,4 +1,4 @@
-// The own GEMMs by bf16 and s8 weights on vectors, one for each product instruction: every number
+// The GEMMs by bf16 and s8 weights on vectors, one for each product instruction: every number
 // of rows around a block, integers that must come out exact, guard pages, and sums of the largest
 // products.
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "gemm_case.h"
-#include "ops/cpu/backend.h"
-#include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/packed_model.h"
+#include "sets.h"
 #include "vector_state.h"
 
 namespace breakeven::ops::cpu {
@@ -50,10 +50,8 @@ constexpr Product kProducts[] = {
 class VectorGemm : public ::testing::TestWithParam<Product> {
  protected:
   void SetUp() override {
-    for (const InstructionSet set : runnable_sets()) {
-      if (set == GetParam().set) return;
-    }
-    GTEST_SKIP() << "SKIPPED: this CPU has no " << to_string(GetParam().set);
+    const std::string reason = breakeven::testing::missing(GetParam().set);
+    if (!reason.empty()) GTEST_SKIP() << reason;
   }
   static void run(const GemmShape& shape, bool integers, std::uint32_t seed) {
     GemmCase one(shape, integers, seed);
@@ -162,10 +160,10 @@ TEST_P(VectorGemm, GeluOfInt8IsWithinItsLimit) {
 }
 
 // A backend on this set multiplies by this kernel and none of the others...
-TEST_P(VectorGemm, IsTheSetsOwn) {
+TEST_P(VectorGemm, IsWhatABackendOfTheSetUses) {
   const auto precision = GetParam().format == WeightFormat::s8 ? Precision::int8 : Precision::bf16;
-  const Formats formats = formats_for(precision, GetParam().set, true);
-  EXPECT_EQ(own_gemm(formats), GetParam().kernel());
+  const Formats formats = formats_for(precision, GetParam().set);
+  EXPECT_EQ(gemm_for(formats), GetParam().kernel());
   EXPECT_EQ(formats.weights(), GetParam().format);
   EXPECT_EQ(formats.weight_limit, GetParam().weight_limit);
   EXPECT_FALSE(formats.on_tiles());
@@ -173,7 +171,8 @@ TEST_P(VectorGemm, IsTheSetsOwn) {
 
 // ... which uses the vectors of the set. That it has VNNI shows above: without it 127 saturates.
 TEST_P(VectorGemm, TheVectorsAskedForRan) {
-  if (!has_avx512(runnable_sets().back())) GTEST_SKIP() << "SKIPPED: there is only AVX2 here";
+  const std::string reason = breakeven::testing::missing(InstructionSet::avx512_core);
+  if (!reason.empty()) GTEST_SKIP() << reason << ", whose registers show what ran";
   GemmCase one(GetParam().shape(13, 64, 64), true, 1);
   one.run(GetParam().kernel());  // what is slow once has happened
   breakeven::testing::forget_avx512_state();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,13 +11,6 @@
 #include "testing/random_encoder.h"
 
 namespace breakeven::testing {
-
-// The instruction set that this run of the program forces; "" = the best one. One process can
-// force one, so ctest runs the program once for each.
-inline std::string forced_set() {
-  const char* text = std::getenv("BREAKEVEN_TEST_INSTRUCTION_SET");
-  return text == nullptr ? "" : text;
-}
 
 struct Tapped {
   std::string name;

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -15,18 +14,10 @@
 #include "guarded.h"
 #include "ops/cpu/arena.h"
 #include "ops/cpu/attention_amx.h"
-#include "ops/cpu/isa.h"
+#include "sets.h"
 
 namespace breakeven::ops::cpu {
 namespace {
-
-float widen(Bf16 half) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
-}
-Bf16 halve(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<Bf16>((bits + 0x7FFF + (bits >> 16 & 1U)) >> 16);
-}
 
 std::vector<float> normal(std::size_t count, std::uint32_t seed) {
   std::mt19937 random(seed);
@@ -36,24 +27,18 @@ std::vector<float> normal(std::size_t count, std::uint32_t seed) {
   return values;
 }
 
-class VectorKernels : public ::testing::TestWithParam<bool> {
+class VectorKernels : public ::testing::TestWithParam<InstructionSet> {
  protected:
   void SetUp() override {
-    const auto sets = runnable_sets();
-    if (sets.empty()) GTEST_SKIP() << "SKIPPED: this CPU has no AVX2";
-    if (GetParam() && !has_avx512(sets.back())) GTEST_SKIP() << "SKIPPED: this CPU has no AVX-512";
+    const std::string reason = breakeven::testing::missing(GetParam());
+    if (!reason.empty()) GTEST_SKIP() << reason;
   }
-  const Kernels& kernels() const { return kernels_for(GetParam()); }
+  const Kernels& kernels() const { return kernels_for(has_avx512(GetParam())); }
 
   std::vector<float> apply(Activation activation, const std::vector<float>& x) const {
     const std::vector<float> bias(x.size(), 0.0F);
-    std::vector<float> out(x.size());
-    Accumulated in;
-    in.f32 = x.data();
-    in.stride = x.size();
-    in.bias = bias.data();
-    kernels().finish(in, &activation, 1, x.size(),
-                     {Narrow::Format::f32, out.data(), x.size(), nullptr, nullptr}, nullptr);
+    std::vector<float> out = x;
+    kernels().activate(activation, bias.data(), 1, x.size(), out.data(), x.size());
     return out;
   }
   double worst(Activation activation, double (*exact)(double)) const {
@@ -149,17 +134,17 @@ TEST_P(VectorKernels, QuantisedRowsComeBack) {
     float scale = 0;
     std::int32_t zero = -1;
     kernels().quantise_f32(row.data(), kColumns, 1, kColumns,
-                           {Narrow::Format::u8, data.data(), kColumns, &scale, &zero});
+                           {NumberFormat::u8, data.data(), kColumns, &scale, &zero});
     ASSERT_GT(scale, 0.0F);
     for (std::size_t i = 0; i < kColumns; ++i) {
       EXPECT_NEAR(static_cast<float>(data[i] - zero) * scale, row[i], 1.01F * scale);
     }
     std::vector<Bf16> halves(kColumns);
-    std::transform(row.begin(), row.end(), halves.begin(), halve);
+    std::transform(row.begin(), row.end(), halves.begin(), to_bf16);
     kernels().quantise_bf16(halves.data(), kColumns, 1, kColumns,
-                            {Narrow::Format::u8, data.data(), kColumns, &scale, &zero});
+                            {NumberFormat::u8, data.data(), kColumns, &scale, &zero});
     for (std::size_t i = 0; i < kColumns; ++i) {
-      EXPECT_NEAR(static_cast<float>(data[i] - zero) * scale, widen(halves[i]), 1.01F * scale);
+      EXPECT_NEAR(static_cast<float>(data[i] - zero) * scale, from_bf16(halves[i]), 1.01F * scale);
     }
   }
 }
@@ -178,54 +163,37 @@ TEST_P(VectorKernels, RowsOfBf16AreQuantisedAsTheirValuesAre) {
   }
   for (const auto& row : rows) {
     std::vector<Bf16> halves(kColumns);
-    std::transform(row.begin(), row.end(), halves.begin(), halve);
+    std::transform(row.begin(), row.end(), halves.begin(), to_bf16);
     std::vector<float> values(kColumns);
-    std::transform(halves.begin(), halves.end(), values.begin(), widen);
+    std::transform(halves.begin(), halves.end(), values.begin(), from_bf16);
     std::vector<std::uint8_t> from_half(kColumns), from_float(kColumns);
     float scale[2];
     std::int32_t zero[2];
     kernels().quantise_bf16(halves.data(), kColumns, 1, kColumns,
-                            {Narrow::Format::u8, from_half.data(), kColumns, scale, zero});
+                            {NumberFormat::u8, from_half.data(), kColumns, scale, zero});
     kernels().quantise_f32(values.data(), kColumns, 1, kColumns,
-                           {Narrow::Format::u8, from_float.data(), kColumns, scale + 1, zero + 1});
+                           {NumberFormat::u8, from_float.data(), kColumns, scale + 1, zero + 1});
     EXPECT_EQ(scale[0], scale[1]);
     EXPECT_EQ(zero[0], zero[1]);
     EXPECT_EQ(from_half, from_float);
   }
 }
 
-// Scales and zero points are undone exactly: integers come out.
-TEST_P(VectorKernels, ScaledSumsAreExact) {
-  constexpr std::size_t kRows = 3;
+// Rows with something between them, each column with a bias of its own.
+TEST_P(VectorKernels, TheBiasIsAddedFirst) {
   constexpr std::size_t kColumns = 32;
-  std::vector<std::int32_t> sums(kRows * kColumns);
-  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<std::int32_t>(i * 1000) - 7;
-  std::vector<float> bias(kColumns), scale(kColumns), row_scale{1.0F, 2.0F, 0.5F};
-  std::vector<std::int32_t> column_sum(kColumns), zero{0, 128, 255};
-  for (std::size_t c = 0; c < kColumns; ++c) {
-    bias[c] = static_cast<float>(c);
-    scale[c] = c % 2 == 0 ? 0.25F : 4.0F;
-    column_sum[c] = static_cast<std::int32_t>(c) - 16;
-  }
-  const Accumulated in{nullptr,      sums.data(),       kColumns,         bias.data(),
-                       scale.data(), column_sum.data(), row_scale.data(), zero.data()};
-  std::vector<float> out(kRows * kColumns);
-  kernels().finish(in, nullptr, kRows, kColumns,
-                   {Narrow::Format::f32, out.data(), kColumns, nullptr, nullptr}, nullptr);
-  std::vector<float> twice(out.size());
-  kernels().add_scaled(in, true, kRows, kColumns, twice.data(), kColumns);
-  kernels().add_scaled(in, false, kRows, kColumns, twice.data(), kColumns);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const std::size_t r = i / kColumns;
-    const std::size_t c = i % kColumns;
-    const float value =
-        static_cast<float>(sums[i] - zero[r] * column_sum[c]) * row_scale[r] * scale[c];
-    EXPECT_EQ(out[i], value + bias[c]) << i;
-    EXPECT_EQ(twice[i], 2 * value) << i;
+  constexpr std::size_t kStride = 48;
+  std::vector<float> x = normal(3 * kStride, 12);
+  const std::vector<float> before = x;
+  const std::vector<float> bias = normal(kColumns, 13);
+  kernels().activate(Activation::relu, bias.data(), 3, kColumns, x.data(), kStride);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t c = i % kStride;
+    EXPECT_EQ(x[i], c < kColumns ? std::max(before[i] + bias[c], 0.0F) : before[i]) << i;
   }
 }
 
-TEST_P(VectorKernels, ResidualNormOfAnyWidth) {
+TEST_P(VectorKernels, NormOfAnyWidth) {
   for (const std::size_t width : {1U, 8U, 15U, 16U, 17U, 40U, 384U}) {
     const std::size_t columns = padded(width);
     const auto cut = [&](std::vector<float> values) {  // zeros behind the width
@@ -234,25 +202,19 @@ TEST_P(VectorKernels, ResidualNormOfAnyWidth) {
       }
       return values;
     };
-    const auto sum = cut(normal(2 * columns, 8));
     auto x = cut(normal(2 * columns, 9));
-    const auto bias = cut(normal(columns, 10));
     const auto gamma = cut(normal(columns, 11));
     const auto beta = cut(normal(columns, 12));
     const auto before = x;
     std::vector<Bf16> half(2 * columns);
-    Accumulated in;
-    in.f32 = sum.data();
-    in.stride = columns;
-    in.bias = bias.data();
-    kernels().residual_norm(in, {gamma.data(), beta.data(), 1e-5F, width}, 2, x.data(), columns,
-                            {Narrow::Format::bf16, half.data(), columns, nullptr, nullptr});
+    kernels().norm({gamma.data(), beta.data(), 1e-5F, width}, 2, x.data(), columns,
+                   {NumberFormat::bf16, half.data(), columns, nullptr, nullptr});
     for (std::size_t r = 0; r < 2; ++r) {
       std::vector<double> row(width);
       double mean = 0;
       double variance = 0;
       for (std::size_t c = 0; c < width; ++c) {
-        row[c] = static_cast<double>(sum[r * columns + c]) + bias[c] + before[r * columns + c];
+        row[c] = before[r * columns + c];
         mean += row[c] / static_cast<double>(width);
       }
       for (const double v : row) variance += (v - mean) * (v - mean) / static_cast<double>(width);
@@ -260,14 +222,15 @@ TEST_P(VectorKernels, ResidualNormOfAnyWidth) {
         const double exact =
             c < width ? (row[c] - mean) / std::sqrt(variance + 1e-5) * gamma[c] + beta[c] : 0.0;
         EXPECT_NEAR(x[r * columns + c], exact, 1e-5) << width << " " << c;
-        EXPECT_EQ(half[r * columns + c], halve(x[r * columns + c])) << width << " " << c;
+        EXPECT_EQ(half[r * columns + c], to_bf16(x[r * columns + c])) << width << " " << c;
       }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, VectorKernels, ::testing::Values(false, true),
-                         [](const auto& of) { return of.param ? "avx512" : "avx2"; });
+INSTANTIATE_TEST_SUITE_P(Targets, VectorKernels,
+                         ::testing::Values(InstructionSet::avx2, InstructionSet::avx512_core),
+                         [](const auto& of) { return std::string(to_string(of.param)); });
 
 struct HeadCase {
   std::size_t rows, keys, head_size;
@@ -282,7 +245,7 @@ std::vector<double> attend(const std::vector<Bf16>& q, const std::vector<Bf16>& 
   for (std::size_t j = 0; j < c.keys; ++j) {
     double score = 0;
     for (std::size_t d = 0; d < c.head_size; ++d) {
-      score += static_cast<double>(widen(q[query * stride + d])) * widen(k[j * stride + d]);
+      score += static_cast<double>(from_bf16(q[query * stride + d])) * from_bf16(k[j * stride + d]);
     }
     shares[j] = std::exp(score / std::sqrt(static_cast<double>(c.head_size)));
     total += shares[j];
@@ -290,7 +253,7 @@ std::vector<double> attend(const std::vector<Bf16>& q, const std::vector<Bf16>& 
   std::vector<double> out(c.head_size);
   for (std::size_t d = 0; d < c.head_size; ++d) {
     for (std::size_t j = 0; j < c.keys; ++j) {
-      out[d] += shares[j] / total * widen(v[j * stride + d]);
+      out[d] += shares[j] / total * from_bf16(v[j * stride + d]);
     }
   }
   return out;
@@ -303,7 +266,7 @@ void check_tiles(const HeadCase& c) {
   for (std::uint32_t i = 0; i < 3; ++i) {
     const auto random = normal(count, 20 + i);
     values[i].resize(count);
-    std::transform(random.begin(), random.end(), values[i].begin(), halve);
+    std::transform(random.begin(), random.end(), values[i].begin(), to_bf16);
   }
   const std::size_t gemm_rows = padded(c.rows, 32);
   testing::Guarded<Bf16> q(gemm_rows * stride + 32);
@@ -322,7 +285,7 @@ void check_tiles(const HeadCase& c) {
   for (std::size_t row = 0; row < c.rows; row += std::max<std::size_t>(1, c.rows / 9)) {
     const auto exact = attend(values[0], values[1], values[2], stride, row, c);
     for (std::size_t d = 0; d < c.head_size; ++d) {
-      EXPECT_NEAR(widen(ctx.data()[row * stride + d]), exact[d], limit("ops/cpu/tiles_abs_max"))
+      EXPECT_NEAR(from_bf16(ctx.data()[row * stride + d]), exact[d], limit("ops/cpu/tiles_abs_max"))
           << "rows " << c.rows << " keys " << c.keys << " D " << c.head_size << " at " << row << ","
           << d;
     }
@@ -330,8 +293,8 @@ void check_tiles(const HeadCase& c) {
 }
 
 TEST(TileAttention, StaysInsideItsMemoryForEveryShape) {
-  const auto sets = runnable_sets();
-  if (sets.empty() || !has_amx(sets.back())) GTEST_SKIP() << "SKIPPED: this CPU has no AMX";
+  const std::string reason = breakeven::testing::missing(InstructionSet::avx512_core_amx);
+  if (!reason.empty()) GTEST_SKIP() << reason;
   for (const std::size_t head_size : {8U, 24U, 32U, 40U, 64U, 80U, 128U}) {
     for (const std::size_t rows : {1U, 2U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 65U}) {
       check_tiles({rows, rows, head_size});

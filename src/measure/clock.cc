@@ -1,4 +1,4 @@
-#include "base/clock.h"
+#include "measure/clock.h"
 
 #include <cerrno>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "base/monotonic.h"
 
-namespace breakeven {
+namespace breakeven::measure {
 namespace {
 
 class MonotonicClock final : public Clock {
@@ -29,4 +29,4 @@ const Clock& monotonic_clock() {
   return kClock;
 }
 
-}  // namespace breakeven
+}  // namespace breakeven::measure
