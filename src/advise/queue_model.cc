@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <random>
 
+#include "base/batch_rule.h"
 #include "base/check.h"
 #include "measure/statistics.h"
 
@@ -59,18 +59,15 @@ Simulated simulate(const Server& server, double rate, double factor) {
   const std::vector<std::uint32_t> lengths = draw_lengths(server);
   const std::size_t count = arrivals.size();
   const auto arrival = [&](std::size_t i) { return arrivals[i] / rate; };
+  const BatchRule rule{static_cast<std::size_t>(server.max_batch), server.max_wait_s};
   Simulated simulated;
   simulated.waits.reserve(kRequests);
   double free_s = 0;
   double busy_s = 0;
   std::size_t batches = 0;
   for (std::size_t next = 0; next < count;) {
-    const std::size_t last = next + std::min<std::uint64_t>(server.max_batch, count - next) - 1;
-    const bool fills = last - next + 1 == server.max_batch;
-    const double full_s = fills ? arrival(last) : std::numeric_limits<double>::infinity();
-    const double start = std::max(free_s, std::min(full_s, arrival(next) + server.max_wait_s));
-    std::size_t end = next + 1;
-    while (end <= last && arrival(end) <= start) ++end;
+    const double start = rule.start_s(next, count, arrival, free_s);
+    const std::size_t end = rule.end_of(next, count, arrival, start);
     const double took = factor * server.batch_s(std::span(lengths).subspan(next, end - next));
     free_s = start + took;
     busy_s += took;

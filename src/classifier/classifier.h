@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/problem_type.h"
 #include "base/result.h"
 
 namespace breakeven {
@@ -25,13 +26,6 @@ enum class Padding : std::uint8_t {
 };
 std::string_view to_string(Padding padding);
 Result<Padding> parse_padding(std::string_view text);  // errors: padding/unknown
-
-// What a classifier's score means. Hugging Face's problem_type, with "auto" resolved.
-enum class ProblemType : std::uint8_t {
-  single_label,  // softmax over the labels; label = argmax, score = its probability
-  multi_label,   // sigmoid of each label; label = the highest one, score = its probability
-  regression,    // the value itself
-};
 
 struct ClassifierInfo {
   std::string runtime;          // native, pytorch, onnxruntime ...

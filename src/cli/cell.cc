@@ -7,9 +7,9 @@
 #include <iostream>
 #include <iterator>
 
+#include "base/clock.h"
 #include "cli/fresh_cell.h"
 #include "engine/native.h"
-#include "measure/clock.h"
 #include "measure/gpu_watch.h"
 #include "measure/memory.h"
 #include "ops/cuda/device_list.h"
@@ -28,7 +28,7 @@ std::unique_ptr<measure::DeviceMemoryMeter> memory_meter(const std::string& devi
 }
 
 Result<CellAnswer> run_cell(const CellRequest& request) {
-  const measure::Clock& clock = measure::monotonic_clock();
+  const Clock& clock = monotonic_clock();
   CellAnswer answer;
   BREAKEVEN_TRY(auto model, engine::load_model({request.model}));
   answer.loaded_s = clock.now_s();

@@ -68,9 +68,6 @@ struct NativeOptions {
 Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const LoadedModel>& model,
                                                 const NativeOptions& options);
 
-// What a model's problem type is called outside of src/model.
-ProblemType problem_of(const model::EncoderPlan& plan);
-
 // Precisions that the device can really run fast (no emulation), in the order fp32, fp32x3, bf16,
 // fp16, int8; of several GPUs ("cuda:0+cuda:1") those that all of them have.
 // `instruction_set`: of the CPU, as NativeOptions has it.

@@ -51,18 +51,6 @@ Error device_failed(const std::string& device, const std::exception& failure) {
           "after some errors a process cannot use its GPU again: start a new one"};
 }
 
-ProblemType problem_of(const model::EncoderPlan& plan) {
-  switch (plan.problem) {
-    case model::ProblemType::single_label:
-      return ProblemType::single_label;
-    case model::ProblemType::multi_label:
-      return ProblemType::multi_label;
-    case model::ProblemType::regression:
-      return ProblemType::regression;
-  }
-  return ProblemType::single_label;
-}
-
 void BatchWork::tokenize(const text::Tokenizer& tokenizer, std::span<const std::string_view> texts,
                          std::size_t max_length) {
   const text::EncodeOptions options{.max_length = max_length,
@@ -98,15 +86,10 @@ NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions
       plan_(model.checkpoint.plan),
       tokenizer_(model.tokenizer),
       options_(options),
-      problem_(problem_of(plan_)),
+      problem_(plan_.problem),
       placement_(place(read_topology(usable_cpus().ids), options.threads)),
       places_(std::move(places)),
-      gpu_(dynamic_cast<const ops::DeviceBackend*>(places_.front().backend.get())),
       serial_work_(*tokenizer_) {}
-
-const ops::DeviceBackend& NativeClassifier::gpu_of(const Place& place) const {
-  return dynamic_cast<const ops::DeviceBackend&>(*place.backend);
-}
 
 // One value where all GPUs agree, else each one's own.
 void NativeClassifier::add_gpu_settings(ClassifierInfo& info) const {
@@ -121,11 +104,11 @@ void NativeClassifier::add_gpu_settings(ClassifierInfo& info) const {
     }
     if (std::string text = same ? first : all; !text.empty()) info.settings[name] = text;
   };
-  add("kernels", [&](const Place& place) { return gpu_of(place).kernels(); });
+  add("kernels", [&](const Place& place) { return place.backend->kernels(); });
   add("gemm", [](const Place& place) { return place.backend->info().gemm; });
-  add("gemm_algorithms", [&](const Place& place) { return gpu_of(place).gemm_algorithms(); });
+  add("gemm_algorithms", [&](const Place& place) { return place.backend->gemm_algorithms(); });
   std::size_t peak = 0;
-  for (const Place& place : places_) peak += gpu_of(place).peak_device_bytes();
+  for (const Place& place : places_) peak += place.backend->peak_device_bytes();
   info.device_peak_bytes = peak;
 }
 
@@ -155,19 +138,19 @@ ClassifierInfo NativeClassifier::info() const {
 }
 
 std::size_t NativeClassifier::side_rows() const {
-  if (gpu_ != nullptr) return team_rows();
+  if (on_gpu()) return team_rows();
   return std::max(options_.max_length,
                   std::min(kGroupRows, options_.max_batch * options_.max_length));
 }
 
 std::size_t NativeClassifier::team_rows() const {
-  if (gpu_ != nullptr) return device_limits(options_.max_batch).rows;
+  if (on_gpu()) return device_limits(options_.max_batch).rows;
   const std::size_t wanted = std::max(kGroupRows, options_.threads * kSideBySideRows);
   return std::max(options_.max_length, std::min(wanted, options_.max_batch * options_.max_length));
 }
 
 bool NativeClassifier::side_by_side(const BatchWork& work) const {
-  if (gpu_ != nullptr) return false;
+  if (on_gpu()) return false;
   const std::size_t threads = options_.threads;
   if (threads == 1) return true;  // the lane that streams use, too
   const std::size_t rows = options_.padding == Padding::max_length
@@ -177,12 +160,12 @@ bool NativeClassifier::side_by_side(const BatchWork& work) const {
 }
 
 std::vector<int> NativeClassifier::side_cpus(unsigned lane) const {
-  if (gpu_ != nullptr || !placement_.pinned) return {};
+  if (on_gpu() || !placement_.pinned) return {};
   return placement_.nodes[placement_.node_of(lane)].cpus;
 }
 
 std::vector<int> NativeClassifier::team_cpus() const {
-  if (gpu_ != nullptr || !placement_.pinned) return {};
+  if (on_gpu() || !placement_.pinned) return {};
   return placement_.team_node().cpus;
 }
 
@@ -205,7 +188,7 @@ std::size_t NativeClassifier::team_groups(const BatchWork& work) const {
 }
 
 std::size_t NativeClassifier::largest_batch(const Place& place, std::size_t lanes) const {
-  const std::size_t free = gpu_of(place).free_device_bytes();
+  const std::size_t free = place.backend->free_device_bytes();
   std::size_t fits = 0;
   std::size_t too_large = options_.max_batch;  // the caller has seen that it does not fit
   while (fits + 1 < too_large) {
@@ -218,7 +201,7 @@ std::size_t NativeClassifier::largest_batch(const Place& place, std::size_t lane
 
 Result<void> NativeClassifier::check_device_memory(const Place& place, std::size_t lanes,
                                                    std::size_t rows, std::size_t sequences) const {
-  const std::size_t free = gpu_of(place).free_device_bytes();
+  const std::size_t free = place.backend->free_device_bytes();
   const std::size_t need =
       lanes * place.backend->lane_bytes(*place.packed, {.rows = rows, .sequences = sequences});
   if (need <= free) return {};
@@ -294,14 +277,14 @@ void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::siz
     worker.cu_seqlens.push_back(static_cast<std::int32_t>(worker.ids.size()));
     worker.valid_len.push_back(static_cast<std::int32_t>(ids.size()));
   }
-  if (gpu_ != nullptr) stages.pack += lap.seconds();
+  if (on_gpu()) stages.pack += lap.seconds();
   ops::Backend& backend = *worker.place->backend;
   backend.upload(*worker.lane, {.ids = worker.ids,
                                 .token_types = {},
                                 .cu_seqlens = worker.cu_seqlens,
                                 .valid_len = worker.valid_len});
   // The CPU's lane only takes over the ids: nothing crosses a bus, so this is packing.
-  if (gpu_ == nullptr) stages.pack += lap.seconds();
+  if (!on_gpu()) stages.pack += lap.seconds();
   model::forward(backend, *worker.lane, plan_);
   const std::span<const float> result = backend.wait(*worker.lane);
   const std::size_t labels = plan_.labels.size();
@@ -313,7 +296,7 @@ void NativeClassifier::run_group(Worker& worker, const BatchWork& work, std::siz
   // The device's clock says what crossing the bus took; the rest of the host's time is computing,
   // launches and waiting included, so that the stages add up to the total.
   const ops::DeviceSeconds device =
-      on_gpu() ? gpu_of(*worker.place).device_seconds(*worker.lane) : ops::DeviceSeconds{};
+      on_gpu() ? backend.device_seconds(*worker.lane) : ops::DeviceSeconds{};
   stages.upload += device.upload;
   stages.download += device.download;
   stages.device_compute += device.compute;

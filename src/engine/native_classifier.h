@@ -16,7 +16,6 @@
 #include "engine/native.h"
 #include "engine/placement.h"
 #include "model/plan.h"
-#include "ops/cuda/device_backend.h"
 #include "ops/ops.h"
 #include "text/tokenizer.h"
 
@@ -88,8 +87,7 @@ class NativeClassifier final : public Classifier {
   Result<void> compute_batch(std::span<const std::string_view> texts, BatchResult& out);
   Result<void> compute_stream(std::span<const std::string_view> texts, std::size_t batch,
                               StreamResult& out);
-  bool on_gpu() const { return gpu_ != nullptr; }
-  const ops::DeviceBackend& gpu_of(const Place& place) const;
+  bool on_gpu() const { return places_.front().backend->has_device(); }
   void add_gpu_settings(ClassifierInfo& info) const;
   // `lanes` on each place, which take turns in `workers`.
   Result<void> make_workers(std::vector<Worker>& workers, std::size_t lanes, unsigned threads,
@@ -129,7 +127,6 @@ class NativeClassifier final : public Classifier {
   ProblemType problem_;
   Placement placement_;  // of the CPU's threads
   std::vector<Place> places_;
-  const ops::DeviceBackend* gpu_;  // the first place's backend when it has a device; else null
   std::vector<Worker> team_;  // CPU: one lane with all threads, for small batches; a lane a GPU
   std::vector<Worker> side_;  // one lane a thread: streams, and large batches on the CPU
   std::unique_ptr<ThreadTeam> team_drivers_;  // several GPUs: one member for each lane of team_

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/process.h"
-#include "measure/clock.h"
 
 namespace breakeven::measure {
 namespace {

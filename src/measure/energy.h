@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "measure/clock.h"
+#include "base/clock.h"
 #include "measure/gpu_energy.h"
 #include "record/record.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "measure/clock.h"
+#include "base/clock.h"
 #include "record/record.h"
 
 namespace breakeven::measure {

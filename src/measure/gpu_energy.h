@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "measure/clock.h"
+#include "base/clock.h"
 #include "measure/nvml.h"
 #include "record/record.h"
 

@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <random>
 
+#include "base/batch_rule.h"
 #include "base/check.h"
 #include "measure/statistics.h"
 
 namespace breakeven::measure {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Plays one window. Times inside are on the clock; `begin_s_` is the schedule's zero.
 class Play {
@@ -27,7 +25,9 @@ class Play {
  private:
   bool stopped() const { return stop_ != nullptr && stop_->load(std::memory_order_relaxed); }
   double due_s(std::size_t request) const { return begin_s_ + due_[request]; }
-  double start_s(double free_s) const;    // the earliest moment for the batch of request next_
+  auto come_s() const {
+    return [this](std::size_t request) { return due_s(request); };
+  }
   void sleep_until(double time_s) const;  // or until stopped
   void close_window();                    // now: what comes later is not asked for
   Result<double> answer_batch(double started_s, double late_s);
@@ -39,6 +39,7 @@ class Play {
   Classifier& classifier_;
   std::span<const std::string_view> texts_;
   PacedOptions options_;
+  BatchRule rule_;
   const Clock& clock_;
   const std::atomic<bool>* stop_;
   std::vector<double> due_;
@@ -58,7 +59,12 @@ class Play {
 
 Play::Play(Classifier& classifier, std::span<const std::string_view> texts,
            const PacedOptions& options, const Clock& clock, const std::atomic<bool>* stop)
-    : classifier_(classifier), texts_(texts), options_(options), clock_(clock), stop_(stop) {
+    : classifier_(classifier),
+      texts_(texts),
+      options_(options),
+      rule_{options.max_batch, options.max_wait_s},
+      clock_(clock),
+      stop_(stop) {
   BREAKEVEN_CHECK(options.rate_per_s > 0 && options.max_batch >= 1 && options.max_wait_s >= 0);
   constexpr double kMostDue = 1e6;  // of memory; a second of requests at any rate that makes sense
   const double wanted = std::floor(options.rate_per_s * options.window_s);
@@ -66,13 +72,6 @@ Play::Play(Classifier& classifier, std::span<const std::string_view> texts,
   due_ = due_times(options.arrivals, options.rate_per_s, count, options.seed);
   first_counted_ = static_cast<std::size_t>(kPacedWarmUpShare *
                                             static_cast<double>(std::min(count, kMostAnswers)));
-}
-
-// A batch starts when the classifier is free and it is full, or its first request has waited.
-double Play::start_s(double free_s) const {
-  const std::size_t last = next_ + options_.max_batch - 1;
-  const double full_s = last < due_.size() ? due_s(last) : kInfinity;
-  return std::max(free_s, std::min(full_s, due_s(next_) + options_.max_wait_s));
 }
 
 void Play::sleep_until(double time_s) const {
@@ -128,9 +127,8 @@ void Play::close_window() {
 // Takes what is due and answers it; returns when the classifier was done.
 Result<double> Play::answer_batch(double started_s, double late_s) {
   batch_.clear();
-  for (std::size_t request = next_;
-       request < due_.size() && batch_.size() < options_.max_batch && due_s(request) <= started_s;
-       ++request) {
+  const std::size_t end = rule_.end_of(next_, due_.size(), come_s(), started_s);
+  for (std::size_t request = next_; request < end; ++request) {
     batch_.push_back(texts_[request % texts_.size()]);
   }
   BREAKEVEN_CHECK(!batch_.empty());
@@ -208,7 +206,7 @@ Result<PacedSamples> Play::run() {
   double free_s = begin_s_;
   bool closed = false;
   while (next_ < due_.size()) {
-    const double could_s = start_s(free_s);
+    const double could_s = rule_.start_s(next_, due_.size(), come_s(), free_s);
     if (could_s > give_up_s_) break;
     sleep_until(could_s);
     if (stopped()) {

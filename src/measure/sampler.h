@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "classifier/classifier.h"
-#include "measure/clock.h"
 #include "measure/steady.h"
 #include "record/record.h"
 

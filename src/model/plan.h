@@ -8,13 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/problem_type.h"
 #include "base/result.h"
 #include "ops/ops.h"
 
 namespace breakeven::model {
 
 enum class Architecture : std::uint8_t { distilbert, bert };
-enum class ProblemType : std::uint8_t { single_label, multi_label, regression };
 
 struct EncoderPlan {
   Architecture architecture = Architecture::distilbert;

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -124,7 +125,8 @@ class PackedModel {
 struct LaneLimits {
   std::size_t rows = 0;       // T at most
   std::size_t sequences = 0;  // B at most
-  unsigned threads = 1;       // CPU: workers of the lane's team
+  unsigned threads = 1;       // CPU: workers of the lane's own team
+  unsigned helpers = 0;       // CPU: threads of others that may take part (Lane::help)
 };
 
 // A place where one group is computed at a time: arena plus thread team (CPU) or stream, arena,
@@ -136,6 +138,24 @@ class Lane {
   Lane& operator=(const Lane&) = delete;
   virtual ~Lane() = default;
   virtual std::size_t activation_bytes() const = 0;
+  // For a thread that has nothing else to do while another one drives this lane: takes part in the
+  // ops from the next one on and returns when the pass is over. False at once where no pass is
+  // under way or no room is left.
+  virtual bool help() { return false; }
+};
+
+// A call that a device refused: what, where, and the driver's own words. Thrown by ops and by
+// wait(); caught once, in the engine.
+class DeviceFailure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Of one pass by the device's own clock.
+struct DeviceSeconds {
+  double upload = 0;
+  double compute = 0;
+  double download = 0;
 };
 
 struct BackendInfo {
@@ -191,6 +211,19 @@ class Backend {
 
   // For tests: copies an activation into out as fp32, [rows, H] row-major. Not for a timed path.
   virtual void tap(Lane& lane, Act act, std::span<float> out) = 0;
+
+  // What a backend with memory and a clock of its own has to tell; the CPU keeps the defaults.
+  virtual bool has_device() const { return false; }
+  // Of the pass that wait() returned from last.
+  virtual DeviceSeconds device_seconds(const Lane& /*lane*/) const { return {}; }
+  // The most device memory that was taken at once, from the backend's own allocator.
+  virtual std::size_t peak_device_bytes() const { return 0; }
+  // Device memory that can still be taken.
+  virtual std::size_t free_device_bytes() const { return 0; }
+  // "fast", or which kernels are plain and why; known once a model is packed.
+  virtual std::string kernels() const { return {}; }
+  // Where the matrix library's algorithms came from: "tuned 12, cached 30"; "" without a library.
+  virtual std::string gemm_algorithms() const { return {}; }
 };
 
 }  // namespace breakeven::ops

@@ -30,7 +30,7 @@ Model facts_of(std::shared_ptr<const engine::LoadedModel> loaded) {
                    loaded->checkpoint.content_hash(),
                    loaded->folder,
                    plan.labels,
-                   engine::problem_of(plan),
+                   plan.problem,
                    plan.positions,
                    study::work_of(plan.layers, plan.hidden, plan.intermediate)};
   return {std::move(loaded), std::move(facts), ""};

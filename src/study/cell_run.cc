@@ -70,7 +70,7 @@ Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::str
 }
 
 Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input& input,
-                           const measure::Clock& clock) {
+                           const Clock& clock) {
   constexpr std::size_t kTexts = 8;
   record::Cell cell;
   cell.runtime = spec.runtime;

@@ -28,7 +28,7 @@ Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::str
 // How many times longer a batch takes on this classifier than guess_pass_s() says, by running one
 // twice, untimed. 1 when it cannot be told.
 Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input& input,
-                           const measure::Clock& clock);
+                           const Clock& clock);
 
 // Hands every call on to the classifier of the moment: a sampler lives through all rounds, its
 // classifier only through one.
@@ -89,7 +89,7 @@ class CellRun {
   double pass_s() const;
   std::size_t passes_wanted() const;
 
-  const measure::Clock& clock_;
+  const Clock& clock_;
   double guessed_pass_s_;
   std::size_t warm_window_;  // passes that must agree before the cell counts as warm
   Relay relay_;

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "classifier/classifier.h"
-#include "measure/clock.h"
 #include "measure/gpu_energy.h"
 #include "measure/gpu_watch.h"
 #include "record/record.h"
@@ -67,7 +67,7 @@ struct Tools {
   std::function<Result<void>(const record::Record&)> keep;  // to the journal
   Progress* progress = nullptr;                             // may be null
   const std::atomic<bool>* stop = nullptr;                  // may be null
-  const measure::Clock* clock = &measure::monotonic_clock();
+  const Clock* clock = &monotonic_clock();
   std::string root = "/";  // where machine counters are read
   // By device ("cuda:0"), as the driver tells them: whose energy and clocks are read.
   std::map<std::string, record::Gpu> gpus{};

@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "measure/clock.h"
+#include "base/clock.h"
 #include "measure/memory.h"
 #include "testing/paths.h"
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "measure/clock.h"
+#include "base/clock.h"
 #include "measure/memory.h"
 
 namespace {

@@ -34,7 +34,7 @@ class LoggedClassifier final : public Classifier {
 };
 
 struct FakeMachine {
-  measure::ManualClock clock;
+  ManualClock clock;
   std::vector<study::Spec> made;
   std::size_t alive = 0, most_alive = 0;
   // Seconds a letter for a spec, and what else to plant into its classifier.

@@ -148,7 +148,7 @@ TEST_F(ScaleTest, APlantedLineIsLinear) {
 // Keeps every text of a pass and looks through them again at each batch: time over n is n².
 class SquareClassifier final : public Classifier {
  public:
-  SquareClassifier(measure::ManualClock& clock, const char* first)
+  SquareClassifier(ManualClock& clock, const char* first)
       : inner_(clock,
                [this](std::size_t, std::size_t texts, std::size_t) {
                  seen_ += texts;

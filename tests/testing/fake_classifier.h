@@ -5,8 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "base/clock.h"
 #include "classifier/classifier.h"
-#include "measure/clock.h"
 
 namespace breakeven::testing {
 
@@ -15,7 +15,7 @@ class FakeClassifier final : public Classifier {
   // Seconds of the call number `call` (from 0) on `texts` texts with `letters` letters in all.
   using Cost = std::function<double(std::size_t call, std::size_t texts, std::size_t letters)>;
 
-  FakeClassifier(measure::ManualClock& clock, Cost cost) : clock_(clock), cost_(std::move(cost)) {}
+  FakeClassifier(ManualClock& clock, Cost cost) : clock_(clock), cost_(std::move(cost)) {}
 
   ClassifierInfo info() const override {
     ClassifierInfo info;
@@ -89,7 +89,7 @@ class FakeClassifier final : public Classifier {
     return letters;
   }
 
-  measure::ManualClock& clock_;
+  ManualClock& clock_;
   Cost cost_;
   std::size_t calls_ = 0;
 };

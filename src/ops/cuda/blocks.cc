@@ -335,8 +335,8 @@ template class Blocks<float>;
 template class Blocks<Half>;
 template class Blocks<Bf16>;
 
-std::unique_ptr<DeviceBackend> make_blocks(std::shared_ptr<Runtime> runtime, Precision precision,
-                                           const BlocksOptions& options) {
+std::unique_ptr<Backend> make_blocks(std::shared_ptr<Runtime> runtime, Precision precision,
+                                     const BlocksOptions& options) {
   switch (precision) {
     case Precision::fp32:
       return std::make_unique<Blocks<float>>(std::move(runtime), precision, options);

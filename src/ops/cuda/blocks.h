@@ -3,11 +3,11 @@
 
 #include <memory>
 
-#include "ops/cuda/device_backend.h"
 #include "ops/cuda/gemm_tuner.h"
 #include "ops/cuda/lane.h"
 #include "ops/cuda/model_shape.h"
 #include "ops/cuda/runtime.h"
+#include "ops/ops.h"
 
 namespace breakeven::ops::cuda {
 
@@ -20,7 +20,7 @@ struct BlocksOptions {
 };
 
 // For what cuda_precisions knows. The runtime is shared by all that the backend makes.
-std::unique_ptr<DeviceBackend> make_blocks(std::shared_ptr<Runtime> runtime, Precision precision,
-                                           const BlocksOptions& options);
+std::unique_ptr<Backend> make_blocks(std::shared_ptr<Runtime> runtime, Precision precision,
+                                     const BlocksOptions& options);
 
 }  // namespace breakeven::ops::cuda

@@ -27,12 +27,13 @@ struct RowSet {
 };
 
 template <class T>
-class Blocks : public DeviceBackend {
+class Blocks : public Backend {
  public:
   using R = ResidualOf<T>;
   Blocks(std::shared_ptr<Runtime> runtime, Precision precision, BlocksOptions options);
 
   BackendInfo info() const override;
+  bool has_device() const override { return true; }
   std::string kernels() const override;
   std::string gemm_algorithms() const override;
   Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override;
@@ -107,8 +108,7 @@ extern template class Blocks<Half>;
 extern template class Blocks<Bf16>;
 
 // `precision`: int8 or fp8.
-std::unique_ptr<DeviceBackend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
-                                                     Precision precision,
-                                                     const BlocksOptions& options);
+std::unique_ptr<Backend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
+                                               Precision precision, const BlocksOptions& options);
 
 }  // namespace breakeven::ops::cuda

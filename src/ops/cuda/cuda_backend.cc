@@ -27,7 +27,7 @@ std::map<int, Device>& devices() {
   return made;
 }
 
-Result<std::unique_ptr<DeviceBackend>> make(const CudaOptions& options) {
+Result<std::unique_ptr<Backend>> make(const CudaOptions& options) {
   const std::lock_guard lock(devices_mutex);
   Device& device = devices()[options.device];
   if (device.runtime == nullptr) {
@@ -70,7 +70,7 @@ Result<std::unique_ptr<DeviceBackend>> make(const CudaOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<DeviceBackend>> make_cuda_backend(const CudaOptions& options) {
+Result<std::unique_ptr<Backend>> make_cuda_backend(const CudaOptions& options) {
   try {
     return make(options);
   } catch (const DeviceFailure& failure) {

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "ops/cuda/device_backend.h"
 #include "ops/cuda/device_list.h"
 #include "ops/ops.h"
 
@@ -27,7 +26,7 @@ struct CudaOptions {
 // runs the known-answer test (ops/cuda/self_test.h).
 // Errors: device/no-engine, device/failed (CUDA's words), ops/unsupported (a precision that the
 // device does not have).
-Result<std::unique_ptr<DeviceBackend>> make_cuda_backend(const CudaOptions& options);
+Result<std::unique_ptr<Backend>> make_cuda_backend(const CudaOptions& options);
 
 // Precisions that run on a GPU of this compute capability, in the order fp32, bf16, fp16, int8,
 // fp8.

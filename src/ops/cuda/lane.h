@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "ops/cuda/buckets.h"
-#include "ops/cuda/device_backend.h"
 #include "ops/cuda/packed_model.h"
 #include "ops/cuda/runtime.h"
+#include "ops/ops.h"
 
 namespace breakeven::ops::cuda {
 

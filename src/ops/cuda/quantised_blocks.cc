@@ -178,9 +178,8 @@ class QuantisedBlocks final : public Blocks<Half> {
 
 }  // namespace
 
-std::unique_ptr<DeviceBackend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
-                                                     Precision precision,
-                                                     const BlocksOptions& options) {
+std::unique_ptr<Backend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
+                                               Precision precision, const BlocksOptions& options) {
   if (precision == Precision::fp8) {
     return std::make_unique<QuantisedBlocks<E4m3>>(std::move(runtime), options);
   }

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "ops/cuda/device_backend.h"
 #include "ops/cuda/gemm_call.h"
 #include "ops/cuda/kernels/call.h"
+#include "ops/ops.h"
 
 namespace breakeven::ops::cuda {
 

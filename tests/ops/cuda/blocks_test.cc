@@ -242,8 +242,7 @@ TEST(CudaGraphs, OneSynchronisationABatchAndTimesByEvents) {
     const std::size_t before = f.runtime->synchronisations();
     f.run({{20, 20}}, 1);
     EXPECT_EQ(f.runtime->synchronisations(), before + 1);
-    const ops::DeviceSeconds seconds =
-        dynamic_cast<ops::DeviceBackend&>(*f.runner.backend).device_seconds(*f.runner.lane);
+    const ops::DeviceSeconds seconds = f.runner.backend->device_seconds(*f.runner.lane);
     EXPECT_GT(seconds.upload, 0);
     EXPECT_GT(seconds.compute, 0);
     EXPECT_GT(seconds.download, 0);
@@ -275,7 +274,7 @@ TEST(CudaGraphs, HoldTheAlgorithmsThatWereMeasured) {
   plan.layers = shape.layers;
   const RandomBatch batch(shape, {{10, 10}, {12, 12}});
   const auto first = pass(*cuda.backend, *cuda.lane, plan, batch.batch());
-  const auto& backend = dynamic_cast<ops::DeviceBackend&>(*cuda.backend);
+  const auto& backend = *cuda.backend;
   EXPECT_EQ(backend.gemm_algorithms(), "tuned 10");  // 4 over all rows, 6 over sequences
   EXPECT_EQ(pass(*cuda.backend, *cuda.lane, plan, batch.batch()), first);
   EXPECT_EQ(runtime->last_algorithm(), 1U);

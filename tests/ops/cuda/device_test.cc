@@ -111,8 +111,7 @@ TEST_F(CudaDevice, RepeatsGiveTheSameBits) {
       if (first[i].empty()) first[i] = now;
       ASSERT_EQ(now, first[i]) << to_string(precision) << " round " << round;
     }
-    const ops::DeviceSeconds seconds =
-        dynamic_cast<ops::DeviceBackend&>(*cuda.backend).device_seconds(*cuda.lane);
+    const ops::DeviceSeconds seconds = cuda.backend->device_seconds(*cuda.lane);
     EXPECT_GT(seconds.compute, 0);
   }
 }

@@ -2,7 +2,7 @@
 // of a machine, so a child's reading can be compared with its parent's. Tests run on a ManualClock.
 #pragma once
 
-namespace breakeven::measure {
+namespace breakeven {
 
 class Clock {
  public:
@@ -29,4 +29,4 @@ class ManualClock final : public Clock {
   mutable double now_s_ = 0;
 };
 
-}  // namespace breakeven::measure
+}  // namespace breakeven

@@ -1,4 +1,4 @@
-#include "measure/clock.h"
+#include "base/clock.h"
 
 #include <cerrno>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "base/monotonic.h"
 
-namespace breakeven::measure {
+namespace breakeven {
 namespace {
 
 class MonotonicClock final : public Clock {
@@ -29,4 +29,4 @@ const Clock& monotonic_clock() {
   return kClock;
 }
 
-}  // namespace breakeven::measure
+}  // namespace breakeven
