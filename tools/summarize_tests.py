@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Says in one line each what a test run left out: single tests that skipped, by reason, and the slow tier.
+"""Says in one line each what a test run left out (single tests that skipped, by reason, and the slow tier) and what took longest.
 
 usage: summarize_tests.py RESULTS.xml BUILD_FOLDER yes|no   (the last: did the slow tier run?)
 """
@@ -30,6 +30,12 @@ def count(results_path):
     return total, reasons
 
 
+def slowest(results_path, most=10):
+    """-> (seconds, program) of those that took longest, the longest first."""
+    times = [(float(case.get("time", 0)), case.get("name")) for case in ElementTree.parse(results_path).getroot().iter("testcase")]
+    return sorted(times, reverse=True)[:most]
+
+
 def slow_tests(build_folder):
     listing = subprocess.run(["ctest", "--test-dir", build_folder, "-N", "-L", "^slow$"], capture_output=True, text=True,
                              check=False).stdout
@@ -44,6 +50,7 @@ def main():
         print(f"{sum(reasons.values())} of {total} single tests skipped: {listed}")
     else:
         print(f"{total} single tests ran, none skipped")
+    print("slowest: " + ", ".join(f"{name} {seconds:.1f} s" for seconds, name in slowest(results_path)))
     slow = slow_tests(build_folder)
     if slow and slow_ran != "yes":
         print(f"slow tier not run (./test --slow): {len(slow)} programs that need IMDB, the live Hugging Face packages or other runtimes: "

@@ -42,7 +42,7 @@ echo "100% tests passed, 0 tests failed out of 2\"""",
     "ldconfig": 'cat "$STATE/libraries" 2>/dev/null; true',
     "c++": "echo 12",
 }
-RESULTS = """<testsuite><testcase name="a"><system-out>[ RUN      ] Gpu.Adds
+RESULTS = """<testsuite><testcase name="a" time="3.21"><system-out>[ RUN      ] Gpu.Adds
 x.cc:3: Skipped
 SKIPPED: no CUDA device
 
@@ -53,7 +53,7 @@ SKIPPED: no CUDA device
 
 [  SKIPPED ] Gpu.Counts (0 ms)
 [==========] 5 tests from 1 test suite ran. (1 ms total)
-</system-out></testcase><testcase name="b"><system-out>test_x (__main__.X.test_x) ... skipped 'SKIPPED: no clang-tidy'
+</system-out></testcase><testcase name="b" time="70.4"><system-out>test_x (__main__.X.test_x) ... skipped 'SKIPPED: no clang-tidy'
 Ran 3 tests in 0.1s
 </system-out></testcase></testsuite>
 """
@@ -324,6 +324,7 @@ touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13
         self.assertEqual(result.stdout.splitlines(), [
             "100% tests passed, 0 tests failed out of 2",
             "3 of 8 single tests skipped: 2 x no CUDA device; 1 x no clang-tidy",
+            "slowest: b 70.4 s, a 3.2 s",
             "slow tier not run (./test --slow): 1 programs that need IMDB, the live Hugging Face packages or other runtimes: slow_thing_test",
         ])
         self.assertIn("-LE slow", self.calls())
