@@ -147,11 +147,6 @@ struct Http::Handle {
 Http::Http(double stall_s) : handle_(std::make_unique<Handle>()), stall_s_(stall_s) {}
 Http::~Http() = default;
 
-std::string Response::header(const std::string& name) const {
-  const auto found = headers.find(name);
-  return found == headers.end() ? "" : found->second;
-}
-
 std::string printable_url(const std::string& url) {
   const auto parts = parse_url(url);
   if (!parts) return url.substr(0, url.find_first_of("?#@"));

@@ -20,7 +20,10 @@ struct Response {
   std::string redirect;                        // where a 3xx leads, absolute; else empty
   bool leaves_host = false;                    // ... to another scheme, host or port
   // The header, or "".
-  std::string header(const std::string& name) const;
+  std::string header(const std::string& name) const {
+    const auto found = headers.find(name);
+    return found == headers.end() ? "" : found->second;
+  }
 };
 
 struct Request {
