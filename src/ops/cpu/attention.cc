@@ -15,11 +15,11 @@ std::size_t context_at(const CpuLane& lane, const AttentionUnit& unit) {
          static_cast<std::size_t>(unit.head) * shape.head_size;
 }
 
-// All of a task but where its result goes. Task: AttentionTask or TileAttentionTask.
-template <class Task, class Element>
-Task attention_task(const CpuLane& lane, const AttentionUnit& unit, const HeadPosition& from) {
+template <class Element>
+AttentionTaskOf<Element> attention_task(const CpuLane& lane, unsigned member,
+                                        const AttentionUnit& unit, const HeadPosition& from) {
   const ModelShape& shape = lane.model().shape();
-  Task task;
+  AttentionTaskOf<Element> task;
   task.stride = from.stride;
   task.ctx_stride = shape.hidden_padded;
   task.query_begin = unit.query_begin;
@@ -30,6 +30,8 @@ Task attention_task(const CpuLane& lane, const AttentionUnit& unit, const HeadPo
   task.q = static_cast<const Element*>(lane.acts.query) + from.at;
   task.k = static_cast<const Element*>(lane.acts.key) + from.at;
   task.v = static_cast<const Element*>(lane.acts.value) + from.at;
+  task.ctx = static_cast<Element*>(lane.acts.ctx) + context_at(lane, unit);
+  task.scratch = lane.workspaces[member].attention;
   return task;
 }
 
@@ -58,20 +60,11 @@ void CpuBackend::project_qkv(CpuLane& lane, const Layer& layer) const {
 
 void CpuBackend::attend(CpuLane& lane, unsigned member, const AttentionUnit& unit,
                         const HeadPosition& from) const {
-  if (formats_.bf16_attention) {
-    auto task = attention_task<TileAttentionTask, Bf16>(lane, unit, from);
-    task.ctx = static_cast<Bf16*>(lane.acts.ctx) + context_at(lane, unit);
-    task.scratch = static_cast<std::byte*>(lane.workspaces[member].attention);
-    return tile_attention(task);
+  if (!formats_.bf16_attention) {
+    return kernels_.attention(attention_task<float>(lane, member, unit, from));
   }
-  auto task = attention_task<AttentionTask, float>(lane, unit, from);
-  if (formats_.bf16_context) {
-    task.ctx_bf16 = static_cast<Bf16*>(lane.acts.ctx) + context_at(lane, unit);
-  } else {
-    task.ctx_f32 = static_cast<float*>(lane.acts.ctx) + context_at(lane, unit);
-  }
-  task.scratch = static_cast<float*>(lane.workspaces[member].attention);
-  kernels_.attention(task);
+  const auto task = attention_task<Bf16>(lane, member, unit, from);
+  has_amx(formats_.set) ? tile_attention(task) : kernels_.attention_bf16(task);
 }
 
 void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer) const {

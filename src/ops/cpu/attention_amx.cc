@@ -18,6 +18,7 @@ namespace breakeven::ops::cpu {
 namespace {
 
 #include "ops/cpu/tiles.inc"
+#include "ops/cpu/transpose_avx512.inc"
 
 constexpr std::size_t kPairs = 32;           // bf16 in a row of a tile
 constexpr std::size_t kQueries = 2 * kTile;  // rows handled at once
@@ -47,39 +48,13 @@ struct Room {
   }
 };
 
-// Rows become columns: to[c] holds dword c of every row.
-inline void transpose(const __m512i (&rows)[16], Bf16* to) {
-  __m512i a[16];
-  for (std::size_t i = 0; i < 16; i += 2) {
-    a[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-    a[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-  __m512i b[16];
-  for (std::size_t i = 0; i < 16; i += 4) {
-    b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
-    b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
-    b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
-    b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
-  }
-  for (std::size_t i = 0; i < 4; ++i) {
-    const __m512i even_low = _mm512_shuffle_i32x4(b[i], b[i + 4], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(b[i], b[i + 4], 0xDD);
-    const __m512i even_high = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0x88);
-    const __m512i odd_high = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0xDD);
-    _mm512_store_si512(to + i * kPairs, _mm512_shuffle_i32x4(even_low, even_high, 0x88));
-    _mm512_store_si512(to + (i + 8) * kPairs, _mm512_shuffle_i32x4(even_low, even_high, 0xDD));
-    _mm512_store_si512(to + (i + 4) * kPairs, _mm512_shuffle_i32x4(odd_low, odd_high, 0x88));
-    _mm512_store_si512(to + (i + 12) * kPairs, _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD));
-  }
-}
-
 // The columns of a head from `first` on, at most 32 of them.
 inline __mmask32 columns_left(std::size_t head_size, std::size_t first) {
   const std::size_t left = head_size - first;
   return left >= kPairs ? 0xFFFFFFFFU : (1U << left) - 1;
 }
 
-void pack_keys(const TileAttentionTask& task, const Room& room) {
+void pack_keys(const HalfAttentionTask& task, const Room& room) {
   Bf16* to = room.packed_keys;
   for (std::size_t key = 0; key < room.keys; key += kTile) {
     for (std::size_t d = 0; d < room.depth; d += kPairs, to += kTileBytes / sizeof(Bf16)) {
@@ -90,12 +65,12 @@ void pack_keys(const TileAttentionTask& task, const Room& room) {
         rows[r] = _mm512_maskz_loadu_epi16(real ? mask : 0,
                                            task.k + (real ? key + r : 0) * task.stride + d);
       }
-      transpose(rows, to);
+      transpose(rows, reinterpret_cast<std::byte*>(to), kPairs * sizeof(Bf16));
     }
   }
 }
 
-void pack_values(const TileAttentionTask& task, const Room& room) {
+void pack_values(const HalfAttentionTask& task, const Room& room) {
   // Words of two rows in turn: the first 16 columns, then the second 16.
   alignas(64) std::uint16_t first[32];
   alignas(64) std::uint16_t second[32];
@@ -137,7 +112,7 @@ inline __attribute__((always_inline)) void zero_operands() {
 // scores[RowTiles * 16, keys] = q k^T for heads of 64: the queries stay in tiles 4-7, so that a
 // product needs half a load. Tiles 0 and 1 are sums, 2 and 3 keys.
 template <int RowTiles>
-void multiply_scores_of_64(const TileAttentionTask& task, const Room& room, std::size_t query) {
+void multiply_scores_of_64(const HalfAttentionTask& task, const Room& room, std::size_t query) {
   const Bf16* q = task.q + query * task.stride;
   const std::size_t q_bytes = task.stride * sizeof(Bf16);
   const std::size_t score_bytes = room.keys * sizeof(float);
@@ -169,7 +144,7 @@ void multiply_scores_of_64(const TileAttentionTask& task, const Room& room, std:
 
 // scores[RowTiles * 16, keys] = q k^T. Tiles 0-3 are sums, 4 and 5 rows of q, 6 and 7 keys.
 template <int RowTiles>
-void multiply_scores(const TileAttentionTask& task, const Room& room, std::size_t query) {
+void multiply_scores(const HalfAttentionTask& task, const Room& room, std::size_t query) {
   if (room.depth == 2 * kPairs) return multiply_scores_of_64<RowTiles>(task, room, query);
   const Bf16* q = task.q + query * task.stride;
   const std::size_t q_bytes = task.stride * sizeof(Bf16);
@@ -240,7 +215,7 @@ struct Sum {
 // Unnormalised shares of kRowsTogether rows as bf16, and 1 / their sums. Rows take turns because
 // maximum, exponentials and sum of one wait for each other.
 constexpr std::size_t kRowsTogether = 4;
-inline void share_rows(const TileAttentionTask& task, const Room& room, std::size_t row,
+inline void share_rows(const HalfAttentionTask& task, const Room& room, std::size_t row,
                        float* inverse) {
   float* scores = room.scores + row * room.keys;
   Bf16* shares = room.shares + row * room.keys;
@@ -316,7 +291,7 @@ void multiply_values(const Room& room) {
   }
 }
 
-inline void store_context(const TileAttentionTask& task, const Room& room, std::size_t row,
+inline void store_context(const HalfAttentionTask& task, const Room& room, std::size_t row,
                           float inverse, std::size_t query) {
   const __m512 factor = _mm512_set1_ps(inverse);
   const float* from = room.context + row * room.depth;
@@ -339,7 +314,7 @@ std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_s
          kQueries * (keys * (sizeof(float) + sizeof(Bf16)) + depth * sizeof(float));
 }
 
-void tile_attention(const TileAttentionTask& task) {
+void tile_attention(const HalfAttentionTask& task) {
   const Room room(task.keys, task.head_size, task.scratch);
   pack_keys(task, room);
   pack_values(task, room);

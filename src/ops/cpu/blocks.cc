@@ -98,7 +98,7 @@ void CpuBackend::project(CpuLane& lane, const Layer& layer, const HiddenStates& 
   const std::size_t hidden = lane.model().shape().hidden_padded;
   const BetweenGemms& b = lane.between;
   const PanelWeights weights = layer.project.weights();
-  const NumberFormat context = formats_.context();
+  const NumberFormat context = formats_.plane();
   for (std::size_t first = 0; first < rows; first += b.rows) {
     const std::size_t count = std::min(b.rows, rows - first);
     void* from = offset(const_cast<void*>(ctx), first * hidden, context);

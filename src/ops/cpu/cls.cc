@@ -82,7 +82,7 @@ void CpuBackend::cls_values(CpuLane& lane, unsigned member, std::size_t head, st
     const std::size_t at = (begin + i) * hidden + head * shape.head_size;
     for (std::size_t d = 0; d < shape.head_size; ++d) {
       const float v = out[i * depth + d] + weights.value_bias[head * depth + d];
-      if (formats_.bf16_context) {
+      if (formats_.bf16_attention) {
         static_cast<Bf16*>(lane.acts.ctx_cls)[at + d] = to_bf16(v);
       } else {
         static_cast<float*>(lane.acts.ctx_cls)[at + d] = v;

@@ -101,7 +101,7 @@ void CpuBackend::tap(Lane& lane, Act act, std::span<float> out) {
     for (std::size_t c = 0; c < shape.hidden; ++c) {
       const std::size_t at = r * shape.hidden_padded + c;
       float& to = out[r * shape.hidden + c];
-      if (context && formats_.bf16_context) {
+      if (context && formats_.bf16_attention) {
         to = from_bf16(static_cast<const Bf16*>(from)[at]);
       } else {
         to = static_cast<const float*>(from)[at];

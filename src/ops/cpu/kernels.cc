@@ -2,10 +2,11 @@
 
 namespace breakeven::ops::cpu {
 
-std::size_t attention_scratch_floats(std::size_t longest, std::size_t head_size) {
+// What fp32 takes; bf16's shares beside their scores take less than its keys and values save.
+std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size) {
   const std::size_t keys = padded(longest, kPanel);
   const std::size_t depth = padded(head_size, kPanel);
-  return 2 * keys * depth + kQueryRows * (keys + 2 * depth) + kGemmScratchBytes / sizeof(float);
+  return (2 * keys * depth + kQueryRows * (keys + 2 * depth)) * sizeof(float);
 }
 
 namespace {
@@ -16,6 +17,7 @@ const Kernels& avx2_kernels() {
     N_AVX2::fill_row_kernels(table);
     N_AVX2::fill_matrix_kernels(table);
     N_AVX2::fill_gemm_kernels(table);
+    N_AVX2::fill_attention_kernels(table);
     return table;
   }();
   return kTable;
@@ -27,6 +29,7 @@ const Kernels& avx512_kernels() {
     N_AVX3::fill_row_kernels(table);
     N_AVX3::fill_matrix_kernels(table);
     N_AVX3::fill_gemm_kernels(table);
+    N_AVX3::fill_attention_kernels(table);
     return table;
   }();
   return kTable;

@@ -53,12 +53,13 @@ struct EmbedTables {
   NormParameters norm;
 };
 
-// One head of some rows of one sequence. q, k, v point at the head's first column of the
-// sequence's first row; ctx likewise.
-struct AttentionTask {
-  const float* q = nullptr;
-  const float* k = nullptr;
-  const float* v = nullptr;
+// One head of some rows of one sequence, in fp32 or all in bf16. q, k, v point at the head's first
+// column of the sequence's first row; ctx likewise.
+template <class Element>
+struct AttentionTaskOf {
+  const Element* q = nullptr;
+  const Element* k = nullptr;
+  const Element* v = nullptr;
   std::size_t stride = 0;       // elements from row to row of q, k and v
   std::size_t ctx_stride = 0;   // likewise of ctx
   std::size_t query_begin = 0;  // rows of the sequence to answer
@@ -66,12 +67,13 @@ struct AttentionTask {
   std::size_t keys = 0;       // rows 0 .. keys-1 are attended to
   std::size_t head_size = 0;  // D
   float scale = 1;            // 1/sqrt(D)
-  float* ctx_f32 = nullptr;   // exactly one of the two is set
-  Bf16* ctx_bf16 = nullptr;
-  float* scratch = nullptr;  // attention_scratch_floats() of them
+  Element* ctx = nullptr;
+  std::byte* scratch = nullptr;  // attention_scratch_bytes() of them, 64-byte aligned
 };
-inline constexpr std::size_t kQueryRows = 14;  // handled at once: 14 x 512 scores stay in L1
-std::size_t attention_scratch_floats(std::size_t longest, std::size_t head_size);
+using AttentionTask = AttentionTaskOf<float>;
+using HalfAttentionTask = AttentionTaskOf<Bf16>;
+inline constexpr std::size_t kQueryRows = 14;  // handled at once at most
+std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size);
 
 struct Kernels {
   // x[row] = LN(word[ids] + position[positions] + token_type[types]) for `rows` rows; `types` may
@@ -105,8 +107,10 @@ struct Kernels {
   MultiplyPanels* multiply_small_s8;
   // scores[0 .. count) -> softmax(scale * scores); zeros up to the next multiple of kPad.
   void (*softmax)(float* scores, std::size_t count, float scale);
-  // ctx = softmax(scale * q k^T) v
+  // ctx = softmax(scale * q k^T) v. That of bf16 needs AVX512_BF16 and is null in the table for
+  // AVX2.
   void (*attention)(const AttentionTask& task);
+  void (*attention_bf16)(const HalfAttentionTask& task);
 };
 
 // The table for AVX-512, or for AVX2 with FMA. The CPU must have it.
@@ -120,9 +124,11 @@ namespace breakeven::ops::cpu::N_AVX2 {  // NOLINT(readability-identifier-naming
 void fill_row_kernels(Kernels& table);
 void fill_matrix_kernels(Kernels& table);
 void fill_gemm_kernels(Kernels& table);
+void fill_attention_kernels(Kernels& table);
 }  // namespace breakeven::ops::cpu::N_AVX2
 namespace breakeven::ops::cpu::N_AVX3 {  // NOLINT(readability-identifier-naming)
 void fill_row_kernels(Kernels& table);
 void fill_matrix_kernels(Kernels& table);
 void fill_gemm_kernels(Kernels& table);
+void fill_attention_kernels(Kernels& table);
 }  // namespace breakeven::ops::cpu::N_AVX3

@@ -60,7 +60,7 @@ void CpuLane::lay_out_activations(Arena& arena) {
   for (void** to : {&acts.query, &acts.key, &acts.value}) {
     *to = arena.take<std::byte>((elements + kSpareRows * hidden) * bytes_of(formats.plane()));
   }
-  const std::size_t context = bytes_of(formats.context());
+  const std::size_t context = bytes_of(formats.plane());
   acts.ctx = arena.take<std::byte>(rows * hidden * context);
   acts.ctx_cls = arena.take<std::byte>(sequences * hidden * context);
   acts.logits = arena.take<float>(limits_.sequences * shape.labels);
@@ -110,10 +110,9 @@ void CpuLane::lay_out_workspaces(Arena& arena) {
   const std::size_t longest = std::min(limits_.rows, shape.positions);
   workspaces.resize(limits_.threads);
   for (Workspace& w : workspaces) {
-    w.attention = model_->formats().bf16_attention
-                      ? static_cast<void*>(arena.take<std::byte>(
-                            tile_attention_scratch_bytes(longest, shape.head_size)))
-                      : arena.take<float>(attention_scratch_floats(longest, shape.head_size));
+    w.attention =
+        arena.take<std::byte>(std::max(tile_attention_scratch_bytes(longest, shape.head_size),
+                                       attention_scratch_bytes(longest, shape.head_size)));
     w.gemm = arena.take<std::byte>(kGemmScratchBytes);
   }
 }

@@ -96,7 +96,7 @@ struct ClsBuffers {
 // Scratch memory of one member of the team.
 struct Workspace {
   std::byte* gemm = nullptr;
-  void* attention = nullptr;
+  std::byte* attention = nullptr;
 };
 
 // Sequences that cls_attention handles between two barriers.

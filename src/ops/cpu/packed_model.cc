@@ -35,11 +35,13 @@ Formats formats_for(Precision precision, InstructionSet set) {
   if (precision == Precision::bf16) formats.gemm_in = NumberFormat::bf16;
   if (precision == Precision::int8) formats.gemm_in = NumberFormat::u8;
   if (precision == Precision::fp32x3) formats.gemm_in = NumberFormat::split;
-  const bool full = precision == Precision::fp32 || precision == Precision::fp32x3;
   // Whole panels; on tiles also whole rows of a tile.
   formats.width_step = formats.on_tiles() ? 64 : kPanel;
-  formats.bf16_attention = !full && has_amx(set);
-  formats.bf16_context = formats.bf16_attention || precision == Precision::bf16;
+  // Intel's product of bf16 on vectors takes four times as long as a multiply-add
+  // (docs/decisions/0018).
+  const bool fast_bf16 = has_amx(set) || (has_bf16(set) && !__builtin_cpu_is("intel"));
+  formats.bf16_attention =
+      precision == Precision::bf16 || (precision == Precision::int8 && fast_bf16);
   // Without VNNI two u8 x s8 products are added in 16 bits: 2 * 255 * 64 just fits.
   formats.weight_limit = has_vnni(set) ? 127 : 63;
   return formats;

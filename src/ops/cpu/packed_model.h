@@ -20,14 +20,12 @@ struct Formats {
   Precision precision = Precision::fp32;
   InstructionSet set = InstructionSet::avx2;
   NumberFormat gemm_in = NumberFormat::f32;  // what GEMMs read
-  bool bf16_attention = false;    // q, k, v and the context are bf16, attention runs on AMX tiles
-  bool bf16_context = false;      // the context is bf16
-  std::size_t width_step = kPad;  // H and F are padded to a multiple of it
-  int weight_limit = 127;         // int8: largest magnitude of a weight
+  bool bf16_attention = false;               // q, k, v, the shares and the context are bf16
+  std::size_t width_step = kPad;             // H and F are padded to a multiple of it
+  int weight_limit = 127;                    // int8: largest magnitude of a weight
 
-  // What q, k and v are, and the context.
+  // What q, k, v and the context are.
   NumberFormat plane() const { return half_or_float(bf16_attention); }
-  NumberFormat context() const { return half_or_float(bf16_context); }
   // What activation(up(x)) is, int8's before it is quantised: on vectors rounding to bf16 would
   // cost more than it saves.
   NumberFormat inner() const {

@@ -1,5 +1,4 @@
-// Each vector kernel against plain double arithmetic, for AVX2 and AVX-512, and the tile kernel
-// between guard pages: the sanitizers do not see what tile loads and stores touch.
+// Each vector kernel against plain double arithmetic, for AVX2 and AVX-512.
 #include "ops/cpu/kernels.h"
 
 #include <gtest/gtest.h>
@@ -11,9 +10,7 @@
 #include <vector>
 
 #include "base/limits.h"
-#include "guarded.h"
 #include "ops/cpu/arena.h"
-#include "ops/cpu/attention_amx.h"
 #include "sets.h"
 
 namespace breakeven::ops::cpu {
@@ -231,79 +228,6 @@ TEST_P(VectorKernels, NormOfAnyWidth) {
 INSTANTIATE_TEST_SUITE_P(Targets, VectorKernels,
                          ::testing::Values(InstructionSet::avx2, InstructionSet::avx512_core),
                          [](const auto& of) { return std::string(to_string(of.param)); });
-
-struct HeadCase {
-  std::size_t rows, keys, head_size;
-};
-
-// softmax(scale q k^T) v in double, from bf16.
-std::vector<double> attend(const std::vector<Bf16>& q, const std::vector<Bf16>& k,
-                           const std::vector<Bf16>& v, std::size_t stride, std::size_t query,
-                           const HeadCase& c) {
-  std::vector<double> shares(c.keys);
-  double total = 0;
-  for (std::size_t j = 0; j < c.keys; ++j) {
-    double score = 0;
-    for (std::size_t d = 0; d < c.head_size; ++d) {
-      score += static_cast<double>(from_bf16(q[query * stride + d])) * from_bf16(k[j * stride + d]);
-    }
-    shares[j] = std::exp(score / std::sqrt(static_cast<double>(c.head_size)));
-    total += shares[j];
-  }
-  std::vector<double> out(c.head_size);
-  for (std::size_t d = 0; d < c.head_size; ++d) {
-    for (std::size_t j = 0; j < c.keys; ++j) {
-      out[d] += shares[j] / total * from_bf16(v[j * stride + d]);
-    }
-  }
-  return out;
-}
-
-void check_tiles(const HeadCase& c) {
-  const std::size_t stride = c.head_size;  // one head: what lies behind it is the guard
-  const std::size_t count = c.rows * stride;
-  std::vector<Bf16> values[3];
-  for (std::uint32_t i = 0; i < 3; ++i) {
-    const auto random = normal(count, 20 + i);
-    values[i].resize(count);
-    std::transform(random.begin(), random.end(), values[i].begin(), to_bf16);
-  }
-  const std::size_t gemm_rows = padded(c.rows, 32);
-  testing::Guarded<Bf16> q(gemm_rows * stride + 32);
-  testing::Guarded<Bf16> k(c.keys * stride);  // nothing behind the last key may be read
-  testing::Guarded<Bf16> v(c.keys * stride);
-  testing::Guarded<Bf16> ctx(count);
-  std::copy_n(values[0].data(), count, q.data());
-  std::copy_n(values[1].data(), c.keys * stride, k.data());
-  std::copy_n(values[2].data(), c.keys * stride, v.data());
-  const std::size_t scratch_bytes = tile_attention_scratch_bytes(c.keys, c.head_size);
-  ASSERT_EQ(scratch_bytes % 64, 0U);
-  testing::Guarded<std::byte> scratch(scratch_bytes);
-  tile_attention({q.data(), k.data(), v.data(), stride, stride, 0, c.rows, c.keys, c.head_size,
-                  1.0F / std::sqrt(static_cast<float>(c.head_size)), ctx.data(), scratch.data()});
-  release_tiles();
-  for (std::size_t row = 0; row < c.rows; row += std::max<std::size_t>(1, c.rows / 9)) {
-    const auto exact = attend(values[0], values[1], values[2], stride, row, c);
-    for (std::size_t d = 0; d < c.head_size; ++d) {
-      EXPECT_NEAR(from_bf16(ctx.data()[row * stride + d]), exact[d], limit("ops/cpu/tiles_abs_max"))
-          << "rows " << c.rows << " keys " << c.keys << " D " << c.head_size << " at " << row << ","
-          << d;
-    }
-  }
-}
-
-TEST(TileAttention, StaysInsideItsMemoryForEveryShape) {
-  const std::string reason = breakeven::testing::missing(InstructionSet::avx512_core_amx);
-  if (!reason.empty()) GTEST_SKIP() << reason;
-  for (const std::size_t head_size : {8U, 24U, 32U, 40U, 64U, 80U, 128U}) {
-    for (const std::size_t rows : {1U, 2U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 65U}) {
-      check_tiles({rows, rows, head_size});
-      if (rows > 3) check_tiles({rows, rows / 3, head_size});
-    }
-  }
-  check_tiles({512, 512, 64});
-  check_tiles({511, 97, 32});
-}
 
 TEST(Arena, CountsWhatItGives) {
   Arena counted;

@@ -1,0 +1,174 @@
+// Attention of one head against double, on vectors and on tiles, between guard pages: the
+// sanitizers do not see what tile loads and stores touch.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "base/limits.h"
+#include "guarded.h"
+#include "ops/cpu/attention_amx.h"
+#include "ops/cpu/kernels.h"
+#include "sets.h"
+
+namespace breakeven::ops::cpu {
+namespace {
+
+struct HeadCase {
+  std::size_t rows, keys, head_size;
+};
+
+float as_float(float value) {
+  return value;
+}
+float as_float(Bf16 value) {
+  return from_bf16(value);
+}
+void narrow(float value, float& to) {
+  to = value;
+}
+void narrow(float value, Bf16& to) {
+  to = to_bf16(value);
+}
+
+// One head's operands. `q_rows` and `q_spare`: rows and elements of q that a kernel may read.
+template <class Element>
+struct Head {
+  HeadCase shape;
+  testing::Guarded<Element> q, k, v, ctx;
+  testing::Guarded<std::byte> scratch;
+  AttentionTaskOf<Element> task;
+
+  Head(const HeadCase& c, std::size_t q_rows, std::size_t q_spare, std::size_t scratch_bytes)
+      : shape(c),
+        q(q_rows * c.head_size + q_spare),
+        k(c.keys * c.head_size),  // nothing behind the last key may be read
+        v(c.keys * c.head_size),
+        ctx(c.rows * c.head_size),
+        scratch(scratch_bytes) {
+    std::mt19937 random(20);
+    std::normal_distribution<float> distribution;
+    const auto fill = [&](Element* to, std::size_t count) {
+      for (std::size_t i = 0; i < count; ++i) narrow(distribution(random), to[i]);
+    };
+    fill(q.data(), c.rows * c.head_size);
+    fill(k.data(), c.keys * c.head_size);
+    fill(v.data(), c.keys * c.head_size);
+    // One head: what lies behind it is the guard.
+    task = {q.data(),    k.data(),
+            v.data(),    c.head_size,
+            c.head_size, 0,
+            c.rows,      c.keys,
+            c.head_size, 1.0F / std::sqrt(static_cast<float>(c.head_size)),
+            ctx.data(),  scratch.data()};
+  }
+
+  // softmax(scale * q k^T) v of one row, in double.
+  std::vector<double> exact(std::size_t query) const {
+    const std::size_t size = shape.head_size;
+    std::vector<double> shares(shape.keys);
+    double total = 0;
+    for (std::size_t j = 0; j < shape.keys; ++j) {
+      double score = 0;
+      for (std::size_t d = 0; d < size; ++d) {
+        score += double{as_float(q.data()[query * size + d])} * as_float(k.data()[j * size + d]);
+      }
+      shares[j] = std::exp(score / std::sqrt(static_cast<double>(size)));
+      total += shares[j];
+    }
+    std::vector<double> out(size);
+    for (std::size_t d = 0; d < size; ++d) {
+      for (std::size_t j = 0; j < shape.keys; ++j) {
+        out[d] += shares[j] / total * as_float(v.data()[j * size + d]);
+      }
+    }
+    return out;
+  }
+
+  void check(double most) const {
+    for (std::size_t row = 0; row < shape.rows; row += std::max<std::size_t>(1, shape.rows / 9)) {
+      const auto wanted = exact(row);
+      for (std::size_t d = 0; d < shape.head_size; ++d) {
+        ASSERT_NEAR(as_float(ctx.data()[row * shape.head_size + d]), wanted[d], most)
+            << "rows " << shape.rows << " keys " << shape.keys << " D " << shape.head_size << " at "
+            << row << "," << d;
+      }
+    }
+  }
+};
+
+template <class Check>
+void for_each_shape(const Check& check) {
+  for (const std::size_t head_size : {5U, 8U, 24U, 32U, 40U, 64U, 80U, 128U}) {
+    for (const std::size_t rows : {1U, 2U, 13U, 15U, 16U, 17U, 29U, 31U, 32U, 33U, 63U, 65U}) {
+      check(HeadCase{rows, rows, head_size});
+      if (rows > 3) check(HeadCase{rows, rows / 3, head_size});
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+  check(HeadCase{512, 512, 64});
+  check(HeadCase{511, 97, 32});
+}
+
+template <class Element>
+using Kernel = void (*)(const AttentionTaskOf<Element>&);
+
+template <class Element>
+void check_vectors(Kernel<Element> kernel, double most) {
+  for_each_shape([&](const HeadCase& c) {
+    const std::size_t bytes = attention_scratch_bytes(c.keys, c.head_size);
+    ASSERT_EQ(bytes % 64, 0U);
+    Head<Element> head(c, c.rows, 0, bytes);
+    kernel(head.task);
+    head.check(most);
+    // Rows by themselves and in other company: the same bits.
+    const std::vector<Element> together(head.ctx.data(), head.ctx.data() + c.rows * c.head_size);
+    for (std::size_t begin = 0, step = 1; begin < c.rows; begin += step, step = step % 17 + 3) {
+      head.task.query_begin = begin;
+      head.task.query_end = std::min(begin + step, c.rows);
+      kernel(head.task);
+    }
+    ASSERT_EQ(0, std::memcmp(together.data(), head.ctx.data(), together.size() * sizeof(Element)))
+        << "rows " << c.rows << " keys " << c.keys << " D " << c.head_size;
+  });
+}
+
+class VectorAttention : public ::testing::TestWithParam<InstructionSet> {
+ protected:
+  void SetUp() override {
+    const std::string reason = breakeven::testing::missing(GetParam());
+    if (!reason.empty()) GTEST_SKIP() << reason;
+  }
+};
+
+TEST_P(VectorAttention, StaysInsideItsMemoryForEveryShape) {
+  const Kernels& kernels = kernels_for(has_avx512(GetParam()));
+  if (has_bf16(GetParam())) {
+    check_vectors<Bf16>(kernels.attention_bf16, limit("ops/cpu/tiles_abs_max"));
+  } else {
+    check_vectors<float>(kernels.attention, 1e-5);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, VectorAttention,
+                         ::testing::Values(InstructionSet::avx2, InstructionSet::avx512_core,
+                                           InstructionSet::avx512_core_bf16),
+                         [](const auto& of) { return std::string(to_string(of.param)); });
+
+TEST(TileAttention, StaysInsideItsMemoryForEveryShape) {
+  const std::string reason = breakeven::testing::missing(InstructionSet::avx512_core_amx);
+  if (!reason.empty()) GTEST_SKIP() << reason;
+  for_each_shape([](const HeadCase& c) {
+    if (c.head_size % 8 != 0) return;
+    Head<Bf16> head(c, padded(c.rows, 32), 32, tile_attention_scratch_bytes(c.keys, c.head_size));
+    tile_attention(head.task);
+    release_tiles();
+    head.check(limit("ops/cpu/tiles_abs_max"));
+  });
+}
+
+}  // namespace
+}  // namespace breakeven::ops::cpu
