@@ -23,7 +23,7 @@ double thread_seconds() {
 
 namespace {
 
-constexpr int kRounds = 20000;
+constexpr int kRounds = 10000;
 constexpr int kTileRounds = 2000;
 constexpr int kTries = 15;
 
@@ -39,31 +39,45 @@ double fastest(double operations, const Loop& loop) {
   return operations / best;
 }
 
-// Twelve independent sums, numbers \\n = 0 .. 11, hide the latency of a multiply-add (4 cycles on 2
-// ports need 8). Register 12 holds zeros, 13 is free.
-#define BREAKEVEN_VECTOR_LOOP(name, instructions, body)                                          \
-  __attribute__((target(instructions))) void name() {                                            \
-    __asm__ volatile(                                                                            \
-        "vxorps %%xmm12, %%xmm12, %%xmm12\n.irp n,0,1,2,3,4,5,6,7,8,9,10,11\n"                   \
-        "vxorps %%xmm\\n, %%xmm\\n, %%xmm\\n\n.endr\nmov %0, %%ecx\n1:\n"                        \
-        ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\n" body "\n.endr\ndec %%ecx\njnz 1b\n" ::"i"(kRounds)  \
-        : "ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
-          "xmm10", "xmm11", "xmm12", "xmm13");                                                   \
-  }                                                                                              \
+// Independent sums, numbers \\n, hide the latency of a product: multiply-adds take 4 cycles on 2
+// ports, products of bf16 more. Register 12 holds zeros, 13 is free.
+constexpr int kSums256 = 12;
+constexpr int kSums512 = 26;
+#define BREAKEVEN_SUMS_256 "0,1,2,3,4,5,6,7,8,9,10,11"
+#define BREAKEVEN_SUMS_512 BREAKEVEN_SUMS_256 ",14,15,16,17,18,19,20,21,22,23,24,25,26,27"
+#define BREAKEVEN_CHANGED_256                                                              \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+      "xmm11", "xmm12", "xmm13"
+#define BREAKEVEN_CHANGED_512                                                                    \
+  BREAKEVEN_CHANGED_256, "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", \
+      "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27"
+#define BREAKEVEN_LOOP(name, instructions, sums, zero, vector, body, ...)                 \
+  __attribute__((target(instructions))) void name() {                                     \
+    __asm__ volatile(zero " %%" vector "12, %%" vector "12, %%" vector "12\n.irp n," sums \
+                          "\n" zero " %%" vector "\\n, %%" vector "\\n, %%" vector        \
+                          "\\n\n.endr\nmov %0, %%ecx\n1:\n.irp n," sums "\n" body         \
+                          "\n.endr\ndec %%ecx\njnz 1b\n" ::"i"(kRounds)                   \
+                     : "ecx", __VA_ARGS__);                                               \
+  }                                                                                       \
   static_assert(true)
+#define BREAKEVEN_LOOP_256(name, instructions, body)                           \
+  BREAKEVEN_LOOP(name, instructions, BREAKEVEN_SUMS_256, "vpxor", "ymm", body, \
+                 BREAKEVEN_CHANGED_256)
+#define BREAKEVEN_LOOP_512(name, body) \
+  BREAKEVEN_LOOP(name, "avx512f", BREAKEVEN_SUMS_512, "vpxord", "zmm", body, BREAKEVEN_CHANGED_512)
 #define BREAKEVEN_SMALL_BYTES(vector)                    \
   "vpmaddubsw %%" vector "12, %%" vector "12, %%" vector \
   "13\n"                                                 \
   "vpmaddwd %%" vector "13, %%" vector "12, %%" vector   \
   "13\n"                                                 \
   "vpaddd %%" vector "13, %%" vector "\\n, %%" vector "\\n"
-BREAKEVEN_VECTOR_LOOP(fma_256, "avx2,fma", "vfmadd231ps %%ymm12, %%ymm12, %%ymm\\n");
-BREAKEVEN_VECTOR_LOOP(fma_512, "avx512f", "vfmadd231ps %%zmm12, %%zmm12, %%zmm\\n");
-BREAKEVEN_VECTOR_LOOP(bytes_256, "avx2", "%{vex%} vpdpbusd %%ymm12, %%ymm12, %%ymm\\n");
-BREAKEVEN_VECTOR_LOOP(bytes_512, "avx512f", "vpdpbusd %%zmm12, %%zmm12, %%zmm\\n");
-BREAKEVEN_VECTOR_LOOP(small_bytes_256, "avx2", BREAKEVEN_SMALL_BYTES("ymm"));
-BREAKEVEN_VECTOR_LOOP(small_bytes_512, "avx512f", BREAKEVEN_SMALL_BYTES("zmm"));
-BREAKEVEN_VECTOR_LOOP(pairs_512, "avx512f", "vdpbf16ps %%zmm12, %%zmm12, %%zmm\\n");
+BREAKEVEN_LOOP_256(fma_256, "avx2,fma", "vfmadd231ps %%ymm12, %%ymm12, %%ymm\\n");
+BREAKEVEN_LOOP_512(fma_512, "vfmadd231ps %%zmm12, %%zmm12, %%zmm\\n");
+BREAKEVEN_LOOP_256(bytes_256, "avx2", "%{vex%} vpdpbusd %%ymm12, %%ymm12, %%ymm\\n");
+BREAKEVEN_LOOP_512(bytes_512, "vpdpbusd %%zmm12, %%zmm12, %%zmm\\n");
+BREAKEVEN_LOOP_256(small_bytes_256, "avx2", BREAKEVEN_SMALL_BYTES("ymm"));
+BREAKEVEN_LOOP_512(small_bytes_512, BREAKEVEN_SMALL_BYTES("zmm"));
+BREAKEVEN_LOOP_512(pairs_512, "vdpbf16ps %%zmm12, %%zmm12, %%zmm\\n");
 
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
@@ -114,6 +128,11 @@ std::uint64_t touch(const std::byte* from, std::size_t bytes) {
   return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
+// Of a loop of multiply-adds.
+double operations_of_floats(bool avx512) {
+  return 2.0 * kRounds * (avx512 ? 16 * kSums512 : 8 * kSums256);
+}
+
 }  // namespace
 
 double read_bandwidth(std::size_t bytes, unsigned threads) {
@@ -136,13 +155,13 @@ double read_bandwidth(std::size_t bytes, unsigned threads) {
 double fma_rate(bool avx512) {
   const double begin = thread_seconds();
   avx512 ? fma_512() : fma_256();
-  return 2.0 * (avx512 ? 16 : 8) * 12 * kRounds / (thread_seconds() - begin);
+  return operations_of_floats(avx512) / (thread_seconds() - begin);
 }
 
 Peaks measure_peaks(InstructionSet set) {
   Peaks peaks;
   const bool avx512 = has_avx512(set);
-  const double floats = 2.0 * (avx512 ? 16 : 8) * 12 * kRounds;
+  const double floats = operations_of_floats(avx512);
   peaks.fp32 = fastest(floats, avx512 ? fma_512 : fma_256);
   if (!has_amx(set)) {
     const bool vnni = has_vnni(set);
