@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -83,6 +84,37 @@ void parity_doubts(const std::vector<record::Record>& records, std::vector<std::
   }
 }
 
+// How the joules were read, each way once. Windows that were too short differ from row to row in
+// their length only: they are told together.
+std::vector<std::string> energy_methods(const std::vector<record::Record>& records) {
+  constexpr std::string_view kShort = " s are too short a window";
+  std::vector<std::string> methods;
+  std::map<std::string, std::map<double, std::string>> windows;  // by what stands before the length
+  for (const record::Record& record : records) {
+    for (std::string_view rest = record.energy.method; !rest.empty();) {
+      std::string method(rest.substr(0, rest.find("; ")));
+      rest.remove_prefix(std::min(rest.size(), method.size() + 2));
+      if (method.ends_with(kShort)) {
+        method.resize(method.size() - kShort.size());
+        const std::string length = method.substr(method.rfind(' ') + 1);
+        method.resize(method.size() - length.size());
+        windows[method].emplace(std::strtod(length.c_str(), nullptr), length);
+      }
+      if (std::ranges::find(methods, method) == methods.end()) methods.push_back(method);
+    }
+  }
+  for (std::string& method : methods) {
+    const auto found = windows.find(method);
+    if (found == windows.end()) continue;
+    const auto& lengths = found->second;
+    const std::string& shortest = lengths.begin()->second;
+    method += lengths.size() == 1 ? fmt::format("{}{}", shortest, kShort)
+                                  : fmt::format("{} to {} s are too short windows", shortest,
+                                                lengths.rbegin()->second);
+  }
+  return methods;
+}
+
 }  // namespace
 
 std::vector<std::string> clock_notes(const std::vector<record::Record>& records) {
@@ -155,15 +187,13 @@ std::vector<std::string> output_notes(const std::vector<record::Record>& records
 }
 
 std::vector<std::string> energy_notes(const std::vector<record::Record>& records) {
-  std::set<std::string> methods;
   bool any = false;
   for (const record::Record& record : records) {
-    methods.insert(record.energy.method);
     any |= record.energy.host_joules_gross || record.energy.gpu_joules_gross;
   }
   std::vector<std::string> out;
   if (records.empty()) return out;
-  out.push_back(fmt::format("Energy: {}.", fmt::join(methods, "; ")));
+  out.push_back(fmt::format("Energy: {}.", fmt::join(energy_methods(records), "; ")));
   if (any) {
     out.emplace_back(
         "Energy counts whole packages (host) and whole boards (GPU) by their own counters, "

@@ -40,12 +40,13 @@ std::string distinct(const Records& records, Describe describe) {
   return fmt::format("{}", fmt::join(lines, "; "));
 }
 
-// A cell that ran out of time counts the tokens of fewer texts: of the records over the same texts
-// at the same length those with most tokens.
+// A cell that ran out of time counts the tokens of fewer texts, and one that failed those of none:
+// of the records over the same texts at the same length those with most tokens.
 Records whole_passes(const Records& records) {
   const auto same = [](const record::Record& a, const record::Record& b) {
     return a.texts.hash == b.texts.hash && a.texts.name == b.texts.name &&
-           a.texts.count == b.texts.count && a.cell.max_length == b.cell.max_length;
+           (a.texts.count == b.texts.count || a.texts.count == 0) &&
+           a.cell.max_length == b.cell.max_length;
   };
   Records result;
   for (const record::Record& record : records) {
@@ -62,6 +63,7 @@ void header(Document& document, const Records& records, const Keys& keys) {
                          ": " +
                          distinct(whole_passes(records),
                                   [](const auto& record) {
+                                    if (record.texts.count == 0) return record.texts.name;
                                     return fmt::format("{} of {}, mean {:.0f} tokens",
                                                        counted(record.texts.count, "text"),
                                                        record.texts.name, record.texts.mean_tokens);

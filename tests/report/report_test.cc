@@ -1,5 +1,6 @@
 #include "report/report.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -53,6 +54,29 @@ TEST(Report, CsvOfARun) {
 }
 TEST(Report, TableOfAScalingStudy) {
   expect_snapshot("scale.txt", as(sample_scaling(), Format::table));
+}
+
+TEST(Report, ARowThatFailedHasNoTextsToCount) {
+  auto records = sample_run();
+  records[1].texts.count = 0;
+  records[1].texts.real_tokens = 0;
+  records[1].texts.mean_tokens = 0;
+  const std::string text = as(records, Format::table);
+  EXPECT_THAT(text, Not(HasSubstr("0 texts")));
+  EXPECT_THAT(text, HasSubstr(fmt::format("{} texts of", records[0].texts.count)));
+}
+
+TEST(Report, WindowsTooShortForEnergyAreToldInOneLine) {
+  auto records = sample_run();
+  const char* lengths[] = {"0.134", "2.01", "0.9"};
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    records[i].energy.method = fmt::format("RAPL; GPU not available: {} s are too short a window",
+                                           lengths[i % std::size(lengths)]);
+  }
+  const std::string text = as(records, Format::md);
+  EXPECT_THAT(text,
+              HasSubstr("Energy: RAPL; GPU not available: 0.134 to 2.01 s are too short windows."));
+  EXPECT_THAT(text, Not(HasSubstr("too short a window")));
 }
 
 TEST(Report, OtherRuntimesStandBesideOurs) {
