@@ -28,9 +28,10 @@ Result<void> classify(const TextFlags& flags) {
   native.precision = options.precision;
   native.threads = options.threads;
   native.max_batch = options.batch;
-  native.max_length = options.max_length_given
-                          ? options.max_length
-                          : std::min<std::size_t>(512, model->checkpoint.plan.positions);
+  native.max_length =
+      options.max_length_given
+          ? options.max_length
+          : engine::default_max_length(model->tokenizer->info(), model->checkpoint.plan.positions);
   BREAKEVEN_TRY(const auto classifier, engine::make_native(model, native));
 
   LabelCounts counts;

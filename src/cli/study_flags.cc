@@ -42,8 +42,10 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
   command.add_option("--batch", flags.batch, "Texts in a batch (default: 1,32)");
   command.add_option("--threads", flags.threads,
                      "CPU threads, 'all' = one a usable core (default: all)");
-  command.add_option("--max-length", flags.max_length,
-                     "Tokens at which a text is cut (default: 512)");
+  command.add_option(
+      "--max-length", flags.max_length,
+      "Tokens at which a text is cut (default: 512, or what the model takes if that is "
+      "less)");
   command.add_option("--padding", flags.padding,
                      "none, longest, max_length (default: each runtime's own; native: none)");
   command.add_option("--runtime", flags.runtime,

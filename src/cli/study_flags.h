@@ -24,7 +24,8 @@ struct StudyFlags {
   std::string texts = "builtin", text_field = "text", label_field = "label", split = "test";
   std::string count, judge;
   std::string device = "all", precision = "all", batch = "1,32", threads = "all";
-  std::string max_length = "512", padding, mode = "serial,stream";
+  std::string max_length;  // "" = engine::default_max_length()
+  std::string padding, mode = "serial,stream";
   std::string runtime = "native";
   std::vector<std::string> python;  // NAME=PATH
   std::string instruction_set;

@@ -29,8 +29,10 @@ void add_text_flags(CLI::App& command, TextFlags& flags) {
                      "field or column that holds the text [text]");
   command.add_option("--model", flags.model,
                      "folder, name in the Hugging Face cache, builtin or builtin-narrow");
-  command.add_option("--max-length", flags.max_length,
-                     "tokens a text at most, [CLS] and [SEP] included [512]");
+  command.add_option(
+      "--max-length", flags.max_length,
+      "tokens a text at most, [CLS] and [SEP] included [512, or what the model takes if "
+      "that is less]");
   command.add_option("--batch", flags.batch, "texts a batch [32]");
   command.add_option("--precision", flags.precision,
                      "fp32, fp32x3, bf16, fp16, int8, fp8 (GPUs only) [fp32]");

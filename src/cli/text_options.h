@@ -27,7 +27,7 @@ struct TextFlags {
   std::string precision = "fp32";
   std::string device = "auto";
   std::string threads = "all";
-  std::string max_length = "";  // "" = 512, or what the model takes if that is less
+  std::string max_length = "";  // "" = engine::default_max_length()
   std::string batch = "32";
   std::string output = "";
 };

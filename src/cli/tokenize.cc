@@ -73,8 +73,7 @@ Result<void> tokenize(const TextFlags& flags) {
   const text::TokenizerInfo& info = model.tokenizer->info();
   text::EncodeOptions encode;
   encode.truncation_side = info.truncation_side;
-  encode.max_length = options.max_length_given ? options.max_length
-                                               : std::min<std::size_t>(512, info.model_max_length);
+  encode.max_length = options.max_length_given ? options.max_length : model.max_length;
   encode.truncate = encode.max_length > 0;
   WindowTokenizer tokenizer(*model.tokenizer, encode, options.threads);
   // Tokens come fast: windows may be large from the start.

@@ -2,6 +2,8 @@
 // together.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <future>
 
@@ -118,7 +120,21 @@ Result<void> check_vocabulary(const LoadedModel& loaded) {
       "the tokenizer belongs to another model; put the right tokenizer files into the folder");
 }
 
+// Of a folder that may hold a tokenizer only, or a model of another kind: then nothing is known.
+std::size_t positions_in(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  const auto config = read_file(path);
+  if (!config) return SIZE_MAX;
+  const auto plan = model::parse_plan(*config, path);
+  return plan ? plan->positions : SIZE_MAX;
+}
+
 }  // namespace
+
+std::size_t default_max_length(const text::TokenizerInfo& tokenizer, std::size_t positions) {
+  constexpr std::size_t kMost = 512;
+  return std::min({kMost, tokenizer.model_max_length, positions});
+}
 
 Result<std::string> find_folder(const std::string& model) {
   return folder_of(model.empty() ? kDefaultModel : model);
@@ -148,6 +164,7 @@ Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice) {
   }
   BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(loaded.folder));
   loaded.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));
+  loaded.max_length = default_max_length(loaded.tokenizer->info(), positions_in(loaded.folder));
   return loaded;
 }
 

@@ -44,9 +44,14 @@ struct LoadedTokenizer {
   std::string folder;
   std::string note;  // as LoadedModel's
   std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::size_t max_length = 0;  // default_max_length() of the model
 };
 // A folder needs tokenizer files only. Errors: those of hub/ and text/, model/no-builtin.
 Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice);
+
+// Tokens at which a text is cut when nobody says where: 512, or what the tokenizer's files or the
+// model's positions allow if that is less.
+std::size_t default_max_length(const text::TokenizerInfo& tokenizer, std::size_t positions);
 
 struct NativeOptions {
   std::string device = "cpu";  // or "cuda:0"; "cuda:0+cuda:1" = one stream of batches on both

@@ -19,6 +19,7 @@ struct ModelFacts {
   std::vector<std::string> labels;
   ProblemType problem = ProblemType::single_label;
   std::size_t positions = 512;
+  std::size_t default_max_length = 512;
   study::Work work;
 };
 

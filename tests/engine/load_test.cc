@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "engine/native.h"
 #include "testing/nobody.h"
@@ -92,6 +93,34 @@ TEST_F(LoadByName, AVeryLongNameIsRefusedInALineThatCanBeRead) {
   const Error error = refused(std::string(5000, 'a'));
   EXPECT_EQ(error.code, "hub/name");
   EXPECT_LT(error.message.size(), 200U);
+}
+
+TEST_F(LoadByName, TheDefaultLengthIsWhatTokenizerAndModelTake) {
+  const fs::path model = make_model("m");
+  const auto of_tokenizer = [&] { return load_tokenizer({.model = model.string()})->max_length; };
+  EXPECT_EQ(of_tokenizer(), 512U);
+  std::ofstream(model / "tokenizer_config.json")
+      << R"({"tokenizer_class": "BertTokenizer", "model_max_length": 8})";
+  EXPECT_EQ(of_tokenizer(), 8U);
+  const auto loaded = load_model({.model = model.string()}).value();
+  const text::TokenizerInfo& info = loaded->tokenizer->info();
+  EXPECT_EQ(default_max_length(info, loaded->checkpoint.plan.positions), 8U);
+  EXPECT_EQ(default_max_length(info, 5), 5U);
+  // A model of 64 positions, whose tokenizer knows no limit.
+  fs::remove(model / "tokenizer_config.json");
+  std::ifstream in(model / "config.json");
+  std::string config{std::istreambuf_iterator<char>(in), {}};
+  in.close();
+  const std::string field = "\"max_position_embeddings\": ";
+  const auto at = config.find(field);
+  ASSERT_NE(at, std::string::npos);
+  config.replace(at + field.size(), 3, "64");
+  std::ofstream(model / "config.json") << config;
+  EXPECT_EQ(of_tokenizer(), 64U);
+  // A tokenizer without a model.
+  fs::remove(model / "config.json");
+  std::ofstream(model / "tokenizer_config.json") << R"({"tokenizer_class": "BertTokenizer"})";
+  EXPECT_EQ(of_tokenizer(), 512U);
 }
 
 TEST_F(LoadByName, AClosedFolderIsNamedWithTheReason) {
