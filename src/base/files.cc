@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/unwritable.h"
+
 namespace breakeven {
 namespace {
 
@@ -38,8 +40,7 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
     const ssize_t written = ::write(fd, content.data(), content.size());
     if (written < 0) {
       if (errno == EINTR) continue;
-      return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)),
-                  "free some space or choose another place");
+      return unwritable(path, errno);
     }
     content.remove_prefix(static_cast<std::size_t>(written));
   }
@@ -141,8 +142,7 @@ Result<void> write_file_atomic(const std::string& path, std::span<const std::str
   std::string temporary = path + ".XXXXXX";
   const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (file.get() < 0) {
-    return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)),
-                "choose a folder that exists and that you may write to");
+    return unwritable(path, errno);
   }
   // mkostemp makes 0600 files; a result is for others to read as well.
   const mode_t mask = ::umask(0);
@@ -153,12 +153,8 @@ Result<void> write_file_atomic(const std::string& path, std::span<const std::str
     written = write_all(file.get(), part, path);
     if (!written) break;
   }
-  if (written && ::fsync(file.get()) != 0) {
-    written = fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)));
-  }
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    written = fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)));
-  }
+  if (written && ::fsync(file.get()) != 0) written = unwritable(path, errno);
+  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = unwritable(path, errno);
   if (!written) ::unlink(temporary.c_str());
   return written;
 }

@@ -1,5 +1,7 @@
 #include "base/memory.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -8,19 +10,33 @@
 #include <sstream>
 
 #include "base/cgroups.h"
+#include "base/units.h"
 
 namespace breakeven {
 namespace {
 
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-std::size_t meminfo_bytes(const std::filesystem::path& root, const std::string& wanted) {
-  std::ifstream meminfo(root / "proc/meminfo");
-  for (std::string line; std::getline(meminfo, line);) {
+// "MemTotal:  2000 kB" of a file of such lines.
+std::size_t kilobytes_in(const std::filesystem::path& file, const std::string& wanted) {
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
     std::string name;
     std::size_t kilobytes = 0;
     if (fields >> name >> kilobytes && name == wanted) return kilobytes * 1024;
+  }
+  return kNoLimit;
+}
+
+// A soft limit of /proc/self/limits: "Max address space   266240000   unlimited   bytes".
+std::size_t own_limit(const std::filesystem::path& root, std::string_view name) {
+  std::ifstream limits(root / "proc/self/limits");
+  for (std::string line; std::getline(limits, line);) {
+    if (!line.starts_with(name)) continue;
+    std::istringstream fields(line.substr(name.size()));
+    std::size_t bytes = 0;
+    return fields >> bytes ? bytes : kNoLimit;  // "unlimited"
   }
   return kNoLimit;
 }
@@ -67,16 +83,47 @@ std::size_t folder_left(const std::filesystem::path& folder) {
 
 std::size_t available_memory_bytes(const std::string& root) {
   const std::filesystem::path base(root);
-  std::size_t available = meminfo_bytes(base, "MemAvailable:");
+  std::size_t available = kilobytes_in(base / "proc/meminfo", "MemAvailable:");
   for_each_cgroup_folder(base, "memory", [&](const std::filesystem::path& folder) {
     available = std::min(available, folder_left(folder));
   });
   return available;
 }
 
+MemoryLeft memory_left(const std::string& root) {
+  MemoryLeft left{available_memory_bytes(root), ""};
+  const struct {
+    const char* flag;
+    const char* limit;
+    const char* taken;
+  } limits[] = {{"-v", "Max address space", "VmSize:"}, {"-d", "Max data size", "VmData:"}};
+  const std::filesystem::path base(root);
+  for (const auto& each : limits) {
+    const std::size_t limit = own_limit(base, each.limit);
+    const std::size_t taken = kilobytes_in(base / "proc/self/status", each.taken);
+    if (limit == kNoLimit || taken == kNoLimit) continue;
+    const std::size_t bytes = limit > taken ? limit - taken : 0;
+    if (bytes >= left.bytes) continue;
+    left = {bytes, fmt::format("`ulimit {}` lets this process have {}, and {} are taken", each.flag,
+                               format_bytes(static_cast<double>(limit)),
+                               format_bytes(static_cast<double>(taken)))};
+  }
+  return left;
+}
+
+std::string MemoryLeft::to_string() const {
+  const std::string free = format_bytes(static_cast<double>(bytes)) + " are free";
+  return limit.empty() ? free : fmt::format("{} ({})", free, limit);
+}
+
+std::string MemoryLeft::advice() const {
+  return limit.empty() ? "close other programs"
+                       : "raise the limit (`ulimit -v unlimited -d unlimited`)";
+}
+
 std::size_t total_memory_bytes(const std::string& root) {
   const std::filesystem::path base(root);
-  std::size_t total = meminfo_bytes(base, "MemTotal:");
+  std::size_t total = kilobytes_in(base / "proc/meminfo", "MemTotal:");
   for_each_cgroup_folder(base, "memory", [&](const std::filesystem::path& folder) {
     total = std::min(total, folder_limit(folder));
   });

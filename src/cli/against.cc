@@ -80,8 +80,7 @@ class Against {
   Result<void> check_flags();
   Result<void> check_other();
   Result<void> take_turn(Side& side, std::size_t turn);
-  Result<void> keep(const Side& side, const std::string& path,
-                    std::vector<record::Record>& merged) const;
+  Result<std::vector<record::Record>> keep(const Side& side, record::Journal journal) const;
 
   const AgainstFlags& flags_;
   const StudyFlags& study_;
@@ -180,15 +179,13 @@ Result<void> Against::take_turn(Side& side, std::size_t turn) {
   return {};
 }
 
-Result<void> Against::keep(const Side& side, const std::string& path,
-                           std::vector<record::Record>& merged) const {
-  merged = study::merge_turns(side.blocks);
+Result<std::vector<record::Record>> Against::keep(const Side& side, record::Journal journal) const {
+  std::vector<record::Record> merged = study::merge_turns(side.blocks);
   for (record::Record& record : merged) {
     record.runtime_settings[std::string(report::kTurnsSetting)] = turns_name_;
   }
-  BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
   for (const record::Record& record : merged) BREAKEVEN_TRY_VOID(journal.append(record));
-  return {};
+  return merged;
 }
 
 Result<void> Against::run() {
@@ -211,15 +208,15 @@ Result<void> Against::run() {
     context_.exit_code = kCannotTell;
     return {};
   }
-  const std::string path = study_.journal.empty() ? new_journal_name() : study_.journal;
+  BREAKEVEN_TRY(record::Journal journal, open_journal(study_.journal));
+  const std::string path = journal.path();
   const bool has_end = path.ends_with(".jsonl");
   const std::string other_path =
       (has_end ? path.substr(0, path.size() - 6) : path) + ".against.jsonl";
   turns_name_ = fmt::format("{}, from {}", turns_, other.blocks.front().front().run_id);
-  std::vector<record::Record> before;
-  std::vector<record::Record> after;
-  BREAKEVEN_TRY_VOID(keep(other, other_path, before));
-  BREAKEVEN_TRY_VOID(keep(ours, path, after));
+  BREAKEVEN_TRY(record::Journal other_journal, record::Journal::open(other_path));
+  BREAKEVEN_TRY(const auto before, keep(other, std::move(other_journal)));
+  BREAKEVEN_TRY(const auto after, keep(ours, std::move(journal)));
   BREAKEVEN_TRY_VOID(write_comparison(before, after, how_, context_));
   tell(fmt::format("before: {} in {}; after: this build in {}", flags_.other, other_path, path));
   return {};

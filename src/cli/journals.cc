@@ -5,7 +5,6 @@
 #include <chrono>
 
 #include "cli/output.h"
-#include "record/journal.h"
 
 namespace breakeven::cli {
 
@@ -24,9 +23,10 @@ Result<std::vector<record::Record>> read_journals(const std::vector<std::string>
   return records;
 }
 
-std::string new_journal_name() {
+Result<record::Journal> open_journal(const std::string& named) {
+  if (!named.empty()) return record::Journal::open(named);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return record::journal_name(std::chrono::duration<double>(now).count());
+  return record::Journal::open_new(std::chrono::duration<double>(now).count());
 }
 
 Result<DocumentFormat> parse_document_format(const std::string& text) {

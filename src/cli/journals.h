@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "record/journal.h"
 #include "record/record.h"
 #include "report/document.h"
 
@@ -15,8 +16,8 @@ namespace breakeven::cli {
 // record::read_journal; journal/empty when a file holds no record.
 Result<std::vector<record::Record>> read_journals(const std::vector<std::string>& files);
 
-// "breakeven-<time>.jsonl" for now.
-std::string new_journal_name();
+// The journal that was named, or a new one of this second when none was. Errors: those of Journal.
+Result<record::Journal> open_journal(const std::string& named);
 
 enum class DocumentFormat : std::uint8_t { table, md, json };
 Result<DocumentFormat> parse_document_format(const std::string& text);  // errors: format/unknown

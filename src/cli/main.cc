@@ -2,11 +2,11 @@
 // cli/commands.h.
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
 
+#include "base/memory.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -18,6 +18,16 @@ void report_error(Context& context, const Error& error) {
 }
 
 namespace {
+
+constexpr const char* kEmpty = "the value is empty; give one or leave the flag out";
+
+// `--model ""`, as a script writes it whose variable is not set, is a mistake and not the default.
+void refuse_empty_values(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    option->check([](const std::string& value) { return value.empty() ? kEmpty : ""; });
+  }
+  for (CLI::App* command : app.get_subcommands({})) refuse_empty_values(*command);
+}
 
 int run_program(int argc, char** argv) {
   // A reader that went away (`breakeven ... | head`) shows as a failed write, which the writers
@@ -42,7 +52,13 @@ int run_program(int argc, char** argv) {
   add_fetch(app, context);
   add_runtimes(app, context);
   add_cell(app, context);
+  refuse_empty_values(app);
   try {
+    for (const std::string& word : context.command) {
+      // CLI11 would take the next word for the value of `--model=`.
+      const bool empty = word.starts_with("--") && word.find('=') + 1 == word.size();
+      if (empty) throw CLI::ValidationError(word.substr(0, word.size() - 1), kEmpty);
+    }
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // CLI11 has a code of its own for each kind of mistake; to our users all of them are "usage".
@@ -58,9 +74,10 @@ int main(int argc, char** argv) {
   try {
     return breakeven::cli::run_program(argc, argv);
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "breakeven: out of memory; try a smaller --batch or --max-length\n");
+    breakeven::cli::tell("out of memory: " + breakeven::memory_left().to_string() +
+                         "; try a smaller --batch or --max-length");
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "breakeven: internal error: %s\n", error.what());
+    breakeven::cli::tell(std::string("internal error: ") + error.what());
   }
   return breakeven::cli::kUsage;
 }

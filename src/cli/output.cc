@@ -8,21 +8,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <system_error>
 #include <utility>
 
 #include "base/files.h"
+#include "base/unwritable.h"
 
 namespace breakeven::cli {
 namespace {
-
-tl::unexpected<Error> unwritable(const std::string& name, int error_number) {
-  return fail(
-      "output/unwritable",
-      fmt::format("cannot write {}: {}", name, std::generic_category().message(error_number)),
-      "free some space or choose another place");
-}
 
 bool is_stdout(const std::string& path) {
   return path.empty() || path == "-";
@@ -104,18 +96,14 @@ bool is_closed_pipe(const Error& error) {
 
 Result<void> check_output(const std::string& path) {
   if (is_stdout(path)) return {};
-  const auto refuse = [&](const std::string& why) {
-    return fail("file/unwritable", fmt::format("cannot write '{}': {}", path, why),
-                "choose another file with -o");
-  };
   struct stat info {};
   if (stat(path.c_str(), &info) == 0) {
-    if (S_ISDIR(info.st_mode)) return refuse("it is a folder");
-    if (access(path.c_str(), W_OK) != 0) return refuse(std::strerror(errno));
+    if (S_ISDIR(info.st_mode)) return unwritable(path, EISDIR);
+    if (access(path.c_str(), W_OK) != 0) return unwritable(path, errno);
   }
   const std::size_t slash = path.find_last_of('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  if (access(folder.c_str(), W_OK | X_OK) != 0) return refuse(std::strerror(errno));
+  if (access(folder.c_str(), W_OK | X_OK) != 0) return unwritable(path, errno);
   return {};
 }
 
@@ -132,8 +120,18 @@ bool use_colour(const std::string& path) {
   return is_stdout(path) && ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
 }
 
+std::string shown(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool acts = (byte < ' ' && c != '\n' && c != '\t') || byte == 127;
+    safe += acts ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  return safe;
+}
+
 void tell(const std::string& line) {
-  std::fprintf(stderr, "breakeven: %s\n", line.c_str());
+  std::fprintf(stderr, "breakeven: %s\n", shown(line).c_str());
 }
 
 }  // namespace breakeven::cli

@@ -166,7 +166,7 @@ class RunCommand {
 Result<std::vector<record::Record>> RunCommand::resume() {
   if (flags_.study.resume.empty()) return std::vector<record::Record>{};
   BREAKEVEN_TRY(const record::JournalContent content, record::read_journal(flags_.study.resume));
-  for (const std::string& note : content.notes) tell(flags_.study.resume + ": " + note);
+  for (const std::string& note : content.notes) tell(note);
   return done_before(content.records, cells_, study_->input.prototype);
 }
 
@@ -224,9 +224,10 @@ Result<void> RunCommand::run() {
     print_plan(*study_, study_->input.cells, !flags_.no_memory);
     return {};
   }
-  std::string path = flags_.study.resume.empty() ? flags_.study.journal : flags_.study.resume;
-  if (path.empty()) path = new_journal_name();
-  BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
+  BREAKEVEN_TRY(
+      record::Journal journal,
+      open_journal(flags_.study.resume.empty() ? flags_.study.journal : flags_.study.resume));
+  const std::string& path = journal.path();
   if (!records.empty())
     tell(fmt::format("{} of {} are in {} already", records.size(),
                      report::counted(cells_.size(), "cell"), path));

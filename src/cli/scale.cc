@@ -169,8 +169,7 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   BREAKEVEN_TRY_VOID(order_texts(*study, study->axes.max_lengths.front(), input));
   input.cells = plan.cells;
   input.sizes = sizes;
-  const std::string path = flags.study.journal.empty() ? new_journal_name() : flags.study.journal;
-  BREAKEVEN_TRY(record::Journal journal, record::Journal::open(path));
+  BREAKEVEN_TRY(record::Journal journal, open_journal(flags.study.journal));
   ProgressLine progress;
   study::Tools tools;
   tools.make = [&](const study::Spec& spec) { return study->session->make(spec); };
@@ -184,7 +183,7 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
     BREAKEVEN_TRY_VOID(write_output(flags.study.output, text));
   }
   tell(fmt::format("{}records are in {}", outcome.interrupted ? "interrupted; finished " : "",
-                   path));
+                   journal.path()));
   context.exit_code = exit_code_of(outcome);
   return {};
 }

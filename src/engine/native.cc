@@ -127,13 +127,13 @@ Result<void> check_memory(const LoadedModel& model, const NativeOptions& options
     parameters += elements;
   }
   const std::size_t need = parameters * bytes_a_weight(options.precision);
-  const std::size_t available = available_memory_bytes();
-  if (need <= available) return {};
-  return fail("engine/memory",
-              fmt::format("{} in {} needs {} for its weights; {} are available", model.name,
-                          ops::to_string(options.precision), format_bytes(double(need)),
-                          format_bytes(double(available))),
-              "use a lower --precision or a machine with more memory");
+  const MemoryLeft left = memory_left();
+  if (need <= left.bytes) return {};
+  return fail(
+      "engine/memory",
+      fmt::format("{} in {} needs {} for its weights, and {}", model.name,
+                  ops::to_string(options.precision), format_bytes(double(need)), left.to_string()),
+      left.advice() + ", use a lower --precision or a machine with more memory");
 }
 
 Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options,

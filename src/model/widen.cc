@@ -350,11 +350,12 @@ std::size_t count_values(const EncoderPlan& plan) {
 }
 
 tl::unexpected<Error> memory_error(std::size_t values) {
-  return fail("widen/memory",
-              fmt::format("the wide weights need {}, and {} are free",
-                          format_bytes(static_cast<double>(values * sizeof(float))),
-                          format_bytes(static_cast<double>(available_memory_bytes()))),
-              "close other programs or take the narrow model");
+  const MemoryLeft left = memory_left();
+  return fail(
+      "widen/memory",
+      fmt::format("the wide weights need {}, and {}",
+                  format_bytes(static_cast<double>(values * sizeof(float))), left.to_string()),
+      left.advice() + " or take the narrow model: --model builtin-narrow");
 }
 
 // Names the wide weights without reading them: they follow from the narrow ones and these values.
@@ -376,7 +377,7 @@ Result<Checkpoint> widen(const Checkpoint& narrow, const WideShape& shape, std::
   wide.plan.heads = shape.heads;
   wide.plan.intermediate = shape.intermediate;
   const std::size_t values = count_values(wide.plan);
-  if (values * sizeof(float) > available_memory_bytes()) return memory_error(values);
+  if (values * sizeof(float) > memory_left().bytes) return memory_error(values);
   std::shared_ptr<float[]> storage;
   try {
     storage = std::make_shared_for_overwrite<float[]>(values);

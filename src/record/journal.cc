@@ -9,23 +9,16 @@
 
 #include <cerrno>
 #include <ctime>
-#include <system_error>
 #include <utility>
 
 #include "base/files.h"
+#include "base/unwritable.h"
 #include "record/json.h"
 
 namespace breakeven::record {
 namespace {
 
-std::string reason(int error_number) {
-  return std::generic_category().message(error_number);
-}
-
-tl::unexpected<Error> unwritable(const std::string& path, int error_number) {
-  return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(error_number)),
-              "free some space or choose another place");
-}
+constexpr const char* kTaken = "record/taken";
 
 bool write_all(int fd, std::string_view content) {
   while (!content.empty()) {
@@ -60,18 +53,31 @@ std::string_view missing_end(std::string_view content) {
 
 }  // namespace
 
-std::string journal_name(double unix_seconds) {
-  return fmt::format("breakeven-{:%Y%m%dT%H%M%SZ}.jsonl",
-                     fmt::gmtime(static_cast<std::time_t>(unix_seconds)));
+std::string journal_name(double unix_seconds, unsigned number) {
+  return fmt::format("breakeven-{:%Y%m%dT%H%M%SZ}{}.jsonl",
+                     fmt::gmtime(static_cast<std::time_t>(unix_seconds)),
+                     number == 1 ? "" : fmt::format("-{}", number));
 }
 
 Result<Journal> Journal::open(const std::string& path) {
+  return open(path, 0);
+}
+
+Result<Journal> Journal::open_new(double unix_seconds) {
+  constexpr unsigned kMost = 1000;
+  for (unsigned number = 1;; ++number) {
+    auto journal = open(journal_name(unix_seconds, number), O_EXCL);
+    if (journal || journal.error().code != kTaken || number == kMost) return journal;
+  }
+}
+
+Result<Journal> Journal::open(const std::string& path, int more_flags) {
   Journal journal;
   journal.path_ = path;
-  journal.fd_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  journal.fd_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | more_flags, 0666);
   if (journal.fd_ < 0) {
-    return fail("file/unwritable", fmt::format("cannot write {}: {}", path, reason(errno)),
-                "choose a folder that exists and that you may write to");
+    if (errno == EEXIST) return fail(kTaken, fmt::format("{} is there already", path));
+    return unwritable(path, errno);
   }
   if (::flock(journal.fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     return fail("record/in-use", fmt::format("another breakeven is writing {}", path),

@@ -11,8 +11,9 @@
 
 namespace breakeven::record {
 
-// "breakeven-20261121T204400Z.jsonl" for a time in seconds since 1970.
-std::string journal_name(double unix_seconds);
+// "breakeven-20261121T204400Z.jsonl" for a time in seconds since 1970; the second of that time ends
+// in Z-2.jsonl, and so on.
+std::string journal_name(double unix_seconds, unsigned number = 1);
 
 class Journal {
  public:
@@ -20,6 +21,9 @@ class Journal {
   // run left behind is closed with a newline first, so that it cannot swallow the next record.
   // One writer at a time: the file is locked. Errors: file/unwritable, record/in-use.
   static Result<Journal> open(const std::string& path);
+  // A new one in this folder, with the first journal_name() that is free: two runs that start in
+  // the same second each get a file. Errors: as open().
+  static Result<Journal> open_new(double unix_seconds);
 
   Journal(Journal&& other) noexcept;
   Journal& operator=(Journal&& other) noexcept;
@@ -33,6 +37,7 @@ class Journal {
 
  private:
   Journal() = default;
+  static Result<Journal> open(const std::string& path, int more_flags);
   int fd_ = -1;
   std::string path_;
 };

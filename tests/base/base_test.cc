@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +17,7 @@
 #include "base/memory.h"
 #include "base/thread_team.h"
 #include "base/units.h"
+#include "base/unwritable.h"
 #include "testing/nobody.h"
 #include "testing/paths.h"
 
@@ -88,6 +90,20 @@ TEST(Files, AClosedFolderIsAnErrorAndNotNothing) {
     EXPECT_EQ(read_file(folder / "closed/file").error().code, "file/unreadable");
   }
   std::filesystem::permissions(folder / "closed", std::filesystem::perms::owner_all);
+}
+
+TEST(Files, TheAdviceFitsTheReason) {
+  const testing::TempDir folder;
+  const auto hint = [](const std::string& path) {
+    const auto written = write_file_atomic(path, "x");
+    EXPECT_EQ(written.error().code, "file/unwritable");
+    return written.error().hint;
+  };
+  EXPECT_THAT(hint(folder / "none/file"), ::testing::StartsWith("make its folder first"));
+  std::filesystem::create_directory(folder / "folder");
+  EXPECT_THAT(hint(folder / "folder"), ::testing::StartsWith("it is a folder"));
+  EXPECT_THAT(unwritable("file", ENOSPC).value().hint, ::testing::StartsWith("free some space"));
+  EXPECT_THAT(unwritable("file", EACCES).value().hint, ::testing::HasSubstr("you may write to"));
 }
 
 TEST(Files, WritingIsAllOrNothing) {
@@ -173,6 +189,28 @@ TEST(Memory, TheTightestLimitCounts) {
   EXPECT_EQ(total_memory_bytes(root.path().string()), 2000U * 1024);
   write(root / "sys/fs/cgroup/memory/m/memory.limit_in_bytes", "6000\n");
   EXPECT_EQ(total_memory_bytes(root.path().string()), 6000U);
+}
+
+TEST(Memory, ALimitOfTheProcessItselfIsNamed) {
+  const testing::TempDir root;
+  const std::string place = root.path().string();
+  write(root / "proc/meminfo", "MemTotal:  2000000 kB\nMemAvailable:  1000000 kB\n");
+  EXPECT_EQ(memory_left(place).bytes, 1'024'000'000U);
+  EXPECT_EQ(memory_left(place).to_string(), "1.02 GB are free");
+  EXPECT_EQ(memory_left(place).advice(), "close other programs");
+  write(root / "proc/self/status", "Name:\tx\nVmSize:\t  100000 kB\nVmData:\t  10000 kB\n");
+  write(root / "proc/self/limits",
+        "Limit                     Soft Limit           Hard Limit           Units\n"
+        "Max data size             unlimited            unlimited            bytes\n"
+        "Max address space         266240000            unlimited            bytes\n");
+  EXPECT_EQ(memory_left(place).bytes, 266'240'000U - 102'400'000U);
+  EXPECT_EQ(memory_left(place).to_string(),
+            "164 MB are free (`ulimit -v` lets this process have 266 MB, and 102 MB are taken)");
+  EXPECT_THAT(memory_left(place).advice(), ::testing::HasSubstr("ulimit -v unlimited"));
+  write(root / "proc/self/limits",
+        "Max data size             5000000            unlimited   bytes\n");
+  EXPECT_EQ(memory_left(place).bytes, 0U);
+  EXPECT_THAT(memory_left(place).to_string(), ::testing::HasSubstr("`ulimit -d`"));
 }
 
 TEST(ThreadTeam, EveryMemberRunsOncePerRun) {

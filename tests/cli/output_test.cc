@@ -62,16 +62,30 @@ TEST_F(OutputTest, RefusesWhatCannotBeWritten) {
   for (const std::string& path : {(dir_ / "no/such/folder").string(), dir_.path().string()}) {
     const auto output = Output::open(path, "-");
     ASSERT_FALSE(output.has_value());
-    EXPECT_EQ(output.error().code, "output/unwritable");
+    EXPECT_EQ(output.error().code, "file/unwritable");
     EXPECT_NE(output.error().message.find(path), std::string::npos);
   }
+}
+
+TEST_F(OutputTest, AMissingFolderIsNotAFullDisk) {
+  const std::string path = (dir_ / "no/such/file").string();
+  for (const Error& error : {Output::open(path, "-").error(), check_output(path).error()}) {
+    EXPECT_EQ(error.code, "file/unwritable");
+    EXPECT_EQ(error.hint, "make its folder first or choose another place");
+  }
+  EXPECT_EQ(check_output(dir_.path().string()).error().hint, "it is a folder: name a file in it");
+}
+
+TEST(Tell, ShowsControlCharactersInsteadOfActingOnThem) {
+  EXPECT_EQ(shown(std::string_view("a\0b\x1b[2J\x7f\r", 9)), "a\\x00b\\x1b[2J\\x7f\\x0d");
+  EXPECT_EQ(shown("two\nlines,\tgrüne Äpfel"), "two\nlines,\tgrüne Äpfel");
 }
 
 TEST_F(OutputTest, AFullDiskIsAnErrorWithItsReason) {
   Output output = Output::open("/dev/full", "-").value();
   const auto written = output.write("a\n", 1);
   ASSERT_FALSE(written.has_value());
-  EXPECT_EQ(written.error().code, "output/unwritable");
+  EXPECT_EQ(written.error().code, "file/unwritable");
   EXPECT_NE(written.error().message.find("No space left"), std::string::npos);
   EXPECT_EQ(output.records(), 0U);
 }

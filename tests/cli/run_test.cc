@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -57,6 +59,36 @@ TEST_F(RunTest, BadValuesAreRefusedByName) {
   expect_refused(run_narrow + "--no-such-flag", "--no-such-flag");
   expect_refused("run --model nowhere/at-all", "nowhere/at-all");
   expect_refused(run_narrow + "--resume nowhere.jsonl", "nowhere.jsonl");
+}
+
+TEST_F(RunTest, AnEmptyValueIsAMistakeAndNotTheDefault) {
+  for (const std::string command : {"run", "scale", "classify", "tokenize"}) {
+    expect_refused(command + " --model ''", "--model: the value is empty");
+    expect_refused(command + " --model builtin-narrow --max-length=", "--max-length: the value");
+    expect_refused(command + " --model builtin-narrow -o ''", "--output: the value is empty");
+  }
+  expect_refused("classify --model builtin-narrow ''", "input: the value is empty");
+  expect_refused("report ''", "files: the value is empty");
+  expect_refused("runtimes setup ''", "the value is empty");
+}
+
+TEST_F(RunTest, AMissingFolderOfTheReportIsToldAsOne) {
+  for (const std::string flag : {"-o", "--html", "--journal"}) {
+    expect_refused("run " + small_ + flag + " none/file", "make its folder first");
+  }
+}
+
+TEST_F(RunTest, WithoutMaxLengthTheTokenizersOwnLimitCounts) {
+  const auto model = folder_ / "m";
+  std::filesystem::copy(testing::source_dir() / "models/builtin", model);
+  const std::string text = "{\"text\":\"a b c d e f g h i j k l m n o p q r s t u v w x y z\"}";
+  std::ofstream(folder_ / "t.jsonl") << text << "\n";
+  std::ofstream(model / "tokenizer_config.json")
+      << R"({"tokenizer_class": "BertTokenizer", "model_max_length": 8})";
+  const Ended tokenized = run("tokenize --model m t.jsonl");
+  EXPECT_EQ(std::count(tokenized.out.begin(), tokenized.out.end(), ','), 7) << tokenized.out;
+  EXPECT_THAT(run("classify --model m t.jsonl").err, HasSubstr("cut at 8 tokens: 1 of 1"));
+  EXPECT_THAT(run("run --model m --texts t.jsonl --dry-run").out, HasSubstr(" 8 "));
 }
 
 TEST_F(RunTest, AGpuThatIsNotThereIsAClearError) {

@@ -32,6 +32,22 @@ TEST(JournalName, HoldsTheTimeInUtc) {
   EXPECT_EQ(journal_name(1795293840.9), "breakeven-20261121T204400Z.jsonl");
 }
 
+TEST(Journal, TwoRunsOfTheSameSecondEachGetAFile) {
+  const testing::TempDir folder;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  {
+    auto first = Journal::open_new(0);
+    auto second = Journal::open_new(0);
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(first->path(), "breakeven-19700101T000000Z.jsonl");
+    EXPECT_EQ(second->path(), "breakeven-19700101T000000Z-2.jsonl");
+  }
+  // Nor does one that ended already get the records of another.
+  EXPECT_EQ(Journal::open_new(0)->path(), "breakeven-19700101T000000Z-3.jsonl");
+  std::filesystem::current_path(before);
+}
+
 TEST(Journal, AppendsOneRecordALine) {
   const testing::TempDir folder;
   const std::string path = folder / "a.jsonl";

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/units.h"
 
 namespace breakeven::ops::cpu {
@@ -20,7 +21,8 @@ Result<Arena> Arena::allocate(std::size_t bytes) {
       ::mmap(nullptr, arena.size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) {
     return fail("ops/memory",
-                fmt::format("the system refused {}", format_bytes(static_cast<double>(bytes))),
+                fmt::format("the system refused {}, and {}",
+                            format_bytes(static_cast<double>(bytes)), memory_left().to_string()),
                 "take a smaller batch or a shorter maximum length");
   }
   ::madvise(base, arena.size_, MADV_HUGEPAGE);  // a wish: refused where huge pages are off

@@ -354,8 +354,11 @@ class ReferenceBackend final : public Backend {
     try {
       return std::shared_ptr<const PackedModel>(std::make_shared<ReferenceModel>(weights));
     } catch (const std::bad_alloc&) {
-      return fail("ops/memory", "not enough memory for the weights of the reference",
-                  "close other programs or take a smaller model");
+      const MemoryLeft left = memory_left();
+      return fail("ops/memory",
+                  "the weights do not fit into memory a second time, for the reference: " +
+                      left.to_string(),
+                  left.advice() + " or take a smaller model");
     }
   }
 
@@ -369,22 +372,18 @@ class ReferenceBackend final : public Backend {
                     "T={} B={} threads={}", limits.rows, limits.sequences, limits.threads);
     // The kernel promises more than there is: told before it is taken.
     const std::size_t bytes = lane_bytes(*model, limits);
-    const std::size_t available = available_memory_bytes();
-    if (bytes > available) {
+    const auto refuse = [&] {
       return fail("ops/memory",
-                  fmt::format("the activations of {} tokens need {}, and {} are free", limits.rows,
-                              format_bytes(static_cast<double>(bytes)),
-                              format_bytes(static_cast<double>(available))),
+                  fmt::format("the activations of {} tokens need {}, and {}", limits.rows,
+                              format_bytes(static_cast<double>(bytes)), memory_left().to_string()),
                   "take a smaller batch or a smaller maximum length");
-    }
+    };
+    if (bytes > memory_left().bytes) return refuse();
     try {
       return std::unique_ptr<Lane>(std::make_unique<ReferenceLane>(
           std::static_pointer_cast<const ReferenceModel>(std::move(model)), limits));
     } catch (const std::bad_alloc&) {
-      return fail("ops/memory",
-                  fmt::format("{} for activations could not be had",
-                              format_bytes(static_cast<double>(bytes))),
-                  "take a smaller batch or a smaller maximum length");
+      return refuse();
     }
   }
 
