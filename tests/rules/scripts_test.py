@@ -358,36 +358,87 @@ touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13
         self.assertNotIn("pip", self.calls())
 
     # --- .ci/run
-    def ci(self, **failing):
+    CHECKS = ("format", "scripts", "runtimes", "naming", "tidy")
+
+    def ci(self, *failing):
         """.ci/run with checks of our own making; each fails if `failing` names it."""
         shutil.copytree(ROOT / ".ci", self.tree / ".ci", dirs_exist_ok=True)
+        (self.tree / "tests" / "rules").mkdir(parents=True, exist_ok=True)
         fakes = pathlib.Path(self.environment["PATH"].split(":")[0])
         for path, name in ((self.tree / "tools" / "check_format", "format"), (fakes / "shellcheck", "scripts"),
                            (self.tree / "tools" / "check_runtimes", "runtimes")):
             path.write_text(f"#!/bin/bash\necho {name} was here\nexit {int(name in failing)}\n")
             path.chmod(0o755)
-        (self.tree / "tools" / "check_tidy.py").write_text(f"print('tidy was here')\nexit({int('tidy' in failing)})\n")
+        for path, name in (("tools/check_tidy.py", "tidy"), ("tests/rules/naming_test.py", "naming")):
+            (self.tree / path).write_text(f"print('{name} was here')\nexit({int(name in failing)})\n")
+        self.write("program", PROGRAM.replace("exit 3", "exit 0"))
+        (self.state / "built").unlink(missing_ok=True)
         return self.call(".ci/run")
+
+    def bare_root(self, guest_exit=2):
+        """A debootstrap and an unshare that only say what they were asked for; `guest_exit` is ./run's for the ordinary user."""
+        fakes = pathlib.Path(self.environment["PATH"].split(":")[0])
+        tools = {
+            "apt-get": 'log; [ "$1" != indextargets ] || printf "deb m://x bookworm main\ndeb m://y bookworm-security main\n"',
+            "apt-config": "log", "git": "log",
+            "debootstrap": 'log; for path in etc/apt/apt.conf.d usr/local/share/ca-certificates home/guest; do mkdir -p "$4/$path"; done',
+            "unshare": f"""[ "$1 $2" != "--mount true" ] || exit 0
+user=$7; shift 8
+while [[ "$1" == *=* ]]; do shift; done
+echo "in the root, $user: $*" >> "$STATE/calls"
+[ "$user" != guest ] || {{ echo '  sudo apt-get update && sudo apt-get install -y cmake g++'; exit {guest_exit}; }}
+[ -z "$RUN_FAILS" ] || [ "$*" != "./run --time 20s" ]""",
+        }
+        for name, body in tools.items():
+            body = body.replace("log", 'echo "${0##*/} $*" >> "$STATE/calls"', 1)
+            (fakes / name).write_text(f"#!/bin/bash\n{body}\n")
+            (fakes / name).chmod(0o755)
 
     def test_ci_runs_every_check_and_shows_the_tests_closing_line(self):
         result = self.ci()
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertIn("\n100% tests passed, 0 tests failed out of 2\n", result.stdout)
-        self.assertIn("== cuda, kernels: skipped, there is no nvcc on PATH\n", result.stdout)
+        self.assertIn("== SKIPPED: NO BARE ROOT (debootstrap is not installed)", result.stdout)
+        self.assertIn("== cuda, kernels: SKIPPED, there is no nvcc on PATH\n", result.stdout)
+        self.assertRegex(result.stdout, r"\n\d+ s  \./run --time 20s\n\d+ s  \./test\n")
         self.assertRegex(result.stdout, r"all checks passed in \d+ s\n$")
 
     def test_ci_fails_when_any_check_fails_and_runs_the_others(self):
-        for name, shown in (("format", "format"), ("scripts", "scripts"), ("runtimes", "runtimes"), ("tidy", "clang-tidy")):
+        for name in self.CHECKS:
             with self.subTest(name):
-                result = self.ci(**{name: True})
+                result = self.ci(name)
                 self.assertEqual(result.returncode, 1)
+                shown = "clang-tidy" if name in ("naming", "tidy") else name
                 self.assertTrue(result.stdout.endswith(f"\nFAILED: {shown}\n"), result.stdout)
-                for other in ("format", "scripts", "runtimes", "tidy"):
+                for other in self.CHECKS if name != "naming" else self.CHECKS[:-1]:
                     self.assertIn(f"{other} was here", result.stdout)
         self.write("tests-fail")
-        result = self.ci(format=True)
+        result = self.ci("format")
         self.assertEqual(result.returncode, 1)
-        self.assertTrue(result.stdout.endswith("\nFAILED: format tests browser\n"), result.stdout)
+        self.assertRegex(result.stdout, r"\nFAILED: format \./test (\./test, AVX2 only )?browser\n$")
+
+    def test_ci_does_what_the_readme_says_in_a_bare_root(self):
+        self.bare_root()
+        result = self.ci()
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertNotIn("NO BARE ROOT", result.stdout)
+        calls = self.calls()
+        self.assertRegex(calls, r"debootstrap --variant=minbase --include=ca-certificates bookworm \S.* m://x\n")
+        asked = [line.partition(": ")[::2] for line in calls.splitlines() if line.startswith("in the root, ")]
+        self.assertEqual([what for who, what in asked if who.endswith(", guest")], ["./run"])
+        as_root = [what for who, what in asked if who.endswith(", root")]
+        self.assertLess(as_root.index("./run --time 20s"), as_root.index("./test"))
+        self.assertIn("tools/check_runtimes", as_root)
+        self.assertTrue(any("report_browser_test" in what for what in as_root), as_root)
+        self.assertFalse((self.tree / "build" / "bare_root").exists(), "removed at the end")
+
+    def test_ci_fails_when_the_bare_root_shows_a_fault(self):
+        self.bare_root()
+        self.environment["RUN_FAILS"] = "1"
+        self.assertTrue(self.ci().stdout.endswith("\nFAILED: ./run --time 20s\n"))
+        self.environment["RUN_FAILS"] = ""
+        self.bare_root(guest_exit=0)  # an ordinary user's ./run that goes on as if the packages were there
+        self.assertTrue(self.ci().stdout.endswith("\nFAILED: ordinary user\n"))
 
     # --- the list
     def test_the_list_of_packages_is_sound(self):
