@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "data/csv_reader.h"
 #include "data/file_sources.h"
 #include "data/json_line.h"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "data/file_sources.h"
 #include "data/json_line.h"
 

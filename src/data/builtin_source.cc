@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/random.h"
 #include "data/json_line.h"
 #include "data/labels.h"
-#include "data/random.h"
 
 namespace breakeven::data {
 namespace {
@@ -55,10 +55,10 @@ struct Joined {
 // One random attempt at `target` tokens from `pool`, whose order it changes.
 Joined join_once(std::vector<std::size_t>& pool, double target, Random& random) {
   const auto& reviews = builtin_reviews();
-  random.shuffle(pool);
+  random.scaled_shuffle(pool);
   Joined joined;
   for (const std::size_t candidate : pool) {
-    const bool with_break = !joined.parts.empty() && random.below(2) == 0;
+    const bool with_break = !joined.parts.empty() && random.scaled_below(2) == 0;
     const double tokens = static_cast<double>(reviews[candidate].tokens) +
                           static_cast<double>(with_break ? kBreakTokens : 0);
     if (joined.tokens + tokens > 1.04 * target + 1) continue;
@@ -123,7 +123,7 @@ class BuiltinSource final : public Source {
     const double share = std::fmod(start_ + static_cast<double>(i) * kGolden, 1.0);
     // Each pair of neighbours has both labels, in an order of its own.
     Random pair(seed_ * 0x9E3779B97F4A7C15ULL + i / 2);
-    const bool positive = (pair.below(2) == 0) == (i % 2 == 0);
+    const bool positive = (pair.scaled_below(2) == 0) == (i % 2 == 0);
     Random random(pair.next() + i % 2);
     // Equal texts are avoided as far as the originals allow: the very short ones soon run out.
     Review review;

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/random.h"
 #include "data/labels.h"
-#include "data/random.h"
 
 namespace breakeven::data {
 namespace {
@@ -149,7 +149,7 @@ std::unique_ptr<Source> make_imdb_source(std::vector<ImdbEntry> entries,
     return std::tie(a.positive, a.number, a.id) < std::tie(b.positive, b.number, b.id);
   });
   Random random(options.seed);
-  random.shuffle(entries);
+  random.scaled_shuffle(entries);
   return std::make_unique<ImdbSource>(std::move(entries), options, std::move(where));
 }
 

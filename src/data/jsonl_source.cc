@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/utf8.h"
 #include "data/file_sources.h"
 #include "data/json_line.h"
 #include "data/labels.h"

@@ -57,19 +57,6 @@ Result<std::unique_ptr<Source>> open_file(const SourceOptions& options) {
   return open_lines(std::move(lines));
 }
 
-std::string sha256_of_texts(const std::vector<Review>& reviews) {
-  ContentHash hash;
-  for (const Review& review : reviews) {
-    std::array<std::byte, 8> length{};
-    for (std::size_t i = 0; i < length.size(); ++i) {
-      length[i] = static_cast<std::byte>(review.text.size() >> (8 * i));
-    }
-    hash.add(length);
-    hash.add(review.text);
-  }
-  return hash.hex();
-}
-
 }  // namespace
 
 Result<Format> parse_format(std::string_view text) {
@@ -108,16 +95,7 @@ Result<ReviewSet> read_reviews(const SourceOptions& options, std::size_t count) 
   }
   set.name = source->name();
   set.note = source->note();
-  set.hash = sha256_of_texts(set.reviews);
   return set;
-}
-
-std::size_t distinct_originals(std::span<const Review> reviews) {
-  std::unordered_set<std::uint64_t> originals;
-  for (const Review& review : reviews) {
-    originals.insert(review.originals.begin(), review.originals.end());
-  }
-  return originals.size();
 }
 
 std::uint64_t fingerprint(std::string_view text) {

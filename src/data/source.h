@@ -83,15 +83,10 @@ Result<std::unique_ptr<Source>> open_source(const SourceOptions& options);
 struct ReviewSet {
   std::string name;  // of the source
   std::vector<Review> reviews;
-  std::string
-      hash;  // SHA-256 over the texts, each behind its length in bytes (8, little-endian), hex
   std::string note;  // of the source
 };
 // The first `count` reviews, fewer when the source has fewer. Errors: those of the source.
 Result<ReviewSet> read_reviews(const SourceOptions& options, std::size_t count);
-
-// How many different originals these reviews hold: what an accuracy interval may count.
-std::size_t distinct_originals(std::span<const Review> reviews);
 
 // A text's fingerprint (FNV-1a, 64 bits).
 std::uint64_t fingerprint(std::string_view text);

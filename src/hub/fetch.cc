@@ -6,7 +6,6 @@
 #include <cctype>
 #include <charconv>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/weight_index.h"
 #include "hub/cache.h"
 
 namespace breakeven::hub {
@@ -216,20 +216,22 @@ Result<void> ModelFetch::get(const RemoteFile& file) {
   return {};
 }
 
-// The files that the index names. The model's reader checks the index further when it loads it.
+// The files that the index names.
 Result<std::set<std::string>> ModelFetch::shards() const {
-  BREAKEVEN_TRY(const std::string text, read_file(fs::path(fetched_.folder) / kIndex));
-  const auto index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto index = read_weight_index(fs::path(fetched_.folder) / kIndex);
   std::set<std::string> names;
-  bool good = index.is_object() && index.contains("weight_map") && index["weight_map"].is_object();
+  bool good = index.has_value();
   if (good) {
-    for (const auto& file : index["weight_map"]) {
-      good = good && file.is_string() && can_be_file_name(file.get<std::string>());
-      if (good) names.insert(file.get<std::string>());
+    for (const auto& [tensor, file] : *index) {
+      good = good && can_be_file_name(file);
+      names.insert(file);
     }
   }
-  if (good && !names.empty()) return names;
-  return fail("hub/index", fmt::format("{}: {} names no files of the same folder", name_, kIndex),
+  if (good) return names;
+  return fail("hub/index",
+              fmt::format("{}: {}", name_,
+                          index ? fmt::format("{} names no files of the same folder", kIndex)
+                                : index.error().message),
               "the model is damaged: choose another, or another --revision");
 }
 

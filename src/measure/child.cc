@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <csignal>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/json_scan.h"
 #include "base/process.h"
 
 namespace breakeven::measure {
@@ -59,7 +59,7 @@ Result<ChildAnswer> run_child(const std::vector<std::string>& arguments, std::st
   process.kill();  // only what has not ended by itself
   answer.wall_s = monotonic_clock().now_s() - answer.started_s;
   BREAKEVEN_TRY_VOID(check_end(end, process, limit_s));
-  if (!nlohmann::json::accept(answer.json)) {
+  if (scan_json(answer.json)) {
     return fail("child/garbage",
                 with_last_words(
                     fmt::format("the process of this cell answered with {} bytes that are no JSON",

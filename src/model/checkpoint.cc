@@ -17,7 +17,7 @@
 #include "base/check.h"
 #include "base/content_hash.h"
 #include "base/files.h"
-#include "model/safetensors.h"
+#include "model/weight_files.h"
 
 namespace breakeven::model {
 namespace {

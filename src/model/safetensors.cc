@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
@@ -12,10 +11,11 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/json.h"
+#include "base/utf8.h"
+
 namespace breakeven::model {
 namespace {
-
-namespace dom = simdjson::dom;
 
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kMostHeaderBytes = 100'000'000;  // the format's own limit
@@ -66,45 +66,41 @@ Result<std::string_view> read_header_text(std::span<const std::byte> bytes,
                               bytes.size(), length));
   }
   const std::string_view header = text.substr(kLengthBytes, length);
-  if (!simdjson::validate_utf8(header.data(), header.size())) {
+  if (!is_valid_utf8(header)) {
     return broken("header-utf8", where, "its header is not UTF-8");
   }
   return header;
 }
 
-Result<std::vector<std::size_t>> read_shape(const std::string& name, dom::element value,
+Result<std::vector<std::size_t>> read_shape(const std::string& name, JsonValue value,
                                             const std::string& where) {
-  dom::array dimensions;
-  if (value.get(dimensions) != simdjson::SUCCESS) {
+  if (!value.is_list()) {
     return broken("shape", where, fmt::format("the shape of {} is not a list", name));
   }
   std::vector<std::size_t> shape;
-  for (const dom::element each : dimensions) {
-    std::uint64_t dimension = 0;
-    if (each.get(dimension) != simdjson::SUCCESS) {
+  for (const JsonValue each : value.list()) {
+    const auto dimension = each.count();
+    if (!dimension) {
       return broken("shape", where,
                     fmt::format("the shape of {} holds {}, which is not a whole number from 0 on",
-                                name, simdjson::minify(each)));
+                                name, each.shown()));
     }
-    shape.push_back(dimension);
+    shape.push_back(*dimension);
   }
   return shape;
 }
 
-Result<std::pair<std::size_t, std::size_t>> read_offsets(const std::string& name,
-                                                         dom::element value,
+Result<std::pair<std::size_t, std::size_t>> read_offsets(const std::string& name, JsonValue value,
                                                          const std::string& where) {
-  dom::array pair;
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-  if (value.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
-      pair.at(0).get(begin) != simdjson::SUCCESS || pair.at(1).get(end) != simdjson::SUCCESS ||
-      begin > end) {
-    return broken("offsets", where,
-                  fmt::format("the data_offsets of {} are {}, not [begin, end]", name,
-                              simdjson::minify(value).substr(0, 60)));
+  const std::vector<JsonValue> pair = value.list();
+  const auto begin = pair.size() == 2 ? pair[0].count() : std::nullopt;
+  const auto end = pair.size() == 2 ? pair[1].count() : std::nullopt;
+  if (!begin || !end || *begin > *end) {
+    return broken(
+        "offsets", where,
+        fmt::format("the data_offsets of {} are {}, not [begin, end]", name, value.shown()));
   }
-  return std::pair<std::size_t, std::size_t>(begin, end);
+  return std::pair<std::size_t, std::size_t>(*begin, *end);
 }
 
 // dtype and shape say how many bytes it takes; the offsets have to agree.
@@ -134,21 +130,18 @@ Result<void> check_size(const TensorEntry& entry, const std::string& where) {
   return {};
 }
 
-Result<TensorEntry> read_entry(std::string_view name, dom::element value,
-                               const std::string& where) {
+Result<TensorEntry> read_entry(std::string_view name, JsonValue value, const std::string& where) {
   TensorEntry entry;
   entry.name = name;
-  dom::object object;
-  if (value.get(object) != simdjson::SUCCESS) {
+  if (!value.is_object()) {
     return broken("field", where, fmt::format("the entry {} is not an object", name));
   }
   bool has_dtype = false;
   bool has_shape = false;
   bool has_offsets = false;
-  for (const auto& [key, field] : object) {
-    std::string_view dtype;
-    if (key == "dtype" && !has_dtype && field.get(dtype) == simdjson::SUCCESS) {
-      entry.dtype = dtype;
+  for (const auto& [key, field] : value.object()) {
+    if (key == "dtype" && !has_dtype && field.text()) {
+      entry.dtype = *field.text();
       has_dtype = true;
     } else if (key == "shape" && !has_shape) {
       BREAKEVEN_TRY(entry.shape, read_shape(entry.name, field, where));
@@ -173,13 +166,10 @@ Result<TensorEntry> read_entry(std::string_view name, dom::element value,
   return entry;
 }
 
-Result<void> check_metadata(dom::element value, const std::string& where) {
-  dom::object object;
-  if (value.get(object) != simdjson::SUCCESS) {
-    return broken("metadata", where, "its __metadata__ is not an object");
-  }
-  for (const auto& [key, text] : object) {
-    if (!text.is_string()) {
+Result<void> check_metadata(JsonValue value, const std::string& where) {
+  if (!value.is_object()) return broken("metadata", where, "its __metadata__ is not an object");
+  for (const auto& [key, text] : value.object()) {
+    if (!text.text()) {
       return broken("metadata", where, fmt::format("its __metadata__ {} is not a text", key));
     }
   }
@@ -224,19 +214,16 @@ Result<void> check_layout(std::vector<TensorEntry>& entries, std::size_t data_by
 Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> bytes,
                                             const std::string& where) {
   BREAKEVEN_TRY(const std::string_view text, read_header_text(bytes, where));
-  dom::parser parser;
-  dom::object object;
-  const auto error = parser.parse(text.data(), text.size()).get(object);
-  if (error != simdjson::SUCCESS || text.front() != '{') {
-    return broken("header-json", where,
-                  fmt::format("its header is no JSON object ({})",
-                              error != simdjson::SUCCESS ? simdjson::error_message(error)
-                                                         : "it does not start with {"));
+  const auto document =
+      JsonDocument::parse(text, {where, "safetensors/header-json", "", kFetchAgain});
+  if (!document) return tl::unexpected<Error>(document.error());
+  if (!document->value().is_object() || text.front() != '{') {
+    return broken("header-json", where, "its header is no JSON object: it has to start with {");
   }
   SafetensorsHeader header;
   header.data_begin = kLengthBytes + text.size();
   std::unordered_set<std::string_view> seen;
-  for (const auto& [name, value] : object) {
+  for (const auto& [name, value] : document->value().object()) {
     if (!seen.insert(name).second) {
       return broken("duplicate-name", where, fmt::format("it holds {} twice", name));
     }

@@ -71,13 +71,6 @@ class SafetensorsFile {
   SafetensorsHeader header_;
 };
 
-// The weights of a model folder: model.safetensors or, without one, the shards that
-// model.safetensors.index.json names, in the order of their names. Errors: model/no-weights,
-// model/pickle-only (only pytorch_model.bin is there), those above, and for the index: index/json,
-// index/field, index/path (a shard outside the folder), index/shard-missing, index/duplicate (a
-// tensor in two shards), index/disagrees (a tensor is not where the index says).
-Result<std::vector<SafetensorsFile>> open_weights(const std::string& folder);
-
 // Exact conversions of every value, subnormals, infinities and NaNs included. `from` holds
 // to.size() little-endian numbers.
 void convert_f16(std::span<const std::byte> from, std::span<float> to);

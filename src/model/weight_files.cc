@@ -1,63 +1,23 @@
-// open_weights of safetensors.h: which files of a folder hold the weights.
+#include "model/weight_files.h"
+
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "base/files.h"
-#include "model/safetensors.h"
+#include "base/weight_index.h"
 
 namespace breakeven::model {
 namespace {
 
-namespace dom = simdjson::dom;
 namespace fs = std::filesystem;
 
 constexpr const char* kFetchAgain = "fetch or save the model again";
-
-// Tensor name -> file name, as model.safetensors.index.json has it.
-using WeightMap = std::map<std::string, std::string>;
-
-Result<WeightMap> read_index(const std::string& path) {
-  BREAKEVEN_TRY(const std::string text, read_file(path));
-  dom::parser parser;
-  dom::element root;
-  if (const auto error = parser.parse(text).get(root); error != simdjson::SUCCESS) {
-    return fail("index/json",
-                fmt::format("{} is not JSON: {}", path, simdjson::error_message(error)),
-                kFetchAgain);
-  }
-  dom::object map;
-  if (root["weight_map"].get(map) != simdjson::SUCCESS || map.size() == 0) {
-    return fail("index/field", fmt::format("{}: weight_map is not a map of tensors to files", path),
-                kFetchAgain);
-  }
-  WeightMap weight_map;
-  for (const auto& [name, value] : map) {
-    std::string_view file;
-    if (value.get(file) != simdjson::SUCCESS || file.empty()) {
-      return fail("index/field", fmt::format("{}: the file of {} is not a name", path, name),
-                  kFetchAgain);
-    }
-    if (file.find_first_of(std::string_view("/\\\0", 3)) != std::string_view::npos || file == "." ||
-        file == "..") {
-      return fail("index/path",
-                  fmt::format("{}: {} is to be read from {}, and only files of the same folder are",
-                              path, name, file),
-                  "put the shards beside their index");
-    }
-    if (!weight_map.emplace(name, file).second) {
-      return fail("index/duplicate", fmt::format("{} names {} twice", path, name), kFetchAgain);
-    }
-  }
-  return weight_map;
-}
 
 // Each tensor stands in exactly one shard, the one that the index names.
 Result<void> check_shards(const std::string& index, const WeightMap& weight_map,
@@ -95,7 +55,7 @@ Result<void> check_shards(const std::string& index, const WeightMap& weight_map,
 }
 
 Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const std::string& index) {
-  BREAKEVEN_TRY(const WeightMap weight_map, read_index(index));
+  BREAKEVEN_TRY(const WeightMap weight_map, read_weight_index(index));
   std::set<std::string> names;
   for (const auto& [tensor, file] : weight_map) names.insert(file);
   std::vector<SafetensorsFile> shards;

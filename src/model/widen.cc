@@ -19,9 +19,9 @@
 #include "base/content_hash.h"
 #include "base/cpus.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/thread_team.h"
 #include "base/units.h"
-#include "model/portable_random.h"
 
 namespace breakeven::model {
 namespace {
@@ -57,7 +57,7 @@ enum class Purpose : std::uint64_t {
 // Wide index -> narrow index; each narrow one appears equally often.
 using Map = std::vector<std::size_t>;
 
-Map repeat_map(std::size_t narrow, std::size_t wide, PortableRandom random) {
+Map repeat_map(std::size_t narrow, std::size_t wide, Random random) {
   Map map(wide);
   for (std::size_t i = 0; i < wide; ++i) map[i] = i % narrow;
   random.shuffle(map);
@@ -92,7 +92,7 @@ class Splitter {
 
   // out[c] = row[columns[c]] * share[c]
   template <class Value>
-  void split(std::span<const double> row, PortableRandom random, std::span<Value> out) {
+  void split(std::span<const double> row, Random random, std::span<Value> out) {
     std::fill(totals_.begin(), totals_.end(), 0.0);
     for (std::size_t c = 0; c < columns_.size(); ++c) {
       shares_[c] = random.uniform(kShareLow, kShareHigh);
@@ -145,7 +145,7 @@ class Widener {
   }
 
  private:
-  PortableRandom random(Purpose purpose, std::size_t layer = 0, std::size_t row = 0) const {
+  Random random(Purpose purpose, std::size_t layer = 0, std::size_t row = 0) const {
     return {seed_, {static_cast<std::uint64_t>(purpose), layer, row}};
   }
 
@@ -217,7 +217,7 @@ class Widener {
   std::vector<Rotation> rotations(Purpose purpose, std::size_t layer) {
     std::vector<Rotation> made(to_.heads);
     share_out(to_.heads, 1, [&](std::size_t n, std::size_t) {
-      PortableRandom stream = random(purpose, layer, n);
+      Random stream = random(purpose, layer, n);
       made[n] = random_rotation(to_.hidden / to_.heads, stream);
     });
     return made;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json.h"
 #include "base/process.h"
 
 namespace breakeven::runtimes {
@@ -15,7 +16,8 @@ namespace breakeven::runtimes {
 using nlohmann::json;
 
 struct Reply::Body {
-  json value;
+  JsonDocument document;
+  JsonValue ok;
 };
 
 namespace {
@@ -25,95 +27,66 @@ constexpr std::uint64_t kMostBytes = 1ULL << 50;  // of memory: more is no answe
 constexpr double kClockSlack_s = 1e-6;
 constexpr double kStagesSlack = 0.01;
 
-// Why an answer is not what the protocol says; ends the reading of it.
-struct Malformed {
-  Error error;
-};
-
-[[noreturn]] void refuse(const std::string& what, const char* code = "runtime/garbage") {
-  throw Malformed{{code, what, ""}};
+tl::unexpected<Error> refuse(std::string what, const char* code = "runtime/garbage") {
+  return fail(code, std::move(what));
 }
 
-std::string shown(const json& value) {
-  return printable(value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 60));
+const JsonSource& source() {
+  static const JsonSource source{"its answer", "runtime/garbage", "runtime/garbage", ""};
+  return source;
 }
 
-const json& field(const json& object, const char* name) {
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  if (found == object.end()) refuse(fmt::format("its answer has no \"{}\"", name));
-  return *found;
-}
-
-std::uint64_t as_count(const json& value, const char* name, std::uint64_t most) {
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most) {
-    refuse(fmt::format("\"{}\" is {}, not a whole number from 0 to {}", name, shown(value), most));
-  }
-  return value.get<std::uint64_t>();
-}
-
-std::uint64_t count(const json& object, const char* name, std::uint64_t most) {
-  return as_count(field(object, name), name, most);
-}
-
-std::optional<std::uint64_t> count_or_null(const json& object, const char* name) {
-  const json& value = field(object, name);
-  if (value.is_null()) return std::nullopt;
-  return as_count(value, name, kMostBytes);
-}
-
-double number(const json& object, const char* name) {
-  const json& value = field(object, name);
-  if (!value.is_number()) refuse(fmt::format("\"{}\" is {}, not a number", name, shown(value)));
-  return value.get<double>();
+Result<JsonObject> answer_of(const Reply& reply) {
+  const JsonValue ok = reply.body().ok;
+  if (!ok.is_object()) return refuse(fmt::format("its answer is {}, not an object", ok.shown()));
+  return JsonObject(ok, "", source());
 }
 
 // JSON has no NaN: null stands for every number that is not finite, and for those no float holds.
-float as_float(const json& value, const char* name) {
+Result<float> as_float(const JsonObject& answer, JsonValue value, const char* name) {
   if (value.is_null()) return std::numeric_limits<float>::quiet_NaN();
-  if (!value.is_number())
-    refuse(fmt::format("\"{}\" has {} among its numbers", name, shown(value)));
-  const double wide = value.get<double>();
-  const bool fits = std::abs(wide) <= double{std::numeric_limits<float>::max()};
-  return fits ? static_cast<float>(wide) : std::numeric_limits<float>::quiet_NaN();
+  const auto wide = value.number();
+  if (!wide) return answer.wrong(name, value, "a number or null");
+  const bool fits = std::abs(*wide) <= double{std::numeric_limits<float>::max()};
+  return fits ? static_cast<float>(*wide) : std::numeric_limits<float>::quiet_NaN();
 }
 
-std::string as_text(const json& value, const char* name) {
+// Texts of a worker end up in messages and records.
+Result<std::string> as_line(const JsonObject& answer, JsonValue value, std::string_view name) {
   constexpr std::size_t kLongest = 1000;
-  if (!value.is_string()) refuse(fmt::format("\"{}\" is {}, not a text", name, shown(value)));
-  return printable(value.get_ref<const std::string&>(), kLongest);
+  BREAKEVEN_TRY(const std::string text, answer.as_text(value, name));
+  return printable(text, kLongest);
 }
 
-std::string text(const json& object, const char* name) {
-  return as_text(field(object, name), name);
+Result<std::string> line(const JsonObject& answer, const char* name) {
+  const auto value = answer.find(name);
+  if (!value) return answer.wrong(name, "a text");
+  return as_line(answer, *value, name);
 }
 
-const json& list(const json& object, const char* name, std::size_t least, std::size_t most) {
-  const json& value = field(object, name);
-  if (!value.is_array()) refuse(fmt::format("\"{}\" is {}, not a list", name, shown(value)));
-  if (value.size() < least || value.size() > most) {
-    const std::string wanted =
-        least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
-    refuse(fmt::format("\"{}\" has {} entries, not {}", name, value.size(), wanted));
-  }
-  return value;
-}
-
-const json& list_of(const json& object, const char* name, std::size_t size) {
-  return list(object, name, size, size);
-}
-
-std::vector<std::string> texts_in(const json& object, const char* name, std::size_t least) {
+Result<std::vector<std::string>> lines(const JsonObject& answer, const char* name) {
   constexpr std::size_t kMost = 100000;
-  std::vector<std::string> texts;
-  for (const json& value : list(object, name, least, kMost)) texts.push_back(as_text(value, name));
-  return texts;
+  BREAKEVEN_TRY(const auto values, answer.list(name, {1, kMost}));
+  std::vector<std::string> lines;
+  for (const JsonValue value : values) {
+    BREAKEVEN_TRY(std::string text, as_line(answer, value, name));
+    lines.push_back(std::move(text));
+  }
+  return lines;
 }
 
-ProblemType problem_named(const std::string& name) {
+Result<std::optional<std::uint64_t>> bytes_or_null(const JsonObject& answer, const char* name) {
+  if (!answer.find(name)) return std::optional<std::uint64_t>();
+  BREAKEVEN_TRY(const std::uint64_t bytes, answer.count(name, {0, kMostBytes}));
+  return std::optional(bytes);
+}
+
+Result<ProblemType> problem_in(const JsonObject& answer) {
+  BREAKEVEN_TRY(const std::string name, line(answer, "problem"));
   if (name == "single_label") return ProblemType::single_label;
   if (name == "multi_label") return ProblemType::multi_label;
   if (name == "regression") return ProblemType::regression;
-  refuse(fmt::format("\"problem\" is '{}', none of single_label, multi_label, regression", name));
+  return answer.wrong("problem", "single_label, multi_label or regression");
 }
 
 template <class T>
@@ -127,30 +100,34 @@ std::string line_of(const json& message) {
   return message.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-StageSeconds stages_in(const json& object) {
-  const json& stages = field(object, "stages");
-  const auto stage = [&](const char* name) {
-    const double seconds = number(stages, name);
-    if (!(seconds >= 0)) {
-      refuse(fmt::format("the stage \"{}\" took {} s", name, seconds), "runtime/clock");
+Result<StageSeconds> stages_in(const JsonObject& answer) {
+  BREAKEVEN_TRY(const JsonObject stages, answer.object("stages"));
+  StageSeconds out;
+  for (const auto& [name, stage] : {std::pair{"tokenize", &StageSeconds::tokenize},
+                                    {"pack", &StageSeconds::pack},
+                                    {"upload", &StageSeconds::upload},
+                                    {"compute", &StageSeconds::compute},
+                                    {"download", &StageSeconds::download},
+                                    {"decode", &StageSeconds::decode}}) {
+    BREAKEVEN_TRY(out.*stage, stages.number(name));
+    if (!(out.*stage >= 0)) {
+      return refuse(fmt::format("the stage {} took {} s", name, out.*stage), "runtime/clock");
     }
-    return seconds;
-  };
-  return {stage("tokenize"), stage("pack"),     stage("upload"),
-          stage("compute"),  stage("download"), stage("decode")};
+  }
+  return out;
 }
 
-void read_times(const json& object, const Expected& expected, Classified& out) {
-  out.start_s = number(object, "start_s");
-  out.end_s = number(object, "end_s");
-  out.stages = stages_in(object);
+Result<void> read_times(const JsonObject& answer, const Expected& expected, Classified& out) {
+  BREAKEVEN_TRY(out.start_s, answer.number("start_s"));
+  BREAKEVEN_TRY(out.end_s, answer.number("end_s"));
+  BREAKEVEN_TRY(out.stages, stages_in(answer));
   if (out.end_s < out.start_s) {
-    refuse(fmt::format("it ended {:.3g} s before it started", out.start_s - out.end_s),
-           "runtime/clock");
+    return refuse(fmt::format("it ended {:.3g} s before it started", out.start_s - out.end_s),
+                  "runtime/clock");
   }
   if (out.start_s < expected.sent_s - kClockSlack_s ||
       out.end_s > expected.received_s + kClockSlack_s) {
-    refuse(
+    return refuse(
         fmt::format("it says that it worked from {:.9f} to {:.9f} s, but was asked at {:.9f} and "
                     "answered by {:.9f} s (CLOCK_MONOTONIC)",
                     out.start_s, out.end_s, expected.sent_s, expected.received_s),
@@ -158,79 +135,87 @@ void read_times(const json& object, const Expected& expected, Classified& out) {
   }
   const double took = out.end_s - out.start_s;
   if (!expected.stream && out.stages.sum() > took * (1 + kStagesSlack) + kClockSlack_s) {
-    refuse(fmt::format("its stages take {:.6g} s together, more than the {:.6g} s of the batch",
-                       out.stages.sum(), took),
-           "runtime/clock");
+    return refuse(
+        fmt::format("its stages take {:.6g} s together, more than the {:.6g} s of the batch",
+                    out.stages.sum(), took),
+        "runtime/clock");
   }
   // 0 would mean that nobody timed it.
   constexpr double kTick_s = 1e-9;
   out.end_s = std::max(out.end_s, out.start_s + kTick_s);
+  return {};
 }
 
-void read_outputs(const json& object, const Expected& expected, Classified& out) {
+Result<void> read_outputs(const JsonObject& answer, const Expected& expected, Classified& out) {
+  const JsonRange each{expected.texts, expected.texts};
+  BREAKEVEN_TRY(const auto rows, answer.list("logits", each));
   out.logits.reserve(expected.texts * expected.labels);
-  for (const json& row : list_of(object, "logits", expected.texts)) {
-    if (!row.is_array() || row.size() != expected.labels) {
-      refuse(fmt::format("\"logits\" has the row {}, not one of {} numbers", shown(row),
-                         expected.labels));
+  for (const JsonValue row : rows) {
+    const std::vector<JsonValue> values = row.list();
+    if (values.size() != expected.labels) {
+      return answer.wrong("logits", row, fmt::format("a row of {} numbers", expected.labels));
     }
-    for (const json& value : row) out.logits.push_back(as_float(value, "logits"));
+    for (const JsonValue value : values) {
+      BREAKEVEN_TRY(const float logit, as_float(answer, value, "logits"));
+      out.logits.push_back(logit);
+    }
   }
-  const std::uint64_t last = expected.labels - 1;
-  for (const json& value : list_of(object, "labels", expected.texts)) {
-    out.labels.push_back(static_cast<std::uint32_t>(as_count(value, "labels", last)));
+  BREAKEVEN_TRY(const auto labels, answer.list("labels", each));
+  for (const JsonValue value : labels) {
+    BREAKEVEN_TRY(const std::uint64_t label,
+                  answer.as_count(value, "labels", {0, expected.labels - 1}));
+    out.labels.push_back(static_cast<std::uint32_t>(label));
   }
-  for (const json& value : list_of(object, "scores", expected.texts)) {
-    const float score = as_float(value, "scores");
+  BREAKEVEN_TRY(const auto scores, answer.list("scores", each));
+  for (const JsonValue value : scores) {
+    BREAKEVEN_TRY(const float score, as_float(answer, value, "scores"));
     constexpr float kRounding = 1e-3F;  // half precision
     const bool share = expected.problem != ProblemType::regression;
     if (share && (score < -kRounding || score > 1 + kRounding)) {
-      refuse(fmt::format("\"scores\" has {}, which is no probability", score));
+      return answer.wrong("scores", value, "a probability");
     }
     out.scores.push_back(score);
   }
+  return {};
 }
 
-void read_tokens(const json& object, const Expected& expected, Classified& out) {
+Result<void> read_tokens(const JsonObject& answer, const Expected& expected, Classified& out) {
+  const JsonRange each{expected.texts, expected.texts};
+  BREAKEVEN_TRY(const auto tokens, answer.list("tokens", each));
   std::uint64_t sum = 0;
-  for (const json& value : list_of(object, "tokens", expected.texts)) {
-    out.tokens.push_back(
-        static_cast<std::uint32_t>(as_count(value, "tokens", expected.max_length)));
-    sum += out.tokens.back();
+  for (const JsonValue value : tokens) {
+    BREAKEVEN_TRY(const std::uint64_t count,
+                  answer.as_count(value, "tokens", {0, expected.max_length}));
+    out.tokens.push_back(static_cast<std::uint32_t>(count));
+    sum += count;
   }
-  for (const json& value : list_of(object, "cut", expected.texts)) {
-    if (!value.is_boolean()) {
-      refuse(fmt::format("\"cut\" has {}, which is neither true nor false", shown(value)));
-    }
-    out.cut.push_back(value.get<bool>() ? 1 : 0);
+  BREAKEVEN_TRY(const auto cut, answer.list("cut", each));
+  for (const JsonValue value : cut) {
+    if (!value.boolean()) return answer.wrong("cut", value, "true or false");
+    out.cut.push_back(*value.boolean() ? 1 : 0);
   }
   // No padding exceeds a rectangle of all texts.
   const std::uint64_t most = std::uint64_t{expected.texts} * expected.max_length;
-  out.computed_tokens = count(object, "computed_tokens", most);
+  BREAKEVEN_TRY(out.computed_tokens, answer.count("computed_tokens", {0, most}));
   if (out.computed_tokens < sum) {
-    refuse(fmt::format("it computed {} tokens for texts of {}", out.computed_tokens, sum));
+    return refuse(fmt::format("it computed {} tokens for texts of {}", out.computed_tokens, sum));
   }
-}
-
-template <class T, class Read>
-Result<T> checked(Read read) {
-  try {
-    return read();
-  } catch (const Malformed& malformed) {
-    return tl::unexpected<Error>(malformed.error);
-  }
+  return {};
 }
 
 // The worker's own words under a code of ours.
-Error refusal(const json& error) {
+Result<Error> refusal(const JsonObject& error) {
   constexpr const char* kCodes[] = {"unsupported", "missing"};
-  const std::string code = text(error, "code");
-  Error ours{"runtime/refused", text(error, "message"), ""};
+  BREAKEVEN_TRY(const std::string code, line(error, "code"));
+  Error ours{"runtime/refused", "", ""};
+  BREAKEVEN_TRY(ours.message, line(error, "message"));
   for (const char* known : kCodes) {
     if (code == known) ours.code = std::string("runtime/") + known;
   }
   if (ours.code == "runtime/refused") ours.message += fmt::format(" ({})", code);
-  if (error.contains("hint")) ours.hint = text(error, "hint");
+  if (error.find("hint")) {
+    BREAKEVEN_TRY(ours.hint, line(error, "hint"));
+  }
   return ours;
 }
 
@@ -274,31 +259,35 @@ std::string shutdown_request(std::uint64_t id) {
   return line_of({{"id", id}, {"op", "shutdown"}});
 }
 
-Result<Reply> Reply::parse(std::string_view line, std::uint64_t id) {
-  return checked<Reply>([&]() -> Result<Reply> {
-    json message = json::parse(line, nullptr, false);
-    if (!message.is_object()) {
-      refuse(fmt::format("it printed '{}', which is no message",
-                         printable(std::string(line.substr(0, 100)))));
-    }
-    const json& echoed = field(message, "id");
-    if (!echoed.is_number_unsigned() || echoed.get<std::uint64_t>() != id) {
-      refuse(fmt::format("it answered request {} while {} was asked", shown(echoed), id));
-    }
-    if (const auto error = message.find("error"); error != message.end()) {
-      return tl::unexpected<Error>(refusal(*error));
-    }
-    Reply reply;
-    if (message.contains("progress")) {
-      const double done = number(message, "progress");
-      if (!(done >= 0 && done <= 1)) refuse(fmt::format("\"progress\" is {}", done));
-      reply.progress_ = Progress{done, text(message, "what")};
-      return reply;
-    }
-    field(message, "ok");
-    reply.body_ = std::make_shared<const Body>(Body{std::move(message["ok"])});
+Result<Reply> Reply::parse(std::string_view line_of_it, std::uint64_t id) {
+  auto document = JsonDocument::parse(line_of_it, source());
+  if (!document || !document->value().is_object()) {
+    return refuse(fmt::format("it printed '{}', which is no message",
+                              printable(std::string(line_of_it.substr(0, 100)))));
+  }
+  const JsonObject message(document->value(), "", source());
+  const auto echoed = message.find("id");
+  if (!echoed) return message.wrong("id", "");
+  if (echoed->count() != id) {
+    return refuse(fmt::format("it answered request {} while {} was asked", echoed->shown(), id));
+  }
+  if (document->value().find("error")) {
+    BREAKEVEN_TRY(const JsonObject error, message.object("error"));
+    BREAKEVEN_TRY(Error ours, refusal(error));
+    return tl::unexpected<Error>(std::move(ours));
+  }
+  Reply reply;
+  if (message.find("progress")) {
+    BREAKEVEN_TRY(const double done, message.number("progress"));
+    if (!(done >= 0 && done <= 1)) return message.wrong("progress", "a share from 0 to 1");
+    BREAKEVEN_TRY(std::string what, line(message, "what"));
+    reply.progress_ = Progress{done, std::move(what)};
     return reply;
-  });
+  }
+  const auto ok = document->value().find("ok");
+  if (!ok) return message.wrong("ok", "");
+  reply.body_ = std::make_shared<const Body>(Body{*std::move(document), *ok});
+  return reply;
 }
 
 bool is_refusal(const Error& error) {
@@ -307,72 +296,73 @@ bool is_refusal(const Error& error) {
 }
 
 Result<Capabilities> read_hello(const Reply& reply) {
-  return checked<Capabilities>([&] {
-    const json& ok = reply.body().value;
-    constexpr std::uint64_t kAnyVersion = 1000000;
-    if (const auto version = count(ok, "protocol", kAnyVersion); version != kProtocolVersion) {
-      refuse(
-          fmt::format("it speaks version {} of the protocol, not {}", version, kProtocolVersion));
-    }
-    Capabilities capabilities{text(ok, "runtime"), text(ok, "version"), text(ok, "tokenizer"), {}};
-    constexpr std::size_t kMostAbilities = 10000;
-    for (const json& ability : list(ok, "abilities", 0, kMostAbilities)) {
-      capabilities.abilities.push_back({text(ability, "variant"), text(ability, "device"),
-                                        text(ability, "precision"),
-                                        texts_in(ability, "paddings", 1)});
-    }
-    return capabilities;
-  });
+  BREAKEVEN_TRY(const JsonObject answer, answer_of(reply));
+  constexpr std::uint64_t kAnyVersion = 1000000;
+  BREAKEVEN_TRY(const std::uint64_t version, answer.count("protocol", {0, kAnyVersion}));
+  if (version != kProtocolVersion) {
+    return refuse(
+        fmt::format("it speaks version {} of the protocol, not {}", version, kProtocolVersion));
+  }
+  Capabilities capabilities;
+  BREAKEVEN_TRY(capabilities.runtime, line(answer, "runtime"));
+  BREAKEVEN_TRY(capabilities.version, line(answer, "version"));
+  BREAKEVEN_TRY(capabilities.tokenizer, line(answer, "tokenizer"));
+  constexpr std::size_t kMostAbilities = 10000;
+  BREAKEVEN_TRY(const auto abilities, answer.list("abilities", {0, kMostAbilities}));
+  for (const JsonValue value : abilities) {
+    BREAKEVEN_TRY(const JsonObject told, answer.as_object(value, "abilities"));
+    Ability ability;
+    BREAKEVEN_TRY(ability.variant, line(told, "variant"));
+    BREAKEVEN_TRY(ability.device, line(told, "device"));
+    BREAKEVEN_TRY(ability.precision, line(told, "precision"));
+    BREAKEVEN_TRY(ability.paddings, lines(told, "paddings"));
+    capabilities.abilities.push_back(std::move(ability));
+  }
+  return capabilities;
 }
 
 Result<Loaded> read_load(const Reply& reply) {
-  return checked<Loaded>([&] {
-    const json& ok = reply.body().value;
-    Loaded loaded;
-    loaded.labels = texts_in(ok, "labels", 1);
-    loaded.problem = problem_named(text(ok, "problem"));
-    loaded.weight_bytes = count_or_null(ok, "weight_bytes");
-    loaded.instruction_set = text(ok, "instruction_set");
-    const json& settings = field(ok, "settings");
-    constexpr std::size_t kMostSettings = 100;
-    if (!settings.is_object() || settings.size() > kMostSettings) {
-      refuse(fmt::format("\"settings\" is {}, not an object of at most {} texts", shown(settings),
-                         kMostSettings));
-    }
-    for (const auto& [key, value] : settings.items()) {
-      loaded.settings[printable(key)] = as_text(value, "settings");
-    }
-    return loaded;
-  });
+  BREAKEVEN_TRY(const JsonObject answer, answer_of(reply));
+  Loaded loaded;
+  BREAKEVEN_TRY(loaded.labels, lines(answer, "labels"));
+  BREAKEVEN_TRY(loaded.problem, problem_in(answer));
+  BREAKEVEN_TRY(loaded.weight_bytes, bytes_or_null(answer, "weight_bytes"));
+  BREAKEVEN_TRY(loaded.instruction_set, line(answer, "instruction_set"));
+  BREAKEVEN_TRY(const JsonObject settings, answer.object("settings"));
+  constexpr std::size_t kMostSettings = 100;
+  if (settings.fields().size() > kMostSettings) {
+    return answer.wrong("settings", fmt::format("an object of at most {} texts", kMostSettings));
+  }
+  for (const auto& [key, value] : settings.fields()) {
+    BREAKEVEN_TRY(loaded.settings[printable(key)], as_line(settings, value, key));
+  }
+  return loaded;
 }
 
 Result<std::uint64_t> read_texts(const Reply& reply) {
-  return checked<std::uint64_t>([&] {
-    return count(reply.body().value, "count", std::numeric_limits<std::uint32_t>::max());
-  });
+  BREAKEVEN_TRY(const JsonObject answer, answer_of(reply));
+  return answer.count("count", {0, std::numeric_limits<std::uint32_t>::max()});
 }
 
 Result<Classified> read_classified(const Reply& reply, const Expected& expected) {
-  return checked<Classified>([&] {
-    const json& ok = reply.body().value;
-    Classified out;
-    read_outputs(ok, expected, out);
-    read_tokens(ok, expected, out);
-    read_times(ok, expected, out);
-    if (expected.stream) {
-      out.in_flight = static_cast<unsigned>(count(ok, "in_flight", expected.texts));
-      if (out.in_flight == 0) refuse("\"in_flight\" is 0");
-    }
-    return out;
-  });
+  BREAKEVEN_TRY(const JsonObject answer, answer_of(reply));
+  Classified out;
+  BREAKEVEN_TRY_VOID(read_outputs(answer, expected, out));
+  BREAKEVEN_TRY_VOID(read_tokens(answer, expected, out));
+  BREAKEVEN_TRY_VOID(read_times(answer, expected, out));
+  if (expected.stream) {
+    BREAKEVEN_TRY(const std::uint64_t in_flight, answer.count("in_flight", {1, expected.texts}));
+    out.in_flight = static_cast<unsigned>(in_flight);
+  }
+  return out;
 }
 
 Result<MemoryUse> read_memory(const Reply& reply) {
-  return checked<MemoryUse>([&] {
-    const json& ok = reply.body().value;
-    return MemoryUse{count(ok, "peak_rss_bytes", kMostBytes),
-                     count_or_null(ok, "device_peak_bytes")};
-  });
+  BREAKEVEN_TRY(const JsonObject answer, answer_of(reply));
+  MemoryUse use;
+  BREAKEVEN_TRY(use.peak_rss_bytes, answer.count("peak_rss_bytes", {0, kMostBytes}));
+  BREAKEVEN_TRY(use.device_peak_bytes, bytes_or_null(answer, "device_peak_bytes"));
+  return use;
 }
 
 }  // namespace breakeven::runtimes

@@ -7,8 +7,8 @@
 #include <set>
 #include <span>
 
+#include "base/utf8.h"
 #include "text/unicode_tables.h"
-#include "text/utf8.h"
 
 namespace breakeven::text {
 namespace {

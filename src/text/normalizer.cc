@@ -4,8 +4,8 @@
 #include <array>
 #include <span>
 
+#include "base/utf8.h"
 #include "text/unicode_tables.h"
-#include "text/utf8.h"
 
 namespace breakeven::text {
 namespace {

@@ -6,7 +6,7 @@
 #include <bit>
 #include <cstring>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace breakeven::text {
 namespace {

@@ -7,9 +7,9 @@
 #include <unordered_map>
 
 #include "base/files.h"
+#include "base/utf8.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json.h"
-#include "text/utf8.h"
 
 namespace breakeven::text {
 namespace {

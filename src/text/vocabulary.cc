@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "text/normalizer.h"
-#include "text/utf8.h"
 
 namespace breakeven::text {
 namespace {

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/utf8.h"
+
 namespace breakeven::data {
 namespace {
 

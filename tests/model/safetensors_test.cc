@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "model/safetensors_builder.h"
+#include "model/weight_files.h"
 #include "testing/paths.h"
 
 namespace breakeven::model {
@@ -256,7 +257,7 @@ TEST_F(Shards, EveryBrokenIndexHasItsOwnError) {
   const std::pair<const char*, const char*> cases[] = {
       {"index/json", "{"},
       {"index/json", ""},
-      {"index/field", "[]"},
+      {"index/json", "[]"},
       {"index/field", "{}"},
       {"index/field", R"({"weight_map":{}})"},
       {"index/field", R"({"weight_map":["a"]})"},

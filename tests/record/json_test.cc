@@ -107,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Refused{"", "record/json", "not JSON"}, Refused{"[]", "record/json", "not a JSON object"},
         Refused{"{\"schema_version\":1", "record/json", "not JSON"},
-        Refused{"# Title", "record/json", "not JSON: column 1: syntax error"},
+        Refused{"# Title", "record/json", "not JSON: byte 0: a value is expected"},
         Refused{"{\"schema_version\":1,\"cell\":{},\"warmup_s\":NaN}", "record/json", "not JSON"},
         Refused{"{\"schema_version\":1,\"cell\":{},\"warmup_s\":1e999}", "record/json", "1e999"},
         Refused{"{\"cell\":{}}", "record/field", "schema_version is missing"},

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace breakeven::text {
+namespace breakeven {
 
 inline constexpr char32_t kReplacement = 0xFFFD;
 inline constexpr char32_t kLastCodePoint = 0x10FFFF;
@@ -96,4 +96,11 @@ inline bool append_code_points(std::string_view text, std::u32string& out) {
   return valid;
 }
 
-}  // namespace breakeven::text
+bool is_valid_utf8(std::string_view text);
+// The place of the first byte that is no part of a well-formed sequence; text.size() where there is
+// none.
+std::size_t first_invalid_utf8(std::string_view text);
+// A copy in which each ill-formed part is U+FFFD.
+std::string repair_utf8(std::string_view text);
+
+}  // namespace breakeven

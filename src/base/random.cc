@@ -1,4 +1,4 @@
-#include "model/portable_random.h"
+#include "base/random.h"
 
 #include <bit>
 #include <cmath>
@@ -8,14 +8,14 @@
 
 #include "base/check.h"
 
-namespace breakeven::model {
+namespace breakeven {
 
-PortableRandom::PortableRandom(std::uint64_t seed, std::initializer_list<std::uint64_t> path)
+Random::Random(std::uint64_t seed, std::initializer_list<std::uint64_t> path)
     : state_(mix(seed + 0x9E3779B97F4A7C15ULL)) {
   for (const std::uint64_t step : path) state_ = mix(state_ ^ mix(step + 0xD1B54A32D192ED03ULL));
 }
 
-std::uint64_t PortableRandom::below(std::uint64_t bound) {
+std::uint64_t Random::below(std::uint64_t bound) {
   BREAKEVEN_CHECK(bound >= 1);
   constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
   const std::uint64_t accepted =
@@ -25,7 +25,7 @@ std::uint64_t PortableRandom::below(std::uint64_t bound) {
   return value % bound;
 }
 
-double PortableRandom::normal() {
+double Random::normal() {
   while (true) {
     const double a = uniform(-1.0, 1.0);
     const double b = uniform(-1.0, 1.0);
@@ -34,7 +34,7 @@ double PortableRandom::normal() {
   }
 }
 
-void PortableRandom::shuffle(std::span<std::size_t> values) {
+void Random::shuffle(std::span<std::size_t> values) {
   for (std::size_t left = values.size(); left > 1; --left) {
     std::swap(values[left - 1], values[below(left)]);
   }
@@ -57,7 +57,7 @@ double portable_log(double x) {
   return static_cast<double>(exponent) * std::numbers::ln2 + 2.0 * s * (1.0 + series);
 }
 
-std::vector<double> random_rotation(std::size_t size, PortableRandom& random) {
+std::vector<double> random_rotation(std::size_t size, Random& random) {
   std::vector<double> rows(size * size);
   for (double& value : rows) value = random.normal();
   for (std::size_t r = 0; r < size; ++r) {
@@ -79,4 +79,4 @@ std::vector<double> random_rotation(std::size_t size, PortableRandom& random) {
   return rows;
 }
 
-}  // namespace breakeven::model
+}  // namespace breakeven

@@ -1,4 +1,4 @@
-#include "model/portable_random.h"
+#include "base/random.h"
 
 #include <gmock/gmock.h>
 
@@ -6,24 +6,24 @@
 #include <cmath>
 #include <set>
 
-namespace breakeven::model {
+namespace breakeven {
 namespace {
 
-TEST(PortableRandom, StreamsOfAPathAreFixed) {
-  PortableRandom random(1, {2, 3});
-  PortableRandom same(1, {2, 3});
+TEST(Random, StreamsOfAPathAreFixed) {
+  Random random(1, {2, 3});
+  Random same(1, {2, 3});
   EXPECT_EQ(random.next(), same.next());
   std::set<std::uint64_t> firsts;
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     for (std::uint64_t a = 0; a < 10; ++a) {
-      for (std::uint64_t b = 0; b < 10; ++b) firsts.insert(PortableRandom(seed, {a, b}).next());
+      for (std::uint64_t b = 0; b < 10; ++b) firsts.insert(Random(seed, {a, b}).next());
     }
   }
   EXPECT_EQ(firsts.size(), 1000U);
 }
 
-TEST(PortableRandom, UniformStaysInRangeWithTheRightMoments) {
-  PortableRandom random(5, {});
+TEST(Random, UniformStaysInRangeWithTheRightMoments) {
+  Random random(5, {});
   double sum = 0;
   double squares = 0;
   constexpr int kDraws = 200000;
@@ -39,8 +39,8 @@ TEST(PortableRandom, UniformStaysInRangeWithTheRightMoments) {
   EXPECT_NEAR(squares / kDraws - mean * mean, 0.12, 0.002);
 }
 
-TEST(PortableRandom, NormalHasTheRightMoments) {
-  PortableRandom random(6, {});
+TEST(Random, NormalHasTheRightMoments) {
+  Random random(6, {});
   constexpr int kDraws = 200000;
   double moments[5] = {};
   for (int i = 0; i < kDraws; ++i) {
@@ -53,24 +53,24 @@ TEST(PortableRandom, NormalHasTheRightMoments) {
   EXPECT_NEAR(moments[4], 3, 0.12);
 }
 
-TEST(PortableRandom, BelowIsEven) {
-  PortableRandom random(7, {});
+TEST(Random, BelowIsEven) {
+  Random random(7, {});
   std::vector<int> seen(6);
   for (int i = 0; i < 60000; ++i) ++seen.at(random.below(6));
   for (const int count : seen) EXPECT_NEAR(count, 10000, 500);
 }
 
-TEST(PortableRandom, ShuffleIsAPermutation) {
+TEST(Random, ShuffleIsAPermutation) {
   std::vector<std::size_t> values(100);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = i;
   const std::vector<std::size_t> before = values;
-  PortableRandom(8, {}).shuffle(values);
+  Random(8, {}).shuffle(values);
   EXPECT_NE(values, before);
   std::sort(values.begin(), values.end());
   EXPECT_EQ(values, before);
 }
 
-TEST(PortableRandom, LogIsTheLogarithm) {
+TEST(Random, LogIsTheLogarithm) {
   for (double x = 1e-300; x < 1e300; x *= 1.37) {
     EXPECT_NEAR(portable_log(x), std::log(x), 4e-16 * std::fmax(1, std::abs(std::log(x)))) << x;
   }
@@ -79,8 +79,8 @@ TEST(PortableRandom, LogIsTheLogarithm) {
   }
 }
 
-TEST(PortableRandom, RotationIsOrthogonal) {
-  PortableRandom random(9, {});
+TEST(Random, RotationIsOrthogonal) {
+  Random random(9, {});
   for (const std::size_t size : {std::size_t{1}, std::size_t{2}, std::size_t{64}}) {
     const std::vector<double> q = random_rotation(size, random);
     for (std::size_t a = 0; a < size; ++a) {
@@ -94,4 +94,4 @@ TEST(PortableRandom, RotationIsOrthogonal) {
 }
 
 }  // namespace
-}  // namespace breakeven::model
+}  // namespace breakeven
