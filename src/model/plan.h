@@ -1,5 +1,6 @@
 // EncoderPlan: everything that distinguishes one classifier from another, as data read from
 // config.json. BERT and DistilBERT differ only here; the forward pass branches on nothing else.
+// What a backend cannot compute it refuses by `form` and sizes, in pack().
 #pragma once
 
 #include <cstddef>
@@ -14,10 +15,13 @@
 
 namespace breakeven::model {
 
-enum class Architecture : std::uint8_t { distilbert, bert };
+struct Architecture;  // model/architectures/architecture.h
+
+// Far above every encoder there is, and low enough that no product of two of them overflows.
+inline constexpr std::uint64_t kMostHidden = 1U << 16U;
 
 struct EncoderPlan {
-  Architecture architecture = Architecture::distilbert;
+  const Architecture* architecture = nullptr;
   std::size_t hidden = 0;        // H
   std::size_t heads = 0;         // N; divides H
   std::size_t intermediate = 0;  // F
@@ -25,6 +29,7 @@ struct EncoderPlan {
   std::size_t positions = 0;     // P: the longest sequence
   std::size_t token_types = 0;   // 0 for DistilBERT
   std::size_t layers = 0;        // L
+  ops::EncoderForm form;         // where norms stand, what positions are, ...
   float norm_eps = 1e-12F;
   ops::Activation activation = ops::Activation::gelu_erf;   // FFN
   ops::Activation head_activation = ops::Activation::relu;  // relu: DistilBERT, tanh: BERT's pooler

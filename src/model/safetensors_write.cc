@@ -59,14 +59,14 @@ Result<void> write_weights(const ModelWeights& weights, const std::string& path)
 
 Result<std::string> changed_config(const EncoderPlan& plan, const std::string& path) {
   BREAKEVEN_TRY(const std::string text, read_file(path));
+  // Read by what writes it: fields that stay the same must come out as they went in.
   Json config = Json::parse(text, nullptr, false);
   if (!config.is_object()) {
     return fail("config/json", fmt::format("{} is not a JSON object", path), "fetch it again");
   }
-  const bool distilbert = plan.architecture == Architecture::distilbert;
-  config[distilbert ? "dim" : "hidden_size"] = plan.hidden;
-  config[distilbert ? "n_heads" : "num_attention_heads"] = plan.heads;
-  config[distilbert ? "hidden_dim" : "intermediate_size"] = plan.intermediate;
+  config[plan.architecture->hidden.front()] = plan.hidden;
+  config[plan.architecture->heads.front()] = plan.heads;
+  config[plan.architecture->intermediate.front()] = plan.intermediate;
   config.erase("torch_dtype");  // the name of older versions
   config["dtype"] = "float32";
   return config.dump(2) + "\n";

@@ -1,5 +1,5 @@
-// The weights of one model in fp32, checked against the plan: one declarative table of tensors
-// (name, source names, shape computed from the plan) says what must be there.
+// The weights of one model in fp32, checked against the plan: the table of tensors that its
+// architecture asks for, by name and shape, says what must be there.
 #pragma once
 
 #include <cstddef>
@@ -11,16 +11,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/architectures/architecture.h"
 #include "model/plan.h"
 #include "ops/ops.h"
 
 namespace breakeven::model {
-
-// One row of the table.
-struct TensorSpec {
-  std::string name;                // as the checkpoint of this architecture calls it
-  std::vector<std::size_t> shape;  // computed from the plan
-};
 
 // Every tensor that a model of this plan needs, in a fixed order.
 std::vector<TensorSpec> tensor_table(const EncoderPlan& plan);

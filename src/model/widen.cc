@@ -323,7 +323,7 @@ class Widener {
 };
 
 Result<void> check_shape(const EncoderPlan& plan, const WideShape& shape) {
-  if (plan.architecture != Architecture::distilbert) {
+  if (plan.architecture->model_type != "distilbert") {
     return fail("widen/architecture", "only DistilBERT checkpoints can be widened",
                 "run the model in its own size");
   }

@@ -74,15 +74,34 @@ struct HeadWeights {
   LinearWeights classifier;                  // [C, H]
 };
 
+// In what one encoder differs from another beside sizes and activation, a field for each question;
+// the defaults are BERT's. A backend computes the forms that it has kernels for, and refuses others
+// in pack().
+struct EncoderForm {
+  enum class Norm : std::uint8_t { post, pre };  // LN(x + f(x)), or x + f(LN(x))
+  enum class Position : std::uint8_t { learned, rotary, relative };
+  enum class Ffn : std::uint8_t { plain, gated };
+  enum class Attention : std::uint8_t { full, windowed };
+  enum class Pooling : std::uint8_t { cls, mean };  // what the head reads: row 0, or all rows
+  Norm norm = Norm::post;
+  Position position = Position::learned;
+  Ffn ffn = Ffn::plain;
+  Attention attention = Attention::full;
+  Pooling pooling = Pooling::cls;
+};
+// Errors: ops/unsupported, with every field in which `form` is not BERT's.
+Result<void> require_bert_form(const EncoderForm& form, std::string_view backend);
+
 // Everything of one model, as views into memory that the caller keeps alive until pack() has
 // returned.
 struct EncoderWeights {
-  std::size_t hidden = 0;                        // H
-  std::size_t heads = 0;                         // N
-  std::size_t intermediate = 0;                  // F
-  std::size_t vocabulary = 0;                    // V
-  std::size_t positions = 0;                     // P
-  std::size_t labels = 0;                        // C
+  std::size_t hidden = 0;        // H
+  std::size_t heads = 0;         // N
+  std::size_t intermediate = 0;  // F
+  std::size_t vocabulary = 0;    // V
+  std::size_t positions = 0;     // P
+  std::size_t labels = 0;        // C
+  EncoderForm form;
   Activation activation = Activation::gelu_erf;  // of the FFN
   EmbeddingWeights embedding;
   std::vector<LayerWeights> layers;

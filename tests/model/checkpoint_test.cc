@@ -27,8 +27,8 @@ using testing::SafetensorsBuilder;
 using testing::write_file;
 using Json = nlohmann::json;
 
-Json tiny_config(Architecture architecture) {
-  if (architecture == Architecture::bert) {
+Json tiny_config(std::string_view architecture) {
+  if (architecture == "bert") {
     return {{"architectures", Json::array({"BertForSequenceClassification"})},
             {"hidden_size", 4},
             {"intermediate_size", 8},
@@ -85,8 +85,7 @@ std::string encode(const std::vector<float>& values, const std::string& dtype) {
 // A model's folder whose parts a test may change before it is written.
 class Folder {
  public:
-  explicit Folder(Architecture architecture = Architecture::distilbert,
-                  const std::string& dtype = "F32")
+  explicit Folder(std::string_view architecture = "distilbert", const std::string& dtype = "F32")
       : config(tiny_config(architecture)) {
     const auto plan = parse_plan(config.dump(), "config.json");
     EXPECT_TRUE(plan) << plan.error().to_string();
@@ -134,13 +133,13 @@ void expect_values(const Folder& folder, const Checkpoint& checkpoint) {
 }
 
 TEST(Checkpoint, ReadsBothArchitecturesInEveryFormat) {
-  for (const Architecture architecture : {Architecture::distilbert, Architecture::bert}) {
+  for (const std::string_view architecture : {"distilbert", "bert"}) {
     for (const char* dtype : {"F32", "F16", "BF16"}) {
       const Folder folder(architecture, dtype);
       folder.write();
       const auto loaded = folder.load();
       ASSERT_TRUE(loaded) << loaded.error().to_string();
-      EXPECT_EQ(loaded->plan.architecture, architecture);
+      EXPECT_EQ(loaded->plan.architecture->model_type, architecture);
       expect_values(folder, *loaded);
     }
   }
@@ -191,7 +190,7 @@ TEST(Checkpoint, ShardsAreOneModel) {
 }
 
 TEST(Checkpoint, OldLayerNormNamesAndPositionIdsAreTaken) {
-  Folder folder(Architecture::bert);
+  Folder folder("bert");
   std::map<std::string, Tensor> old;
   for (const auto& [name, tensor] : folder.tensors) {
     std::string old_name = name;
@@ -326,7 +325,7 @@ TEST(Checkpoint, WrongFoldersAreNamed) {
   EXPECT_EQ(code(folder.path()), "config/json");
   write_file(folder / "config.json", "{\"architectures\": [");
   EXPECT_EQ(code(folder.path()), "config/json");
-  write_file(folder / "config.json", tiny_config(Architecture::bert).dump());
+  write_file(folder / "config.json", tiny_config("bert").dump());
   EXPECT_EQ(code(folder.path()), "model/no-weights");
   write_file(folder / "pytorch_model.bin", "PK");
   EXPECT_EQ(code(folder.path()), "model/pickle-only");

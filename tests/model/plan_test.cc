@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/architectures/architecture.h"
+
 namespace breakeven::model {
 namespace {
 
@@ -50,7 +52,7 @@ Result<EncoderPlan> plan_of(const Json& config) {
 TEST(Plan, ReadsDistilBert) {
   const auto plan = plan_of(distilbert());
   ASSERT_TRUE(plan) << plan.error().to_string();
-  EXPECT_EQ(plan->architecture, Architecture::distilbert);
+  EXPECT_EQ(plan->architecture->model_type, "distilbert");
   EXPECT_EQ(plan->hidden, 384U);
   EXPECT_EQ(plan->heads, 12U);
   EXPECT_EQ(plan->intermediate, 1536U);
@@ -69,7 +71,7 @@ TEST(Plan, ReadsDistilBert) {
 TEST(Plan, ReadsBert) {
   const auto plan = plan_of(bert());
   ASSERT_TRUE(plan) << plan.error().to_string();
-  EXPECT_EQ(plan->architecture, Architecture::bert);
+  EXPECT_EQ(plan->architecture->model_type, "bert");
   EXPECT_EQ(plan->hidden, 128U);
   EXPECT_EQ(plan->heads, 2U);
   EXPECT_EQ(plan->intermediate, 512U);

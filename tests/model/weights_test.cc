@@ -10,15 +10,15 @@ namespace {
 
 using ::testing::ElementsAre;
 
-EncoderPlan plan_of(Architecture architecture) {
+EncoderPlan plan_of(std::string_view architecture) {
   EncoderPlan plan;
-  plan.architecture = architecture;
+  plan.architecture = &architecture_named(architecture);
   plan.hidden = 6;
   plan.heads = 2;
   plan.intermediate = 10;
   plan.vocabulary = 17;
   plan.positions = 9;
-  plan.token_types = architecture == Architecture::bert ? 2 : 0;
+  plan.token_types = architecture == "bert" ? 2 : 0;
   plan.layers = 2;
   plan.norm_eps = 1e-7F;
   plan.activation = ops::Activation::relu;
@@ -111,7 +111,7 @@ void expect_sizes(const ops::EncoderWeights& view) {
 }
 
 TEST(Weights, EveryTensorOfDistilbert) {
-  Numbered tensors(plan_of(Architecture::distilbert));
+  Numbered tensors(plan_of("distilbert"));
   const auto weights = tensors.build();
   ASSERT_TRUE(weights.has_value());
   const ops::EncoderWeights& view = weights->view();
@@ -141,7 +141,7 @@ TEST(Weights, EveryTensorOfDistilbert) {
 }
 
 TEST(Weights, EveryTensorOfBert) {
-  Numbered tensors(plan_of(Architecture::bert));
+  Numbered tensors(plan_of("bert"));
   const auto weights = tensors.build();
   ASSERT_TRUE(weights.has_value());
   const ops::EncoderWeights& view = weights->view();
@@ -171,11 +171,10 @@ TEST(Weights, EveryTensorOfBert) {
 }
 
 TEST(Weights, HandsTheSourcesErrorOn) {
-  const auto weights =
-      ModelWeights::build(plan_of(Architecture::bert),
-                          {nullptr, [](const TensorSpec& spec) -> Result<std::span<const float>> {
-                             return fail("weights/missing", "no " + spec.name);
-                           }});
+  const auto weights = ModelWeights::build(
+      plan_of("bert"), {nullptr, [](const TensorSpec& spec) -> Result<std::span<const float>> {
+                          return fail("weights/missing", "no " + spec.name);
+                        }});
   ASSERT_FALSE(weights.has_value());
   EXPECT_EQ(weights.error().code, "weights/missing");
   EXPECT_EQ(weights.error().message, "no bert.embeddings.word_embeddings.weight");
@@ -186,7 +185,7 @@ TEST(Weights, KeepsTheOwnerAlive) {
   const std::weak_ptr<std::vector<float>> watch = memory;
   {
     auto weights = ModelWeights::build(
-        plan_of(Architecture::distilbert),
+        plan_of("distilbert"),
         {memory, [&memory](const TensorSpec& spec) -> Result<std::span<const float>> {
            std::size_t size = 1;
            for (const std::size_t extent : spec.shape) size *= extent;
@@ -202,7 +201,7 @@ TEST(Weights, KeepsTheOwnerAlive) {
 }
 
 TEST(WeightsDeathTest, UnknownTensor) {
-  Numbered tensors(plan_of(Architecture::bert));
+  Numbered tensors(plan_of("bert"));
   const auto weights = tensors.build();
   ASSERT_TRUE(weights.has_value());
   EXPECT_DEATH((void)weights->tensor("classifier.gamma"), "no tensor classifier.gamma");

@@ -229,7 +229,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Widen, RefusesBert) {
   Checkpoint bert;
   bert.plan = builtin().plan;
-  bert.plan.architecture = Architecture::bert;
+  bert.plan.architecture = &architecture_named("bert");
   const auto wide = widen(bert, {}, 1);
   ASSERT_FALSE(wide.has_value());
   EXPECT_EQ(wide.error().code, "widen/architecture");

@@ -63,6 +63,7 @@ MultiplyPanels* gemm_for(const Formats& formats) {
 }
 
 Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& formats) {
+  BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "CPU"));
   ModelShape shape;
   shape.hidden = weights.hidden;
   shape.heads = weights.heads;

@@ -26,6 +26,7 @@ std::size_t ffn_block_of(std::size_t hidden, std::size_t intermediate) {
 }  // namespace
 
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) {
+  BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "CUDA"));
   ModelShape shape{.hidden = weights.hidden,
                    .heads = weights.heads,
                    .head_size = weights.hidden / weights.heads,

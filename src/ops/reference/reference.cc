@@ -351,6 +351,7 @@ class ReferenceBackend final : public Backend {
   BackendInfo info() const override { return {"reference", "", Precision::fp32}; }
 
   Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override {
+    BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "reference"));
     try {
       return std::shared_ptr<const PackedModel>(std::make_shared<ReferenceModel>(weights));
     } catch (const std::bad_alloc&) {

@@ -1,0 +1,79 @@
+#include "model/architectures/architecture.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace breakeven::model {
+
+extern const Architecture kDistilBert, kBert;  // each in the file of its name
+
+std::span<const Architecture* const> architectures() {
+  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert};
+  return kAll;
+}
+
+const Architecture& architecture_named(std::string_view model_type) {
+  const auto all = architectures();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Architecture* each) {
+    return each->model_type == model_type;
+  });
+  BREAKEVEN_CHECK(found != all.end(), "{}", model_type);
+  return **found;
+}
+
+ops::EncoderWeights sized_view(const EncoderPlan& plan) {
+  ops::EncoderWeights view;
+  view.hidden = plan.hidden;
+  view.heads = plan.heads;
+  view.intermediate = plan.intermediate;
+  view.vocabulary = plan.vocabulary;
+  view.positions = plan.positions;
+  view.labels = plan.labels.size();
+  view.form = plan.form;
+  view.activation = plan.activation;
+  view.layers.resize(plan.layers);
+  view.head.activation = plan.head_activation;
+  return view;
+}
+
+// Only the names whose formula is exactly the op's: gelu_10, quick_gelu, silu, mish ... are others.
+Result<ops::Activation> read_activation(const JsonObject& config, std::string_view name) {
+  static constexpr std::pair<std::string_view, ops::Activation> kKnown[] = {
+      {"gelu", ops::Activation::gelu_erf},
+      {"gelu_python", ops::Activation::gelu_erf},
+      {"gelu_new", ops::Activation::gelu_tanh},
+      {"gelu_fast", ops::Activation::gelu_tanh},
+      {"gelu_accurate", ops::Activation::gelu_tanh},
+      {"gelu_pytorch_tanh", ops::Activation::gelu_tanh},
+      {"gelu_python_tanh", ops::Activation::gelu_tanh},
+      {"relu", ops::Activation::relu},
+  };
+  BREAKEVEN_TRY(const std::string text, config.text(name, "gelu"));
+  for (const auto& [known, activation] : kKnown) {
+    if (text == known) return activation;
+  }
+  return unsupported(config, name, config.find(name)->shown(),
+                     "only gelu, gelu_new and relu are built in");
+}
+
+Result<float> read_norm_eps(const JsonObject& config) {
+  const auto value = config.find("layer_norm_eps");
+  if (!value) return 1e-12F;
+  const double eps = value->number().value_or(0);
+  // Written so that NaN is refused, too. 1e-30 is still a normal float.
+  if (!(eps >= 1e-30 && eps <= 1)) {
+    return config.wrong("layer_norm_eps", "a number from 1e-30 to 1");
+  }
+  return static_cast<float>(eps);
+}
+
+tl::unexpected<Error> unsupported(const JsonObject& config, std::string_view name,
+                                  std::string_view value, std::string_view why) {
+  return fail("config/unsupported", fmt::format("{} is {}, and {}", config.where(name), value, why),
+              "Hugging Face Transformers can run this model");
+}
+
+}  // namespace breakeven::model

@@ -1,0 +1,56 @@
+// An encoder of another form than a backend computes is refused when it is packed, by name.
+#include <gmock/gmock.h>
+
+#include "ops/cpu/cpu_backend.h"
+#include "ops/cuda/model_shape.h"
+#include "ops/reference/reference.h"
+
+namespace breakeven::ops {
+namespace {
+
+using ::testing::HasSubstr;
+
+Error error_of_cpu(const EncoderWeights& weights) {
+  const auto backend = make_cpu_backend({});
+  if (!backend) return backend.error();
+  const auto packed = (*backend)->pack(weights);
+  return packed ? Error{} : packed.error();
+}
+
+Error error_of_reference(const EncoderWeights& weights) {
+  const auto packed = make_reference_backend()->pack(weights);
+  return packed ? Error{} : packed.error();
+}
+
+Error error_of_cuda(const EncoderWeights& weights) {
+  const auto shape = cuda::shape_of(weights, Precision::fp16);
+  return shape ? Error{} : shape.error();
+}
+
+TEST(EncoderForm, EachBackendRefusesByNameWhatItDoesNotCompute) {
+  using Form = EncoderForm;
+  const std::pair<Form, const char*> cases[] = {
+      {{.norm = Form::Norm::pre}, "LayerNorm before"},
+      {{.position = Form::Position::rotary}, "rotary positions"},
+      {{.position = Form::Position::relative}, "relative positions"},
+      {{.ffn = Form::Ffn::gated}, "gated FFN"},
+      {{.attention = Form::Attention::windowed}, "attention in a window"},
+      {{.pooling = Form::Pooling::mean}, "mean of all rows"},
+  };
+  for (const auto& [form, told] : cases) {
+    EncoderWeights weights;
+    weights.form = form;
+    for (const Error& error :
+         {error_of_reference(weights), error_of_cpu(weights), error_of_cuda(weights)}) {
+      EXPECT_EQ(error.code, "ops/unsupported");
+      EXPECT_THAT(error.message, HasSubstr(told));
+    }
+  }
+  const Form modern{.norm = Form::Norm::pre, .ffn = Form::Ffn::gated};
+  EXPECT_EQ(require_bert_form(modern, "CPU").error().message,
+            "the CPU backend does not compute LayerNorm before attention and FFN, a gated FFN");
+  EXPECT_TRUE(require_bert_form({}, "CPU"));
+}
+
+}  // namespace
+}  // namespace breakeven::ops
