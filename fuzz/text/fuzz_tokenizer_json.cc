@@ -39,10 +39,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto inside = [&](std::int32_t id) {
     return id >= 0 && static_cast<std::size_t>(id) < spec->info.vocabulary;
   };
-  for (const auto& [entry, id] : spec->vocabulary) BREAKEVEN_CHECK(inside(id), "{}", id);
+  for (const auto& [entry, id] : spec->model.vocabulary) BREAKEVEN_CHECK(inside(id), "{}", id);
   for (const auto& token : spec->added)
     BREAKEVEN_CHECK(inside(token.id) && !token.content.empty(), "{}", token.id);
-  for (const auto* steps : {&spec->single, &spec->pair})
+  for (const auto* steps : {&spec->processor.single, &spec->processor.pair})
     for (const auto& step : *steps)
       for (const std::int32_t id : step.ids) BREAKEVEN_CHECK(inside(id), "{}", id);
   return 0;

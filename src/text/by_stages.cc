@@ -1,19 +1,20 @@
 #include "text/by_stages.h"
 
 #include "base/utf8.h"
+#include "text/unicode.h"
 
 namespace breakeven::text {
 
-ByStages::ByStages(const TokenizerSpec& spec, const Vocabulary& vocabulary)
-    : flags_(spec.normalizer), added_(spec.added), vocabulary_(vocabulary) {
+ByStages::ByStages(const TokenizerSpec& spec, const PieceModel& model)
+    : spec_(spec), model_(model) {
   std::vector<Matcher::Entry> raw, normalized;
-  for (std::size_t i = 0; i < added_.size(); ++i) {
+  for (std::size_t i = 0; i < spec.added.size(); ++i) {
     std::u32string content;
-    append_code_points(added_[i].content, content);
-    if (added_[i].normalized) {
+    append_code_points(spec.added[i].content, content);
+    if (spec.added[i].normalized) {
       NormalizerBuffers buffers;
       std::u32string out;
-      normalize(content, flags_, buffers, out);
+      spec.normalizer->normalize(content, buffers, out);
       normalized.push_back({out, i});
     } else {
       raw.push_back({content, i});
@@ -35,7 +36,7 @@ void ByStages::for_each_segment(const Matcher& matcher, std::u32string_view text
       ++at;
       continue;
     }
-    const AddedToken& token = added_[match.index];
+    const AddedToken& token = spec_.added[match.index];
     std::size_t start = at, stop = at + match.length;
     if (token.lstrip)
       while (start > segment && is_whitespace(text[start - 1])) --start;
@@ -51,31 +52,20 @@ void ByStages::for_each_segment(const Matcher& matcher, std::u32string_view text
 }
 
 void ByStages::split_to_ids(std::u32string_view normalized, Buffers& buffers, IdSink& sink) const {
-  std::string& word = buffers.word;
-  std::size_t chars = 0;
-  const auto flush = [&] {
-    if (chars > 0 && !sink.full()) vocabulary_.word_to_ids(word, chars, sink);
+  std::size_t at = 0;
+  while (!sink.full()) {
+    const std::size_t chars = spec_.pre_tokenizer->next_word(normalized, at, buffers.word);
+    if (chars == 0) return;
+    model_.word_to_ids(buffers.word, chars, sink);
     sink.forget();
-    word.clear();
-    chars = 0;
-  };
-  for (const char32_t c : normalized) {
-    if (sink.full()) return;
-    const bool alone = is_punctuation(c);
-    if (alone || is_whitespace(c)) flush();
-    if (is_whitespace(c)) continue;
-    append_utf8(c, word);
-    ++chars;
-    if (alone) flush();
   }
-  flush();
 }
 
 void ByStages::encode(std::string_view text, Buffers& buffers, IdSink& sink) const {
   buffers.code_points.clear();
   append_code_points(text, buffers.code_points);
   for_each_segment(in_raw_text_, buffers.code_points, sink, [&](std::u32string_view segment) {
-    normalize(segment, flags_, buffers.normalizer, buffers.normalized);
+    spec_.normalizer->normalize(segment, buffers.normalizer, buffers.normalized);
     for_each_segment(in_normalized_text_, buffers.normalized, sink,
                      [&](std::u32string_view part) { split_to_ids(part, buffers, sink); });
   });

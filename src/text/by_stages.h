@@ -1,5 +1,6 @@
-// The tokenizer by its definition: added tokens, normalise, added tokens again, split, WordPiece,
-// one after the other over the whole text. Right for every vocabulary; the judge of one_pass.h.
+// The tokenizer by its definition: added tokens, normalise, added tokens again, split into words,
+// words into ids, one after the other over the whole text. Right for every tokenizer; one_pass.h is
+// compared with it.
 #pragma once
 
 #include <string>
@@ -7,10 +8,8 @@
 #include <vector>
 
 #include "text/id_sink.h"
-#include "text/normalizer.h"
 #include "text/spec.h"
 #include "text/token_matcher.h"
-#include "text/vocabulary.h"
 
 namespace breakeven::text {
 
@@ -22,7 +21,7 @@ class ByStages {
     std::string word;
   };
 
-  ByStages(const TokenizerSpec& spec, const Vocabulary& vocabulary);
+  ByStages(const TokenizerSpec& spec, const PieceModel& model);  // both must outlive it
 
   void encode(std::string_view text, Buffers& buffers, IdSink& sink) const;
 
@@ -33,10 +32,9 @@ class ByStages {
                         OnSegment on_segment) const;
   void split_to_ids(std::u32string_view normalized, Buffers& buffers, IdSink& sink) const;
 
-  NormalizerFlags flags_;
-  std::vector<AddedToken> added_;
+  const TokenizerSpec& spec_;
+  const PieceModel& model_;
   Matcher in_raw_text_, in_normalized_text_;
-  const Vocabulary& vocabulary_;
 };
 
 }  // namespace breakeven::text

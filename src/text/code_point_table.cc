@@ -8,14 +8,15 @@
 #include <span>
 
 #include "base/utf8.h"
+#include "text/unicode.h"
 #include "text/unicode_tables.h"
 
 namespace breakeven::text {
 namespace {
 
-std::set<char32_t> alphabet_of(const Vocabulary& vocabulary) {
+std::set<char32_t> alphabet_of(const WordPiece& word_piece) {
   std::set<char32_t> alphabet;
-  for (const auto* pieces : {&vocabulary.starts(), &vocabulary.continuations()}) {
+  for (const auto* pieces : {&word_piece.starts(), &word_piece.continuations()}) {
     for (const auto& [piece, id] : *pieces) {
       std::u32string code_points;
       append_code_points(piece, code_points);
@@ -33,12 +34,12 @@ tl::unexpected<Error> refuse(std::string reason) {
 
 class CodePointTable::Builder {
  public:
-  Builder(const NormalizerFlags& flags, const Vocabulary& vocabulary)
-      : flags_(flags), vocabulary_(vocabulary), alphabet_(alphabet_of(vocabulary)) {}
+  Builder(const BertNormalizer& normalizer, const WordPiece& word_piece)
+      : normalizer_(normalizer), word_piece_(word_piece), alphabet_(alphabet_of(word_piece)) {}
 
   Result<CodePointTable> build() {
     if (alphabet_.contains(0)) return refuse("the vocabulary has an entry with NUL in it");
-    if (flags_.strip_accents) {
+    if (normalizer_.flags.strip_accents) {
       // Canonical reordering moves only code points with a class, within a word. Where no entry has
       // one, a word that keeps such a code point is unknown in whatever order.
       for (const char32_t c : alphabet_)
@@ -53,7 +54,7 @@ class CodePointTable::Builder {
     table_.page_of_.assign(kPages, unknown_page);
     for (std::size_t page = 0; page < kPages; ++page) {
       if (!of_interest_[page]) continue;
-      if (flags_.clean_text && is_all_control(page)) {
+      if (normalizer_.flags.clean_text && is_all_control(page)) {
         table_.page_of_[page] = removed_page;
         continue;
       }
@@ -116,7 +117,7 @@ class CodePointTable::Builder {
 
   // Asks the normaliser and the splitter, by their definition, what they do to the code point.
   Result<Action> action_of(char32_t c) {
-    normalize(std::u32string_view(&c, 1), flags_, buffers_, normalized_);
+    normalizer_.normalize(std::u32string_view(&c, 1), buffers_, normalized_);
     if (normalized_.empty()) return Action::plain(Effect::removed);
     std::u32string word;
     bool spaced = false, punctuation = false;
@@ -139,7 +140,7 @@ class CodePointTable::Builder {
     std::string utf8;
     for (const char32_t c : word) append_utf8(c, utf8);
     ids_.clear();
-    vocabulary_.word_to_ids(utf8, word.size(), ids_);
+    word_piece_.append_pieces(utf8, word.size(), ids_);
     if (ids_.size() != 1) return refuse("a separate code point becomes several pieces");
     return Action::isolated(ids_[0]);
   }
@@ -160,8 +161,8 @@ class CodePointTable::Builder {
     return Action::bytes(word.size(), utf8.size(), offset);
   }
 
-  const NormalizerFlags& flags_;
-  const Vocabulary& vocabulary_;
+  const BertNormalizer& normalizer_;
+  const WordPiece& word_piece_;
   std::set<char32_t> alphabet_;
   std::vector<bool> of_interest_;
   NormalizerBuffers buffers_;
@@ -170,9 +171,9 @@ class CodePointTable::Builder {
   CodePointTable table_;
 };
 
-Result<CodePointTable> CodePointTable::build(const NormalizerFlags& flags,
-                                             const Vocabulary& vocabulary) {
-  return Builder(flags, vocabulary).build();
+Result<CodePointTable> CodePointTable::build(const BertNormalizer& normalizer,
+                                             const WordPiece& word_piece) {
+  return Builder(normalizer, word_piece).build();
 }
 
 }  // namespace breakeven::text

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "text/normalizer.h"
-#include "text/vocabulary.h"
+#include "text/models/word_piece.h"
+#include "text/normalizers/bert.h"
 
 namespace breakeven::text {
 
@@ -52,7 +52,8 @@ class CodePointTable {
   static constexpr std::size_t kMaxBytes = 15;  // of one code point's action
 
   // Errors: text/not-one-pass, with the reason, where code points cannot be treated one by one.
-  static Result<CodePointTable> build(const NormalizerFlags& flags, const Vocabulary& vocabulary);
+  static Result<CodePointTable> build(const BertNormalizer& normalizer,
+                                      const WordPiece& word_piece);
 
   Action action(char32_t c) const { return pages_[page_of_[c >> kPageBits] + (c & kPageMask)]; }
   // kMaxBytes + 1 bytes are readable there.

@@ -7,6 +7,9 @@
 #include <cstring>
 
 #include "base/utf8.h"
+#include "text/normalizers/bert.h"
+#include "text/pre_tokenizers/bert.h"
+#include "text/unicode.h"
 
 namespace breakeven::text {
 namespace {
@@ -29,7 +32,7 @@ __m128i at_most(__m128i x, char limit) {
   return _mm_cmpeq_epi8(_mm_min_epu8(x, limits), x);
 }
 
-std::vector<std::pair<PieceKey, std::int32_t>> keys_of(const Vocabulary::Pieces& pieces) {
+std::vector<std::pair<PieceKey, std::int32_t>> keys_of(const WordPiece::Pieces& pieces) {
   std::vector<std::pair<PieceKey, std::int32_t>> keys;
   for (const auto& [piece, id] : pieces) {
     if (piece.size() > PieceKey::kMaxBytes) continue;
@@ -49,8 +52,13 @@ OnePass::Buffers::Buffers()
     : slots_(std::size_t{1} << kSlotBits),
       word_(4 * kMaxCharsPerWord + CodePointTable::kMaxBytes + 2 * PieceKey::kMaxBytes) {}
 
-Result<OnePass> OnePass::build(const TokenizerSpec& spec, const Vocabulary& vocabulary) {
-  const std::size_t max_chars = spec.max_chars_per_word;
+Result<OnePass> OnePass::build(const TokenizerSpec& spec, const PieceModel& model) {
+  const auto* normalizer = dynamic_cast<const BertNormalizer*>(spec.normalizer.get());
+  const auto* word_piece = dynamic_cast<const WordPiece*>(&model);
+  if (normalizer == nullptr || word_piece == nullptr ||
+      dynamic_cast<const BertPreTokenizer*>(spec.pre_tokenizer.get()) == nullptr)
+    return refuse("it is not BertNormalizer, BertPreTokenizer and WordPiece");
+  const std::size_t max_chars = word_piece->max_chars_per_word();
   if (max_chars < kMinCharsPerWord || max_chars > kMaxCharsPerWord)
     return refuse(fmt::format("max_input_chars_per_word {} is not from {} to {}", max_chars,
                               kMinCharsPerWord, kMaxCharsPerWord));
@@ -76,14 +84,14 @@ Result<OnePass> OnePass::build(const TokenizerSpec& spec, const Vocabulary& voca
   if (!first_bytes.empty()) out.added_first_.fill(first_bytes.front());
   std::copy(first_bytes.begin(), first_bytes.end(), out.added_first_.begin());
   out.added_ = TokenMatcher<char>(std::move(entries));
-  BREAKEVEN_TRY(out.code_points_, CodePointTable::build(spec.normalizer, vocabulary));
-  out.vocabulary_ = &vocabulary;
-  out.lowercase_ = spec.normalizer.lowercase;
+  BREAKEVEN_TRY(out.code_points_, CodePointTable::build(*normalizer, *word_piece));
+  out.word_piece_ = word_piece;
+  out.lowercase_ = normalizer->flags.lowercase;
   out.classify_bytes();
-  const auto starts = keys_of(vocabulary.starts());
+  const auto starts = keys_of(word_piece->starts());
   out.starts_.build(starts);
   out.start_lengths_.build(starts);
-  const auto continuations = keys_of(vocabulary.continuations());
+  const auto continuations = keys_of(word_piece->continuations());
   out.continuations_.build(continuations);
   out.continuation_lengths_.build(continuations);
   return out;
@@ -124,12 +132,12 @@ OnePass::Piece OnePass::longest_piece(const char* at, std::size_t left, bool sta
     return length < left && (static_cast<Byte>(at[length]) & 0xC0) == 0x80;
   };
   std::size_t length = std::min(
-      left, start ? vocabulary_->longest_start_bytes() : vocabulary_->longest_continuation_bytes());
+      left, start ? word_piece_->longest_start_bytes() : word_piece_->longest_continuation_bytes());
   for (; length > PieceKey::kMaxBytes; --length) {
     if (splits_code_point(length)) continue;
     const std::string_view text(at, length);
     const std::int32_t id =
-        start ? vocabulary_->find_start(text) : vocabulary_->find_continuation(text);
+        start ? word_piece_->find_start(text) : word_piece_->find_continuation(text);
     if (id >= 0) return {id, length};
   }
   const PieceKey first = PieceKey::load(at, std::min<std::size_t>(left, 3));
@@ -151,7 +159,7 @@ OnePass::Piece OnePass::longest_piece(const char* at, std::size_t left, bool sta
 std::int32_t* OnePass::greedy(const char* word, std::size_t length, std::size_t chars,
                               std::int32_t* out) const {
   std::int32_t* const begin = out;
-  bool known = chars <= vocabulary_->max_chars_per_word();
+  bool known = chars <= word_piece_->max_chars_per_word();
   for (std::size_t at = 0; known && at < length;) {
     const Piece piece = longest_piece(word + at, length - at, at == 0);
     known = piece.id >= 0;
@@ -159,7 +167,7 @@ std::int32_t* OnePass::greedy(const char* word, std::size_t length, std::size_t 
     at += piece.length;
   }
   if (known) return out;
-  *begin = vocabulary_->unknown_id();
+  *begin = word_piece_->unknown_id();
   return begin + 1;
 }
 
@@ -188,7 +196,7 @@ std::int32_t* OnePass::several_pieces(PieceKey key, std::int32_t* out, Buffers& 
 OnePass::Word OnePass::read_word(const Byte*& at, const Byte* end, Buffers& buffers) const {
   Word word{0, 0, false};
   char* const bytes = buffers.word_.data();
-  const std::size_t max_chars = vocabulary_->max_chars_per_word();
+  const std::size_t max_chars = word_piece_->max_chars_per_word();
   while (at < end) {
     const ByteClass byte_class = byte_class_[*at];
     if (byte_class == ByteClass::word) {
@@ -220,8 +228,8 @@ OnePass::Word OnePass::read_word(const Byte*& at, const Byte* end, Buffers& buff
 
 OnePass::Cursor OnePass::irregular_word(Cursor cursor, const Byte* end, Buffers& buffers) const {
   const Word word = read_word(cursor.at, end, buffers);
-  if (word.unknown || word.chars > vocabulary_->max_chars_per_word()) {
-    *cursor.out++ = vocabulary_->unknown_id();
+  if (word.unknown || word.chars > word_piece_->max_chars_per_word()) {
+    *cursor.out++ = word_piece_->unknown_id();
     return cursor;
   }
   if (word.length == 0) return cursor;

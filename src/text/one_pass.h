@@ -1,6 +1,7 @@
-// The tokenizer in one pass over the bytes, with the same ids as by_stages.h: no normalised copy,
-// no offsets, almost every word one hash look-up of a key in registers. Built only where the
-// vocabulary and the added tokens allow it; build() says why not.
+// BertNormalizer, BertPreTokenizer and WordPiece as one piece: one pass over the bytes, with the
+// same ids as by_stages.h, no normalised copy, no offsets, almost every word one hash look-up of a
+// key in registers. Built only where the vocabulary and the added tokens allow it; build() says why
+// not.
 #pragma once
 
 #include <array>
@@ -14,9 +15,9 @@
 #include "text/code_point_table.h"
 #include "text/id_sink.h"
 #include "text/key_table.h"
+#include "text/models/word_piece.h"
 #include "text/spec.h"
 #include "text/token_matcher.h"
-#include "text/vocabulary.h"
 
 namespace breakeven::text {
 
@@ -46,7 +47,7 @@ class OnePass {
   };
 
   // Errors: text/not-one-pass, with the reason.
-  static Result<OnePass> build(const TokenizerSpec& spec, const Vocabulary& vocabulary);
+  static Result<OnePass> build(const TokenizerSpec& spec, const PieceModel& model);
 
   void encode(std::string_view text, Buffers& buffers, IdSink& sink) const;
 
@@ -95,7 +96,7 @@ class OnePass {
   const Byte* run(const Byte* at, const Byte* limit, const Byte* end, Buffers& buffers,
                   IdSink& sink) const;
 
-  const Vocabulary* vocabulary_ = nullptr;
+  const WordPiece* word_piece_ = nullptr;
   CodePointTable code_points_;
   std::array<ByteClass, 256> byte_class_{};
   std::array<char, 128> folded_{};            // what a word byte becomes

@@ -8,8 +8,11 @@
 
 #include "base/files.h"
 #include "base/utf8.h"
+#include "text/normalizers/bert.h"
+#include "text/pre_tokenizers/bert.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json.h"
+#include "text/unicode.h"
 
 namespace breakeven::text {
 namespace {
@@ -39,9 +42,11 @@ Result<void> read_vocab_txt(const std::string& path, TokenizerSpec& spec) {
     last_line[entry] = line_number;
     at = stop + 1;
   }
-  for (auto& [entry, id] : last_line) spec.vocabulary.emplace_back(entry, id);
-  std::sort(spec.vocabulary.begin(), spec.vocabulary.end(),
+  for (auto& [entry, id] : last_line) spec.model.vocabulary.emplace_back(entry, id);
+  std::sort(spec.model.vocabulary.begin(), spec.model.vocabulary.end(),
             [](const auto& a, const auto& b) { return a.second < b.second; });
+  spec.normalizer = std::make_unique<BertNormalizer>(BertNormalizer::Flags{});
+  spec.pre_tokenizer = std::make_unique<BertPreTokenizer>();
   return {};
 }
 
@@ -83,7 +88,7 @@ void add_config_tokens(const TokenizerConfig& config, bool from_json, const Ids&
 // mean different ids there and here.
 Result<void> check_added_ids(const std::string& where, const Ids& ids, TokenizerSpec& spec) {
   std::erase_if(spec.added, [](const AddedToken& token) { return token.content.empty(); });
-  auto next = static_cast<std::int32_t>(spec.vocabulary.size());
+  auto next = static_cast<std::int32_t>(spec.model.vocabulary.size());
   for (const AddedToken& token : spec.added) {
     const auto at = ids.find(token.content);
     const std::int32_t expected = at == ids.end() ? next : at->second;
@@ -111,7 +116,7 @@ Result<std::int32_t> role_id(const std::string& where, std::string_view role,
 }
 
 Result<void> check_template(const std::string& where, const TokenizerSpec& spec) {
-  for (const Template* steps : {&spec.single, &spec.pair})
+  for (const Template* steps : {&spec.processor.single, &spec.processor.pair})
     for (const TemplateStep& step : *steps)
       for (const std::int32_t id : step.ids)
         if (static_cast<std::size_t>(id) >= spec.info.vocabulary)
@@ -123,38 +128,38 @@ Result<void> check_template(const std::string& where, const TokenizerSpec& spec)
 }
 
 void apply_config(const TokenizerConfig& config, bool from_json, TokenizerSpec& spec) {
-  if (config.bert_class || !from_json) {
-    spec.normalizer.lowercase = config.do_lower_case;
-    spec.normalizer.strip_accents = config.strip_accents.value_or(config.do_lower_case);
-    spec.normalizer.handle_chinese_chars = config.tokenize_chinese_chars;
+  if (auto* bert = dynamic_cast<BertNormalizer*>(spec.normalizer.get())) {
+    if (config.bert_class || !from_json) {
+      bert->flags.lowercase = config.do_lower_case;
+      bert->flags.strip_accents = config.strip_accents.value_or(config.do_lower_case);
+      bert->flags.handle_chinese_chars = config.tokenize_chinese_chars;
+    }
+    spec.info.lowercase = bert->flags.lowercase;
   }
-  spec.info.lowercase = spec.normalizer.lowercase;
   spec.info.model_max_length = config.model_max_length.value_or(spec.info.model_max_length);
   spec.info.truncation_side = config.truncation_side.value_or(spec.info.truncation_side);
 }
 
 Result<void> complete(const std::string& where, const TokenizerConfig& config, bool from_json,
                       TokenizerSpec& spec) {
-  if (spec.vocabulary.empty())
+  if (spec.model.vocabulary.empty())
     return fail("tokenizer/vocabulary", fmt::format("{}: the vocabulary is empty", where),
                 "download the file again");
   Ids ids;
-  for (const auto& [entry, id] : spec.vocabulary) ids.emplace(entry, id);
+  for (const auto& [entry, id] : spec.model.vocabulary) ids.emplace(entry, id);
   add_config_tokens(config, from_json, ids, spec);
   BREAKEVEN_TRY_VOID(check_added_ids(where, ids, spec));
   TokenizerInfo& info = spec.info;
-  if (!from_json) spec.unknown_token = config.unk.token.content;
-  // WordPiece itself must know it; the other roles may be added tokens.
-  BREAKEVEN_TRY(info.unk_id, role_id(where, "unk", spec.unknown_token, ids, {}));
+  if (!from_json) spec.model.unknown_token = config.unk.token.content;
+  // The model itself must know it; the other roles may be added tokens.
+  BREAKEVEN_TRY(info.unk_id, role_id(where, "unk", spec.model.unknown_token, ids, {}));
+  spec.model.unknown_id = info.unk_id;
   BREAKEVEN_TRY(info.cls_id, role_id(where, "cls", config.cls.token.content, ids, spec.added));
   BREAKEVEN_TRY(info.sep_id, role_id(where, "sep", config.sep.token.content, ids, spec.added));
   BREAKEVEN_TRY(info.pad_id, role_id(where, "pad", config.pad.token.content, ids, spec.added));
-  if (!from_json) {
-    spec.single = bert_template(info.cls_id, info.sep_id, false);
-    spec.pair = bert_template(info.cls_id, info.sep_id, true);
-  }
+  if (!from_json) spec.processor = bert_processor(info.cls_id, info.sep_id);
   std::int32_t highest = 0;
-  for (const auto& [entry, id] : spec.vocabulary) highest = std::max(highest, id);
+  for (const auto& [entry, id] : spec.model.vocabulary) highest = std::max(highest, id);
   for (const AddedToken& token : spec.added) highest = std::max(highest, token.id);
   info.vocabulary = static_cast<std::size_t>(highest) + 1;
   apply_config(config, from_json, spec);
@@ -162,17 +167,6 @@ Result<void> complete(const std::string& where, const TokenizerConfig& config, b
 }
 
 }  // namespace
-
-Template bert_template(std::int32_t cls, std::int32_t sep, bool pair) {
-  using Kind = TemplateStep::Kind;
-  Template steps = {
-      {Kind::special, {cls}, 0}, {Kind::first_text, {}, 0}, {Kind::special, {sep}, 0}};
-  if (pair) {
-    steps.push_back({Kind::second_text, {}, 1});
-    steps.push_back({Kind::special, {sep}, 1});
-  }
-  return steps;
-}
 
 Result<TokenizerSpec> read_tokenizer_spec(const std::string& folder) {
   const auto json = std::filesystem::path(folder) / "tokenizer.json";

@@ -8,18 +8,14 @@
 #include "text/by_stages.h"
 #include "text/one_pass.h"
 #include "text/spec.h"
-#include "text/vocabulary.h"
 
 namespace breakeven::text {
 
 struct Tokenizer::Impl {
   explicit Impl(TokenizerSpec&& read)
-      : spec(std::move(read)),
-        vocabulary(spec.vocabulary, spec.continuing_prefix, spec.info.unk_id,
-                   spec.max_chars_per_word),
-        by_stages(spec, vocabulary) {
-    spec.vocabulary = {};  // `vocabulary` has it now
-    auto built = OnePass::build(spec, vocabulary);
+      : spec(std::move(read)), model(spec.model.kind->make(spec.model)), by_stages(spec, *model) {
+    spec.model.vocabulary = {};  // `model` has it now
+    auto built = OnePass::build(spec, *model);
     spec.info.one_pass = built.has_value();
     if (built) {
       one_pass = *std::move(built);
@@ -32,7 +28,7 @@ struct Tokenizer::Impl {
             IdSink& sink) const;
 
   TokenizerSpec spec;
-  Vocabulary vocabulary;
+  std::unique_ptr<PieceModel> model;
   ByStages by_stages;
   std::optional<OnePass> one_pass;
 };
@@ -110,7 +106,7 @@ std::unique_ptr<Tokenizer::Scratch, void (*)(Tokenizer::Scratch*)> Tokenizer::ma
 
 bool Tokenizer::encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
                        std::vector<std::int32_t>& ids) const {
-  const Template& steps = impl_->spec.single;
+  const Template& steps = impl_->spec.processor.single;
   const std::size_t limit = room_for_text(options, special_ids(steps));
   IdSink& sink = scratch.sinks[0];
   // One id more than may stay tells a text that fills them exactly from one that is cut.
@@ -128,7 +124,7 @@ void Tokenizer::encode_pair(std::string_view first, std::string_view second,
                             const EncodeOptions& options, Scratch& scratch,
                             std::vector<std::int32_t>& ids,
                             std::vector<std::int32_t>& token_types) const {
-  const Template& steps = impl_->spec.pair;
+  const Template& steps = impl_->spec.processor.pair;
   const std::size_t limit = room_for_text(options, special_ids(steps));
   // Which text gets the odd id depends on both full lengths, so neither stops early.
   for (IdSink& sink : scratch.sinks) sink.start(kNoLimit, options.truncation_side);
@@ -151,7 +147,7 @@ void Tokenizer::encode_pair(std::string_view first, std::string_view second,
 }
 
 std::string_view Tokenizer::token(std::int32_t id) const {
-  const std::string_view entry = impl_->vocabulary.entry(id);
+  const std::string_view entry = impl_->model->entry(id);
   if (!entry.empty()) return entry;
   for (const AddedToken& token : impl_->spec.added)
     if (token.id == id) return token.content;

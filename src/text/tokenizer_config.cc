@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "base/files.h"
-#include "text/json_fields.h"
+#include "text/tokenizer_json.h"
 
 namespace breakeven::text {
 namespace {
@@ -30,20 +30,20 @@ bool contains(const std::array<std::string_view, Size>& names, std::string_view 
 // A special token is a string, or an object with content and flags.
 Result<void> read_special(const JsonObject& config, std::string_view field,
                           TokenizerConfig::Special& special) {
-  const auto element = config.find(field);
-  if (!element) return {};
-  if (element->is_object()) {
-    BREAKEVEN_TRY(const JsonObject object, JsonObject::from(*element, config.path(field)));
+  const auto value = config.find(field);
+  if (!value) return {};
+  if (value->is_object()) {
+    BREAKEVEN_TRY(const JsonObject object, config.object(field));
     BREAKEVEN_TRY(special.token, read_added_token(object));
   } else {
-    BREAKEVEN_TRY(special.token.content, config.string(field, ""));
+    BREAKEVEN_TRY(special.token.content, config.text(field));
   }
   special.named = true;
   return {};
 }
 
 Result<void> read_class(const JsonObject& config, bool& named, bool& bert_class) {
-  BREAKEVEN_TRY(std::string name, config.string("tokenizer_class", ""));
+  BREAKEVEN_TRY(std::string name, config.text("tokenizer_class", ""));
   if (name.empty()) return {};
   named = true;
   if (contains(kGenericClasses, name)) return {};
@@ -52,40 +52,38 @@ Result<void> read_class(const JsonObject& config, bool& named, bool& bert_class)
   if (!contains(kBertClasses, name))
     return fail("tokenizer/unsupported",
                 fmt::format("{} is '{}'; only BERT WordPiece tokenizers are supported",
-                            config.path("tokenizer_class"), name),
+                            config.where("tokenizer_class"), name),
                 "use a BERT or DistilBERT model, or run this one with another runtime");
   bert_class = true;
   return {};
 }
 
 Result<void> read_lengths(const JsonObject& config, TokenizerConfig& out) {
-  if (const auto element = config.find("model_max_length")) {
-    double length = 0;
-    if (element->get(length) || !(length >= 0))
-      return wrong_type(config.path("model_max_length"), "a length");
+  if (config.find("model_max_length")) {
+    BREAKEVEN_TRY(const double length, config.number("model_max_length"));
+    if (!(length >= 0)) return config.wrong("model_max_length", "a length");
     if (length < kNoLengthLimit) out.model_max_length = static_cast<std::size_t>(length);
   }
-  BREAKEVEN_TRY(const std::string side, config.string("truncation_side", ""));
+  BREAKEVEN_TRY(const std::string side, config.text("truncation_side", ""));
   if (side == "left") out.truncation_side = TruncationSide::left;
   if (side == "right") out.truncation_side = TruncationSide::right;
   if (!side.empty() && !out.truncation_side)
     return fail("tokenizer/unsupported",
-                fmt::format("{} is '{}'", config.path("truncation_side"), side),
+                fmt::format("{} is '{}'", config.where("truncation_side"), side),
                 "use \"left\" or \"right\"");
   return {};
 }
 
 Result<void> read_added_decoder(const JsonObject& config, std::vector<AddedToken>& added) {
   if (!config.find("added_tokens_decoder")) return {};
-  BREAKEVEN_TRY(const JsonObject decoder, config.child("added_tokens_decoder"));
-  for (const auto field : decoder.object()) {
-    const std::string where = decoder.path(field.key);
-    BREAKEVEN_TRY(const JsonObject object, JsonObject::from(field.value, where));
+  BREAKEVEN_TRY(const JsonObject decoder, config.object("added_tokens_decoder"));
+  for (const auto& [name, value] : decoder.fields()) {
+    BREAKEVEN_TRY(const JsonObject object, decoder.as_object(value, name));
     BREAKEVEN_TRY(AddedToken token, read_added_token(object));
-    const char* end = field.key.data() + field.key.size();
-    const auto parsed = std::from_chars(field.key.data(), end, token.id);
+    const char* end = name.data() + name.size();
+    const auto parsed = std::from_chars(name.data(), end, token.id);
     if (parsed.ec != std::errc() || parsed.ptr != end || token.id < 0)
-      return wrong_type(where, "named by an id");
+      return decoder.wrong(name, value, "named by an id");
     added.push_back(std::move(token));
   }
   return {};
@@ -112,10 +110,9 @@ Result<bool> is_bert_model(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
   if (!is_there(path)) return false;
   BREAKEVEN_TRY(const std::string content, read_file(path.string()));
-  JsonFile file;
-  BREAKEVEN_TRY_VOID(parse_json(path.string(), content, file));
-  BREAKEVEN_TRY(const JsonObject config, JsonObject::from(file.root, path.string()));
-  BREAKEVEN_TRY(const std::string type, config.string("model_type", ""));
+  BREAKEVEN_TRY(const auto document, JsonDocument::parse(content, tokenizer_source(path.string())));
+  BREAKEVEN_TRY(const JsonObject config, document.object());
+  BREAKEVEN_TRY(const std::string type, config.text("model_type", ""));
   return contains(kBertModelTypes, type);
 }
 
@@ -132,9 +129,9 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder) {
   const auto path = std::filesystem::path(folder) / "tokenizer_config.json";
   if (is_there(path)) {
     BREAKEVEN_TRY(const std::string content, read_file(path.string()));
-    JsonFile file;
-    BREAKEVEN_TRY_VOID(parse_json(path.string(), content, file));
-    BREAKEVEN_TRY(const JsonObject config, JsonObject::from(file.root, path.string()));
+    BREAKEVEN_TRY(const auto document,
+                  JsonDocument::parse(content, tokenizer_source(path.string())));
+    BREAKEVEN_TRY(const JsonObject config, document.object());
     BREAKEVEN_TRY_VOID(read_fields(config, out, class_named));
   }
   if (!class_named) {

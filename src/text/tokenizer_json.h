@@ -1,16 +1,24 @@
-// tokenizer.json: the tokenizers package's own file.
+// tokenizer.json: the four parts, each by its kind, and what stands beside them.
 #pragma once
 
 #include <string>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "text/spec.h"
 
 namespace breakeven::text {
 
-// Reads vocabulary, added tokens, normaliser, templates and truncation from `path` into `spec`, as
-// the file says them; token ids in spec.info are left alone. Errors: tokenizer/json;
-// tokenizer/unsupported, naming the part, for anything but BERT WordPiece; tokenizer/vocabulary.
+// How errors about a tokenizer's file of JSON are told.
+JsonSource tokenizer_source(const std::string& path);
+
+// Reads `path` into `spec`, as the file says it; token ids in spec.info and spec.model.unknown_id
+// are left alone. Errors: tokenizer/json; tokenizer/unsupported, naming the part, for a kind that
+// is not known; tokenizer/vocabulary.
 Result<void> read_tokenizer_json(const std::string& path, TokenizerSpec& spec);
+
+// content, lstrip, rstrip, normalized of an added token; its id is the caller's to read. Errors:
+// tokenizer/json, tokenizer/unsupported for single_word.
+Result<AddedToken> read_added_token(const JsonObject& object);
 
 }  // namespace breakeven::text

@@ -1,4 +1,5 @@
-// The vocabulary as the definition uses it: entry -> id, and WordPiece's greedy search over it.
+// WordPiece by its definition: a vocabulary of entries that start a word and of entries that go on
+// with one, and a greedy search over it.
 #pragma once
 
 #include <cstddef>
@@ -9,19 +10,18 @@
 #include <utility>
 #include <vector>
 
+#include "text/models/piece_model.h"
+
 namespace breakeven::text {
 
-class Vocabulary {
+class WordPiece final : public PieceModel {
  public:
-  // `entries`: (entry, id >= 0), no entry and no id twice.
-  Vocabulary(const std::vector<std::pair<std::string, std::int32_t>>& entries,
-             std::string_view continuing_prefix, std::int32_t unknown_id,
-             std::size_t max_chars_per_word);
-  Vocabulary(const Vocabulary&) = delete;  // the maps point into the entries
-  Vocabulary& operator=(const Vocabulary&) = delete;
+  explicit WordPiece(const ModelSpec& spec);  // no entry and no id twice
+  WordPiece(const WordPiece&) = delete;       // the maps point into the entries
+  WordPiece& operator=(const WordPiece&) = delete;
 
   std::size_t size() const { return entries_.size(); }  // highest id + 1
-  std::string_view entry(std::int32_t id) const;
+  std::string_view entry(std::int32_t id) const override;
   std::int32_t unknown_id() const { return unknown_id_; }
   std::size_t max_chars_per_word() const { return max_chars_per_word_; }
 
@@ -38,10 +38,13 @@ class Vocabulary {
   std::size_t longest_start_bytes() const { return longest_start_bytes_; }
   std::size_t longest_continuation_bytes() const { return longest_continuation_bytes_; }
 
-  // Appends the pieces of one normalised word of `chars` code points: the longest match from the
-  // left, again and again; one unknown id if there is none somewhere or the word is too long.
+  void word_to_ids(std::string_view word, std::size_t chars, IdSink& ids) const override {
+    append_pieces(word, chars, ids);
+  }
+  // The pieces of one normalised word: the longest match from the left, again and again; one
+  // unknown id if there is none somewhere or the word is too long.
   template <class Ids>
-  void word_to_ids(std::string_view word, std::size_t chars, Ids& ids) const {
+  void append_pieces(std::string_view word, std::size_t chars, Ids& ids) const {
     const std::size_t before = ids.size();
     bool known = chars <= max_chars_per_word_;
     for (std::size_t at = 0; known && at < word.size();) {

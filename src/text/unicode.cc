@@ -1,10 +1,9 @@
-#include "text/normalizer.h"
+#include "text/unicode.h"
 
 #include <algorithm>
 #include <array>
 #include <span>
 
-#include "base/utf8.h"
 #include "text/unicode_tables.h"
 
 namespace breakeven::text {
@@ -32,22 +31,6 @@ const Row* find_code_point(std::span<const Row> rows, char32_t c) {
   return at != rows.end() && at->code_point == c ? &*at : nullptr;
 }
 
-void append_decomposed(char32_t c, std::u32string& out) {
-  // Nothing below U+00C0 decomposes: no look-up for most text.
-  const auto* row = c < 0xC0 ? nullptr : find_code_point(tables::kDecomposition, c);
-  if (c >= kHangulFirst && c <= kHangulLast) {
-    const char32_t index = c - kHangulFirst;
-    out.push_back(kLeadingJamo + index / (kVowels * kTrailings));
-    out.push_back(kVowelJamo + index % (kVowels * kTrailings) / kTrailings);
-    if (index % kTrailings != 0) out.push_back(kTrailingJamoBefore + index % kTrailings);
-  } else if (row != nullptr) {
-    for (const char32_t part : tables::kDecompositionPool.subspan(row->offset, row->length))
-      out.push_back(part);
-  } else {
-    out.push_back(c);
-  }
-}
-
 // Stable sort of a run of marks by combining class. Counting, because a hostile run is as long as
 // its text.
 void sort_marks(std::span<char32_t> run, std::u32string& sorting) {
@@ -59,21 +42,10 @@ void sort_marks(std::span<char32_t> run, std::u32string& sorting) {
   std::copy(sorting.begin(), sorting.end(), run.begin());
 }
 
-// Canonical ordering of the whole text: every run of code points with a class is sorted by it.
-void order_marks(std::u32string& text, std::u32string& sorting) {
-  for (std::size_t i = 0; i < text.size();) {
-    std::size_t stop = i;
-    while (stop < text.size() && text[stop] >= 0x300 && combining_class(text[stop]) != 0) ++stop;
-    if (stop - i > 1) sort_marks(std::span(text).subspan(i, stop - i), sorting);
-    i = std::max(stop, i + 1);
-  }
-}
-
 }  // namespace
 
-bool is_removed_by_cleaning(char32_t c) {
-  if (c == U'\t' || c == U'\n' || c == U'\r') return false;
-  return c == 0 || c == kReplacement || find_range(tables::kControl, c) != nullptr;
+bool is_control(char32_t c) {
+  return find_range(tables::kControl, c) != nullptr;
 }
 
 bool is_whitespace(char32_t c) {
@@ -103,31 +75,35 @@ unsigned combining_class(char32_t c) {
   return row ? row->value : 0;
 }
 
-void normalize(std::u32string_view text, const NormalizerFlags& flags, NormalizerBuffers& buffers,
-               std::u32string& out) {
-  std::u32string& decomposed = buffers.decomposed;
-  decomposed.clear();
-  for (const char32_t c : text) {
-    if (flags.clean_text && is_removed_by_cleaning(c)) continue;
-    const bool spaced = flags.handle_chinese_chars && is_cjk(c);
-    if (spaced) decomposed.push_back(U' ');
-    if (flags.clean_text && is_whitespace(c)) {
-      decomposed.push_back(U' ');
-    } else if (flags.strip_accents) {
-      append_decomposed(c, decomposed);
-    } else {
-      decomposed.push_back(c);
-    }
-    if (spaced) decomposed.push_back(U' ');
+void append_decomposed(char32_t c, std::u32string& out) {
+  // Nothing below U+00C0 decomposes: no look-up for most text.
+  const auto* row = c < 0xC0 ? nullptr : find_code_point(tables::kDecomposition, c);
+  if (c >= kHangulFirst && c <= kHangulLast) {
+    const char32_t index = c - kHangulFirst;
+    out.push_back(kLeadingJamo + index / (kVowels * kTrailings));
+    out.push_back(kVowelJamo + index % (kVowels * kTrailings) / kTrailings);
+    if (index % kTrailings != 0) out.push_back(kTrailingJamoBefore + index % kTrailings);
+  } else if (row != nullptr) {
+    for (const char32_t part : tables::kDecompositionPool.subspan(row->offset, row->length))
+      out.push_back(part);
+  } else {
+    out.push_back(c);
   }
-  if (flags.strip_accents) order_marks(decomposed, buffers.sorting);
-  out.clear();
-  for (const char32_t c : decomposed) {
-    if (flags.strip_accents && c >= 0x300 && is_nonspacing_mark(c)) continue;
-    const auto* lower = flags.lowercase ? find_code_point(tables::kLowercase, c) : nullptr;
-    out.push_back(lower ? lower->to[0] : c);
-    if (lower && lower->to[1] != 0) out.push_back(lower->to[1]);
+}
+
+// Canonical ordering of the whole text: every run of code points with a class is sorted by it.
+void order_marks(std::u32string& text, std::u32string& sorting) {
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t stop = i;
+    while (stop < text.size() && text[stop] >= 0x300 && combining_class(text[stop]) != 0) ++stop;
+    if (stop - i > 1) sort_marks(std::span(text).subspan(i, stop - i), sorting);
+    i = std::max(stop, i + 1);
   }
+}
+
+std::array<char32_t, 2> lowercase(char32_t c) {
+  const auto* row = find_code_point(tables::kLowercase, c);
+  return row ? std::array{row->to[0], row->to[1]} : std::array{c, char32_t{0}};
 }
 
 }  // namespace breakeven::text

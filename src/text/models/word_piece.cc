@@ -1,10 +1,10 @@
-#include "text/vocabulary.h"
+#include "text/models/word_piece.h"
 
 #include <algorithm>
 
 #include "base/check.h"
 #include "base/utf8.h"
-#include "text/normalizer.h"
+#include "text/unicode.h"
 
 namespace breakeven::text {
 namespace {
@@ -20,12 +20,25 @@ bool can_match(std::string_view piece, bool whole_word_possible) {
                       [](char32_t c) { return is_whitespace(c) || is_punctuation(c); });
 }
 
+Result<void> read(const JsonObject& model, ModelSpec& spec) {
+  BREAKEVEN_TRY(spec.unknown_token, model.text("unk_token", "[UNK]"));
+  BREAKEVEN_TRY(spec.continuing_prefix, model.text("continuing_subword_prefix", "##"));
+  BREAKEVEN_TRY(spec.max_chars_per_word, model.count("max_input_chars_per_word", {}, 100));
+  return {};
+}
+
+std::unique_ptr<PieceModel> make(const ModelSpec& spec) {
+  return std::make_unique<WordPiece>(spec);
+}
+
 }  // namespace
 
-Vocabulary::Vocabulary(const std::vector<std::pair<std::string, std::int32_t>>& entries,
-                       std::string_view continuing_prefix, std::int32_t unknown_id,
-                       std::size_t max_chars_per_word)
-    : unknown_id_(unknown_id), max_chars_per_word_(max_chars_per_word) {
+const ModelKind kWordPiece = {"WordPiece", read, make};
+
+WordPiece::WordPiece(const ModelSpec& spec)
+    : unknown_id_(spec.unknown_id), max_chars_per_word_(spec.max_chars_per_word) {
+  const auto& entries = spec.vocabulary;
+  const std::string_view continuing_prefix = spec.continuing_prefix;
   std::int32_t highest = -1;
   for (const auto& [entry, id] : entries) highest = std::max(highest, id);
   entries_.resize(static_cast<std::size_t>(highest) + 1);
@@ -46,7 +59,7 @@ Vocabulary::Vocabulary(const std::vector<std::pair<std::string, std::int32_t>>& 
   }
 }
 
-std::string_view Vocabulary::entry(std::int32_t id) const {
+std::string_view WordPiece::entry(std::int32_t id) const {
   const auto index = static_cast<std::size_t>(id);
   return id >= 0 && index < entries_.size() ? std::string_view(entries_[index])
                                             : std::string_view();

@@ -1,0 +1,31 @@
+// What happens to a text before it is split into words. tokenizer.json names one kind; each has a
+// file of its own beside this one.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace breakeven::text {
+
+// Memory that normalize() uses again.
+struct NormalizerBuffers {
+  std::u32string decomposed;
+  std::u32string sorting;
+};
+
+class Normalizer {
+ public:
+  virtual ~Normalizer() = default;
+  // Replaces `out` by the normalised `text`. Linear in the length of the text.
+  virtual void normalize(std::u32string_view text, NormalizerBuffers& buffers,
+                         std::u32string& out) const = 0;
+};
+
+// The part "normalizer" of tokenizer.json. Errors: tokenizer/json, tokenizer/unsupported.
+Result<std::unique_ptr<Normalizer>> read_normalizer(const JsonObject& root);
+
+}  // namespace breakeven::text

@@ -1,0 +1,105 @@
+#include "text/processors/processor.h"
+
+#include "text/part_kinds.h"
+
+namespace breakeven::text {
+namespace {
+
+using Kind = TemplateStep::Kind;
+
+Result<std::int32_t> as_id(const JsonObject& object, JsonValue value, std::string_view name) {
+  BREAKEVEN_TRY(const std::uint64_t id, object.as_count(value, name, {0, kMostIds - 1}));
+  return static_cast<std::int32_t>(id);
+}
+
+Result<TemplateStep> read_step(const JsonObject& step, const JsonObject& processor) {
+  TemplateStep out;
+  const bool special = step.find("SpecialToken").has_value();
+  BREAKEVEN_TRY(const JsonObject object, step.object(special ? "SpecialToken" : "Sequence"));
+  BREAKEVEN_TRY(const std::string id, object.text("id", ""));
+  BREAKEVEN_TRY(const std::uint64_t token_type, object.count("type_id", {0, kMostIds}, 0));
+  out.token_type = static_cast<std::int32_t>(token_type);
+  if (!special) {
+    if (id != "A" && id != "B") return object.wrong("id", "\"A\" or \"B\"");
+    out.kind = id == "A" ? Kind::first_text : Kind::second_text;
+    return out;
+  }
+  BREAKEVEN_TRY(const JsonObject tokens, processor.object("special_tokens"));
+  BREAKEVEN_TRY(const JsonObject token, tokens.object(id));
+  BREAKEVEN_TRY(const auto ids, token.list("ids"));
+  for (const JsonValue each : ids) {
+    BREAKEVEN_TRY(const std::int32_t value, as_id(token, each, "ids"));
+    out.ids.push_back(value);
+  }
+  return out;
+}
+
+Result<Template> read_template(const JsonObject& processor, std::string_view field) {
+  BREAKEVEN_TRY(const auto steps, processor.list(field));
+  Template out;
+  int first = 0, second = 0;
+  for (const JsonValue each : steps) {
+    BREAKEVEN_TRY(const JsonObject step, processor.as_object(each, field));
+    BREAKEVEN_TRY(TemplateStep parsed, read_step(step, processor));
+    first += parsed.kind == Kind::first_text ? 1 : 0;
+    second += parsed.kind == Kind::second_text ? 1 : 0;
+    out.push_back(std::move(parsed));
+  }
+  if (first != 1 || second != (field == "pair" ? 1 : 0))
+    return unsupported(processor.where(field),
+                       fmt::format("a template with {} times A and {} times B", first, second),
+                       "each text once");
+  return out;
+}
+
+Result<Processor> template_processing(const JsonObject& root) {
+  BREAKEVEN_TRY(const JsonObject processor, root.object("post_processor"));
+  Processor out;
+  BREAKEVEN_TRY(out.single, read_template(processor, "single"));
+  BREAKEVEN_TRY(out.pair, read_template(processor, "pair"));
+  return out;
+}
+
+// ["[SEP]", 102].
+Result<std::int32_t> read_named_id(const JsonObject& processor, std::string_view field) {
+  BREAKEVEN_TRY(const auto pair, processor.list(field, {2, 2}));
+  return as_id(processor, pair[1], field);
+}
+
+Result<Processor> bert_processing(const JsonObject& root) {
+  BREAKEVEN_TRY(const JsonObject processor, root.object("post_processor"));
+  BREAKEVEN_TRY(const std::int32_t cls, read_named_id(processor, "cls"));
+  BREAKEVEN_TRY(const std::int32_t sep, read_named_id(processor, "sep"));
+  return bert_processor(cls, sep);
+}
+
+Result<Processor> no_processing(const JsonObject& /*root*/) {
+  return Processor{{{Kind::first_text, {}, 0}},
+                   {{Kind::first_text, {}, 0}, {Kind::second_text, {}, 1}}};
+}
+
+}  // namespace
+
+Processor bert_processor(std::int32_t cls, std::int32_t sep) {
+  Processor out;
+  out.single = {{Kind::special, {cls}, 0}, {Kind::first_text, {}, 0}, {Kind::special, {sep}, 0}};
+  out.pair = out.single;
+  out.pair.push_back({Kind::second_text, {}, 1});
+  out.pair.push_back({Kind::special, {sep}, 1});
+  return out;
+}
+
+Result<Processor> read_processor(const JsonObject& root) {
+  struct ProcessorKind {
+    std::string_view type;
+    Result<Processor> (*read)(const JsonObject& root);
+  };
+  static constexpr ProcessorKind kKinds[] = {{"null", no_processing},
+                                             {"TemplateProcessing", template_processing},
+                                             {"BertProcessing", bert_processing}};
+  BREAKEVEN_TRY(const ProcessorKind* kind,
+                find_kind(root, "post_processor", std::span<const ProcessorKind>(kKinds)));
+  return kind->read(root);
+}
+
+}  // namespace breakeven::text

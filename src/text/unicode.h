@@ -1,0 +1,30 @@
+// What one asks of Unicode's tables (unicode_tables.h): which kind of character it is, what it is
+// made of, its lower case. Each is Hugging Face's answer, whatever today's Unicode says.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace breakeven::text {
+
+// The upper end of the gap U+2B820..U+2B91F, which Unicode's CJK extension E fills and Hugging
+// Face's test leaves out. A corrected peer would say 0x2B820.
+inline constexpr char32_t kCjkExtensionEStart = 0x2B920;
+
+bool is_control(char32_t c);  // categories Cc, Cf, Co
+bool is_whitespace(char32_t c);
+bool is_nonspacing_mark(char32_t c);
+bool is_punctuation(char32_t c);  // all 32 of ASCII's, and category P beyond
+bool is_cjk(char32_t c);
+unsigned combining_class(char32_t c);
+
+// Appends the canonical decomposition of one code point.
+void append_decomposed(char32_t c, std::u32string& out);
+// Canonical ordering of the whole text: every run of code points with a class is sorted by it.
+// `sorting` is memory to use again.
+void order_marks(std::u32string& text, std::u32string& sorting);
+// One code point, or two (only of U+0130); the second is 0 where there is none.
+std::array<char32_t, 2> lowercase(char32_t c);
+
+}  // namespace breakeven::text
