@@ -1,0 +1,16 @@
+#include "room/counter.h"
+
+namespace breakeven::room {
+namespace {
+
+int local() {
+  return 1;
+}
+
+}  // namespace
+
+int count() {
+  return local();
+}
+
+}  // namespace breakeven::room
