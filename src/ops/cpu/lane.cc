@@ -16,7 +16,7 @@ constexpr std::size_t kLeastQueries = 64;
 // Rows that go through projection or FFN together. Alone, so that their fp32 rows and the
 // intermediate values stay in L2; a team shares them, and each member streams its own weights.
 constexpr std::size_t kRowsAlone = 256;
-constexpr std::size_t kWideRowsAlone = 128;  // of four bytes a value
+constexpr std::size_t kWideRowsAlone = 112;  // of four bytes a value; whole blocks of 14
 constexpr std::size_t kRowsOfTeam = 512;
 
 }  // namespace
