@@ -9,10 +9,10 @@
 
 #include "base/check.h"
 #include "base/instruction_set.h"
-#include "ops/cpu/attention_amx.h"
-#include "ops/cpu/gemm_amx.h"
 #include "ops/cpu/guarded.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/tile_kernels.h"
+#include "ops/cpu/tile_pack.h"
 
 namespace {
 
@@ -146,7 +146,7 @@ void write_weights(const Shape& s, const Numbers& numbers, std::byte* to) {
 }
 
 MultiplyPanels* kernel_of(const Shape& s) {
-  if (s.tiles) return tile_multiply;
+  if (s.tiles) return amx_tiles().multiply;
   const Kernels& kernels = kernels_for(s.avx512);
   return s.f32()     ? kernels.multiply_f32
          : s.small() ? kernels.multiply_small_s8
@@ -185,7 +185,7 @@ void run(const Shape& s) {
                        s.columns()};
   kernel_of(s)({in.data(), s.depth, ones.data(), zero.data()}, s.rows, weights, s.panel_begin,
                s.panel_end, out, scratch.data(), panels.data());
-  if (s.tiles) release_tiles();
+  if (s.tiles) amx_tiles().release();
   check(s, numbers, half.data(), full.data());
 }
 

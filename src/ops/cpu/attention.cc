@@ -64,7 +64,7 @@ void CpuBackend::attend(CpuLane& lane, unsigned member, const AttentionUnit& uni
     return kernels_.attention(attention_task<float>(lane, member, unit, from));
   }
   const auto task = attention_task<Bf16>(lane, member, unit, from);
-  has_amx(formats_.set) ? tile_attention(task) : kernels_.attention_bf16(task);
+  formats_.tiles != nullptr ? formats_.tiles->attention(task) : kernels_.attention_bf16(task);
 }
 
 void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer) const {

@@ -1,9 +1,14 @@
-#include "ops/cpu/attention_amx.h"
+// Attention of one head on AMX tiles: bf16 products, fp32 scores, softmax and sums.
+#include "ops/cpu/tile_kernels.h"
 
+// Tests define BREAKEVEN_EMULATED_TILES and bring the instructions as plain functions. Otherwise
+// all below is compiled for AMX; nothing of the standard library may be instantiated here, because
+// a copy of it with these instructions could be the one that the linker keeps.
+#ifndef BREAKEVEN_EMULATED_TILES
+#define BREAKEVEN_TILES_NAMESPACE amx
 #include <immintrin.h>
 
-// Everything below is compiled for AMX; nothing of the standard library may be instantiated here,
-// because a copy of it with these instructions could be the one that the linker keeps.
+#include "ops/cpu/tile_config.h"
 #ifdef __clang__
 #pragma clang attribute push(                                                                     \
     __attribute__((target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile," \
@@ -13,11 +18,14 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")
 #endif
+#endif
 
-namespace breakeven::ops::cpu {
+namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE {
 namespace {
 
+#ifndef BREAKEVEN_EMULATED_TILES
 #include "ops/cpu/tiles.inc"
+#endif
 #include "ops/cpu/transpose_avx512.inc"
 
 constexpr std::size_t kPairs = 32;           // bf16 in a row of a tile
@@ -307,14 +315,7 @@ inline void store_context(const HalfAttentionTask& task, const Room& room, std::
 
 }  // namespace
 
-std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_size) {
-  const std::size_t keys = round_up(longest, kPairs);
-  const std::size_t depth = round_up(head_size, kPairs);
-  return 2 * keys * depth * sizeof(Bf16) +
-         kQueries * (keys * (sizeof(float) + sizeof(Bf16)) + depth * sizeof(float));
-}
-
-void tile_attention(const HalfAttentionTask& task) {
+void attention(const HalfAttentionTask& task) {
   const Room room(task.keys, task.head_size, task.scratch);
   pack_keys(task, room);
   pack_values(task, room);
@@ -341,14 +342,16 @@ void tile_attention(const HalfAttentionTask& task) {
   }
 }
 
-void release_tiles() {
-  __asm__ volatile("tilerelease" ::: "memory");
+void release() {
+  release_tiles();
 }
 
-}  // namespace breakeven::ops::cpu
+}  // namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE
 
+#ifndef BREAKEVEN_EMULATED_TILES
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
+#endif
 #endif

@@ -16,9 +16,7 @@ struct HeadPosition {
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const Formats& formats)
-      : formats_(formats),
-        kernels_(kernels_for(has_avx512(formats.set))),
-        multiply_panels_(gemm_for(formats)) {}
+      : formats_(formats), kernels_(*formats.kernels), multiply_panels_(gemm_for(formats)) {}
 
   BackendInfo info() const override;
   Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override;

@@ -1,9 +1,14 @@
-#include "ops/cpu/gemm_amx.h"
+// The GEMMs on AMX tiles.
+#include "ops/cpu/tile_kernels.h"
 
+// Tests define BREAKEVEN_EMULATED_TILES and bring the instructions as plain functions. Otherwise
+// all below is compiled for AMX; nothing of the standard library may be instantiated here, because
+// a copy of it with these instructions could be the one that the linker keeps.
+#ifndef BREAKEVEN_EMULATED_TILES
+#define BREAKEVEN_TILES_NAMESPACE amx
 #include <immintrin.h>
 
-// Everything below is compiled for AMX; nothing of the standard library may be instantiated here,
-// because a copy of it with these instructions could be the one that the linker keeps.
+#include "ops/cpu/tile_config.h"
 #ifdef __clang__
 #pragma clang attribute push(                                                                     \
     __attribute__((target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile," \
@@ -14,12 +19,15 @@
 #pragma GCC target( \
     "avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16,amx-int8,prfchw")
 #endif
+#endif
 
-namespace breakeven::ops::cpu {
+namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE {
 namespace {
 
 #include "ops/cpu/activations_avx512.inc"
+#ifndef BREAKEVEN_EMULATED_TILES
 #include "ops/cpu/tiles.inc"
+#endif
 
 constexpr std::size_t kBlockFloats = kPanel * kRowsAtOnce;
 constexpr std::size_t kLine = 64;
@@ -430,9 +438,9 @@ void multiply_to(const GemmRows& in, std::size_t rows, const PanelWeights& weigh
 
 }  // namespace
 
-void tile_multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
-                   std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
-                   std::byte* scratch, const std::byte* next) {
+void multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
+              std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
+              std::byte* scratch, const std::byte* next) {
   MultiplyPanels* const run = weights.format == WeightFormat::s8
                                   ? multiply_to<Int8Product, HalfSink<Same>, HalfSink>
                               : weights.format == WeightFormat::split
@@ -441,73 +449,12 @@ void tile_multiply(const GemmRows& in, std::size_t rows, const PanelWeights& wei
   run(in, rows, weights, panel_begin, panel_end, out, scratch, next);
 }
 
-namespace {
+}  // namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE
 
-inline Bf16 halve(float value) {
-  const __m128bh half = _mm_cvtneps_pbh(_mm_set_ss(value));
-  return static_cast<Bf16>(_mm_cvtsi128_si32(reinterpret_cast<const __m128i&>(half)) & 0xFFFF);
-}
-inline float widen(Bf16 half) {
-  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(static_cast<int>(half) << 16)));
-}
-
-// In a tile of weights a row holds one dword of depth (2 bf16 or 4 s8) for each of 16 columns.
-template <class Convert>
-Bf16* pack_half_tiles(const float* from, std::size_t depth, Bf16* to, const Convert& convert) {
-  for (std::size_t tile = 0; tile < kPanel; tile += kTile) {
-    for (std::size_t row = 0; row < kTile; ++row) {
-      for (std::size_t column = tile; column < tile + kTile; ++column) {
-        const float* pair = from + column * depth + 2 * row;
-        *to++ = convert(pair[0]);
-        *to++ = convert(pair[1]);
-      }
-    }
-  }
-  return to;
-}
-
-}  // namespace
-
-void pack_tiles(const float* from, std::size_t columns, std::size_t depth, std::byte* to) {
-  auto* half = reinterpret_cast<Bf16*>(to);
-  for (std::size_t panel = 0; panel < columns; panel += kPanel) {
-    for (std::size_t k = 0; k < depth; k += Bf16Product::kDepth) {
-      half = pack_half_tiles(from + panel * depth + k, depth, half, halve);
-    }
-  }
-}
-
-void pack_split_tiles(const float* from, std::size_t columns, std::size_t depth, std::byte* to) {
-  const auto rest = [](float value) { return halve(value - widen(halve(value))); };
-  auto* half = reinterpret_cast<Bf16*>(to);
-  for (std::size_t panel = 0; panel < columns; panel += kPanel) {
-    for (std::size_t k = 0; k < depth; k += SplitProduct::kDepth) {
-      const float* block = from + panel * depth + k;
-      half = pack_half_tiles(block, depth, half, halve);
-      half = pack_half_tiles(block, depth, half, rest);
-    }
-  }
-}
-
-void pack_tiles(const std::int8_t* from, std::size_t columns, std::size_t depth, std::byte* to) {
-  for (std::size_t panel = 0; panel < columns; panel += kPanel) {
-    for (std::size_t k = 0; k < depth; k += 64) {
-      for (std::size_t tile = panel; tile < panel + kPanel; tile += kTile) {
-        for (std::size_t row = 0; row < kTile; ++row) {
-          for (std::size_t column = tile; column < tile + kTile; ++column) {
-            const std::int8_t* four = from + column * depth + k + 4 * row;
-            for (std::size_t i = 0; i < 4; ++i) *to++ = static_cast<std::byte>(four[i]);
-          }
-        }
-      }
-    }
-  }
-}
-
-}  // namespace breakeven::ops::cpu
-
+#ifndef BREAKEVEN_EMULATED_TILES
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
+#endif
 #endif

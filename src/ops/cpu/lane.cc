@@ -24,7 +24,7 @@ constexpr std::size_t kRowsOfTeam = 512;
 CpuLane::CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits)
     : model_(std::move(model)),
       limits_(limits),
-      uses_tiles_(has_amx(model_->formats().set)),
+      tiles_(model_->formats().tiles),
       queues_(limits.threads),
       team_(limits.threads) {}
 

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/thread_team.h"
-#include "ops/cpu/attention_amx.h"
 #include "ops/cpu/attention_plan.h"
 #include "ops/cpu/packed_model.h"
 
@@ -121,7 +120,7 @@ class CpuLane final : public Lane {
            i = next_.fetch_add(1, std::memory_order_relaxed)) {
         work(member, i);
       }
-      if (uses_tiles_) release_tiles();
+      if (tiles_ != nullptr) tiles_->release();
     };
     team_.run(std::cref(loop));  // a reference: std::function need not allocate
   }
@@ -141,7 +140,7 @@ class CpuLane final : public Lane {
           work(member, at);
         }
       }
-      if (uses_tiles_) release_tiles();
+      if (tiles_ != nullptr) tiles_->release();
     };
     team_.run(std::cref(loop));
   }
@@ -176,7 +175,7 @@ class CpuLane final : public Lane {
 
   std::shared_ptr<const CpuModel> model_;
   LaneLimits limits_;
-  bool uses_tiles_;
+  const TileKernels* tiles_;
   Arena arena_;
   std::vector<std::uint32_t> order_;
   std::atomic<std::size_t> next_{0};

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "ops/cpu/gemm_amx.h"
 #include "ops/cpu/packer.h"
 
 namespace breakeven::ops::cpu {
@@ -29,9 +28,17 @@ void cut_ffn(ModelShape& shape, std::size_t step) {
 }  // namespace
 
 Formats formats_for(Precision precision, InstructionSet set) {
+  return formats_for(precision, set, kernels_for(has_avx512(set)),
+                     has_amx(set) ? &amx_tiles() : nullptr);
+}
+
+Formats formats_for(Precision precision, InstructionSet set, const Kernels& kernels,
+                    const TileKernels* tiles) {
   Formats formats;
   formats.precision = precision;
   formats.set = set;
+  formats.kernels = &kernels;
+  formats.tiles = tiles;
   if (precision == Precision::bf16) formats.gemm_in = NumberFormat::bf16;
   if (precision == Precision::int8) formats.gemm_in = NumberFormat::u8;
   if (precision == Precision::fp32x3) formats.gemm_in = NumberFormat::split;
@@ -48,8 +55,8 @@ Formats formats_for(Precision precision, InstructionSet set) {
 }
 
 MultiplyPanels* gemm_for(const Formats& formats) {
-  if (formats.on_tiles()) return tile_multiply;
-  const Kernels& kernels = kernels_for(has_avx512(formats.set));
+  if (formats.on_tiles()) return formats.tiles->multiply;
+  const Kernels& kernels = *formats.kernels;
   switch (formats.weights()) {
     case WeightFormat::bf16:
       return kernels.multiply_bf16;

@@ -11,6 +11,7 @@
 #include "ops/cpu/isa.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/panels.h"
+#include "ops/cpu/tile_kernels.h"
 #include "ops/ops.h"
 
 namespace breakeven::ops::cpu {
@@ -19,6 +20,8 @@ namespace breakeven::ops::cpu {
 struct Formats {
   Precision precision = Precision::fp32;
   InstructionSet set = InstructionSet::avx2;
+  const Kernels* kernels = nullptr;          // on vectors
+  const TileKernels* tiles = nullptr;        // null: the set has none
   NumberFormat gemm_in = NumberFormat::f32;  // what GEMMs read
   bool bf16_attention = false;               // q, k, v, the shares and the context are bf16
   std::size_t width_step = kPad;             // H and F are padded to a multiple of it
@@ -32,7 +35,7 @@ struct Formats {
     return gemm_in != NumberFormat::u8 ? gemm_in : half_or_float(on_tiles());
   }
   // GEMMs run on AMX tiles, not on vectors.
-  bool on_tiles() const { return has_amx(set) && gemm_in != NumberFormat::f32; }
+  bool on_tiles() const { return tiles != nullptr && gemm_in != NumberFormat::f32; }
   // What GEMMs multiply by.
   WeightFormat weights() const {
     return gemm_in == NumberFormat::u8      ? WeightFormat::s8
@@ -47,6 +50,9 @@ struct Formats {
   }
 };
 Formats formats_for(Precision precision, InstructionSet set);
+// With kernels that are not the set's own: what tests put in the place of instructions.
+Formats formats_for(Precision precision, InstructionSet set, const Kernels& kernels,
+                    const TileKernels* tiles);
 
 // The GEMM that multiplies by weights of these formats.
 MultiplyPanels* gemm_for(const Formats& formats);

@@ -6,7 +6,7 @@
 
 #include "base/cpus.h"
 #include "base/thread_team.h"
-#include "ops/cpu/gemm_amx.h"
+#include "ops/cpu/tile_pack.h"
 
 namespace breakeven::ops::cpu {
 namespace {

@@ -1,5 +1,5 @@
 // What the GEMMs multiply: weights in panels of 32 output columns, rows of activations, and what
-// becomes of the results. gemm_amx.h has the kernels on AMX tiles (bf16, int8, split),
+// becomes of the results. gemm_amx.cc has the kernels on AMX tiles (bf16, int8, split),
 // kernels_gemm.cc those on vectors (fp32, bf16, int8).
 #pragma once
 

@@ -10,9 +10,8 @@
 
 #include "base/limits.h"
 #include "guarded.h"
-#include "ops/cpu/attention_amx.h"
 #include "ops/cpu/kernels.h"
-#include "sets.h"
+#include "tile_sets.h"
 
 namespace breakeven::ops::cpu {
 namespace {
@@ -158,17 +157,35 @@ INSTANTIATE_TEST_SUITE_P(Sets, VectorAttention,
                                            InstructionSet::avx512_core_bf16),
                          [](const auto& of) { return std::string(to_string(of.param)); });
 
-TEST(TileAttention, StaysInsideItsMemoryForEveryShape) {
-  const std::string reason = breakeven::testing::missing(InstructionSet::avx512_core_amx);
+class TileAttention : public ::testing::TestWithParam<breakeven::testing::Tiles> {};
+
+TEST_P(TileAttention, StaysInsideItsMemoryForEveryShape) {
+  using breakeven::testing::Tiles;
+  const std::string reason = breakeven::testing::missing(GetParam());
   if (!reason.empty()) GTEST_SKIP() << reason;
   for_each_shape([](const HeadCase& c) {
     if (c.head_size % 8 != 0) return;
-    Head<Bf16> head(c, padded(c.rows, 32), 32, tile_attention_scratch_bytes(c.keys, c.head_size));
-    tile_attention(head.task);
-    release_tiles();
+    const auto run = [&](Head<Bf16>& head, const TileKernels& tiles) {
+      tiles.attention(head.task);
+      tiles.release();
+    };
+    const std::size_t bytes = tile_attention_scratch_bytes(c.keys, c.head_size);
+    Head<Bf16> head(c, padded(c.rows, 32), 32, bytes);
+    run(head, breakeven::testing::kernels_of(GetParam()));
     head.check(limit("ops/cpu/tiles_abs_max"));
+    if (GetParam() == Tiles::emulated) return;
+    Head<Bf16> emulated(c, padded(c.rows, 32), 32, bytes);
+    run(emulated, breakeven::testing::emulated_tiles());
+    EXPECT_EQ(
+        0, std::memcmp(head.ctx.data(), emulated.ctx.data(), c.rows * c.head_size * sizeof(Bf16)))
+        << "rows " << c.rows << " keys " << c.keys << " D " << c.head_size;
   });
 }
+
+INSTANTIATE_TEST_SUITE_P(Tiles, TileAttention,
+                         ::testing::Values(breakeven::testing::Tiles::emulated,
+                                           breakeven::testing::Tiles::hardware),
+                         [](const auto& of) { return breakeven::testing::name_of(of.param); });
 
 }  // namespace
 }  // namespace breakeven::ops::cpu

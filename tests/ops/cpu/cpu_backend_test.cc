@@ -14,8 +14,9 @@
 
 #include "base/limits.h"
 #include "harness.h"
+#include "ops/cpu/backend.h"
 #include "ops/reference/reference.h"
-#include "sets.h"
+#include "tile_sets.h"
 
 namespace breakeven {
 namespace {
@@ -30,6 +31,7 @@ using Sequences = std::vector<RandomBatch::Sequence>;
 struct Kind {
   InstructionSet set;
   Precision precision;
+  bool emulated = false;  // AMX tiles by the stand-in for them, on the best vectors here
 };
 
 // The limits of a precision, from docs/parity.md.
@@ -80,14 +82,23 @@ Judge& judge() {
   return the_judge;
 }
 
+std::unique_ptr<ops::Backend> emulated(Precision precision) {
+  const bool avx512 = testing::missing(InstructionSet::avx512_core).empty();
+  return std::make_unique<ops::cpu::CpuBackend>(
+      ops::cpu::formats_for(precision, InstructionSet::avx512_core_amx,
+                            ops::cpu::kernels_for(avx512), &testing::emulated_tiles()));
+}
+
 class CpuBackend : public ::testing::TestWithParam<Kind> {
  protected:
   static Precision precision() { return GetParam().precision; }
   void SetUp() override {
-    const std::string reason = testing::missing(GetParam().set);
+    const InstructionSet needed = GetParam().emulated ? InstructionSet::avx2 : GetParam().set;
+    const std::string reason = testing::missing(needed);
     if (!reason.empty()) GTEST_SKIP() << reason;
   }
   static std::unique_ptr<ops::Backend> make() {
+    if (GetParam().emulated) return emulated(precision());
     return ops::make_cpu_backend({precision(), std::string(to_string(GetParam().set))}).value();
   }
 
@@ -320,10 +331,14 @@ std::vector<Kind> kinds() {
     if (has_bf16(set)) all.push_back({set, Precision::bf16});
     all.push_back({set, Precision::int8});
   }
+  for (const Precision precision : {Precision::fp32x3, Precision::bf16, Precision::int8}) {
+    all.push_back({InstructionSet::avx512_core_amx, precision, true});
+  }
   return all;
 }
 INSTANTIATE_TEST_SUITE_P(Kinds, CpuBackend, ::testing::ValuesIn(kinds()), [](const auto& of) {
-  return std::string(to_string(of.param.set)) + "_" + std::string(to_string(of.param.precision));
+  return std::string(to_string(of.param.set)) + "_" + std::string(to_string(of.param.precision)) +
+         (of.param.emulated ? "_emulated" : "");
 });
 
 // BREAKEVEN_ISA as a test wants it, and as it was afterwards.
@@ -351,6 +366,29 @@ class Cap {
  private:
   std::optional<std::string> before_;
 };
+
+// The whole pass on the CPU's tiles and on the stand-in: the same bits, activation by activation.
+TEST(EmulatedTiles, GiveTheBitsOfTheCpusTiles) {
+  const std::string reason = testing::missing(InstructionSet::avx512_core_amx);
+  if (!reason.empty()) GTEST_SKIP() << reason;
+  EncoderShape shape;
+  shape.hidden = 128;
+  shape.intermediate = 256;
+  shape.positions = 80;
+  const RandomEncoder encoder(shape);
+  const RandomBatch batch(shape, unpadded({70, 33, 1}));
+  const ops::LaneLimits limits{batch.ids.size(), 3, 2};
+  for (const Precision precision : {Precision::fp32x3, Precision::bf16, Precision::int8}) {
+    Runner hardware(ops::make_cpu_backend({precision, "avx512_core_amx"}).value(), encoder.weights,
+                    limits);
+    Runner stand_in(emulated(precision), encoder.weights, limits);
+    const auto a = run_all(*hardware.backend, *hardware.lane, shape, batch.batch());
+    const auto b = run_all(*stand_in.backend, *stand_in.lane, shape, batch.batch());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].values, b[i].values) << to_string(precision) << " " << a[i].name;
+    }
+  }
+}
 
 class CpuOptions : public ::testing::Test {
  protected:

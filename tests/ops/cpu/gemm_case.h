@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -14,9 +15,9 @@
 #include "base/limits.h"
 #include "exact_activation.h"
 #include "guarded.h"
-#include "ops/cpu/attention_amx.h"
-#include "ops/cpu/gemm_amx.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/tile_kernels.h"
+#include "ops/cpu/tile_pack.h"
 
 namespace breakeven::ops::cpu::testing {
 
@@ -87,7 +88,8 @@ class GemmCase {
     fill();
   }
 
-  void run(MultiplyPanels* multiply) {
+  // `tiles`: whose `multiply` it is; null for vectors.
+  void run(MultiplyPanels* multiply, const TileKernels* tiles = nullptr) {
     PanelWeights weights{panels_.data(), shape_.depth, shape_.columns, shape_.format,
                          shape_.bias ? bias_.data() : nullptr};
     GemmRows in{input_.data(), stride()};
@@ -105,7 +107,15 @@ class GemmCase {
     out.stride = shape_.columns;
     multiply(in, shape_.rows, weights, shape_.panel_begin, shape_.panel_end, out, scratch_.data(),
              nullptr);
-    if (shape_.tiles) release_tiles();
+    if (tiles != nullptr) tiles->release();
+  }
+
+  // The bits of all results.
+  bool same_results(const GemmCase& other) const {
+    const std::size_t count = shape_.rows * shape_.columns;
+    return std::memcmp(half_.data(), other.half_.data(),
+                       count * (split() ? 2 : 1) * sizeof(Bf16)) == 0 &&
+           std::memcmp(sum_.data(), other.sum_.data(), count * sizeof(float)) == 0;
   }
 
   void check() {
