@@ -1,15 +1,167 @@
 // Records as comma-separated values: one line a record.
 #include <fmt/format.h>
 
-#include <functional>
+#include <map>
 #include <optional>
 
+#include "record/fields.h"
 #include "record/json.h"
 #include "report/keys.h"
 #include "report/report.h"
 
 namespace breakeven::report {
 namespace {
+
+// What stands in a cell, and its number if it is one.
+struct Value {
+  std::string text;
+  std::optional<double> number{};
+};
+
+// Every field of a record by its path: "cell.batch", "latency_s.p50.value". Lists are left out.
+class Flat {
+ public:
+  explicit Flat(const record::Record& record) { record::fields(*this, record); }
+
+  template <class T>
+  void operator()(const std::string& name, const T& value) {
+    if constexpr (std::is_same_v<T, bool>) {
+      values_[prefix_ + name] = {value ? "yes" : "no"};
+    } else if constexpr (std::is_arithmetic_v<T>) {
+      // Full precision: a spreadsheet rounds for itself.
+      values_[prefix_ + name] = {fmt::format("{}", value), static_cast<double>(value)};
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      values_[prefix_ + name] = {value};
+    } else if constexpr (std::is_same_v<T, record::Verdict>) {
+      values_[prefix_ + name] = {std::string(record::to_string(value))};
+    } else if constexpr (requires { value.has_value(); }) {
+      if (value) (*this)(name, *value);
+    } else if constexpr (requires { typename T::mapped_type; }) {
+      const std::string outer = std::exchange(prefix_, prefix_ + name + ".");
+      for (const auto& [key, element] : value) (*this)(key, element);
+      prefix_ = outer;
+    } else if constexpr (requires { record::fields(*this, value); }) {
+      const std::string outer = std::exchange(prefix_, prefix_ + name + ".");
+      record::fields(*this, value);
+      prefix_ = outer;
+    }
+  }
+
+  void put(const std::string& path, std::string text) { values_[path] = {std::move(text)}; }
+  void drop(const std::string& path) { values_.erase(path); }
+  // "" of what the record has not.
+  std::string at(const std::string& path, double scale) const {
+    const auto found = values_.find(path);
+    if (found == values_.end()) return "";
+    const Value& value = found->second;
+    return scale == 1 || !value.number ? value.text : fmt::format("{}", *value.number * scale);
+  }
+  std::optional<double> number(const std::string& path) const {
+    const auto found = values_.find(path);
+    return found == values_.end() ? std::nullopt : found->second.number;
+  }
+
+ private:
+  std::string prefix_;
+  std::map<std::string, Value> values_;
+};
+
+struct CsvColumn {
+  const char* name;
+  const char* path;
+  double scale = 1;
+};
+constexpr double kMilli = 1e3;
+constexpr CsvColumn kColumns[] = {
+    {"run_id", "run_id"},
+    {"machine", "machine"},
+    {"model", "model_name"},
+    {"runtime", "cell.runtime"},
+    {"variant", "cell.variant"},
+    {"device", "cell.device"},
+    {"precision", "cell.precision"},
+    {"batch", "cell.batch"},
+    {"threads", "cell.threads"},
+    {"max_length", "cell.max_length"},
+    {"padding", "cell.padding"},
+    {"mode", "cell.mode"},
+    {"verdict", "verdict"},
+    {"reasons", "reasons"},
+    {"texts", "texts.count"},
+    {"texts_name", "texts.name"},
+    {"mean_tokens", "texts.mean_tokens"},
+    {"passes", "passes"},
+    {"samples", "samples"},
+    {"latency_ms_p50", "latency_s.p50.value", kMilli},
+    {"latency_ms_p50_low", "latency_s.p50.interval.low", kMilli},
+    {"latency_ms_p50_high", "latency_s.p50.interval.high", kMilli},
+    {"latency_ms_p90", "latency_s.p90.value", kMilli},
+    {"latency_ms_p95", "latency_s.p95.value", kMilli},
+    {"latency_ms_p99", "latency_s.p99.value", kMilli},
+    {"latency_ms_p99.9", "latency_s.p99.9.value", kMilli},
+    {"reviews_per_s", "reviews_per_s.value"},
+    {"reviews_per_s_low", "reviews_per_s.interval.low"},
+    {"reviews_per_s_high", "reviews_per_s.interval.high"},
+    {"tokens_per_s", "tokens_per_s.value"},
+    {"batches_in_flight", "batches_in_flight"},
+    {"tokenize_ms", "stages.tokenize_s", kMilli},
+    {"pack_ms", "stages.pack_s", kMilli},
+    {"upload_ms", "stages.upload_s", kMilli},
+    {"compute_ms", "stages.compute_s", kMilli},
+    {"download_ms", "stages.download_s", kMilli},
+    {"decode_ms", "stages.decode_s", kMilli},
+    {"bound_by", "bound"},
+    {"parity", "parity.outcome"},
+    {"parity_texts", "parity.texts"},
+    {"label_flips", "parity.flips"},
+    {"logit_abs_max", "parity.logit_abs_max"},
+    {"logit_abs_p99", "parity.logit_abs_p99"},
+    {"logit_sigma", "parity.logit_sigma"},
+    {"accuracy", "accuracy.share"},
+    {"weight_bytes", "memory.weight_bytes"},
+    {"activation_bytes", "memory.activation_bytes"},
+    {"library_bytes", "memory.library_bytes"},
+    {"peak_allocated_bytes", "memory.peak_allocated_bytes"},
+    {"peak_rss_bytes", "memory.peak_rss_bytes"},
+    {"cold_start_s", "cold_start.total_s"},
+    {"started_at", "started_at"},
+    {"commit", "build.commit"},
+    {"rate_per_s", "cell.rate_per_s"},
+    {"arrivals", "cell.arrivals"},
+    {"max_wait_ms", "cell.max_wait_s", kMilli},
+    {"requests", "paced.requests"},
+    {"saturated", "paced.saturated"},
+    {"busy_share", "paced.busy_share"},
+    {"mean_batch", "paced.mean_batch"},
+    {"wait_ms_p50", "paced.wait_s_p50", kMilli},
+    {"cold_load_s", "cold_start.load_s"},
+    {"cold_pack_s", "cold_start.pack_s"},
+    {"cold_first_pass_s", "cold_start.first_pass_s"},
+    {"host_joules_per_1000_texts", "host_joules"},
+    {"gpu_joules_per_1000_texts", "gpu_joules"},
+    {"energy_method", "energy.method"},
+};
+
+// The fields, and what a column says beyond them.
+Flat flat_with_more(const record::Record& record) {
+  Flat flat(record);
+  flat.put("machine", name_of_machine(record));
+  flat.put("samples", std::to_string(record.samples_s.size()));
+  std::vector<std::string> codes;
+  for (const record::Reason& reason : record.reasons) codes.push_back(reason.code);
+  flat.put("reasons", fmt::format("{}", fmt::join(codes, " ")));
+  for (const std::string side : {"host", "gpu"}) {
+    const auto joules = flat.number("energy." + side + "_joules_gross");
+    if (!joules || record.energy.texts == 0) continue;
+    flat.put(side + "_joules",
+             fmt::format("{}", *joules * 1000 / static_cast<double>(record.energy.texts)));
+  }
+  if (record.cell.mode != "paced") {
+    flat.drop("cell.rate_per_s");
+    flat.drop("cell.max_wait_s");
+  }
+  return flat;
+}
 
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
@@ -21,189 +173,19 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 
-// Full precision: a spreadsheet rounds for itself. Nothing for an absent number.
-std::string number(std::optional<double> value) {
-  return value ? fmt::format("{}", *value) : "";
-}
-
-std::optional<double> latency_ms(const record::Record& record, const std::string& name) {
-  const auto found = record.latency_s.find(name);
-  if (found == record.latency_s.end()) return std::nullopt;
-  return found->second.value * 1e3;
-}
-
-std::optional<double> bound(const std::optional<record::Interval>& interval, bool low,
-                            double scale) {
-  if (!interval) return std::nullopt;
-  return (low ? interval->low : interval->high) * scale;
-}
-
-std::optional<double> median_bound_ms(const record::Record& record, bool low) {
-  const auto found = record.latency_s.find("p50");
-  return found == record.latency_s.end() ? std::nullopt : bound(found->second.interval, low, 1e3);
-}
-
-std::string reasons(const record::Record& record) {
-  std::string out;
-  for (const record::Reason& reason : record.reasons) {
-    out += (out.empty() ? "" : " ") + reason.code;
-  }
-  return out;
-}
-
-struct Field {
-  const char* name;
-  std::function<std::string(const record::Record&)> text;
-};
-
-template <class Get>
-std::function<std::string(const record::Record&)> stage(Get get) {
-  return [get](const record::Record& record) {
-    return record.stages ? number(get(*record.stages) * 1e3) : "";
-  };
-}
-
-template <class Get>
-std::function<std::string(const record::Record&)> parity(Get get) {
-  return [get](const record::Record& record) {
-    return record.parity ? fmt::format("{}", get(*record.parity)) : "";
-  };
-}
-
-template <class Get>
-std::function<std::string(const record::Record&)> memory(Get get) {
-  return [get](const record::Record& record) {
-    return record.memory ? fmt::format("{}", get(*record.memory)) : "";
-  };
-}
-
-using R = const record::Record&;
-
-std::vector<Field> cell_fields() {
-  return {{"run_id", [](R r) { return r.run_id; }},
-          {"machine", [](R r) { return name_of_machine(r); }},
-          {"model", [](R r) { return r.model_name; }},
-          {"runtime", [](R r) { return r.cell.runtime; }},
-          {"variant", [](R r) { return r.cell.variant; }},
-          {"device", [](R r) { return r.cell.device; }},
-          {"precision", [](R r) { return r.cell.precision; }},
-          {"batch", [](R r) { return std::to_string(r.cell.batch); }},
-          {"threads", [](R r) { return std::to_string(r.cell.threads); }},
-          {"max_length", [](R r) { return std::to_string(r.cell.max_length); }},
-          {"padding", [](R r) { return r.cell.padding; }},
-          {"mode", [](R r) { return r.cell.mode; }},
-          {"verdict", [](R r) { return std::string(record::to_string(r.verdict)); }},
-          {"reasons", reasons},
-          {"texts", [](R r) { return std::to_string(r.texts.count); }},
-          {"texts_name", [](R r) { return r.texts.name; }},
-          {"mean_tokens", [](R r) { return number(r.texts.mean_tokens); }},
-          {"passes", [](R r) { return std::to_string(r.passes); }},
-          {"samples", [](R r) { return std::to_string(r.samples_s.size()); }}};
-}
-
-std::vector<Field> speed_fields() {
-  return {
-      {"latency_ms_p50", [](R r) { return number(latency_ms(r, "p50")); }},
-      {"latency_ms_p50_low", [](R r) { return number(median_bound_ms(r, true)); }},
-      {"latency_ms_p50_high", [](R r) { return number(median_bound_ms(r, false)); }},
-      {"latency_ms_p90", [](R r) { return number(latency_ms(r, "p90")); }},
-      {"latency_ms_p95", [](R r) { return number(latency_ms(r, "p95")); }},
-      {"latency_ms_p99", [](R r) { return number(latency_ms(r, "p99")); }},
-      {"latency_ms_p99.9", [](R r) { return number(latency_ms(r, "p99.9")); }},
-      {"reviews_per_s", [](R r) { return number(r.reviews_per_s.value); }},
-      {"reviews_per_s_low", [](R r) { return number(bound(r.reviews_per_s.interval, true, 1)); }},
-      {"reviews_per_s_high", [](R r) { return number(bound(r.reviews_per_s.interval, false, 1)); }},
-      {"tokens_per_s", [](R r) { return number(r.tokens_per_s.value); }},
-      {"batches_in_flight", [](R r) { return std::to_string(r.batches_in_flight); }},
-      {"tokenize_ms", stage([](const auto& s) { return s.tokenize_s; })},
-      {"pack_ms", stage([](const auto& s) { return s.pack_s; })},
-      {"upload_ms", stage([](const auto& s) { return s.upload_s; })},
-      {"compute_ms", stage([](const auto& s) { return s.compute_s; })},
-      {"download_ms", stage([](const auto& s) { return s.download_s; })},
-      {"decode_ms", stage([](const auto& s) { return s.decode_s; })},
-      {"bound_by", [](R r) { return r.bound; }}};
-}
-
-template <class Get>
-std::function<std::string(const record::Record&)> paced(Get get) {
-  return [get](const record::Record& record) {
-    return record.paced ? fmt::format("{}", get(*record.paced)) : "";
-  };
-}
-
-// Joules for 1,000 texts.
-std::string joules_per_1000(const record::Record& record, const std::optional<double>& joules) {
-  if (!joules || record.energy.texts == 0) return "";
-  return number(*joules * 1000 / static_cast<double>(record.energy.texts));
-}
-
-template <class Get>
-std::function<std::string(const record::Record&)> cold(Get get) {
-  return [get](const record::Record& record) {
-    return record.cold_start ? number(get(*record.cold_start)) : "";
-  };
-}
-
-std::vector<Field> load_fields() {
-  const auto rate = [](R r) {
-    return r.cell.mode == "paced" ? number(r.cell.rate_per_s) : std::string();
-  };
-  const auto wait = [](R r) {
-    return r.cell.mode == "paced" ? number(r.cell.max_wait_s * 1e3) : std::string();
-  };
-  return {{"rate_per_s", rate},
-          {"arrivals", [](R r) { return r.cell.arrivals; }},
-          {"max_wait_ms", wait},
-          {"requests", paced([](const auto& p) { return p.requests; })},
-          {"saturated", paced([](const auto& p) { return p.saturated ? "yes" : "no"; })},
-          {"busy_share", paced([](const auto& p) { return p.busy_share; })},
-          {"mean_batch", paced([](const auto& p) { return p.mean_batch; })},
-          {"wait_ms_p50", paced([](const auto& p) { return p.wait_s_p50 * 1e3; })},
-          {"cold_load_s", cold([](const auto& c) { return c.load_s; })},
-          {"cold_pack_s", cold([](const auto& c) { return c.pack_s; })},
-          {"cold_first_pass_s", cold([](const auto& c) { return c.first_pass_s; })},
-          {"host_joules_per_1000_texts",
-           [](R r) { return joules_per_1000(r, r.energy.host_joules_gross); }},
-          {"gpu_joules_per_1000_texts",
-           [](R r) { return joules_per_1000(r, r.energy.gpu_joules_gross); }},
-          {"energy_method", [](R r) { return r.energy.method; }}};
-}
-
-std::vector<Field> output_fields() {
-  return {{"parity", parity([](const auto& p) { return p.outcome; })},
-          {"parity_texts", parity([](const auto& p) { return p.texts; })},
-          {"label_flips", parity([](const auto& p) { return p.flips; })},
-          {"logit_abs_max", parity([](const auto& p) { return p.logit_abs_max; })},
-          {"logit_abs_p99", parity([](const auto& p) { return p.logit_abs_p99; })},
-          {"logit_sigma", parity([](const auto& p) { return p.logit_sigma; })},
-          {"accuracy", [](R r) { return r.accuracy ? number(r.accuracy->share) : std::string(); }},
-          {"weight_bytes", memory([](const auto& m) { return m.weight_bytes; })},
-          {"activation_bytes", memory([](const auto& m) { return m.activation_bytes; })},
-          {"library_bytes", memory([](const auto& m) { return m.library_bytes; })},
-          {"peak_allocated_bytes", memory([](const auto& m) { return m.peak_allocated_bytes; })},
-          {"peak_rss_bytes", memory([](const auto& m) { return m.peak_rss_bytes; })},
-          {"cold_start_s",
-           [](R r) { return r.cold_start ? number(r.cold_start->total_s) : std::string(); }},
-          {"started_at", [](R r) { return r.started_at; }},
-          {"commit", [](R r) { return r.build.commit; }}};
-}
-
 }  // namespace
 
 std::string to_csv(std::span<const record::Record> records) {
-  std::vector<Field> fields = cell_fields();
-  for (std::vector<Field> more : {speed_fields(), output_fields(), load_fields()}) {
-    fields.insert(fields.end(), more.begin(), more.end());
-  }
-  std::string out;
-  for (std::size_t i = 0; i < fields.size(); ++i)
-    out += (i == 0 ? "" : ",") + std::string(fields[i].name);
-  out += '\n';
+  std::vector<std::string> line;
+  for (const CsvColumn& column : kColumns) line.emplace_back(column.name);
+  std::string out = fmt::format("{}\n", fmt::join(line, ","));
   for (const record::Record& record : records) {
-    for (std::size_t i = 0; i < fields.size(); ++i) {
-      out += (i == 0 ? "" : ",") + quoted(fields[i].text(record));
+    const Flat flat = flat_with_more(record);
+    line.clear();
+    for (const CsvColumn& column : kColumns) {
+      line.push_back(quoted(flat.at(column.path, column.scale)));
     }
-    out += '\n';
+    out += fmt::format("{}\n", fmt::join(line, ","));
   }
   return out;
 }
