@@ -92,10 +92,6 @@ std::optional<std::uint64_t> from_where(const std::vector<BatchRow>& rows, Leads
 
 }  // namespace
 
-double Staircase::cost_per_hour(double load) const {
-  return price * std::max(1.0, std::ceil(load / rate));
-}
-
 std::optional<Ranges> cheaper_ranges(const Staircase& base, const Staircase& other) {
   Ranges ranges;
   double base_machines = 1;

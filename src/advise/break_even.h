@@ -19,7 +19,6 @@ struct LoadRange {
 struct Staircase {
   double rate = 0;   // texts a second of one machine, > 0
   double price = 0;  // of one machine an hour, >= 0
-  double cost_per_hour(double load) const;
 };
 
 // Where `other` costs less than `base`. Nothing when the two are so alike that it is not decided

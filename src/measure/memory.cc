@@ -65,10 +65,6 @@ bool reset_peak_rss(const std::string& root) {
   return out.good();
 }
 
-std::uint64_t current_rss_bytes(const std::string& root) {
-  return status_bytes(root, "VmRSS:");
-}
-
 record::Memory memory_of(const ClassifierInfo& info) {
   record::Memory memory;
   memory.weight_bytes = info.weight_bytes;

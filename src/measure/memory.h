@@ -27,13 +27,12 @@ std::uint64_t allocated_bytes();       // now
 std::uint64_t peak_allocated_bytes();  // since counting started
 void reset_peak_allocated();           // the peak becomes what is allocated now
 
-// VmHWM and VmRSS; 0 when /proc cannot be read. getrusage is no substitute: a process made by
+// VmHWM; 0 when /proc cannot be read. getrusage is no substitute: a process made by
 // vfork and exec starts with its parent's maximum.
 std::uint64_t peak_rss_bytes(const std::string& root = "/");
 // VmHWM becomes VmRSS. False when the kernel does not allow it; the peak then still holds what came
 // before.
 bool reset_peak_rss(const std::string& root = "/");
-std::uint64_t current_rss_bytes(const std::string& root = "/");
 
 // The memory row of the cell that this process has run: weights and activations as the classifier
 // reports them, library = the rest of the peak (all of it where those two lie on a device).

@@ -206,22 +206,6 @@ std::optional<Interval> mean_interval(std::span<const double> series, double con
   return Interval{center - half, center + half, confidence};
 }
 
-Estimate ratio_of_medians(std::span<const double> a, std::span<const double> b, double confidence) {
-  const double top = median(a);
-  const double bottom = median(b);
-  BREAKEVEN_CHECK(top > 0 && bottom > 0, "medians {} and {}", top, bottom);
-  Estimate ratio{top / bottom, std::nullopt, std::min(a.size(), b.size())};
-  const auto over = median_interval(a, confidence);
-  const auto under = median_interval(b, confidence);
-  if (over && under && over->low > 0 && under->low > 0) {
-    const double down = std::hypot(std::log(top / over->low), std::log(under->high / bottom));
-    const double up = std::hypot(std::log(over->high / top), std::log(bottom / under->low));
-    ratio.interval =
-        Interval{ratio.value * std::exp(-down), ratio.value * std::exp(up), confidence};
-  }
-  return ratio;
-}
-
 LineFit fit_line(std::span<const double> x, std::span<const double> y,
                  std::span<const double> weights, double confidence) {
   const std::size_t n = x.size();

@@ -22,7 +22,7 @@ double mean(std::span<const double> samples);
 // move. 0 for fewer than two samples.
 double relative_spread(std::span<const double> samples);
 
-// The fewest samples that carry a percentile: with `allowed_above` samples above a bound, that
+// The fewest samples for a percentile: with `allowed_above` samples above a bound, that
 // bound is at or above the percentile with this confidence. 11 for p50, 64 for p90, 130 for p95,
 // 662 for p99, 6,636 for p99.9.
 std::size_t samples_needed(double share, double confidence = 0.99, unsigned allowed_above = 1);
@@ -34,7 +34,7 @@ double effective_samples(std::span<const double> series);
 
 // Distribution-free interval of a percentile: ranks from the binomial distribution, with the
 // effective number of samples of the indicator "at or below the percentile" in place of n.
-// Nothing when the (effective) samples cannot carry an interval of this confidence.
+// Nothing when the (effective) samples are too few for an interval of this confidence.
 std::optional<record::Interval> percentile_interval(std::span<const double> series, double share,
                                                     double confidence = 0.95);
 std::optional<record::Interval> median_interval(std::span<const double> series,
@@ -54,7 +54,7 @@ inline constexpr std::size_t kMinPassesForInterval = 4;
 std::optional<record::Interval> mean_interval(std::span<const double> series,
                                               double confidence = 0.95);
 
-// Standard error of the mean of a correlated series, and the degrees of freedom that it stands on.
+// Standard error of the mean of a correlated series, and its degrees of freedom.
 struct MeanError {
   double error = 0;
   double degrees = 1;
@@ -64,11 +64,6 @@ MeanError mean_error(std::span<const double> series);
 // From the means of contiguous batches (about the root of the samples many, 4 to 16; pairs below
 // nine samples): what drifts within a batch does not make it narrow. At least two samples.
 MeanError batch_means_error(std::span<const double> series);
-
-// median(a) ÷ median(b) for two independent series; the interval joins both median intervals on the
-// log scale (MOVER, Zou and Donner 2008). All samples > 0.
-record::Estimate ratio_of_medians(std::span<const double> a, std::span<const double> b,
-                                  double confidence = 0.95);
 
 // Times of the same work in two runs, in time order. `positions` tells which piece of the work each
 // sample is (which batch of the pass, which text); empty = all are the same piece.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -15,6 +16,10 @@ bool inside(const std::vector<LoadRange>& ranges, double load) {
   return false;
 }
 
+double cost_per_hour(const Staircase& stairs, double load) {
+  return stairs.price * std::max(1.0, std::ceil(load / stairs.rate));
+}
+
 TEST(CheaperRanges, AgreeWithTheStaircasesThemselves) {
   std::mt19937_64 random(3);
   std::uniform_real_distribution<double> price(0.05, 2);
@@ -25,7 +30,7 @@ TEST(CheaperRanges, AgreeWithTheStaircasesThemselves) {
     const auto ranges = cheaper_ranges(base, other);
     ASSERT_TRUE(ranges);
     for (double load = 0.37; load < 5000; load *= 1.017) {
-      EXPECT_EQ(inside(*ranges, load), other.cost_per_hour(load) < base.cost_per_hour(load))
+      EXPECT_EQ(inside(*ranges, load), cost_per_hour(other, load) < cost_per_hour(base, load))
           << "load " << load << " rates " << base.rate << " " << other.rate << " prices "
           << base.price << " " << other.price;
     }

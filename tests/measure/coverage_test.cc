@@ -138,22 +138,6 @@ INSTANTIATE_TEST_SUITE_P(Mixes, MixCoverage,
                          ::testing::Values(std::pair{25UL, 6UL}, std::pair{25UL, 20UL},
                                            std::pair{64UL, 10UL}, std::pair{200UL, 8UL}));
 
-TEST(Coverage, OfTheRatioOfMedians) {
-  std::mt19937_64 random(3);
-  int hits = 0;
-  for (int i = 0; i < kSeries; ++i) {
-    const auto draw = [&](double factor, std::size_t n) {
-      auto series = ar1(random, n, 0.3);
-      for (double& x : series) x = factor * std::exp(0.1 * x);
-      return series;
-    };
-    const auto ratio = ratio_of_medians(draw(3, 150), draw(2, 200));
-    hits += ratio.interval && ratio.interval->low <= 1.5 && 1.5 <= ratio.interval->high ? 1 : 0;
-  }
-  EXPECT_GE(hits, 920);
-  EXPECT_LE(hits, 980);
-}
-
 // Two runs over the same mix of pieces; careful by design, so only the lower end is a promise.
 TEST(Coverage, OfTheRatioOfTimes) {
   std::mt19937_64 random(11);

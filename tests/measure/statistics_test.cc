@@ -206,22 +206,5 @@ TEST(Wilson, AgreesWithAWorkedExample) {
   EXPECT_EQ(wilson_interval(0.5, 0).high, 1);
 }
 
-TEST(RatioOfMedians, OfEqualSeriesHoldsOne) {
-  std::mt19937_64 random(6);
-  std::normal_distribution<double> noise(10, 0.2);
-  std::vector<double> a(100);
-  std::vector<double> b(80);
-  for (double& x : a) x = noise(random);
-  for (double& x : b) x = 2 * noise(random);
-  const auto ratio = ratio_of_medians(b, a);
-  EXPECT_NEAR(ratio.value, 2, 0.02);
-  ASSERT_TRUE(ratio.interval);
-  EXPECT_LT(ratio.interval->low, 2);
-  EXPECT_GT(ratio.interval->high, 2);
-  EXPECT_LT(ratio.interval->high - ratio.interval->low, 0.06);
-  EXPECT_EQ(ratio.samples, 80U);
-  EXPECT_FALSE(ratio_of_medians(std::span(a).first(3), b).interval);
-}
-
 }  // namespace
 }  // namespace breakeven::measure
