@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "measure/parity.h"
 #include "measure/statistics.h"
 
 namespace breakeven::advise {
@@ -348,7 +349,7 @@ std::string why_unusable(const Configuration& configuration) {
     if (reason.empty()) continue;
     why = reason;
     // Wrong outputs in one mode are wrong outputs; a failed measurement spoils only its own mode.
-    if (record->parity && record->parity->outcome == "failed") return why;
+    if (measure::breaks_parity(*record)) return why;
   }
   for (const Record* record : configuration.all()) {
     if (unusable(*record).empty()) return "";

@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include "measure/parity.h"
+
 namespace breakeven::advise {
 namespace {
 
@@ -133,7 +135,7 @@ std::optional<record::Interval> interval_of(const record::Estimate& estimate) {
 }
 
 std::string unusable(const Record& record) {
-  if (record.parity && record.parity->outcome == "failed") {
+  if (measure::breaks_parity(record)) {
     return fmt::format("outputs break parity ({} of {} labels differ)", record.parity->flips,
                        record.parity->texts);
   }

@@ -3,11 +3,12 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/advice_output.h"
 #include "cli/commands.h"
 #include "cli/journals.h"
 #include "cli/output.h"
 #include "cli/quantities.h"
+#include "report/advice_document.h"
+#include "report/advice_json.h"
 
 namespace breakeven::cli {
 namespace {
@@ -55,9 +56,10 @@ Result<void> run_advise(const AdviseFlags& flags, const CLI::App& command, Conte
   BREAKEVEN_TRY(const std::vector<record::Record> records, read_journals(flags.files));
   BREAKEVEN_TRY(const advise::Advice advice, advise::advise(records, question));
   BREAKEVEN_TRY_VOID(write_output(
-      flags.output, format == DocumentFormat::json
-                        ? to_json(advice, question)
-                        : show_document(make_document(advice, question), format, flags.output)));
+      flags.output,
+      format == DocumentFormat::json
+          ? report::to_json(advice, question)
+          : show_document(report::make_document(advice, question), format, flags.output)));
   context.exit_code = advice.outcome == advise::Outcome::no_cell       ? kResultSaysNo
                       : advice.outcome == advise::Outcome::cannot_tell ? kCannotTell
                                                                        : kOk;

@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/study.h"
+#include "measure/parity.h"
 #include "record/journal.h"
 #include "report/format.h"
 #include "report/html.h"
@@ -25,8 +26,8 @@
 namespace breakeven::cli {
 namespace {
 
-// Few enough that the slowest default cell (fp32 on two cores) makes several passes in its share of
-// the time.
+// Of a pass, unless --count says otherwise. A slow cell (fp32 on two cores) makes two or three
+// passes of them in its share of the default time.
 constexpr std::size_t kDefaultTexts = 64;
 
 struct RunFlags {
@@ -61,28 +62,17 @@ double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bo
 }
 
 void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool fresh) {
-  report::Table table({{"runtime", true, 0},
-                       {"device", true, 0},
-                       {"precision", true, 0},
-                       {"batch", false, 0},
-                       {"threads", false, 0},
-                       {"max length", false, 0},
-                       {"padding", true, 0},
-                       {"mode", true, 0},
-                       {"a pass, roughly", false, 0}});
+  report::Table table({report::left("runtime"), report::left("device"), report::left("precision"),
+                       report::right("batch"), report::right("threads"),
+                       report::right("max length"), report::left("padding"), report::left("mode"),
+                       report::right("a pass, roughly")});
   const auto timed = std::span(study.input.texts).first(study.input.timed);
   for (const record::Cell& cell : cells) {
-    table.add_row({{report::name_of_runtime(cell), {}},
-                   {cell.device, {}},
-                   {cell.precision, {}},
-                   {std::to_string(cell.batch), {}},
-                   {std::to_string(cell.threads), {}},
-                   {std::to_string(cell.max_length), {}},
-                   {cell.padding, {}},
-                   {cell.mode, {}},
-                   {format_seconds(study::guess_pass_s(cell, study.input.prototype.instruction_set,
-                                                       study.input.work, timed)),
-                    {}}});
+    table.add_row({report::name_of_runtime(cell), cell.device, cell.precision,
+                   std::to_string(cell.batch), std::to_string(cell.threads),
+                   std::to_string(cell.max_length), cell.padding, cell.mode,
+                   format_seconds(study::guess_pass_s(cell, study.input.prototype.instruction_set,
+                                                      study.input.work, timed))});
   }
   std::string text = fmt::format(
       "{} over {} of {}, model {}\n", report::counted(cells.size(), "cell"),
@@ -135,10 +125,7 @@ std::vector<record::Record> in_order(const std::vector<record::Cell>& cells,
 
 int exit_code_of(const std::vector<record::Record>& records, bool interrupted) {
   if (interrupted) return kCannotTell;
-  const auto breaks = [](const record::Record& record) {
-    return record.parity && record.parity->outcome == "failed";
-  };
-  if (std::any_of(records.begin(), records.end(), breaks)) return kResultSaysNo;
+  if (std::any_of(records.begin(), records.end(), measure::breaks_parity)) return kResultSaysNo;
   const auto counts = [](const record::Record& record) {
     return record.verdict != record::Verdict::invalid;
   };
@@ -276,8 +263,8 @@ void add_run(CLI::App& app, Context& context) {
   command->add_option("--count", flags->study.count,
                       fmt::format("Texts of a pass (default: {})", kDefaultTexts));
   command->add_option("--judge", flags->study.judge,
-                      "Texts whose outputs are judged, untimed ones too (default: --count); parity "
-                      "is proven from 1000");
+                      "Texts whose outputs are compared with the judge's, timed or not (default: "
+                      "--count); parity takes 1000");
   command->add_option("--time", flags->study.time,
                       "Time for sampling, shared by the cells (default: 4m)");
   command->add_option("--resume", flags->study.resume,

@@ -15,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/study.h"
+#include "measure/parity.h"
 #include "record/journal.h"
 #include "report/report.h"
 
@@ -103,7 +104,7 @@ int exit_code_of(const study::Outcome& outcome) {
   bool unsure = outcome.interrupted || outcome.records.empty();
   for (const record::Record& record : outcome.records) {
     if (record.scaling->outcome == "not linear") return kResultSaysNo;
-    if (record.parity && record.parity->outcome == "failed") return kResultSaysNo;
+    if (measure::breaks_parity(record)) return kResultSaysNo;
     unsure |= record.scaling->outcome != "linear" || record.verdict == record::Verdict::invalid;
   }
   return unsure ? kCannotTell : kOk;

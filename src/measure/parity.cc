@@ -173,6 +173,10 @@ std::optional<record::Accuracy> accuracy_of(std::span<const std::uint32_t> ours,
   return accuracy;
 }
 
+bool breaks_parity(const record::Record& record) {
+  return record.parity && record.parity->outcome == "failed";
+}
+
 std::vector<std::size_t> fixed_sample(std::size_t n, std::size_t count) {
   const std::size_t size = std::min(n, count);
   std::vector<std::size_t> indices(size);

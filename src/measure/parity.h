@@ -33,7 +33,7 @@ struct JudgeQuestion {
   // Right label of each text, -1 = unknown; empty = no labels. Same order as the logits.
   std::span<const int> labels;
   // A small sample that the plain reference judges cannot be "unproven" for its size: it is a check
-  // of the fp32 path, whose other texts are judged by nobody.
+  // of the fp32 path, whose other texts nothing judges.
   bool small_sample = false;
 };
 
@@ -49,9 +49,11 @@ Result<record::Parity> judge_outputs(const Outputs& ours, const Outputs& judge,
 std::optional<record::Accuracy> accuracy_of(std::span<const std::uint32_t> ours,
                                             std::span<const int> labels, std::uint64_t distinct);
 
+// Whether the record's outputs left the limits: such a row is shown and decides nothing.
+bool breaks_parity(const record::Record& record);
+
 // Indices of the fixed sample: `count` of n texts, evenly spread, ascending.
 std::vector<std::size_t> fixed_sample(std::size_t n, std::size_t count);
-inline constexpr std::size_t kReferenceSample = 24;
 
 // Content hashes (SHA-256, hex).
 std::string hash_text(std::string_view content);

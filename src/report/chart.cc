@@ -127,41 +127,35 @@ Json json_of(const BarChart& chart) {
 }
 
 TableCell cell(double value) {
-  return {std::isfinite(value) ? three_digits(value) : "-", {}};
+  return std::isfinite(value) ? three_digits(value) : "-";
 }
 
 Table numbers_of_lines(const LineChart& chart) {
-  Table table({{"series", true, 0},
-               {chart.x_title, false, 0},
-               {chart.y_title, false, 0},
-               {"95 % from", false, 0},
-               {"to", false, 0}});
+  Table table({left("series"), right(chart.x_title), right(chart.y_title), right("95 % from"),
+               right("to")});
   const auto end = [](const std::optional<double>& value) {
-    return value ? cell(*value) : TableCell{"", {}};
+    return value ? cell(*value) : TableCell("");
   };
   for (const ChartSeries& series : chart.series) {
     for (const ChartPoint& point : series.points) {
-      table.add_row({{printable(series.name), {}},
-                     cell(point.x),
-                     cell(point.y),
-                     end(point.low),
-                     end(point.high)});
+      table.add_row(
+          {printable(series.name), cell(point.x), cell(point.y), end(point.low), end(point.high)});
     }
   }
   for (const LineChart::Limit& limit : chart.limits) {
-    table.add_row({{printable(limit.name), {}}, {"", {}}, cell(limit.y), {"", {}}, {"", {}}});
+    table.add_row({printable(limit.name), "", cell(limit.y), "", ""});
   }
   return table;
 }
 
 Table numbers_of_bars(const BarChart& chart) {
-  std::vector<Column> columns = {{"bar", true, 0}};
+  std::vector<Column> columns = {left("bar")};
   for (const std::string& part : chart.parts) {
-    columns.push_back({part == chart.unit ? part : part + ", " + chart.unit, false, 0});
+    columns.push_back(right(part == chart.unit ? part : part + ", " + chart.unit));
   }
   Table table(std::move(columns));
   for (const BarChart::Bar& bar : chart.bars) {
-    std::vector<TableCell> row = {{printable(bar.name), {}}};
+    std::vector<TableCell> row = {printable(bar.name)};
     for (std::size_t part = 0; part < chart.parts.size(); ++part) {
       row.push_back(cell(part < bar.values.size() ? bar.values[part] : 0));
     }

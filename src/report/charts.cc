@@ -10,6 +10,7 @@
 
 #include "advise/latency_model.h"
 #include "base/units.h"
+#include "measure/parity.h"
 #include "report/format.h"
 #include "report/keys.h"
 #include "report/runtimes.h"
@@ -26,7 +27,7 @@ constexpr double kMega = 1e-6;
 // What tells the lines of a chart apart: everything that varies but the batch.
 std::string series_name(const Record& record, const Keys& keys) {
   std::vector<std::string> parts;
-  const std::vector<TableCell> cells = keys.cells(record);
+  const std::vector<TableCell> cells = keys.row(record, {});
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const Dimension dimension = keys.varying()[i];
     if (dimension == Dimension::batch) continue;
@@ -84,7 +85,7 @@ class Charts {
     std::vector<Record> out;
     for (const Record& record : records) {
       if (record.kind != kind || record.verdict == record::Verdict::invalid) continue;
-      if (!breaks_parity(record)) out.push_back(record);
+      if (!measure::breaks_parity(record)) out.push_back(record);
     }
     return out;
   }

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "measure/parity.h"
 #include "measure/statistics.h"
 #include "record/json.h"
 #include "report/format.h"
@@ -141,7 +142,7 @@ std::string unusable(const Record& record, const char* side) {
     }
     return fmt::format("{} is INVALID{}", side, why);
   }
-  if (record.parity && record.parity->outcome == "failed") {
+  if (measure::breaks_parity(record)) {
     return fmt::format("{} breaks parity", side);
   }
   if (record.samples_s.empty()) return fmt::format("{} holds no samples", side);
@@ -184,7 +185,7 @@ bool is_noisy(const Record& before, const Record& after) {
   return before.verdict != record::Verdict::valid || after.verdict != record::Verdict::valid;
 }
 
-Change judge(const record::Estimate& ratio, double effect, bool trust_same_machine) {
+Change change_by(const record::Estimate& ratio, double effect, bool trust_same_machine) {
   if (!ratio.interval || ratio.value <= 0) return Change::cannot_tell;
   const double least = trust_same_machine ? 1 + effect : kNeighboursFactor;
   if (ratio.interval->low > least) return Change::slower;
@@ -214,7 +215,7 @@ CellChange change_of(const Record& before, const Record& after, double confidenc
   const bool few_passes = has_few_passes(before) || has_few_passes(after);
   const bool trust_same_machine = taken_in_turns(before, after) || !is_noisy(before, after);
   result.change =
-      few_passes ? Change::cannot_tell : judge(result.ratio, effect, trust_same_machine);
+      few_passes ? Change::cannot_tell : change_by(result.ratio, effect, trust_same_machine);
   result.doubt = noise(before, after);
   if (result.change == Change::cannot_tell) {
     std::string why = "the interval is too wide";

@@ -92,19 +92,15 @@ Json cells_json(const std::vector<record::Cell>& cells) {
 Document make_document(const Comparison& comparison) {
   Document document;
   document.heading("Before and after, cell by cell");
-  Table table({{"cell", true, 0},
-               {"before/s", false, 2},
-               {"after/s", false, 2},
-               {"time after/before", false, 0},
-               {"", true, 0},
-               {"note", true, 1}});
+  Table table({left("cell"), right("before/s", 2), right("after/s", 2), right("time after/before"),
+               left(""), left("note", 1)});
   for (const CellChange& cell : comparison.cells) {
-    table.add_row({{name_of_cell(cell.cell), {}},
-                   {three_digits(cell.before_per_s.value), {}},
-                   {three_digits(cell.after_per_s.value), {}},
-                   {ratio_text(cell.ratio), {}},
+    table.add_row({name_of_cell(cell.cell),
+                   three_digits(cell.before_per_s.value),
+                   three_digits(cell.after_per_s.value),
+                   ratio_text(cell.ratio),
                    {std::string(to_string(cell.change)), style_of(cell.change)},
-                   {cell.doubt, {}}});
+                   cell.doubt});
   }
   if (table.rows() > 0) document.table(std::move(table));
   document.paragraph(fmt::format(

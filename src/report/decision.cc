@@ -104,31 +104,27 @@ Table ranking_table(const advise::Advice& advice) {
   const bool energy =
       std::any_of(advice.candidates.begin(), advice.candidates.end(),
                   [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
-  std::vector<Column> columns = {{"cell", true, 0},
-                                 {"texts/s [95 %]", false, 0},
-                                 {"machines", false, 0},
-                                 {"a month", false, 0},
-                                 {"a million texts", false, 0}};
-  if (energy)
-    columns.insert(columns.end(), {{"J/1,000 texts", false, 0}, {"net of idle", false, 0}});
-  columns.insert(columns.end(), {{"result", true, 0}, {"why", true, 0}});
+  std::vector<Column> columns = {left("cell"), right("texts/s [95 %]"), right("machines"),
+                                 right("a month"), right("a million texts")};
+  if (energy) columns.insert(columns.end(), {right("J/1,000 texts"), right("net of idle")});
+  columns.insert(columns.end(), {left("result"), left("why")});
   Table table(std::move(columns));
   for (const advise::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
     const bool rated = candidate.rate.per_s > 0 && candidate.machines.has_value();
     std::vector<TableCell> row = {
-        {printable(advise::name_of(candidate, advice.candidates)), {}},
-        {rated ? rate_with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-", {}},
-        {rated ? advise::count_text(*candidate.machines) : "-", {}},
-        {rated ? advise::amount_text(*candidate.cost_per_month) : "-", {}},
-        {rated ? advise::amount_text(candidate.cost_per_million) : "-", {}}};
+        printable(advise::name_of(candidate, advice.candidates)),
+        rated ? rate_with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-",
+        rated ? advise::count_text(*candidate.machines) : "-",
+        rated ? advise::amount_text(*candidate.cost_per_month) : "-",
+        rated ? advise::amount_text(candidate.cost_per_million) : "-"};
     const auto joules = [](const std::optional<double>& value) {
-      return TableCell{value ? three_digits(*value) : "not available", {}};
+      return TableCell(value ? three_digits(*value) : "not available");
     };
     if (energy) row.push_back(joules(candidate.joules_per_1000));
     if (energy) row.push_back(joules(candidate.net_joules_per_1000));
     row.push_back({ranked.standing, ranked.standing == "wins" ? Style::good : Style::plain});
-    row.push_back({printable(ranked.reason), {}});
+    row.push_back(printable(ranked.reason));
     table.add_row(std::move(row));
   }
   return table;

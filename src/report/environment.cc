@@ -50,7 +50,7 @@ Table environment_table(std::span<const record::Record> records) {
     add("measured", record.started_at);
     add("command", fmt::format("{}", fmt::join(record.command, " ")));
   }
-  Table table({{"what", true, 0}, {"value", true, 0}});
+  Table table({left("what"), left("value")});
   constexpr std::size_t kShown = 6;
   for (const auto& [what, values] : rows) {
     std::vector<std::string> shown;
@@ -59,36 +59,28 @@ Table environment_table(std::span<const record::Record> records) {
     }
     std::string text = fmt::format("{}", fmt::join(shown, "; "));
     if (values.size() > kShown) text += fmt::format("; and {} more", values.size() - kShown);
-    table.add_row({{what, {}}, {printable(text), {}}});
+    table.add_row({what, printable(text)});
   }
   return table;
 }
 
 Table noise_table(std::span<const record::Record> records) {
-  Table table({{"row", true, 0},
-               {"result", true, 0},
-               {"passes", false, 0},
-               {"spread", false, 0},
-               {"stolen", false, 0},
-               {"other programs", false, 0},
-               {"major faults", false, 0},
-               {"clock", false, 0}});
+  Table table({left("row"), left("result"), right("passes"), right("spread"), right("stolen"),
+               right("other programs"), right("major faults"), right("clock")});
   const std::vector<record::Record> all(records.begin(), records.end());
   const Keys keys(all);
   for (const record::Record& record : all) {
     if (record.kind != "cell") continue;
-    std::vector<TableCell> row = {{printable(keys.describe(record) + " " + record.cell.mode), {}},
-                                  verdict_cell(record),
-                                  {std::to_string(record.passes), {}},
-                                  {record.spread ? percent(*record.spread) : "-", {}}};
+    std::vector<TableCell> row = {printable(keys.describe(record) + " " + record.cell.mode),
+                                  verdict_cell(record), std::to_string(record.passes),
+                                  record.spread ? percent(*record.spread) : "-"};
     const auto& conditions = record.conditions;
-    row.push_back({conditions ? percent(conditions->steal_share) : "-", {}});
-    row.push_back({conditions ? percent(conditions->foreign_cpu_share) : "-", {}});
-    row.push_back({conditions ? std::to_string(conditions->major_faults) : "-", {}});
-    row.push_back({conditions && conditions->cpu_mhz_median
-                       ? three_digits(*conditions->cpu_mhz_median) + " MHz"
-                       : "not shown",
-                   {}});
+    row.push_back(conditions ? percent(conditions->steal_share) : "-");
+    row.push_back(conditions ? percent(conditions->foreign_cpu_share) : "-");
+    row.push_back(conditions ? std::to_string(conditions->major_faults) : "-");
+    row.push_back(conditions && conditions->cpu_mhz_median
+                      ? three_digits(*conditions->cpu_mhz_median) + " MHz"
+                      : "not shown");
     table.add_row(std::move(row));
   }
   return table;

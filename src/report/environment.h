@@ -9,10 +9,10 @@
 
 namespace breakeven::report {
 
-// One row a thing to know of the machines and builds behind the records.
+// What the records say of their machines and builds, one row for each fact.
 Table environment_table(std::span<const record::Record> records);
 
-// One row a cell: verdict, spread, and what others took of the machine meanwhile.
+// One row a cell: verdict, spread, and what other programs used of the machine meanwhile.
 Table noise_table(std::span<const record::Record> records);
 
 }  // namespace breakeven::report

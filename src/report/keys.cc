@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace breakeven::report {
 namespace {
@@ -150,18 +152,20 @@ bool Keys::varies(Dimension dimension) const {
   return std::find(varying_.begin(), varying_.end(), dimension) != varying_.end();
 }
 
-std::vector<Column> Keys::columns() const {
-  std::vector<Column> result;
+Table Keys::table(std::vector<Column> columns) const {
+  std::vector<Column> all;
   for (const Dimension dimension : varying_) {
-    result.push_back({title(dimension), !is_number(dimension), 0});
+    all.push_back({title(dimension), !is_number(dimension), 0});
   }
-  return result;
+  std::move(columns.begin(), columns.end(), std::back_inserter(all));
+  return Table(std::move(all));
 }
 
-std::vector<TableCell> Keys::cells(const record::Record& record) const {
-  std::vector<TableCell> result;
-  for (const Dimension dimension : varying_) result.push_back({value(dimension, record), {}});
-  return result;
+std::vector<TableCell> Keys::row(const record::Record& record, std::vector<TableCell> cells) const {
+  std::vector<TableCell> all;
+  for (const Dimension dimension : varying_) all.emplace_back(value(dimension, record));
+  std::move(cells.begin(), cells.end(), std::back_inserter(all));
+  return all;
 }
 
 std::string Keys::describe(const record::Record& record) const {

@@ -30,9 +30,9 @@ class Keys {
   bool varies(Dimension dimension) const;
   const std::vector<Dimension>& varying() const { return varying_; }
 
-  // Key columns of a table, and a record's cells for them.
-  std::vector<Column> columns() const;
-  std::vector<TableCell> cells(const record::Record& record) const;
+  // A table whose first columns say which row it is, and a row of it.
+  Table table(std::vector<Column> columns) const;
+  std::vector<TableCell> row(const record::Record& record, std::vector<TableCell> cells) const;
 
   // "native cpu bf16, batch 32, 2 threads": what varies, always with device, precision and batch.
   std::string describe(const record::Record& record) const;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "measure/statistics.h"
 #include "report/format.h"
 #include "report/runtimes.h"
 #include "report/tables.h"
@@ -179,9 +180,11 @@ std::vector<std::string> output_notes(const std::vector<record::Record>& records
                               counted(accuracy->distinct, "distinct original")));
   }
   if (lacks_median) {
-    out.emplace_back(
-        "'-': too few samples. A median takes 11, p90 64, p95 130, p99 662; a longer "
-        "--time gives more.");
+    out.push_back(fmt::format(
+        "'-': too few samples. A median takes {}, p90 {}, p95 {}, p99 {}; a longer --time gives "
+        "more.",
+        measure::samples_needed(0.5), measure::samples_needed(0.9), measure::samples_needed(0.95),
+        measure::samples_needed(0.99)));
   }
   return out;
 }

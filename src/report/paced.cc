@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/units.h"
+#include "measure/parity.h"
 #include "report/format.h"
 #include "report/tables.h"
 
@@ -15,23 +15,8 @@ namespace {
 
 using record::Record;
 
-constexpr std::array kHighPercentiles = {"p90", "p95", "p99", "p99.9"};
-
 bool is_paced(const Record& record) {
   return record.cell.mode == "paced" && record.paced.has_value();
-}
-
-TableCell median_cell(const Record& record) {
-  if (record.paced->saturated) return {"saturated", Style::bad};
-  const auto found = record.latency_s.find("p50");
-  if (found == record.latency_s.end()) return {"-", Style::dim};
-  return {seconds_with_interval(found->second), Style::plain};
-}
-
-TableCell percentile_cell(const Record& record, const char* name) {
-  const auto found = record.latency_s.find(name);
-  if (found == record.latency_s.end()) return {"-", Style::dim};
-  return {format_seconds(found->second.value), Style::plain};
 }
 
 std::string rate_of(const Record& record) {
@@ -47,7 +32,8 @@ std::vector<std::vector<const Record*>> by_configuration(const std::vector<Recor
                                                          const Keys& keys) {
   std::vector<std::vector<const Record*>> groups;
   for (const Record& record : records) {
-    if (!is_paced(record) || record.verdict == record::Verdict::invalid || breaks_parity(record)) {
+    if (!is_paced(record) || record.verdict == record::Verdict::invalid ||
+        measure::breaks_parity(record)) {
       continue;
     }
     const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
@@ -71,10 +57,10 @@ std::vector<std::vector<const Record*>> by_configuration(const std::vector<Recor
 
 // "p99 84.1 ms", or the highest percentile that there is.
 std::string best_percentile(const Record& record) {
-  for (auto name = kHighPercentiles.rbegin(); name != kHighPercentiles.rend(); ++name) {
-    const auto found = record.latency_s.find(*name);
-    if (found == record.latency_s.end() || std::string(*name) == "p99.9") continue;
-    return fmt::format("{} {}", *name, format_seconds(found->second.value));
+  for (const char* name : {"p99", "p95", "p90"}) {
+    const auto found = record.latency_s.find(name);
+    if (found == record.latency_s.end()) continue;
+    return fmt::format("{} {}", name, format_seconds(found->second.value));
   }
   const auto median = record.latency_s.find("p50");
   return median == record.latency_s.end() ? "too few requests for a median"
@@ -84,42 +70,24 @@ std::string best_percentile(const Record& record) {
 }  // namespace
 
 Table paced_table(const std::vector<Record>& paced, const Keys& keys) {
-  std::vector<Column> columns = keys.columns();
-  std::vector<const char*> percentiles;
-  for (const char* name : kHighPercentiles) {
-    if (std::any_of(paced.begin(), paced.end(),
-                    [&](const Record& record) { return record.latency_s.count(name) > 0; })) {
-      percentiles.push_back(name);
-    }
-  }
-  columns.push_back({"requests/s", false, 0});
-  columns.push_back({"answered/s", false, 1});
-  columns.push_back({"median [95 %]", false, 0});
-  for (const char* name : percentiles) {
-    columns.push_back({name, false, std::string(name) == "p99" ? 0 : 5});
-  }
-  columns.push_back({"busy", false, 3});
-  columns.push_back({"texts a batch", false, 4});
-  columns.push_back({"waits", false, 2});
-  columns.push_back({"a batch takes", false, 6});
-  columns.push_back({"samples", false, 7});
-  columns.push_back({"result", true, 0});
-  Table table(columns);
+  const std::vector<std::string> percentiles = high_percentiles(paced);
+  std::vector<Column> columns = {right("requests/s"), right("answered/s", 1),
+                                 right("median [95 %]")};
+  for (const std::string& name : percentiles) columns.push_back(right(name, name == "p99" ? 0 : 5));
+  columns.insert(columns.end(), {right("busy", 3), right("texts a batch", 4), right("waits", 2),
+                                 right("a batch takes", 6), right("samples", 7), left("result")});
+  Table table = keys.table(std::move(columns));
   for (const Record& record : paced) {
     if (!record.paced) continue;
     const record::Paced& seen = *record.paced;
-    std::vector<TableCell> cells = keys.cells(record);
-    cells.push_back({three_digits(record.cell.rate_per_s), {}});
-    cells.push_back({three_digits(record.reviews_per_s.value), {}});
-    cells.push_back(median_cell(record));
-    for (const char* name : percentiles) cells.push_back(percentile_cell(record, name));
-    cells.push_back({percent(seen.busy_share), {}});
-    cells.push_back({three_digits(seen.mean_batch), {}});
-    cells.push_back({wait_of(seen.wait_s_p50), {}});
-    cells.push_back({format_seconds(seen.batch_s_p50), {}});
-    cells.push_back({std::to_string(record.samples_s.size()), {}});
-    cells.push_back(verdict_cell(record));
-    table.add_row(std::move(cells));
+    std::vector<TableCell> cells = {
+        three_digits(record.cell.rate_per_s), three_digits(record.reviews_per_s.value),
+        seen.saturated ? TableCell("saturated", Style::bad) : percentile_cell(record, "p50")};
+    for (const std::string& name : percentiles) cells.push_back(percentile_cell(record, name));
+    cells.insert(cells.end(), {percent(seen.busy_share), three_digits(seen.mean_batch),
+                               wait_of(seen.wait_s_p50), format_seconds(seen.batch_s_p50),
+                               std::to_string(record.samples_s.size()), verdict_cell(record)});
+    table.add_row(keys.row(record, std::move(cells)));
   }
   return table;
 }

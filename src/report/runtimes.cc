@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "measure/parity.h"
 #include "report/format.h"
 #include "report/tables.h"
 
@@ -24,7 +25,7 @@ const record::Record* native_beside(const std::vector<record::Record>& records, 
   for (const record::Record& record : records) {
     if (record.cell.runtime != kNative || record.model_name != other.model_name ||
         keys.machine_letter(record) != keys.machine_letter(other) ||
-        record.verdict == record::Verdict::invalid || breaks_parity(record)) {
+        record.verdict == record::Verdict::invalid || measure::breaks_parity(record)) {
       continue;
     }
     record::Cell cell = other.cell;
@@ -66,28 +67,20 @@ bool has_other_runtimes(const std::vector<record::Record>& records) {
 }
 
 Table ratio_table(const std::vector<record::Record>& records, const Keys& keys) {
-  std::vector<Column> columns = keys.columns();
-  columns.push_back({"mode", true, 0});
-  columns.push_back({"reviews/s", false, 1});
-  columns.push_back({"native is [95 %]", false, 0});
-  columns.push_back({"compute alone", false, 0});
-  columns.push_back({"result", true, 2});
-  Table table(columns);
+  Table table = keys.table({left("mode"), right("reviews/s", 1), right("native is [95 %]"),
+                            right("compute alone"), left("result", 2)});
   for (const record::Record& record : records) {
     // Under a set load both answer what comes.
     const bool paced = record.cell.mode == "paced";
     if (paced || record.cell.runtime == kNative || record.reviews_per_s.value <= 0) continue;
     const record::Record* native = native_beside(records, keys, record);
     if (native == nullptr) continue;
-    std::vector<TableCell> cells = keys.cells(record);
-    cells.push_back({record.cell.mode, {}});
-    cells.push_back({three_digits(record.reviews_per_s.value), {}});
     // A pass that the time cut short is of fewer and other texts: nothing to compare.
     const bool whole = native->passes > 0 && record.passes > 0;
-    cells.push_back({whole ? ratio(native->reviews_per_s, record.reviews_per_s) : "-", {}});
-    cells.push_back({whole ? compute_ratio(*native, record) : "-", {}});
-    cells.push_back(verdict_cell(record));
-    table.add_row(cells);
+    table.add_row(
+        keys.row(record, {record.cell.mode, three_digits(record.reviews_per_s.value),
+                          whole ? ratio(native->reviews_per_s, record.reviews_per_s) : "-",
+                          whole ? compute_ratio(*native, record) : "-", verdict_cell(record)}));
   }
   return table;
 }

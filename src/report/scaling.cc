@@ -15,23 +15,18 @@ namespace breakeven::report {
 namespace {
 
 Table point_table(const record::Scaling& scaling) {
-  Table table({{"texts", false, 0},
-               {"batches", false, 0},
-               {"tokens", false, 2},
-               {"total time [95 %]", false, 0},
-               {"a text", false, 0},
-               {"off the line", false, 0}});
+  Table table({right("texts"), right("batches"), right("tokens", 2), right("total time [95 %]"),
+               right("a text"), right("off the line")});
   for (const record::ScalingPoint& point : scaling.points) {
     const double off = point.seconds.value > 0 ? point.residual_s / point.seconds.value : 0;
     const auto digits = [](std::uint64_t value) {
       return three_digits(static_cast<double>(value));
     };
-    table.add_row({{counted(point.texts, "").substr(0, counted(point.texts, "").find(' ')), {}},
-                   {std::to_string(point.batches), {}},
-                   {digits(point.tokens), {}},
-                   {seconds_with_interval(point.seconds), {}},
-                   {format_seconds(point.seconds.value / static_cast<double>(point.texts)), {}},
-                   {(off > 0 ? "+" : "") + percent(off), {}}});
+    table.add_row({counted(point.texts, "").substr(0, counted(point.texts, "").find(' ')),
+                   std::to_string(point.batches), digits(point.tokens),
+                   seconds_with_interval(point.seconds),
+                   format_seconds(point.seconds.value / static_cast<double>(point.texts)),
+                   (off > 0 ? "+" : "") + percent(off)});
   }
   return table;
 }

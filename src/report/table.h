@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace breakeven::report {
@@ -25,18 +26,33 @@ std::size_t display_width(std::string_view text);
 // `indent` spaces. A word longer than a line stands alone.
 std::string wrap(std::string_view text, std::size_t width, std::size_t indent);
 
+// What stands in a row below one column.
 struct TableCell {
+  TableCell(std::string words, Style how = Style::plain) : text(std::move(words)), style(how) {}
+  TableCell(const char* words, Style how = Style::plain) : text(words), style(how) {}
+
   std::string text;
-  Style style = Style::plain;
+  Style style;
 };
+// "-": not known, or there is none.
+inline TableCell no_value() {
+  return {"-", Style::dim};
+}
 
 struct Column {
   std::string title;
-  bool left = false;  // words are left-aligned, numbers right-aligned
+  bool left;
   // When the table is too wide, the columns with the highest number are left out first; 0 always
   // stays.
-  int give_up = 0;
+  int give_up;
 };
+// A column of words, and one of numbers.
+inline Column left(std::string title, int give_up = 0) {
+  return {std::move(title), true, give_up};
+}
+inline Column right(std::string title, int give_up = 0) {
+  return {std::move(title), false, give_up};
+}
 
 class Table {
  public:

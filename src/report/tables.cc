@@ -3,40 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/units.h"
 #include "report/format.h"
 
 namespace breakeven::report {
 namespace {
-
-constexpr std::array kHighPercentiles = {"p90", "p95", "p99", "p99.9"};
-
-TableCell percentile_cell(const record::Record& record, const std::string& name) {
-  const auto found = record.latency_s.find(name);
-  if (found == record.latency_s.end()) return {"-", Style::dim};
-  return {format_seconds(found->second.value), Style::plain};
-}
-
-TableCell median_cell(const record::Record& record) {
-  const auto found = record.latency_s.find("p50");
-  if (found == record.latency_s.end()) return {"-", Style::dim};
-  return {seconds_with_interval(found->second), Style::plain};
-}
-
-std::vector<TableCell> with(std::vector<TableCell> keys, std::vector<TableCell> rest) {
-  keys.insert(keys.end(), std::make_move_iterator(rest.begin()),
-              std::make_move_iterator(rest.end()));
-  return keys;
-}
-
-std::vector<Column> with(std::vector<Column> keys, const std::vector<Column>& rest) {
-  keys.insert(keys.end(), rest.begin(), rest.end());
-  return keys;
-}
 
 // A cell without how requests came to it, which is no part of a configuration.
 record::Cell without_load(record::Cell cell) {
@@ -104,15 +79,27 @@ TableCell parity_cell(const record::Parity& parity) {
 TableCell accuracy_cell(const Records& group) {
   for (const record::Record& record : group) {
     if (!record.accuracy) continue;
-    return {percent_with_interval(record.accuracy->share, record.accuracy->interval), {}};
+    return percent_with_interval(record.accuracy->share, record.accuracy->interval);
   }
-  return {"-", Style::dim};
+  return no_value();
 }
 
 }  // namespace
 
-bool breaks_parity(const record::Record& record) {
-  return record.parity && record.parity->outcome == "failed";
+std::vector<std::string> high_percentiles(const Records& records) {
+  std::vector<std::string> names = {"p90", "p95", "p99", "p99.9"};
+  std::erase_if(names, [&](const std::string& name) {
+    return std::none_of(records.begin(), records.end(), [&](const record::Record& record) {
+      return record.latency_s.contains(name);
+    });
+  });
+  return names;
+}
+
+TableCell percentile_cell(const record::Record& record, const std::string& name) {
+  const auto found = record.latency_s.find(name);
+  if (found == record.latency_s.end()) return no_value();
+  return name == "p50" ? seconds_with_interval(found->second) : format_seconds(found->second.value);
 }
 
 TableCell verdict_cell(const record::Record& record) {
@@ -128,35 +115,28 @@ TableCell verdict_cell(const record::Record& record) {
     case record::Verdict::invalid:
       return {"INVALID" + why, Style::bad};
   }
-  return {};
+  return "";
 }
 
 Table latency_table(const Records& serial, const Keys& keys) {
-  std::vector<std::string> percentiles;
-  for (const char* name : kHighPercentiles) {
-    if (std::any_of(serial.begin(), serial.end(), [&](const record::Record& record) {
-          return record.latency_s.count(name) > 0;
-        })) {
-      percentiles.emplace_back(name);
-    }
-  }
-  std::vector<Column> rest = {{"batch median [95 %]", false, 0}};
+  const std::vector<std::string> percentiles = high_percentiles(serial);
+  std::vector<Column> rest = {right("batch median [95 %]")};
   for (std::size_t i = 0; i < percentiles.size(); ++i) {
-    rest.push_back({percentiles[i], false, static_cast<int>(i) + 3});
+    rest.push_back(right(percentiles[i], static_cast<int>(i) + 3));
   }
-  rest.push_back({"samples", false, 8});
-  rest.push_back({"reviews/s", false, 1});
-  rest.push_back({"tokens/s", false, 2});
-  rest.push_back({"result", true, 0});
-  Table table(with(keys.columns(), rest));
+  rest.push_back(right("samples", 8));
+  rest.push_back(right("reviews/s", 1));
+  rest.push_back(right("tokens/s", 2));
+  rest.push_back(left("result"));
+  Table table = keys.table(std::move(rest));
   for (const record::Record& record : serial) {
-    std::vector<TableCell> cells = {median_cell(record)};
+    std::vector<TableCell> cells = {percentile_cell(record, "p50")};
     for (const std::string& name : percentiles) cells.push_back(percentile_cell(record, name));
-    cells.push_back({std::to_string(record.samples_s.size()), {}});
-    cells.push_back({three_digits(record.reviews_per_s.value), {}});
-    cells.push_back({three_digits(record.tokens_per_s.value), {}});
+    cells.push_back(std::to_string(record.samples_s.size()));
+    cells.push_back(three_digits(record.reviews_per_s.value));
+    cells.push_back(three_digits(record.tokens_per_s.value));
     cells.push_back(verdict_cell(record));
-    table.add_row(with(keys.cells(record), cells));
+    table.add_row(keys.row(record, std::move(cells)));
   }
   return table;
 }
@@ -166,20 +146,20 @@ Table stage_table(const Records& serial, const Keys& keys) {
     return record.stages && record.stages->upload_s + record.stages->download_s > 0;
   };
   const bool show_copies = std::any_of(serial.begin(), serial.end(), copies);
-  std::vector<Column> rest = {{"tokenize", false, 0}, {"pack", false, 1}};
-  if (show_copies) rest.push_back({"upload", false, 0});
-  rest.push_back({"compute", false, 0});
-  if (show_copies) rest.push_back({"download", false, 0});
-  rest.push_back({"decode", false, 1});
-  rest.push_back({"bound by", true, 0});
-  Table table(with(keys.columns(), rest));
+  std::vector<Column> rest = {right("tokenize"), right("pack", 1)};
+  if (show_copies) rest.push_back(right("upload"));
+  rest.push_back(right("compute"));
+  if (show_copies) rest.push_back(right("download"));
+  rest.push_back(right("decode", 1));
+  rest.push_back(left("bound by"));
+  Table table = keys.table(std::move(rest));
   for (const record::Record& record : serial) {
     if (!record.stages) continue;
     const record::Stages& stages = *record.stages;
     const double total = stages.tokenize_s + stages.pack_s + stages.upload_s + stages.compute_s +
                          stages.download_s + stages.decode_s;
     const auto time = [](double seconds) {
-      return TableCell{seconds > 0 ? format_seconds(seconds) : "0", {}};
+      return TableCell(seconds > 0 ? format_seconds(seconds) : "0");
     };
     std::vector<TableCell> cells = {time(stages.tokenize_s), time(stages.pack_s)};
     if (show_copies) cells.push_back(time(stages.upload_s));
@@ -191,111 +171,89 @@ Table stage_table(const Records& serial, const Keys& keys) {
                          : record.bound == "transfer"
                              ? (stages.upload_s + stages.download_s) / total
                              : stages.compute_s / total;
-    cells.push_back({record.bound + " (" + percent(share) + ")", {}});
-    table.add_row(with(keys.cells(record), cells));
+    cells.push_back(record.bound + " (" + percent(share) + ")");
+    table.add_row(keys.row(record, std::move(cells)));
   }
   return table;
 }
 
 Table stream_table(const Records& stream, const Keys& keys) {
-  Table table(with(keys.columns(), {{"in flight", false, 3},
-                                    {"reviews/s [95 %]", false, 0},
-                                    {"tokens/s", false, 2},
-                                    {"a pass takes", false, 4},
-                                    {"passes", false, 5},
-                                    {"bound by", true, 6},
-                                    {"result", true, 0}}));
+  Table table = keys.table({right("in flight", 3), right("reviews/s [95 %]"), right("tokens/s", 2),
+                            right("a pass takes", 4), right("passes", 5), left("bound by", 6),
+                            left("result")});
   for (const record::Record& record : stream) {
     double sum = 0;
     for (const double seconds : record.samples_s) sum += seconds;
     const double mean =
         sum / static_cast<double>(std::max<std::size_t>(1, record.samples_s.size()));
-    table.add_row(with(keys.cells(record), {{std::to_string(record.batches_in_flight), {}},
-                                            {rate_with_interval(record.reviews_per_s), {}},
-                                            {three_digits(record.tokens_per_s.value), {}},
-                                            {format_seconds(mean), {}},
-                                            {std::to_string(record.passes), {}},
-                                            {record.bound, {}},
-                                            verdict_cell(record)}));
+    table.add_row(keys.row(
+        record, {std::to_string(record.batches_in_flight), rate_with_interval(record.reviews_per_s),
+                 three_digits(record.tokens_per_s.value), format_seconds(mean),
+                 std::to_string(record.passes), record.bound, verdict_cell(record)}));
   }
   return table;
 }
 
 Table output_table(const Records& records, const Keys& keys) {
-  Table table(with(keys.columns(), {{"label flips", false, 0},
-                                    {"max |dlogit|", false, 2},
-                                    {"p99 |dlogit|/sigma", false, 3},
-                                    {"parity", true, 0},
-                                    {"accuracy [95 %]", false, 0}}));
+  Table table =
+      keys.table({right("label flips"), right("max |dlogit|", 2), right("p99 |dlogit|/sigma", 3),
+                  left("parity"), right("accuracy [95 %]")});
   for (const Records& group : by_configuration(records, keys)) {
     const record::Parity* parity = worst_parity(group);
     if (parity == nullptr) continue;
     const double sigma = parity->logit_sigma;
-    table.add_row(with(keys.cells(group.front()),
-                       {{fmt::format("{} of {}", parity->flips, parity->texts), {}},
-                        {three_digits(parity->logit_abs_max), {}},
-                        {sigma > 0 ? three_digits(parity->logit_abs_p99 / sigma) : "-", {}},
-                        parity_cell(*parity),
-                        accuracy_cell(group)}));
+    table.add_row(keys.row(
+        group.front(),
+        {fmt::format("{} of {}", parity->flips, parity->texts), three_digits(parity->logit_abs_max),
+         sigma > 0 ? three_digits(parity->logit_abs_p99 / sigma) : "-", parity_cell(*parity),
+         accuracy_cell(group)}));
   }
   return table;
 }
 
 Table memory_table(const Records& records, const Keys& keys) {
-  Table table(with(keys.columns(), {{"mode", true, 0},
-                                    {"weights", false, 0},
-                                    {"activations", false, 1},
-                                    {"library", false, 3},
-                                    {"peak allocated", false, 2},
-                                    {"peak RSS", false, 0}}));
+  Table table = keys.table({left("mode"), right("weights"), right("activations", 1),
+                            right("library", 3), right("peak allocated", 2), right("peak RSS")});
   const auto bytes = [](std::uint64_t count) {
-    return TableCell{count == 0 ? "-" : format_bytes(static_cast<double>(count)), {}};
+    return TableCell(count == 0 ? "-" : format_bytes(static_cast<double>(count)));
   };
   std::vector<const record::Record*> seen;
   for (const record::Record& record : records) {
     if (!record.memory || !is_first(record, seen)) continue;
     const record::Memory& memory = *record.memory;
-    table.add_row(with(keys.cells(record), {{record.cell.mode, {}},
-                                            bytes(memory.weight_bytes),
-                                            bytes(memory.activation_bytes),
-                                            bytes(memory.library_bytes),
-                                            bytes(memory.peak_allocated_bytes),
-                                            bytes(memory.peak_rss_bytes)}));
+    table.add_row(
+        keys.row(record, {record.cell.mode, bytes(memory.weight_bytes),
+                          bytes(memory.activation_bytes), bytes(memory.library_bytes),
+                          bytes(memory.peak_allocated_bytes), bytes(memory.peak_rss_bytes)}));
   }
   return table;
 }
 
 Table cold_start_table(const Records& records, const Keys& keys) {
-  Table table(with(keys.columns(), {{"first label after", false, 0},
-                                    {"load", false, 1},
-                                    {"pack", false, 3},
-                                    {"first pass", false, 2}}));
+  Table table = keys.table(
+      {right("first label after"), right("load", 1), right("pack", 3), right("first pass", 2)});
   const auto time = [](double seconds) {
-    return TableCell{seconds > 0 ? format_seconds(seconds) : "-", {}};
+    return TableCell(seconds > 0 ? format_seconds(seconds) : "-");
   };
   std::vector<const record::Record*> seen;
   for (const record::Record& record : records) {
     if (!record.cold_start || !is_first(record, seen)) continue;
     const record::ColdStart& cold = *record.cold_start;
-    table.add_row(with(keys.cells(record), {time(cold.total_s), time(cold.load_s),
-                                            time(cold.pack_s), time(cold.first_pass_s)}));
+    table.add_row(keys.row(record, {time(cold.total_s), time(cold.load_s), time(cold.pack_s),
+                                    time(cold.first_pass_s)}));
   }
   return table;
 }
 
 Table energy_table(const Records& records, const Keys& keys) {
-  Table table(with(keys.columns(), {{"mode", true, 0},
-                                    {"host", false, 0},
-                                    {"GPU", false, 0},
-                                    {"together", false, 0},
-                                    {"above idle", false, 0},
-                                    {"over", false, 1}}));
+  Table table = keys.table({left("mode"), right("host"), right("GPU"), right("together"),
+                            right("above idle"), right("over", 1)});
   for (const record::Record& record : records) {
     const record::Energy& energy = record.energy;
     if (energy.texts == 0 || (!energy.host_joules_gross && !energy.gpu_joules_gross)) continue;
     const auto joules = [&](const std::optional<double>& sum) -> TableCell {
-      if (!sum) return {"-", Style::dim};
-      return {three_digits(*sum * 1000 / static_cast<double>(energy.texts)) + " J", {}};
+      if (!sum) return no_value();
+      return three_digits(*sum * 1000 / static_cast<double>(energy.texts)) + " J";
     };
     // What was not counted on one side makes the sum unknown.
     const auto together = [&](const std::optional<double>& host,
@@ -304,13 +262,12 @@ Table energy_table(const Records& records, const Keys& keys) {
       if (!host || !gpu) return std::nullopt;
       return *host + *gpu;
     };
-    table.add_row(with(keys.cells(record),
-                       {{record.cell.mode, {}},
-                        joules(energy.host_joules_gross),
-                        joules(energy.gpu_joules_gross),
-                        joules(together(energy.host_joules_gross, energy.gpu_joules_gross)),
-                        joules(together(energy.host_joules_net, energy.gpu_joules_net)),
-                        {fmt::format("{} s", three_digits(energy.window_s)), {}}}));
+    table.add_row(keys.row(
+        record,
+        {record.cell.mode, joules(energy.host_joules_gross), joules(energy.gpu_joules_gross),
+         joules(together(energy.host_joules_gross, energy.gpu_joules_gross)),
+         joules(together(energy.host_joules_net, energy.gpu_joules_net)),
+         fmt::format("{} s", three_digits(energy.window_s))}));
   }
   return table;
 }

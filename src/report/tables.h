@@ -1,6 +1,7 @@
 // The tables of a run, from its records. Serial and stream never share a column.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "record/record.h"
@@ -23,10 +24,12 @@ Table cold_start_table(const Records& records, const Keys& keys);
 // Joules for 1,000 texts, by host and GPU; empty when no row has a counter's reading.
 Table energy_table(const Records& records, const Keys& keys);
 
+// The percentiles above the median that some record has, in order: "p90", "p95" ...
+std::vector<std::string> high_percentiles(const Records& records);
+// The latency at a percentile, with its interval at "p50"; "-" where too few samples carry it.
+TableCell percentile_cell(const record::Record& record, const std::string& name);
+
 // "VALID", or the verdict with its first reason's code: "NOISY spread".
 TableCell verdict_cell(const record::Record& record);
-
-// True when the record's outputs broke parity: such a row is shown and left out of the verdict.
-bool breaks_parity(const record::Record& record);
 
 }  // namespace breakeven::report

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "measure/parity.h"
 #include "report/format.h"
 #include "report/paced.h"
 #include "report/tables.h"
@@ -52,7 +53,7 @@ std::optional<record::Estimate> promptness(const record::Record& record) {
 Candidates candidates(const std::vector<record::Record>& records, const Metric& metric) {
   Candidates result;
   for (const record::Record& record : records) {
-    if (record.verdict == record::Verdict::invalid || breaks_parity(record)) continue;
+    if (record.verdict == record::Verdict::invalid || measure::breaks_parity(record)) continue;
     const auto estimate = metric(record);
     if (!estimate) continue;
     const record::Interval interval =
@@ -244,7 +245,7 @@ std::vector<std::string> verdict(const std::vector<record::Record>& records, con
     out.emplace_back(
         "Can't tell: no row is valid, keeps parity and has samples enough for a median.");
   }
-  const auto left_out = std::count_if(records.begin(), records.end(), breaks_parity);
+  const auto left_out = std::count_if(records.begin(), records.end(), measure::breaks_parity);
   if (left_out > 0) {
     out.push_back(fmt::format("{} left out because the outputs break parity.",
                               counted(static_cast<std::uint64_t>(left_out), "row")));

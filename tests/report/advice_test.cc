@@ -1,5 +1,4 @@
 // The advice as a person reads it, from made-up records of a CPU and a GPU machine.
-#include "cli/advice_output.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "advise/made_up_records.h"
+#include "report/advice_document.h"
+#include "report/advice_json.h"
 #include "report/snapshot.h"
 
-namespace breakeven::cli {
+namespace breakeven::report {
 namespace {
 
 using breakeven::testing::both_runs;
@@ -26,11 +27,10 @@ advise::Question question_of(double load, std::optional<double> p99_s) {
   return question;
 }
 
-report::Document document_of(const std::vector<record::Record>& records,
-                             const advise::Question& question) {
+Document document_of(const std::vector<record::Record>& records, const advise::Question& question) {
   const auto advice = advise::advise(records, question);
   EXPECT_TRUE(advice) << (advice ? "" : advice.error().to_string());
-  return advice ? make_document(*advice, question) : report::Document{};
+  return advice ? make_document(*advice, question) : Document{};
 }
 
 TEST(AdviceOutput, LittleLoad) {
@@ -85,4 +85,4 @@ TEST(AdviceOutput, JsonHoldsEveryPart) {
 }
 
 }  // namespace
-}  // namespace breakeven::cli
+}  // namespace breakeven::report

@@ -1,4 +1,5 @@
-// The document of an advice (declared in advice_output.h).
+#include "report/advice_document.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -7,19 +8,14 @@
 
 #include "advise/wording.h"
 #include "base/units.h"
-#include "cli/advice_output.h"
 #include "report/format.h"
 
-namespace breakeven::cli {
+namespace breakeven::report {
 namespace {
 
 using advise::Advice;
 using advise::Candidate;
 using advise::Question;
-using report::Document;
-using report::Style;
-using report::Table;
-using report::TableCell;
 
 // An interval whose ends look alike says nothing.
 std::string with_interval(record::Estimate estimate) {
@@ -28,7 +24,7 @@ std::string with_interval(record::Estimate estimate) {
   if (interval && three_digits(interval->low) == three_digits(interval->high)) {
     estimate.interval.reset();
   }
-  return report::rate_with_interval(estimate);
+  return rate_with_interval(estimate);
 }
 
 std::string asked(const Question& question) {
@@ -61,32 +57,32 @@ void add_ranking(Document& document, const Advice& advice) {
   const bool energy =
       std::any_of(advice.candidates.begin(), advice.candidates.end(),
                   [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
-  std::vector<report::Column> columns = {{"cell", true, 0}, {"texts/s [95 %]", false, 0}};
-  if (loaded) columns.push_back({"machines", false, 1});
-  if (loaded) columns.push_back({"a month", false, 3});
-  columns.push_back({"a million texts", false, 0});
-  columns.push_back({"batch takes", false, 4});
-  if (energy) columns.push_back({"J/1,000 texts", false, 2});
-  if (energy) columns.push_back({"net of idle", false, 5});
-  columns.push_back({"result", true, 0});
+  std::vector<Column> columns = {left("cell"), right("texts/s [95 %]")};
+  if (loaded) columns.push_back(right("machines", 1));
+  if (loaded) columns.push_back(right("a month", 3));
+  columns.push_back(right("a million texts"));
+  columns.push_back(right("batch takes", 4));
+  if (energy) columns.push_back(right("J/1,000 texts", 2));
+  if (energy) columns.push_back(right("net of idle", 5));
+  columns.push_back(left("result"));
   Table table(std::move(columns));
   for (const advise::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
     const bool rated = candidate.rate.per_s > 0;
     std::vector<TableCell> row = {
-        {advise::name_of(candidate, advice.candidates), {}},
-        {rated ? with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-", {}}};
+        advise::name_of(candidate, advice.candidates),
+        rated ? with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-"};
     const auto amount = [&](const std::optional<advise::Amount>& value) {
-      return TableCell{value ? advise::amount_text(*value) : "-", {}};
+      return TableCell(value ? advise::amount_text(*value) : "-");
     };
     if (loaded) {
-      row.push_back({candidate.machines ? advise::count_text(*candidate.machines) : "-", {}});
+      row.push_back(candidate.machines ? advise::count_text(*candidate.machines) : "-");
     }
     if (loaded) row.push_back(amount(candidate.cost_per_month));
     row.push_back(amount(rated ? std::optional(candidate.cost_per_million) : std::nullopt));
-    row.push_back({candidate.batch_s ? format_seconds(candidate.batch_s->value) : "-", {}});
+    row.push_back(candidate.batch_s ? format_seconds(candidate.batch_s->value) : "-");
     const auto joules = [](const std::optional<double>& value) {
-      return TableCell{value ? three_digits(*value) : "not available", {}};
+      return TableCell(value ? three_digits(*value) : "not available");
     };
     if (energy) row.push_back(joules(candidate.joules_per_1000));
     if (energy) row.push_back(joules(candidate.net_joules_per_1000));
@@ -164,19 +160,12 @@ std::string lead_text(advise::Leads leads) {
 void add_batches(Document& document, const Advice& advice) {
   if (!advice.batch || advice.batch->rows.empty()) return;
   document.heading("From which batch the GPU is cheaper and faster");
-  Table table({{"batch", false, 0},
-               {"GPU/CPU texts/s", false, 0},
-               {"CPU/GPU batch time", false, 0},
-               {"faster", true, 0},
-               {"GPU/best CPU cost at full use", false, 0},
-               {"cheaper", true, 0}});
+  Table table({right("batch"), right("GPU/CPU texts/s"), right("CPU/GPU batch time"),
+               left("faster"), right("GPU/best CPU cost at full use"), left("cheaper")});
   for (const advise::BatchRow& row : advice.batch->rows) {
-    table.add_row({{std::to_string(row.batch), {}},
-                   {with_interval(row.throughput_ratio), {}},
-                   {row.time_ratio ? with_interval(*row.time_ratio) : "-", {}},
-                   {lead_text(row.faster), {}},
-                   {with_interval(row.cost_ratio), {}},
-                   {lead_text(row.cheaper), {}}});
+    table.add_row({std::to_string(row.batch), with_interval(row.throughput_ratio),
+                   row.time_ratio ? with_interval(*row.time_ratio) : "-", lead_text(row.faster),
+                   with_interval(row.cost_ratio), lead_text(row.cheaper)});
   }
   document.table(std::move(table));
   const auto from = [](const std::optional<std::uint64_t>& batch) {
@@ -192,21 +181,16 @@ void add_batches(Document& document, const Advice& advice) {
 void add_faster(Document& document, const Advice& advice) {
   if (advice.faster_at.empty()) return;
   document.heading(fmt::format("From which load the GPU is faster ({})", advice.faster_basis));
-  Table table({{"texts/s on one machine", false, 0},
-               {"CPU p99", false, 0},
-               {"GPU p99", false, 0},
-               {"faster", true, 0}});
+  Table table(
+      {right("texts/s on one machine"), right("CPU p99"), right("GPU p99"), left("faster")});
   const auto time = [](double seconds) {
     return std::isfinite(seconds) ? format_seconds(seconds) : "cannot keep up";
   };
   for (const advise::FasterAtLoad& row : advice.faster_at) {
-    table.add_row({{three_digits(row.load), {}},
-                   {time(row.cpu_p99_s), {}},
-                   {time(row.gpu_p99_s), {}},
-                   {row.gpu_p99_s < row.cpu_p99_s   ? "GPU"
-                    : row.cpu_p99_s < row.gpu_p99_s ? "CPU"
-                                                    : "neither",
-                    {}}});
+    table.add_row({three_digits(row.load), time(row.cpu_p99_s), time(row.gpu_p99_s),
+                   row.gpu_p99_s < row.cpu_p99_s   ? "GPU"
+                   : row.cpu_p99_s < row.gpu_p99_s ? "CPU"
+                                                   : "neither"});
   }
   document.table(std::move(table));
 }
@@ -214,25 +198,18 @@ void add_faster(Document& document, const Advice& advice) {
 std::string name_of_family(const advise::Family& family) {
   const record::Cell& cell = family.any->cell;
   return fmt::format("{}{} {} {}", cell.runtime == "native" ? "" : cell.runtime + " ", cell.device,
-                     cell.precision, report::counted(cell.threads, "thread"));
+                     cell.precision, counted(cell.threads, "thread"));
 }
 
 void add_padding(Document& document, const advise::Family& family) {
   const auto costs = advise::padding_costs(family);
   if (costs.empty()) return;
-  Table table({{"padding", true, 0},
-               {"batch", false, 0},
-               {"wasted tokens", false, 0},
-               {"a pass", false, 0},
-               {"over packed", false, 0},
-               {"extrapolated", true, 1}});
+  Table table({left("padding"), right("batch"), right("wasted tokens"), right("a pass"),
+               right("over packed"), left("extrapolated", 1)});
   for (const advise::PaddingCost& cost : costs) {
-    table.add_row({{cost.padding, {}},
-                   {std::to_string(cost.batch), {}},
-                   {report::percent(cost.waste_share), {}},
-                   {format_seconds(cost.pass_s), {}},
-                   {report::times(cost.over_packed), {}},
-                   {cost.extrapolated.empty() ? "no" : cost.extrapolated, {}}});
+    table.add_row({cost.padding, std::to_string(cost.batch), percent(cost.waste_share),
+                   format_seconds(cost.pass_s), times(cost.over_packed),
+                   cost.extrapolated.empty() ? "no" : cost.extrapolated});
   }
   document.paragraph("What padding costs, by the model of " + name_of_family(family) + ":");
   document.table(std::move(table));
@@ -246,7 +223,7 @@ void add_consequences(Document& document, const advise::Family& family, const Qu
                     "had {} tokens {} ({} the real mix).",
                     name_of_family(family), cost->batch, format_seconds(cost->real_s),
                     format_seconds(cost->at_mean_s), family.max_length,
-                    format_seconds(cost->at_max_s), report::times(cost->at_max_s / cost->real_s)));
+                    format_seconds(cost->at_max_s), times(cost->at_max_s / cost->real_s)));
   }
   if (!question.p99_s) return;
   if (const auto batch = advise::largest_batch_within(family, *question.p99_s)) {
@@ -254,8 +231,8 @@ void add_consequences(Document& document, const advise::Family& family, const Qu
         "{}: within {} fits a batch of {} of the mean length ({} tokens), {} of the longest "
         "({}){}.",
         name_of_family(family), format_seconds(*question.p99_s),
-        report::counted(batch->at_mean_length, "text"), three_digits(batch->mean_length),
-        batch->at_longest, three_digits(batch->longest),
+        counted(batch->at_mean_length, "text"), three_digits(batch->mean_length), batch->at_longest,
+        three_digits(batch->longest),
         batch->extrapolated.empty() ? "" : "; extrapolated: " + batch->extrapolated));
   }
 }
@@ -273,27 +250,20 @@ bool matters(const advise::Family& family, const Advice& advice) {
 
 void add_models(Document& document, const Advice& advice, const Question& question) {
   document.heading("Latency model: t = a + b x tokens + c x tokens^2 (of each text) a batch");
-  Table table({{"engine", true, 0},
-               {"a", false, 0},
-               {"b a token", false, 0},
-               {"c a pair", false, 0},
-               {"residual", false, 1},
-               {"largest", false, 2},
-               {"points", false, 3}});
+  Table table({left("engine"), right("a"), right("b a token"), right("c a pair"),
+               right("residual", 1), right("largest", 2), right("points", 3)});
   for (const advise::Family& family : advice.families) {
     if (!family.model) continue;
     const advise::LatencyModel& model = *family.model;
     const auto term = [](const record::Estimate& estimate) {
-      return estimate.value > 0 ? report::seconds_with_interval(estimate) : std::string("0");
+      return estimate.value > 0 ? seconds_with_interval(estimate) : std::string("0");
     };
     const bool exact = !model.half_width;
-    table.add_row({{name_of_family(family), {}},
-                   {term(model.a_s), {}},
-                   {term(model.b_s_per_token), {}},
-                   {model.pairs_known ? term(model.c_s_per_token2) : "-", {}},
-                   {exact ? "-" : report::percent(model.residual_relative_rms), {}},
-                   {exact ? "-" : report::percent(model.residual_relative_max), {}},
-                   {std::to_string(model.points), {}}});
+    table.add_row({name_of_family(family), term(model.a_s), term(model.b_s_per_token),
+                   model.pairs_known ? term(model.c_s_per_token2) : "-",
+                   exact ? "-" : percent(model.residual_relative_rms),
+                   exact ? "-" : percent(model.residual_relative_max),
+                   std::to_string(model.points)});
   }
   if (table.rows() > 0) document.table(std::move(table));
   for (const advise::Family& family : advice.families) {
@@ -346,4 +316,4 @@ Document make_document(const Advice& advice, const Question& question) {
   return document;
 }
 
-}  // namespace breakeven::cli
+}  // namespace breakeven::report

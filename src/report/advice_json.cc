@@ -1,10 +1,9 @@
-// The JSON of an advice (declared in advice_output.h).
+#include "report/advice_json.h"
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "cli/advice_output.h"
-
-namespace breakeven::cli {
+namespace breakeven::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -272,4 +271,4 @@ std::string to_json(const Advice& advice, const advise::Question& question) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace breakeven::cli
+}  // namespace breakeven::report
