@@ -1,7 +1,7 @@
 // One cell in a fresh process: memory and cold start can be told apart from the rest only there.
 // The parent runs its own binary again with a hidden subcommand, writes a JSON request to its stdin
 // and reads one JSON answer from its stdout. A child that crashes, hangs, is killed or prints
-// rubbish becomes an error that says so, with the last words of its stderr.
+// something else becomes an error that says so, with the last line of its stderr.
 #pragma once
 
 #include <atomic>

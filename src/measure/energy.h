@@ -60,7 +60,7 @@ struct IdleWatts {
 // Where the counters of one device's rows are.
 struct EnergySources {
   std::string root = "/";
-  std::vector<std::string> gpu_uuids{};  // none for a CPU row, whose GPUs are nobody's business
+  std::vector<std::string> gpu_uuids{};  // none for a CPU row, which uses none
   std::string nvml_library = kNvmlLibrary;
 };
 

@@ -80,7 +80,7 @@ Result<PacedSamples> run_paced(Classifier& classifier, std::span<const std::stri
                                const std::atomic<bool>* stop = nullptr);
 
 // Fills what follows from the samples alone: samples_s, sample_positions, schedule_late_s,
-// latency_s (only percentiles that the samples carry; none when saturated), latency_note,
+// latency_s (only percentiles with enough samples; none when saturated), latency_note,
 // reviews_per_s, tokens_per_s, paced, texts. record.cell must be set.
 void summarise_paced(const PacedSamples& samples, std::size_t text_count, record::Record& record);
 

@@ -138,7 +138,7 @@ class Sampler {
 };
 
 // Fills what follows from samples alone: passes, warm-up, samples_s, sample_positions, latency_s
-// (only percentiles that the samples carry), latency_note, reviews_per_s, tokens_per_s, spread,
+// (only percentiles with enough samples), latency_note, reviews_per_s, tokens_per_s, spread,
 // stages, batches_in_flight, texts.count/real_tokens/computed_tokens/mean_tokens/truncated.
 // record.cell must be set.
 void summarise(const Samples& samples, std::size_t text_count, record::Record& record);

@@ -38,10 +38,11 @@ const Threshold& threshold(std::string_view code);
 
 // Adds a reason when `value` is above the row's numbers, and raises record.verdict with it.
 // `message` is a sentence without a full stop; the value and the threshold are added to it.
-void judge(record::Record& record, std::string_view code, double value, std::string_view message);
+void check_threshold(record::Record& record, std::string_view code, double value,
+                     std::string_view message);
 
 // All rows that follow from what the record holds: conditions, spread, passes, steadiness, parity.
 struct Samples;
-void judge_all(const Samples& samples, record::Record& record);
+void check_thresholds(const Samples& samples, record::Record& record);
 
 }  // namespace breakeven::measure

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/device_name.h"
+#include "measure/statistics.h"
 #include "measure/thresholds.h"
 
 namespace breakeven::study {
@@ -47,8 +48,6 @@ measure::Samples with_warm_up(measure::Samples outputs, const measure::Samples& 
   outputs.last_steadiness = warm_up.last_steadiness;
   return outputs;
 }
-
-constexpr std::size_t kMedianSamples = 11;
 
 // What the driver said of each GPU of a device ("cuda:0", "cuda:0+cuda:1").
 std::vector<record::Gpu> gpus_of(const std::string& device, const Tools& tools) {
@@ -150,7 +149,9 @@ double CellRun::pass_s() const {
 std::size_t CellRun::passes_wanted() const {
   constexpr std::size_t kForAnInterval = 6;
   if (cell.mode == "stream") return kForAnInterval;
-  return std::max(kForAnInterval, (kMedianSamples + batches_per_pass_ - 1) / batches_per_pass_);
+  const std::size_t for_a_median =
+      (measure::samples_needed(0.5) + batches_per_pass_ - 1) / batches_per_pass_;
+  return std::max(kForAnInterval, for_a_median);
 }
 
 double CellRun::wanted_s() const {
@@ -229,7 +230,7 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
     record.cold_start = fresh->cold_start;
   }
   if (failed) {
-    measure::judge(record, "failed", 1, failed->to_string());
+    measure::check_threshold(record, "failed", 1, failed->to_string());
     return {};
   }
   record.instruction_set = info_.instruction_set;
@@ -255,7 +256,7 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
     if (auto judged = judges.judge(logits, labels, samples.repeat_abs_max, record); !judged) {
       // Another runtime may answer with logits that no judge can look at: its row, not the sweep.
       failed = std::move(judged).error();
-      measure::judge(record, "failed", 1, failed->to_string());
+      measure::check_threshold(record, "failed", 1, failed->to_string());
       return {};
     }
   }
@@ -266,7 +267,7 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
     record.bound =
         measure::bound_by(record.stages ? *record.stages : busy_stages(samples), record.gpu);
   }
-  measure::judge_all(samples, record);
+  measure::check_thresholds(samples, record);
   return {};
 }
 

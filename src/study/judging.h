@@ -1,6 +1,6 @@
-// The judges of a sweep: the plain reference looks at a small fixed sample of the fp32 CPU path,
-// the fp32 CPU path at everything else, and another runtime's fp32 at our rows. Made before
-// anything is timed.
+// The judges of a sweep, whose logits the outputs are compared with: the plain reference for a
+// small fixed sample of the fp32 CPU path, the fp32 CPU path for everything else, and another
+// runtime's fp32 for our rows. Their logits are made before anything is timed.
 #pragma once
 
 #include <map>

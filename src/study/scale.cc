@@ -136,12 +136,12 @@ Result<record::Record> ScaleRun::make_record(const Judges& judges) const {
   record.scaling = std::move(scaling);
   BREAKEVEN_TRY_VOID(judges.judge(outputs_.logits, outputs_.labels, 0, record));
   record.conditions = watch_.conditions();
-  measure::judge(record, "steal", record.conditions->steal_share,
-                 "the hypervisor took CPU time away");
-  measure::judge(record, "foreign-cpu", record.conditions->foreign_cpu_share,
-                 "other programs used the CPUs");
-  measure::judge(record, "parity", record.parity->outcome == "failed" ? 1 : 0,
-                 "the outputs are not those of the fp32 model");
+  measure::check_threshold(record, "steal", record.conditions->steal_share,
+                           "the hypervisor took CPU time away");
+  measure::check_threshold(record, "foreign-cpu", record.conditions->foreign_cpu_share,
+                           "other programs used the CPUs");
+  measure::check_threshold(record, "parity", record.parity->outcome == "failed" ? 1 : 0,
+                           "the outputs are not those of the fp32 model");
   return record;
 }
 

@@ -46,9 +46,9 @@ struct Input {
   record::Record prototype;  // run, command, model, texts' name and hash, machine, build
   Work work;
   // Whose fp32 on the CPU judges the outputs: "native", or another runtime when the native engine
-  // refuses the model. Its variant and padding; of native nothing is asked.
+  // refuses the model. Its variant and padding; native has none.
   Spec judge{};
-  // A second judge, of another runtime, for the rows of the native one: "ours by theirs".
+  // A second judge, of another runtime, for the rows of the native one.
   std::optional<Spec> other_judge{};
   double time_s = 180;  // of sampling and warming up, shared by all cells
   std::uint64_t seed = 1;

@@ -100,7 +100,7 @@ TEST_F(GpuWatchTest, AThrottledGpuMakesANoisyRowAndAPowerCapDoesNot) {
   EXPECT_EQ(capped.gpu->throttled_looks, 0U);
   Samples samples;
   samples.steady = true;
-  judge_all(samples, capped);
+  check_thresholds(samples, capped);
   EXPECT_EQ(capped.verdict, record::Verdict::valid);
 
   state.throttle_reasons = 0x40 | 0x4;
@@ -110,7 +110,7 @@ TEST_F(GpuWatchTest, AThrottledGpuMakesANoisyRowAndAPowerCapDoesNot) {
   hot.gpu = watch.gpu();
   EXPECT_THAT(hot.gpu->throttle_reasons, ElementsAre("power cap", "hardware thermal slowdown"));
   EXPECT_EQ(hot.gpu->throttled_looks, 1U);
-  judge_all(samples, hot);
+  check_thresholds(samples, hot);
   EXPECT_EQ(hot.verdict, record::Verdict::noisy);
   ASSERT_EQ(hot.reasons.size(), 1U);
   EXPECT_EQ(hot.reasons[0].code, "throttled");

@@ -239,7 +239,7 @@ TEST_F(PacedTest, OurOwnLatenessIsInTheLatencyAndSpoilsTheRow) {
   record::Record record = summary(*samples, 10);
   Samples outputs = samples->outputs;
   outputs.steady = true;
-  judge_all(outputs, record);
+  check_thresholds(outputs, record);
   EXPECT_EQ(record.verdict, record::Verdict::invalid);
   ASSERT_EQ(record.reasons.size(), 1U);
   EXPECT_EQ(record.reasons[0].code, "schedule-late");

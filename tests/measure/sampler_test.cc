@@ -105,7 +105,7 @@ TEST_F(SamplerTest, WarmUpThatIsNeverSteadyEndsWithItsBudget) {
   record::Record record;
   record.cell.mode = "stream";
   summarise(sampler.samples(), texts_.size(), record);
-  judge_all(sampler.samples(), record);
+  check_thresholds(sampler.samples(), record);
   EXPECT_NE(record.verdict, record::Verdict::valid);
   ASSERT_FALSE(record.reasons.empty());
   EXPECT_EQ(record.reasons[0].code, "not-steady");
@@ -164,7 +164,7 @@ TEST_F(SamplerTest, WithoutOneFullPassWhatWasDoneCounts) {
   EXPECT_THAT(record.latency_s, IsEmpty()) << "four samples carry no percentile";
   EXPECT_EQ(record.latency_note, "4 of the 10 batches of one pass");
   EXPECT_NEAR(record.reviews_per_s.value, 1 / 8.0, 1e-12);
-  judge_all(sampler.samples(), record);
+  check_thresholds(sampler.samples(), record);
   EXPECT_EQ(record.verdict, record::Verdict::noisy);
   ASSERT_TRUE(to_json_line(record));
   // The next block goes on where this one stopped.
@@ -184,7 +184,7 @@ TEST_F(SamplerTest, TheStopFlagEndsItBetweenBatches) {
   EXPECT_TRUE(sampler.samples().interrupted);
   record::Record record;
   summarise(sampler.samples(), texts_.size(), record);
-  judge_all(sampler.samples(), record);
+  check_thresholds(sampler.samples(), record);
   EXPECT_EQ(record.verdict, record::Verdict::invalid);
   EXPECT_EQ(record.reasons[0].code, "interrupted");
 }
@@ -264,7 +264,7 @@ TEST_F(SamplerTest, AStreamHasThroughputAndNoLatency) {
   EXPECT_LT(record.reviews_per_s.interval->low, 10);
   EXPECT_GT(record.reviews_per_s.interval->high, 10);
   EXPECT_EQ(record.batches_in_flight, 2U);
-  judge_all(sampler.samples(), record);
+  check_thresholds(sampler.samples(), record);
   EXPECT_EQ(record.verdict, record::Verdict::noisy) << "a spread of 15 %";
 }
 
@@ -281,16 +281,16 @@ TEST(BoundBy, NamesTheLargestStage) {
 
 TEST(Judge, UsesTheTable) {
   record::Record record;
-  judge(record, "steal", 0.01, "at the limit");
+  check_threshold(record, "steal", 0.01, "at the limit");
   EXPECT_EQ(record.verdict, record::Verdict::valid);
-  judge(record, "steal", 0.011, "over it");
+  check_threshold(record, "steal", 0.011, "over it");
   EXPECT_EQ(record.verdict, record::Verdict::noisy);
   EXPECT_EQ(record.reasons.back().threshold, 0.01);
-  judge(record, "steal", 0.2, "far over it");
+  check_threshold(record, "steal", 0.2, "far over it");
   EXPECT_EQ(record.verdict, record::Verdict::invalid);
   EXPECT_EQ(record.reasons.back().threshold, 0.10);
   EXPECT_EQ(record.reasons.back().message, "far over it: 0.200 (allowed: 0.100)");
-  judge(record, "steal", 0.05, "a milder reason does not heal");
+  check_threshold(record, "steal", 0.05, "a milder reason does not heal");
   EXPECT_EQ(record.verdict, record::Verdict::invalid);
 }
 
@@ -311,7 +311,7 @@ TEST(Judge, EveryRowOfARecordCounts) {
   Samples samples;
   samples.seconds = {1};
   samples.repeat_flips = 1;
-  judge_all(samples, record);
+  check_thresholds(samples, record);
   std::vector<std::string> codes;
   for (const auto& reason : record.reasons) codes.push_back(reason.code);
   EXPECT_THAT(codes, ::testing::UnorderedElementsAre("steal", "foreign-cpu", "throttled", "spread",
