@@ -2,6 +2,8 @@
 // of a machine, so a child's reading can be compared with its parent's. Tests run on a ManualClock.
 #pragma once
 
+#include <utility>
+
 namespace breakeven {
 
 class Clock {
@@ -17,6 +19,20 @@ class Clock {
 
 // The system's clock. Lives as long as the program.
 const Clock& monotonic_clock();
+
+// Seconds since the last call, the first time since it was made.
+class Lap {
+ public:
+  explicit Lap(const Clock& clock) : clock_(clock), last_s_(clock.now_s()) {}
+  double seconds() {
+    const double now_s = clock_.now_s();
+    return now_s - std::exchange(last_s_, now_s);
+  }
+
+ private:
+  const Clock& clock_;
+  double last_s_;
+};
 
 // Stands still until it is moved; sleeping moves it.
 class ManualClock final : public Clock {

@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace breakeven {
@@ -13,8 +15,10 @@ constexpr int kSpins = 2000;
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(unsigned size, const std::function<void(unsigned)>& on_start) : size_(size) {
-  BREAKEVEN_CHECK(size >= 1, "size={}", size);
+ThreadTeam::ThreadTeam(unsigned size, const std::function<void(unsigned)>& on_start,
+                       unsigned guests)
+    : own_(size), guests_(guests), size_(size), state_(State{0, 0, size & kMostMembers}) {
+  BREAKEVEN_CHECK(size >= 1 && size + guests <= kMostMembers, "size={} guests={}", size, guests);
   members_.reserve(size - 1);
   for (unsigned member = 1; member < size; ++member) {
     members_.emplace_back([this, member, on_start] { member_loop(member, on_start); });
@@ -22,27 +26,55 @@ ThreadTeam::ThreadTeam(unsigned size, const std::function<void(unsigned)>& on_st
 }
 
 ThreadTeam::~ThreadTeam() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-    generation_.fetch_add(1, std::memory_order_release);
-  }
-  wake_.notify_all();
+  stop_ = true;
+  State next = state_.load();
+  ++next.generation;
+  publish(next);
   for (std::thread& member : members_) member.join();
 }
 
-void ThreadTeam::run(const std::function<void(unsigned)>& work) {
-  if (size_ == 1) {
+// A thread that goes to sleep counts itself first and looks at the state then; here it is the other
+// way round, so that one of the two always notices the other.
+void ThreadTeam::publish(State next) {
+  state_.store(next);
+  if (sleepers_.load() == 0) return;
+  { const std::lock_guard lock(mutex_); }  // a sleeper that has looked is waiting by now
+  wake_.notify_all();
+}
+
+template <class Condition>
+ThreadTeam::State ThreadTeam::wait_until(const Condition& condition) {
+  for (int spins = 0; spins < kSpins; ++spins) {
+    if (const State state = state_.load(std::memory_order_acquire); condition(state)) return state;
+    _mm_pause();
+  }
+  std::unique_lock lock(mutex_);
+  ++sleepers_;
+  State state = state_.load();
+  wake_.wait(lock, [&] { return condition(state = state_.load()); });
+  --sleepers_;
+  return state;
+}
+
+// Whoever is not counted in `size` has come after the run was handed out: work_ is not for it.
+void ThreadTeam::take_part(unsigned member, const State& state) {
+  if (member >= state.size) return;
+  (*work_)(member);
+  pending_.fetch_sub(1, std::memory_order_release);
+}
+
+void ThreadTeam::run(const std::function<void(unsigned)>& work, unsigned most) {
+  const unsigned members = std::min(size_, most);
+  if (members == 1) {
     work(0);
     return;
   }
-  {
-    const std::lock_guard lock(mutex_);
-    work_ = &work;
-    pending_.store(size_ - 1, std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
-  }
-  wake_.notify_all();
+  work_ = &work;
+  pending_.store(members - 1, std::memory_order_relaxed);
+  State next = state_.load(std::memory_order_relaxed);
+  ++next.generation;
+  next.size = members & kMostMembers;
+  publish(next);
   work(0);
   for (int spins = 0; pending_.load(std::memory_order_acquire) != 0; ++spins) {
     if (spins < kSpins) {
@@ -53,24 +85,60 @@ void ThreadTeam::run(const std::function<void(unsigned)>& work) {
   }
 }
 
+void ThreadTeam::open() {
+  State next = state_.load(std::memory_order_relaxed);
+  ++next.session;
+  const std::lock_guard lock(mutex_);
+  open_ = guests_ > 0;
+  come_ = 0;
+  state_.store(next);  // nobody waits for this
+}
+
+unsigned ThreadTeam::admit() {
+  if (guests_ > 0) {
+    const std::lock_guard lock(mutex_);
+    size_ = own_ + come_;
+  }
+  return size_;
+}
+
+void ThreadTeam::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+  size_ = own_;
+  State next = state_.load(std::memory_order_relaxed);
+  ++next.session;
+  publish(next);
+}
+
+bool ThreadTeam::help() {
+  unsigned member = 0;
+  State seen{};
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open_ || come_ == guests_) return false;
+    member = own_ + come_++;
+    seen = state_.load();
+  }
+  const std::uint64_t session = seen.session;
+  while (true) {
+    seen = wait_until([&](const State& state) {
+      return state.generation != seen.generation || state.session != session;
+    });
+    if (seen.session != session) return true;
+    take_part(member, seen);
+  }
+}
+
 void ThreadTeam::member_loop(unsigned member, const std::function<void(unsigned)>& on_start) {
   if (on_start) on_start(member);
-  std::uint64_t seen = 0;
+  State seen{};
   while (true) {
-    for (int spins = 0; spins < kSpins && generation_.load(std::memory_order_acquire) == seen;
-         ++spins) {
-      _mm_pause();
-    }
-    const std::function<void(unsigned)>* work = nullptr;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
-      seen = generation_.load(std::memory_order_relaxed);
-      if (stop_) return;
-      work = work_;
-    }
-    (*work)(member);
-    pending_.fetch_sub(1, std::memory_order_release);
+    seen = wait_until([&](const State& state) { return state.generation != seen.generation; });
+    if (stop_) return;
+    take_part(member, seen);
   }
 }
 

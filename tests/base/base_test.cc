@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <span>
+#include <thread>
+#include <vector>
 
 #include "base/content_hash.h"
 #include "base/cpus.h"
@@ -224,6 +226,40 @@ TEST(ThreadTeam, EveryMemberRunsOncePerRun) {
     EXPECT_THAT(counts, ::testing::Each(200));
     EXPECT_EQ(started, size - 1);
   }
+}
+
+// Guests come while runs go on; each counts in every run from its admission to the close.
+TEST(ThreadTeam, GuestsTakePartUntilTheyAreSentAway) {
+  constexpr unsigned kGuests = 3;
+  ThreadTeam team(2, {}, kGuests);
+  EXPECT_FALSE(team.help()) << "not open yet";
+  for (int session = 0; session < 50; ++session) {
+    team.open();
+    std::atomic<unsigned> helped{0};
+    std::vector<std::thread> guests;
+    for (unsigned i = 0; i < kGuests + 1; ++i) {
+      guests.emplace_back([&] { helped += team.help() ? 1 : 0; });
+    }
+    std::vector<std::atomic<int>> counts(2 + kGuests);
+    std::vector<int> expected(counts.size(), 0);
+    // Until all who fit have come.
+    for (unsigned size = 2; size < 2 + kGuests;) {
+      size = team.admit();
+      EXPECT_EQ(team.size(), size);
+      team.run([&](unsigned member) { ++counts[member]; });
+      for (unsigned member = 0; member < size; ++member) ++expected[member];
+    }
+    team.run([&](unsigned member) { ++counts[member]; }, 3);
+    for (unsigned member = 0; member < 3; ++member) ++expected[member];
+    team.close();
+    for (std::thread& guest : guests) guest.join();
+    for (std::size_t member = 0; member < counts.size(); ++member) {
+      EXPECT_EQ(counts[member], expected[member]) << member;
+    }
+    EXPECT_EQ(helped, kGuests);
+    EXPECT_EQ(team.size(), 2U);
+  }
+  EXPECT_FALSE(team.help()) << "closed again";
 }
 
 TEST(ContentHash, KnownAnswers) {

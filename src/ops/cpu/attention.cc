@@ -105,7 +105,7 @@ void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer) const {
 }
 
 void CpuBackend::attention(Lane& lane, std::size_t layer) {
-  CpuLane& l = cpu_lane(lane);
+  CpuLane& l = begin_op(lane);
   BREAKEVEN_CHECK(layer + 1 < l.model().shape().layers, "layer {} is packed for cls_attention",
                   layer);
   const Layer& weights = l.model().layer(layer);

@@ -34,7 +34,7 @@ void CpuBackend::multiply(CpuLane& lane, unsigned member, const GemmRows& in,
 }
 
 void CpuBackend::embed_ln(Lane& lane) {
-  CpuLane& l = cpu_lane(lane);
+  CpuLane& l = begin_op(lane);
   const Group& group = l.group;
   const ModelShape& shape = l.model().shape();
   const EmbeddingPack& pack = l.model().embedding();
@@ -123,7 +123,7 @@ void CpuBackend::project(CpuLane& lane, const Layer& layer, const HiddenStates& 
 }
 
 void CpuBackend::project_ln(Lane& lane, std::size_t layer, Act x) {
-  CpuLane& l = cpu_lane(lane);
+  CpuLane& l = begin_op(lane);
   const Layer& weights = l.model().layer(layer);
   if (x == Act::x_cls) {
     project(l, weights, l.acts.x_cls, l.acts.ctx_cls, l.group.sequences);
@@ -207,7 +207,7 @@ void CpuBackend::ffn(CpuLane& lane, const Layer& layer, const HiddenStates& x,
 }
 
 void CpuBackend::ffn_ln(Lane& lane, std::size_t layer, Act x) {
-  CpuLane& l = cpu_lane(lane);
+  CpuLane& l = begin_op(lane);
   const Layer& weights = l.model().layer(layer);
   if (x == Act::x_cls) {
     ffn(l, weights, l.acts.x_cls, l.group.sequences);

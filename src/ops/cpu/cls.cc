@@ -92,7 +92,7 @@ void CpuBackend::cls_values(CpuLane& lane, unsigned member, std::size_t head, st
 }
 
 void CpuBackend::cls_attention(Lane& lane, std::size_t layer) {
-  CpuLane& l = cpu_lane(lane);
+  CpuLane& l = begin_op(lane);
   const ModelShape& shape = l.model().shape();
   BREAKEVEN_CHECK(layer + 1 == shape.layers, "layer {} is packed for attention", layer);
   const std::size_t hidden = shape.hidden_padded;
@@ -113,7 +113,7 @@ void CpuBackend::cls_attention(Lane& lane, std::size_t layer) {
 }
 
 void CpuBackend::head(Lane& lane) {
-  CpuLane& l = cpu_lane(lane);
+  CpuLane& l = begin_op(lane);
   const ModelShape& shape = l.model().shape();
   const HeadPack& weights = l.model().head();
   const std::size_t hidden = shape.hidden_padded;

@@ -82,7 +82,8 @@ void CpuBackend::run(Lane& /*lane*/, const std::function<void()>& body) {
 }
 
 std::span<const float> CpuBackend::wait(Lane& lane) {
-  const CpuLane& l = cpu_lane(lane);
+  CpuLane& l = cpu_lane(lane);
+  l.close();
   return {l.acts.logits, l.group.sequences * l.model().shape().labels};
 }
 

@@ -94,4 +94,11 @@ inline CpuLane& cpu_lane(Lane& lane) {
   return static_cast<CpuLane&>(lane);
 }
 
+// At the start of each op: who has come to help takes part in it.
+inline CpuLane& begin_op(Lane& lane) {
+  CpuLane& l = cpu_lane(lane);
+  l.admit();
+  return l;
+}
+
 }  // namespace breakeven::ops::cpu

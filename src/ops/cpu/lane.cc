@@ -25,13 +25,13 @@ CpuLane::CpuLane(std::shared_ptr<const CpuModel> model, const LaneLimits& limits
     : model_(std::move(model)),
       limits_(limits),
       tiles_(model_->formats().tiles),
-      queues_(limits.threads),
-      team_(limits.threads) {}
+      queues_(most_threads()),
+      team_(limits.threads, {}, limits.helpers) {}
 
-AttentionShape CpuLane::attention_shape() const {
+AttentionShape CpuLane::attention_shape(unsigned threads) const {
   const ModelShape& shape = model_->shape();
   return {shape.heads, shape.head_size, shape.hidden_padded, bytes_of(model_->formats().plane()),
-          limits_.threads};
+          threads};
 }
 
 void CpuLane::lay_out_activations(Arena& arena) {
@@ -56,7 +56,8 @@ void CpuLane::lay_out_activations(Arena& arena) {
   };
   take_hidden(acts.x, rows);
   take_hidden(acts.x_cls, sequences);
-  const std::size_t elements = largest_attention_block(attention_shape(), limits_.rows);
+  const std::size_t elements =
+      largest_attention_block(attention_shape(most_threads()), limits_.rows);
   for (void** to : {&acts.query, &acts.key, &acts.value}) {
     *to = arena.take<std::byte>((elements + kSpareRows * hidden) * bytes_of(formats.plane()));
   }
@@ -66,21 +67,28 @@ void CpuLane::lay_out_activations(Arena& arena) {
   acts.logits = arena.take<float>(limits_.sequences * shape.labels);
 }
 
-void CpuLane::lay_out_between(Arena& arena) {
+// How many rows and blocks go through together.
+void CpuLane::size_between(unsigned threads) {
   const ModelShape& shape = model_->shape();
-  const Formats& formats = model_->formats();
-  const bool alone = limits_.threads == 1;
+  const bool alone = threads == 1;
   const std::size_t most = std::max(limits_.rows, limits_.sequences);
-  const std::size_t rows_alone = bytes_of(formats.inner()) == 4 ? kWideRowsAlone : kRowsAlone;
+  const bool wide = bytes_of(model_->formats().inner()) == 4;
+  const std::size_t rows_alone = wide ? kWideRowsAlone : kRowsAlone;
   between.rows = std::min(alone ? rows_alone : kRowsOfTeam, padded(most, kRowsAtOnce));
   between.blocks = alone ? 1 : shape.blocks;
   between.stride = between.rows + kRowsAtOnce;
+}
+
+// A team needs more of everything but the copy of x.
+void CpuLane::lay_out_between(Arena& arena) {
+  const ModelShape& shape = model_->shape();
+  const Formats& formats = model_->formats();
+  size_between(most_threads());
   const std::size_t inner = between.blocks * between.stride * shape.block;
   const std::size_t hidden = between.stride * shape.hidden_padded;
   between.inner = arena.take<std::byte>(inner * bytes_of(formats.inner()));
-  if (formats.gemm_in == NumberFormat::f32 && between.blocks < shape.blocks) {
-    between.x = arena.take<float>(hidden);
-  }
+  const bool may_be_alone = limits_.threads == 1 && shape.blocks > 1;
+  if (formats.gemm_in == NumberFormat::f32 && may_be_alone) between.x = arena.take<float>(hidden);
   if (formats.gemm_in == NumberFormat::split) {
     between.split = arena.take<std::byte>(hidden * bytes_of(NumberFormat::split));
   }
@@ -95,12 +103,12 @@ void CpuLane::lay_out_cls(Arena& arena) {
   const std::size_t hidden = shape.hidden_padded;
   const std::size_t block = std::min(kClsBlock, limits_.sequences);
   const std::size_t longest = std::min(limits_.rows, shape.positions);
-  cls.query = arena.take<float>(limits_.threads * kClsBlock * shape.head_padded);
+  cls.query = arena.take<float>(most_threads() * kClsBlock * shape.head_padded);
   cls.keys = arena.take<float>(shape.heads * block * hidden);
   cls.context = arena.take<float>(shape.heads * block * hidden);
   cls.scores_stride =
       hidden * shape.heads_padded + longest * shape.heads_padded + shape.heads * padded(longest);
-  cls.scores = arena.take<float>(limits_.threads * cls.scores_stride);
+  cls.scores = arena.take<float>(most_threads() * cls.scores_stride);
   cls.head_hidden = arena.take<float>(limits_.sequences * hidden);
   cls.head_out = arena.take<float>(limits_.sequences * shape.labels_padded);
 }
@@ -108,7 +116,7 @@ void CpuLane::lay_out_cls(Arena& arena) {
 void CpuLane::lay_out_workspaces(Arena& arena) {
   const ModelShape& shape = model_->shape();
   const std::size_t longest = std::min(limits_.rows, shape.positions);
-  workspaces.resize(limits_.threads);
+  workspaces.resize(most_threads());
   for (Workspace& w : workspaces) {
     w.attention =
         arena.take<std::byte>(std::max(tile_attention_scratch_bytes(longest, shape.head_size),
@@ -145,7 +153,7 @@ Result<std::unique_ptr<CpuLane>> CpuLane::make(std::shared_ptr<const CpuModel> m
   const std::size_t heads = lane->model_->shape().heads;
   lane->order_.reserve(limits.sequences);
   lane->plan.units.reserve(heads * (limits.sequences + limits.rows / kLeastQueries + 1));
-  lane->plan.blocks.reserve(most_attention_blocks(lane->attention_shape(), limits.sequences));
+  lane->plan.blocks.reserve(most_attention_blocks(lane->attention_shape(1), limits.sequences));
   return lane;
 }
 
@@ -161,7 +169,7 @@ void CpuLane::plan_units() {
   std::sort(order_.begin(), order_.end(),
             [&](std::uint32_t a, std::uint32_t b) { return length(a) > length(b); });
   const std::size_t heads = model_->shape().heads;
-  const std::size_t wanted = limits_.threads > 1 ? std::size_t{4} * limits_.threads : 1;
+  const std::size_t wanted = threads() > 1 ? std::size_t{4} * threads() : 1;
   const std::size_t cuts = std::max<std::size_t>(1, wanted / (group.sequences * heads));
   for (const std::uint32_t s : order_) {
     const std::size_t queries = length(s);
@@ -199,8 +207,20 @@ void CpuLane::upload(const Batch& batch) {
     BREAKEVEN_CHECK(valid > 0 && valid <= length, "valid_len[{}]={} of {}", s, valid, length);
     std::iota(group.positions + first, group.positions + first + length, 0);
   }
-  plan_attention(attention_shape(), std::span(group.cu_seqlens, group.sequences + 1), plan.blocks);
+  plan_for_team();
+  team_.open();
+}
+
+void CpuLane::plan_for_team() {
+  size_between(threads());
+  plan_attention(attention_shape(threads()), std::span(group.cu_seqlens, group.sequences + 1),
+                 plan.blocks);
   if (plan.blocks.empty()) plan_units();
+}
+
+void CpuLane::admit() {
+  const unsigned before = threads();
+  if (limits_.helpers > 0 && team_.admit() != before) plan_for_team();
 }
 
 }  // namespace breakeven::ops::cpu

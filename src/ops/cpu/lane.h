@@ -110,6 +110,11 @@ class CpuLane final : public Lane {
   std::size_t activation_bytes() const override { return arena_.used(); }
 
   void upload(const Batch& batch);
+  bool help() override { return team_.help(); }
+  // Between two ops: who has come to help takes part from now on, and the work is cut for so many.
+  void admit();
+  // The pass is over: helpers go.
+  void close() { team_.close(); }
 
   // Calls work(member, index) for each index below count, shared out one by one.
   template <class Work>
@@ -170,8 +175,12 @@ class CpuLane final : public Lane {
   void lay_out_between(Arena& arena);
   void lay_out_cls(Arena& arena);
   void lay_out_workspaces(Arena& arena);
+  // With all helpers that may come.
+  unsigned most_threads() const { return limits_.threads + limits_.helpers; }
+  void plan_for_team();
+  void size_between(unsigned threads);
   void plan_units();
-  AttentionShape attention_shape() const;
+  AttentionShape attention_shape(unsigned threads) const;
 
   std::shared_ptr<const CpuModel> model_;
   LaneLimits limits_;

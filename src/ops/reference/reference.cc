@@ -160,6 +160,11 @@ std::size_t scratch_doubles(const ReferenceModel& model, const LaneLimits& limit
          std::max({model.hidden, model.intermediate, longest_sequence(model, limits)});
 }
 
+// Who may take part in an op.
+std::size_t members(const LaneLimits& limits) {
+  return limits.threads + limits.helpers;
+}
+
 // Floats of one thread's workspace: keys and values of one head in panels, scores of a few queries.
 std::size_t workspace_floats(const ReferenceModel& model, const LaneLimits& limits) {
   const std::size_t longest = longest_sequence(model, limits);
@@ -171,7 +176,7 @@ std::size_t lane_floats(const ReferenceModel& model, const LaneLimits& limits) {
   const std::size_t rows = 6 * model.hidden + model.intermediate;  // x q k v ctx sum, up
   const std::size_t cls = 2 * model.hidden;                        // x_cls, ctx_cls
   return limits.rows * rows + limits.sequences * (cls + model.labels) +
-         limits.threads * workspace_floats(model, limits);
+         members(limits) * workspace_floats(model, limits);
 }
 
 std::size_t lane_integers(const LaneLimits& limits) {
@@ -180,16 +185,18 @@ std::size_t lane_integers(const LaneLimits& limits) {
 
 std::size_t lane_bytes_of(const ReferenceModel& model, const LaneLimits& limits) {
   return lane_floats(model, limits) * sizeof(float) + lane_integers(limits) * sizeof(std::int32_t) +
-         limits.threads * scratch_doubles(model, limits) * sizeof(double);
+         members(limits) * scratch_doubles(model, limits) * sizeof(double);
 }
 
 class ReferenceLane final : public Lane {
  public:
   ReferenceLane(std::shared_ptr<const ReferenceModel> packed, const LaneLimits& lane_limits)
-      : model(std::move(packed)), limits(lane_limits), team(lane_limits.threads) {
+      : model(std::move(packed)),
+        limits(lane_limits),
+        team(lane_limits.threads, {}, lane_limits.helpers) {
     floats_.resize(lane_floats(*model, limits));
     integers_.resize(lane_integers(limits));
-    scratch_.resize(limits.threads * scratch_doubles(*model, limits));
+    scratch_.resize(members(limits) * scratch_doubles(*model, limits));
     float* next = floats_.data();
     const auto take = [&next](std::size_t count) { return std::exchange(next, next + count); };
     const std::size_t hidden_rows = limits.rows * model->hidden;
@@ -203,7 +210,7 @@ class ReferenceLane final : public Lane {
     x_cls = take(limits.sequences * model->hidden);
     ctx_cls = take(limits.sequences * model->hidden);
     logits = take(limits.sequences * model->labels);
-    workspace_ = take(limits.threads * workspace_floats(*model, limits));
+    workspace_ = take(members(limits) * workspace_floats(*model, limits));
     std::int32_t* integers = integers_.data();
     ids = integers;
     token_types = ids + limits.rows;
@@ -215,6 +222,8 @@ class ReferenceLane final : public Lane {
     return floats_.size() * sizeof(float) + integers_.size() * sizeof(std::int32_t) +
            scratch_.size() * sizeof(double);
   }
+
+  bool help() override { return team.help(); }
 
   float* workspace(unsigned member) const {
     return workspace_ + member * workspace_floats(*model, limits);
@@ -236,6 +245,7 @@ class ReferenceLane final : public Lane {
         work(first, std::min(first + step, count), member);
       }
     };
+    team.admit();
     team.run(std::cref(member_work));  // a reference: std::function need not allocate
   }
 
@@ -401,12 +411,14 @@ class ReferenceBackend final : public Backend {
     }
     std::copy(batch.cu_seqlens.begin(), batch.cu_seqlens.end(), lane.cu_seqlens);
     std::copy(batch.valid_len.begin(), batch.valid_len.end(), lane.valid_len);
+    lane.team.open();
   }
 
   void run(Lane&, const std::function<void()>& body) override { body(); }
 
   std::span<const float> wait(Lane& base) override {
-    const ReferenceLane& lane = lane_of(base);
+    ReferenceLane& lane = lane_of(base);
+    lane.team.close();
     return {lane.logits, lane.sequences * lane.model->labels};
   }
 
