@@ -19,4 +19,14 @@ Decoded decode(std::span<const float> logits, ProblemType problem) {
   return {label, 1.0F / sum};
 }
 
+void decode_all(std::span<const float> logits, ProblemType problem, std::span<std::uint32_t> labels,
+                std::span<float> scores) {
+  const std::size_t classes = labels.empty() ? 0 : logits.size() / labels.size();
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const Decoded decoded = decode(logits.subspan(i * classes, classes), problem);
+    labels[i] = decoded.label;
+    scores[i] = decoded.score;
+  }
+}
+
 }  // namespace breakeven::engine

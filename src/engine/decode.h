@@ -16,4 +16,8 @@ struct Decoded {
 // logits: [C] of one text, C >= 1.
 Decoded decode(std::span<const float> logits, ProblemType problem);
 
+// All texts: logits [B, C], labels and scores [B].
+void decode_all(std::span<const float> logits, ProblemType problem, std::span<std::uint32_t> labels,
+                std::span<float> scores);
+
 }  // namespace breakeven::engine

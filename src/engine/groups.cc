@@ -13,15 +13,45 @@ namespace {
 // DistilBERT's H = 768 serves for all shapes: the number only balances groups.
 constexpr double kAttentionRows = 4608;
 
-double cost(std::uint32_t rows) {
+}  // namespace
+
+double text_cost(std::uint32_t rows) {
   return rows + double(rows) * rows / kAttentionRows;
 }
 
-}  // namespace
+void Groups::clear() {
+  order.clear();
+  first.assign(1, 0);
+  rows.clear();
+}
 
-void GroupPlanner::plan(std::span<const std::uint32_t> lengths, std::size_t row_budget,
-                        std::size_t wanted, Groups& out) {
+// Which of `count` groups each text goes to: the dearest text first, each to the least loaded group
+// that still has room. False when a text found no room.
+bool GroupPlanner::spread(std::span<const std::uint32_t> lengths, std::size_t row_budget,
+                          std::size_t count) {
+  rows_.assign(count, 0);
+  load_.assign(count, 0.0);
+  for (const std::uint32_t text : by_cost_) {
+    std::size_t best = rows_.size();
+    for (std::size_t group = 0; group < rows_.size(); ++group) {
+      const bool fits = rows_[group] == 0 || rows_[group] + lengths[text] <= row_budget;
+      if (fits && (best == rows_.size() || load_[group] < load_[best])) best = group;
+    }
+    if (best == rows_.size()) return false;
+    group_of_[text] = static_cast<std::uint32_t>(best);
+    rows_[best] += lengths[text];
+    load_[best] += text_cost(lengths[text]);
+  }
+  return true;
+}
+
+void GroupPlanner::cut(std::span<const std::uint32_t> lengths, std::uint32_t first_text,
+                       std::size_t row_budget, std::size_t wanted, Groups& out) {
   BREAKEVEN_CHECK(!lengths.empty() && row_budget > 0 && wanted > 0);
+  const std::size_t total = std::accumulate(lengths.begin(), lengths.end(), std::size_t{0});
+  std::size_t count =
+      std::min(std::max((total + row_budget - 1) / row_budget, wanted), lengths.size());
+  group_of_.resize(lengths.size());
   by_cost_.resize(lengths.size());
   std::iota(by_cost_.begin(), by_cost_.end(), 0U);
   // Ties keep the given order, so that the same batch always gives the same groups
@@ -29,41 +59,31 @@ void GroupPlanner::plan(std::span<const std::uint32_t> lengths, std::size_t row_
   std::sort(by_cost_.begin(), by_cost_.end(), [&](std::uint32_t a, std::uint32_t b) {
     return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b;
   });
-  const std::size_t total = std::accumulate(lengths.begin(), lengths.end(), std::size_t{0});
-  // A multiple of `wanted`, so that every worker gets the same number of groups.
-  std::size_t count = (total + row_budget - 1) / row_budget;
-  count = (count + wanted - 1) / wanted * wanted;
-  count = std::min(std::max(count, wanted), lengths.size());
-
-  out.rows.assign(count, 0);
-  load_.assign(count, 0.0);
-  group_of_.resize(lengths.size());
-  for (const std::uint32_t sequence : by_cost_) {
-    // The least loaded group that still has room; a new one when none has.
-    std::size_t best = out.rows.size();
-    for (std::size_t group = 0; group < out.rows.size(); ++group) {
-      const bool fits = out.rows[group] == 0 || out.rows[group] + lengths[sequence] <= row_budget;
-      if (fits && (best == out.rows.size() || load_[group] < load_[best])) best = group;
-    }
-    if (best == out.rows.size()) {
-      out.rows.push_back(0);
-      load_.push_back(0.0);
-    }
-    group_of_[sequence] = static_cast<std::uint32_t>(best);
-    out.rows[best] += lengths[sequence];
-    load_[best] += cost(lengths[sequence]);
+  while (count < lengths.size() && !spread(lengths, row_budget, count)) ++count;
+  if (count == lengths.size()) {  // each text alone
+    std::iota(group_of_.begin(), group_of_.end(), 0U);
+    rows_.assign(lengths.begin(), lengths.end());
   }
 
-  out.first.assign(out.rows.size() + 1, 0);
-  for (const std::uint32_t group : group_of_) ++out.first[group + 1];
-  std::partial_sum(out.first.begin(), out.first.end(), out.first.begin());
-  out.order.resize(lengths.size());
-  for (std::uint32_t sequence = 0; sequence < lengths.size(); ++sequence) {
-    out.order[out.first[group_of_[sequence]]++] = sequence;
+  // Texts by group: each group's place in `order` is counted, filled, and moved back.
+  const std::size_t base = out.order.size();
+  const std::size_t groups = out.rows.size();
+  out.rows.insert(out.rows.end(), rows_.begin(), rows_.end());
+  out.first.resize(groups + rows_.size() + 1, 0);
+  std::fill(out.first.begin() + static_cast<std::ptrdiff_t>(groups) + 1, out.first.end(), 0);
+  for (const std::uint32_t group : group_of_) ++out.first[groups + group + 1];
+  out.first[groups] = base;
+  for (std::size_t group = groups; group < out.rows.size(); ++group) {
+    out.first[group + 1] += out.first[group];
   }
-  // The fill moved every start to the next group's: move them back.
-  std::rotate(out.first.begin(), out.first.end() - 1, out.first.end());
-  out.first[0] = 0;
+  out.order.resize(base + lengths.size());
+  for (std::uint32_t text = 0; text < lengths.size(); ++text) {
+    out.order[out.first[groups + group_of_[text]]++] = first_text + text;
+  }
+  for (std::size_t group = out.rows.size(); group > groups; --group) {
+    out.first[group] = out.first[group - 1];
+  }
+  out.first[groups] = base;
 }
 
 }  // namespace breakeven::engine

@@ -1,5 +1,5 @@
-// Cuts a batch into groups of sequences, each of which goes through all layers at once on one lane.
-// Pure index work: no memory of the sequences themselves.
+// A batch cut into groups of sequences. Only the order inside of a batch changes; results go back
+// to their place.
 #pragma once
 
 #include <cstddef>
@@ -9,30 +9,37 @@
 
 namespace breakeven::engine {
 
-// Which sequences form each group. Reused from batch to batch; allocates only while it grows.
+// What a text of so many rows costs, in rows of linear layers: attention grows with their square.
+double text_cost(std::uint32_t rows);
+
+// The groups of one or several batches.
 struct Groups {
-  std::vector<std::uint32_t> order;  // sequence indices, group after group
-  std::vector<std::uint32_t> first;  // [groups + 1] into order
+  std::vector<std::uint32_t> order;  // texts, group after group
+  std::vector<std::size_t> first;    // [groups + 1] where each group starts in `order`
   std::vector<std::size_t> rows;     // [groups]
   std::size_t count() const { return rows.size(); }
   std::span<const std::uint32_t> members(std::size_t group) const {
     return std::span(order).subspan(first[group], first[group + 1] - first[group]);
   }
+  void clear();
 };
 
 class GroupPlanner {
  public:
-  // `row_budget`: rows a group may have (one longer sequence still makes a group of its own).
-  // `wanted`: at least that many groups, when there are that many sequences; more when the budget
-  // asks for it. Groups are balanced by cost, in which attention grows with the square of a
-  // sequence's rows.
-  void plan(std::span<const std::uint32_t> lengths, std::size_t row_budget, std::size_t wanted,
-            Groups& out);
+  // Appends the groups of a batch whose texts are first_text, first_text + 1 ... `row_budget`: rows
+  // that a group may have (one longer text still makes a group of its own). `wanted`: at least so
+  // many groups where there are so many texts; more when the budget asks for it. Groups are
+  // balanced by cost.
+  void cut(std::span<const std::uint32_t> lengths, std::uint32_t first_text, std::size_t row_budget,
+           std::size_t wanted, Groups& out);
 
  private:
-  std::vector<std::uint32_t> by_cost_;   // sequences, dearest first
-  std::vector<std::uint32_t> group_of_;  // [sequences]
+  bool spread(std::span<const std::uint32_t> lengths, std::size_t row_budget, std::size_t count);
+
+  std::vector<std::uint32_t> by_cost_;   // texts, dearest first
+  std::vector<std::uint32_t> group_of_;  // [texts]
   std::vector<double> load_;             // [groups]
+  std::vector<std::size_t> rows_;        // [groups]
 };
 
 }  // namespace breakeven::engine

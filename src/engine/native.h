@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "classifier/classifier.h"
 #include "model/checkpoint.h"
@@ -62,6 +63,7 @@ struct NativeOptions {
   Padding padding = Padding::none;
   std::string instruction_set{};  // force one ("avx2", "avx512_core" ...); "" = the best here
   bool reference = false;         // the plain fp32 loops, the judge of all others
+  const Clock* clock = &monotonic_clock();  // of the stages' seconds
 };
 
 // The classifier keeps the packed weights and the tokenizer, but not the model's fp32 weights: drop

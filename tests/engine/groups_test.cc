@@ -21,7 +21,8 @@ TEST(Groups, EverySequenceIsInExactlyOneGroupAndNoGroupIsOverItsBudget) {
     for (auto& length : lengths) length = static_cast<std::uint32_t>(1 + random() % 512);
     const std::size_t budget = 1 + random() % 3000;
     const std::size_t wanted = 1 + random() % 8;
-    planner.plan(lengths, budget, wanted, groups);
+    groups.clear();
+    planner.cut(lengths, 0, budget, wanted, groups);
 
     std::vector<int> seen(lengths.size(), 0);
     ASSERT_EQ(groups.first.size(), groups.count() + 1);
@@ -49,7 +50,8 @@ TEST(Groups, TwoWorkersGetNearlyTheSameWork) {
   for (int round = 0; round < 100; ++round) {
     std::vector<std::uint32_t> lengths(32);
     for (auto& length : lengths) length = static_cast<std::uint32_t>(30 + random() % 480);
-    planner.plan(lengths, 100000, 2, groups);
+    groups.clear();
+    planner.cut(lengths, 0, 100000, 2, groups);
     ASSERT_EQ(groups.count(), 2U);
     const double total = std::accumulate(lengths.begin(), lengths.end(), 0.0);
     EXPECT_NEAR(double(groups.rows[0]), total / 2, 0.03 * total);
@@ -59,7 +61,8 @@ TEST(Groups, TwoWorkersGetNearlyTheSameWork) {
 TEST(Groups, ASequenceOverTheBudgetStandsAlone) {
   GroupPlanner planner;
   Groups groups;
-  planner.plan(std::vector<std::uint32_t>{600, 10, 10}, 100, 1, groups);
+  groups.clear();
+  planner.cut(std::vector<std::uint32_t>{600, 10, 10}, 0, 100, 1, groups);
   ASSERT_EQ(groups.count(), 3U);  // never more groups than sequences
   for (std::size_t group = 0; group < groups.count(); ++group) {
     const auto members = groups.members(group);
@@ -67,6 +70,19 @@ TEST(Groups, ASequenceOverTheBudgetStandsAlone) {
       EXPECT_EQ(members.size(), 1U);
     }
   }
+}
+
+TEST(Groups, ASecondBatchFollowsTheFirst) {
+  GroupPlanner planner;
+  Groups groups;
+  groups.clear();
+  planner.cut(std::vector<std::uint32_t>{10, 30, 20}, 0, 1000, 2, groups);
+  planner.cut(std::vector<std::uint32_t>{5, 6}, 3, 1000, 1, groups);
+  ASSERT_EQ(groups.count(), 3U);
+  EXPECT_THAT(groups.members(0), ::testing::ElementsAre(1));
+  EXPECT_THAT(groups.members(1), ::testing::ElementsAre(0, 2));
+  EXPECT_THAT(groups.members(2), ::testing::ElementsAre(3, 4));
+  EXPECT_EQ(groups.rows[2], 11U);
 }
 
 TEST(Decode, EveryProblemTypeHasItsOwnScore) {

@@ -137,8 +137,7 @@ std::vector<std::string_view> many() {
   for (int i = 0; i < 12; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i * 7 % 5)]);
   return texts;
 }
-constexpr NativeOptions kTwoAtOnce{
-    .precision = ops::Precision::fp16, .max_length = 32, .max_batch = 2};
+const NativeOptions kTwoAtOnce{.precision = ops::Precision::fp16, .max_length = 32, .max_batch = 2};
 
 // One queue of batches for all devices: the slow one takes fewer, results keep the texts' order.
 TEST(NativeGpus, OneStreamRunsOnAllOfThem) {

@@ -1,10 +1,11 @@
 // The native classifier on the built-in model: every way through the engine gives the same answers.
 #include "engine/native.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +14,7 @@
 
 #include "base/limits.h"
 #include "measure/memory.h"
+#include "ops/cpu/cpu_backend.h"
 #include "testing/paths.h"
 
 namespace breakeven::engine {
@@ -48,6 +50,27 @@ std::unique_ptr<Classifier> make(NativeOptions options) {
   return *std::move(classifier);
 }
 
+// All texts, batch after batch.
+struct Answers {
+  std::vector<float> logits;
+  std::vector<std::uint32_t> labels, tokens;
+  std::size_t computed_tokens = 0;
+};
+Answers one_by_one(Classifier& classifier, std::span<const std::string_view> texts,
+                   std::size_t batch) {
+  Answers all;
+  BatchResult out;
+  for (std::size_t first = 0; first < texts.size(); first += batch) {
+    const auto some = texts.subspan(first, std::min(batch, texts.size() - first));
+    EXPECT_TRUE(classifier.run_batch(some, out).has_value());
+    all.logits.insert(all.logits.end(), out.logits.begin(), out.logits.end());
+    all.labels.insert(all.labels.end(), out.labels.begin(), out.labels.end());
+    all.tokens.insert(all.tokens.end(), out.tokens.begin(), out.tokens.end());
+    all.computed_tokens += out.computed_tokens;
+  }
+  return all;
+}
+
 float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
   EXPECT_EQ(a.size(), b.size());
   float largest = 0;
@@ -68,59 +91,124 @@ std::vector<float> judged_one_by_one(const std::vector<std::string_view>& texts,
   return logits;
 }
 
-TEST(Native, EveryBatchSizeThreadCountAndPaddingAgreesWithTheReferenceOnSingleTexts) {
+class NativeWays : public ::testing::TestWithParam<std::tuple<unsigned, std::size_t, Padding>> {
+ protected:
+  static constexpr std::size_t kMaxLength = 128;
+};
+
+TEST_P(NativeWays, AgreesWithTheReferenceOnSingleTexts) {
+  const auto [threads, batch, padding] = GetParam();
   const auto owned = texts_of(40, 3);
   const auto texts = views(owned);
-  constexpr std::size_t kMaxLength = 128;
-  const std::vector<float> judge = judged_one_by_one(texts, kMaxLength);
-  for (const unsigned threads : {1U, 2U, 3U}) {
-    for (const std::size_t batch : {1U, 3U, 40U}) {
-      for (const Padding padding : {Padding::none, Padding::longest, Padding::max_length}) {
-        const auto classifier = make(
-            {.threads = threads, .max_length = kMaxLength, .max_batch = batch, .padding = padding});
-        std::vector<float> serial;
-        std::size_t computed = 0;
-        BatchResult out;
-        for (std::size_t first = 0; first < texts.size(); first += batch) {
-          const auto some = std::span(texts).subspan(first, std::min(batch, texts.size() - first));
-          ASSERT_TRUE(classifier->run_batch(some, out).has_value());
-          serial.insert(serial.end(), out.logits.begin(), out.logits.end());
-          computed += out.computed_tokens;
-        }
-        EXPECT_LE(largest_difference(serial, judge), limit("model/fp32/logit_abs_max"))
-            << "threads " << threads << " batch " << batch << " padding " << to_string(padding);
-        StreamResult stream;
-        ASSERT_TRUE(classifier->run_stream(texts, batch, stream).has_value());
-        EXPECT_LE(largest_difference(stream.logits, judge), limit("model/fp32/logit_abs_max"));
-        EXPECT_EQ(stream.computed_tokens, computed);
-        EXPECT_EQ(stream.batches_in_flight, threads);
-        if (padding == Padding::max_length) {
-          EXPECT_EQ(computed, texts.size() * kMaxLength);
-        }
-        if (batch == 40) {
-          EXPECT_EQ(out.labels, stream.labels);
-          EXPECT_EQ(out.tokens, stream.tokens);
-          EXPECT_EQ(out.tokens[0], 2U);  // the empty text: [CLS] [SEP]
-          EXPECT_THAT(out.tokens, ::testing::Each(::testing::Le(kMaxLength)));
+  static const std::vector<float> judge = judged_one_by_one(texts, kMaxLength);
+  const auto classifier =
+      make({.threads = threads, .max_length = kMaxLength, .max_batch = batch, .padding = padding});
+  const Answers serial = one_by_one(*classifier, texts, batch);
+  EXPECT_LE(largest_difference(serial.logits, judge), limit("model/fp32/logit_abs_max"));
+  StreamResult stream;
+  ASSERT_TRUE(classifier->run_stream(texts, batch, stream).has_value());
+  EXPECT_EQ(stream.logits, serial.logits);
+  EXPECT_EQ(stream.labels, serial.labels);
+  EXPECT_EQ(stream.tokens, serial.tokens);
+  EXPECT_EQ(stream.computed_tokens, serial.computed_tokens);
+  EXPECT_EQ(stream.batches_in_flight, (texts.size() + batch - 1) / batch);
+  if (padding == Padding::max_length) {
+    EXPECT_EQ(serial.computed_tokens, texts.size() * kMaxLength);
+  }
+  EXPECT_EQ(serial.tokens[0], 2U);  // the empty text: [CLS] [SEP]
+  EXPECT_THAT(serial.tokens, ::testing::Each(::testing::Le(kMaxLength)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, NativeWays,
+    ::testing::Combine(::testing::Values(1U, 2U, 3U), ::testing::Values(1U, 3U, 40U),
+                       ::testing::Values(Padding::none, Padding::longest, Padding::max_length)));
+
+class NativeBits : public ::testing::TestWithParam<std::string> {};
+
+// Whoever computes a text, beside whichever others: the same bits.
+TEST_P(NativeBits, ATextsLogitsKnowNoBatchNoScheduleAndNoThreadCount) {
+  const std::string set = GetParam();
+  const auto runnable = ops::cpu_instruction_set(set);
+  if (!runnable) GTEST_SKIP() << "SKIPPED: this CPU has no " << set;
+  const auto owned = texts_of(24, 9);
+  const auto texts = views(owned);
+  for (const ops::Precision precision : ops::cpu_precisions(set)) {
+    for (const Padding padding : {Padding::none, Padding::max_length}) {
+      const bool every_way = padding == Padding::none;
+      const auto options = [&](unsigned threads, std::size_t batch) {
+        return NativeOptions{.precision = precision,
+                             .threads = threads,
+                             .max_length = 200,
+                             .max_batch = batch,
+                             .padding = padding,
+                             .instruction_set = set};
+      };
+      const Answers alone = one_by_one(*make(options(1, 1)), texts, 1);
+      for (const unsigned threads : {1U, 2U, 5U}) {
+        for (const std::size_t batch : {1U, 7U, 30U}) {
+          if (!every_way && (threads != 5 || batch != 7)) continue;
+          const auto classifier = make(options(threads, batch));
+          const std::string how =
+              fmt::format("{} {} {}, {} threads, batch {}", set, ops::to_string(precision),
+                          to_string(padding), threads, batch);
+          EXPECT_EQ(one_by_one(*classifier, texts, batch).logits, alone.logits) << how;
+          StreamResult stream;
+          ASSERT_TRUE(classifier->run_stream(texts, batch, stream).has_value());
+          EXPECT_EQ(stream.logits, alone.logits) << how;
         }
       }
     }
   }
 }
 
-TEST(Native, StagesAddUpToTheBatch) {
-  const auto owned = texts_of(8, 4);
+INSTANTIATE_TEST_SUITE_P(Sets, NativeBits,
+                         ::testing::Values("avx2", "avx2_vnni", "avx512_core", "avx512_core_vnni",
+                                           "avx512_core_bf16", "avx512_core_amx"));
+
+// With a batch for padding to the longest, the longest decides how many rows are computed, and
+// attention looks at none of them.
+TEST(Native, PaddingToTheLongestChangesNoBitWhateverTheThreads) {
+  const auto owned = texts_of(30, 10);
   const auto texts = views(owned);
-  const auto classifier = make({.threads = 2, .max_batch = 8});
-  BatchResult out;
-  ASSERT_TRUE(classifier->run_batch(texts, out).has_value());
-  const auto start = std::chrono::steady_clock::now();
-  ASSERT_TRUE(classifier->run_batch(texts, out).has_value());
-  const double total =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  EXPECT_GT(out.stages.tokenize, 0);
-  EXPECT_GT(out.stages.compute, 0);
-  EXPECT_LE(out.stages.sum(), total);
+  const auto with = [&](unsigned threads) {
+    return one_by_one(*make({.threads = threads, .max_batch = 6, .padding = Padding::longest}),
+                      texts, 6);
+  };
+  const Answers alone = with(1);
+  EXPECT_EQ(with(2).logits, alone.logits);
+  EXPECT_EQ(with(5).logits, alone.logits);
+}
+
+// Every reading is a second after the one before it.
+class CountingClock final : public Clock {
+ public:
+  double now_s() const override { return static_cast<double>(readings_++); }
+  void sleep_until(double /*time_s*/) const override {}
+  double readings() const { return static_cast<double>(readings_.load()); }
+
+ private:
+  mutable std::atomic<int> readings_{0};
+};
+
+// What passes between the first reading of a batch and the last belongs to exactly one stage.
+TEST(Native, StagesAddUpToTheBatch) {
+  const auto owned = texts_of(24, 4);
+  const auto texts = views(owned);
+  for (const unsigned threads : {1U, 2U}) {
+    const CountingClock clock;
+    const auto classifier = make({.threads = threads, .max_batch = 24, .clock = &clock});
+    for (const std::size_t count : {1U, 24U}) {
+      const double before = clock.readings();
+      BatchResult out;
+      ASSERT_TRUE(classifier->run_batch(std::span(texts).first(count), out).has_value());
+      EXPECT_EQ(out.stages.sum(), clock.readings() - before - 1);
+      for (const double stage :
+           {out.stages.tokenize, out.stages.pack, out.stages.compute, out.stages.decode}) {
+        EXPECT_GT(stage, 0);
+      }
+    }
+  }
 }
 
 // Bookkeeping of a pass (seen: 80 bytes a batch, 4 kB a stream). The smallest buffer of a lane in

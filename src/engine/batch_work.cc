@@ -1,0 +1,45 @@
+#include "engine/batch_work.h"
+
+#include <algorithm>
+
+namespace breakeven::engine {
+
+BatchWork::BatchWork(const text::Tokenizer& tokenizer, unsigned threads) : tokenizer_(&tokenizer) {
+  for (unsigned i = 0; i < threads; ++i) threads_.push_back({tokenizer.make_scratch(), {}});
+}
+
+void BatchWork::start(std::size_t texts, std::size_t max_length) {
+  max_length_ = max_length;
+  for (Thread& thread : threads_) thread.ids.reserve(max_length);
+  if (ids_.size() < texts * max_length) ids_.resize(texts * max_length);
+  tokens_.resize(texts);
+  cut_.resize(texts);
+}
+
+void BatchWork::tokenize(unsigned thread, std::span<const std::string_view> texts,
+                         std::size_t first, std::size_t count) {
+  const text::EncodeOptions options{.max_length = max_length_,
+                                    .truncation_side = tokenizer_->info().truncation_side};
+  Thread& mine = threads_[thread];
+  for (std::size_t text = first; text < first + count; ++text) {
+    mine.ids.clear();
+    cut_[text] = tokenizer_->encode(texts[text], options, *mine.scratch, mine.ids) ? 1 : 0;
+    std::ranges::copy(mine.ids, ids_.begin() + static_cast<std::ptrdiff_t>(text * max_length_));
+    tokens_[text] = static_cast<std::uint32_t>(mine.ids.size());
+  }
+}
+
+void BatchWork::pad(Padding padding, std::size_t max_length, std::size_t batch) {
+  rows_ = tokens_;
+  if (padding == Padding::max_length) {
+    std::ranges::fill(rows_, static_cast<std::uint32_t>(max_length));
+  }
+  for (std::size_t first = 0; padding == Padding::longest && first < rows_.size(); first += batch) {
+    const auto of_batch = std::span(rows_).subspan(first, std::min(batch, rows_.size() - first));
+    std::ranges::fill(of_batch, std::ranges::max(of_batch));
+  }
+  computed_tokens_ = 0;
+  for (const std::uint32_t rows : rows_) computed_tokens_ += rows;
+}
+
+}  // namespace breakeven::engine
