@@ -57,6 +57,6 @@ int main() {
       "{{\"counting\": {}, \"peak\": {}, \"library\": {}, \"now\": {}, \"reset_peak\": {}, "
       "\"rss\": {}, \"at_s\": {}}}\n",
       counting, memory.peak_allocated_bytes, memory.library_bytes, now, peak_allocated_bytes(),
-      memory.peak_rss_bytes, monotonic_clock().now_s());
+      memory.peak_rss_bytes, breakeven::monotonic_clock().now_s());
   return 0;
 }
