@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
   breakeven::engine::NativeOptions options;
   options.reference = std::string(argv[3]) == "reference";
   if (!options.reference)
-    options.precision = value_or_exit(breakeven::ops::parse_precision(argv[3]));
+    options.precision = value_or_exit(breakeven::parse<breakeven::Precision>(argv[3]));
   const std::size_t batch = std::stoul(argv[5]);
   options.max_batch = batch;
   options.max_length = std::stoul(argv[6]);

@@ -42,7 +42,8 @@ void print_row(const char* what, std::vector<double>& seconds) {
 int main(int argc, char** argv) {
   runtimes::Pool pool({});
   runtimes::WorkerSpec spec;
-  spec.runtime = "null";
+  spec.runtime.name = "null";
+  spec.padding = Padding::longest;
   spec.model_folder = argc > 1 ? argv[1] : BREAKEVEN_SOURCE_DIR "/models/builtin";
   const auto classifier = value_or_exit(pool.make(spec));
   std::vector<std::string> made;

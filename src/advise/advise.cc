@@ -44,7 +44,7 @@ Result<void> check_limit(const char* flag, std::optional<double> limit, bool zer
 Result<void> check_question(const Question& question, std::span<const Record> records) {
   const auto measured = [&](Side side) {
     return std::any_of(records.begin(), records.end(), [&](const Record& record) {
-      return record.kind == "cell" && side_of(record) == side;
+      return record.kind == record::Kind::cell && side_of(record) == side;
     });
   };
   BREAKEVEN_TRY_VOID(check_price("--cpu-price", "CPU", question.cpu_price, measured(Side::cpu)));
@@ -109,7 +109,7 @@ std::optional<std::size_t> best_of(const std::vector<Candidate>& candidates,
     const Candidate& candidate = candidates[i];
     if (!candidate.unusable.empty() || candidate.answer() != Answer::keeps) continue;
     if (candidate.configuration.side != side) continue;
-    if (precision.empty() || candidate.cell().precision == precision) return i;
+    if (precision.empty() || to_string(candidate.cell().precision) == precision) return i;
   }
   return std::nullopt;
 }
@@ -122,7 +122,7 @@ std::optional<std::size_t> rival_in_doubt(const std::vector<Candidate>& candidat
     const Candidate& candidate = candidates[i];
     if (!candidate.unusable.empty() || candidate.answer() != Answer::cannot_tell) continue;
     if (candidate.configuration.side == winner.configuration.side) continue;
-    if (!precision.empty() && candidate.cell().precision != precision) continue;
+    if (!precision.empty() && to_string(candidate.cell().precision) != precision) continue;
     const bool priced = candidate.rate.per_s > 0;
     if (priced && candidate.cost_per_million.low < winner.cost_per_million.high) return i;
     if (!priced && candidate.price < winner.price) return i;
@@ -139,7 +139,7 @@ Verdict make_verdict(const std::vector<Candidate>& candidates,
   if (!verdict.cpu && !verdict.gpu) {
     const bool doubt = std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& c) {
       return c.unusable.empty() && c.answer() == Answer::cannot_tell &&
-             (precision.empty() || c.cell().precision == precision);
+             (precision.empty() || to_string(c.cell().precision) == precision);
     });
     const bool any = std::any_of(candidates.begin(), candidates.end(),
                                  [](const Candidate& c) { return c.unusable.empty(); });
@@ -177,7 +177,7 @@ void add_verdicts(const std::vector<std::size_t>& order, Advice& advice) {
   for (const Candidate& candidate : advice.candidates) {
     if (!candidate.unusable.empty()) continue;
     precisions[candidate.configuration.side == Side::cpu ? 0 : 1].insert(
-        candidate.cell().precision);
+        to_string(candidate.cell().precision));
   }
   for (const std::string& precision : precisions[0]) {
     if (precisions[1].count(precision) == 0 || precision.empty()) continue;
@@ -280,7 +280,7 @@ Context make_context(const Question& question, const std::vector<Family>& famili
   }
   for (const Configuration& configuration : configurations) {
     const record::Cell& cell = configuration.cell();
-    if (cell.max_length != context.best_length || cell.precision != "fp32") continue;
+    if (cell.max_length != context.best_length || cell.precision != Precision::fp32) continue;
     for (const Record* record : configuration.all()) {
       if (record->accuracy && unusable(*record).empty()) {
         context.reference_accuracy = record->accuracy->share;

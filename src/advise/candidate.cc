@@ -34,7 +34,7 @@ std::vector<std::string> doubts_of(const Configuration& configuration) {
     }
     if (!record->parity) continue;
     judged = true;
-    if (record->parity->outcome == "unproven") unproven = &*record->parity;
+    if (record->parity->outcome == record::Agreement::unproven) unproven = &*record->parity;
   }
   if (!codes.empty()) doubts.push_back(fmt::format("noisy: {}", fmt::join(codes, ", ")));
   if (unproven != nullptr) {
@@ -180,7 +180,7 @@ void rate_from_paced(Candidate& candidate, double limit_s) {
                fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99_of(*record)->value),
                            three_digits(record->cell.rate_per_s), format_seconds(limit_s)),
                1};
-      if (record->cell.arrivals == "constant") {
+      if (record->cell.arrivals == Arrivals::constant) {
         check.text += ", requests evenly spaced: real ones bunch up";
       }
     } else if (answer == Answer::misses && lowest_miss == nullptr) {
@@ -325,7 +325,7 @@ Check check_length(const Cut& cut, double allowed) {
 
 void fill_energy(Candidate& candidate) {
   for (const Record* record : candidate.configuration.all()) {
-    if (record->cell.mode == "serial" && candidate.configuration.stream != nullptr) continue;
+    if (record->cell.mode == Mode::serial && candidate.configuration.stream != nullptr) continue;
     const record::Energy& energy = record->energy;
     if (energy.texts == 0) continue;
     const bool gpu = candidate.configuration.side == Side::gpu;
@@ -398,7 +398,7 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
   fill_energy(candidate);
   candidate.memory_bytes = memory_of(configuration);
   candidate.is_reference =
-      candidate.cell().precision == "fp32" && candidate.cell().runtime == "native";
+      candidate.cell().precision == Precision::fp32 && candidate.cell().runtime.is_native();
   candidate.accuracy_loss = measured_loss(configuration);
   candidate.cut = cut_of(configuration, context);
   if (!candidate.unusable.empty()) return candidate;

@@ -27,15 +27,15 @@ std::string machine_of(const Record& record) {
 // together unseen.
 std::string configuration_key(const Record& record) {
   const record::Cell& cell = record.cell;
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{} {} {}", machine_of(record), cell.runtime,
-                     cell.variant, cell.device, cell.precision, cell.padding, cell.batch,
-                     cell.threads, cell.max_length);
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{} {} {}", machine_of(record), cell.runtime.name,
+                     cell.runtime.variant, to_string(cell.device), to_string(cell.precision),
+                     to_string(cell.padding), cell.batch, cell.threads, cell.max_length);
 }
 
 std::string cell_key(const Record& record) {
   const record::Cell& cell = record.cell;
-  return fmt::format("{}\n{}\n{}\n{} {}", configuration_key(record), cell.mode, cell.arrivals,
-                     cell.rate_per_s, cell.max_wait_s);
+  return fmt::format("{}\n{}\n{}\n{} {}", configuration_key(record), to_string(cell.mode),
+                     to_string(cell.arrivals), cell.rate_per_s, cell.max_wait_s);
 }
 
 std::vector<const Record*> last_of_each(std::span<const Record> records,
@@ -45,7 +45,7 @@ std::vector<const Record*> last_of_each(std::span<const Record> records,
   std::size_t replaced = 0;
   std::size_t other = 0;
   for (const Record& record : records) {
-    if (record.kind != "cell") {
+    if (record.kind != record::Kind::cell) {
       ++other;
       continue;
     }
@@ -108,7 +108,7 @@ Result<void> check_one_question(const std::vector<const Record*>& records,
 }  // namespace
 
 Side side_of(const Record& record) {
-  return record.cell.device == "cpu" ? Side::cpu : Side::gpu;
+  return record.cell.device.is_cpu() ? Side::cpu : Side::gpu;
 }
 
 std::vector<const Record*> Configuration::all() const {
@@ -166,9 +166,9 @@ Result<Sorted> sort_records(std::span<const Record> records) {
       added.any = record;
     }
     Configuration& configuration = sorted.configurations[place->second];
-    if (record->cell.mode == "serial") configuration.serial = record;
-    if (record->cell.mode == "stream") configuration.stream = record;
-    if (record->cell.mode == "paced" && plausible(record->cell.rate_per_s)) {
+    if (record->cell.mode == Mode::serial) configuration.serial = record;
+    if (record->cell.mode == Mode::stream) configuration.stream = record;
+    if (record->cell.mode == Mode::paced && plausible(record->cell.rate_per_s)) {
       configuration.paced.push_back(record);
     }
   }

@@ -178,14 +178,13 @@ std::string outside_of(const LatencyModel& model, const Shape& shape) {
 
 }  // namespace
 
-Shape shape_of(std::span<const std::uint32_t> lengths, std::string_view padding,
-               std::uint64_t max_length) {
+Shape shape_of(std::span<const std::uint32_t> lengths, Padding padding, std::uint64_t max_length) {
   Shape shape;
   shape.texts = static_cast<double>(lengths.size());
   const auto cut = [&](std::uint64_t length) {
     return static_cast<double>(std::min(length, max_length));
   };
-  if (padding == "none") {
+  if (padding == Padding::none) {
     for (const std::uint32_t length : lengths) {
       shape.tokens += cut(length);
       shape.squares += cut(length) * cut(length);
@@ -194,14 +193,14 @@ Shape shape_of(std::span<const std::uint32_t> lengths, std::string_view padding,
   }
   const std::uint64_t longest =
       lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
-  const double rows = padding == "longest" ? cut(longest) : static_cast<double>(max_length);
+  const double rows = padding == Padding::longest ? cut(longest) : static_cast<double>(max_length);
   shape.tokens = shape.texts * rows;
   shape.squares = shape.tokens * rows;
   return shape;
 }
 
 std::vector<Shape> shapes_of(std::span<const std::uint32_t> lengths, std::uint64_t batch,
-                             std::string_view padding, std::uint64_t max_length) {
+                             Padding padding, std::uint64_t max_length) {
   BREAKEVEN_CHECK(batch >= 1);
   std::vector<Shape> shapes;
   for (std::size_t first = 0; first < lengths.size();) {

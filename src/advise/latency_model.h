@@ -24,12 +24,11 @@ struct Shape {
 };
 
 // The shape of one batch: `lengths` [texts] in tokens, cut at max_length; padding as in
-// record::Cell ("none", "longest", "max_length").
-Shape shape_of(std::span<const std::uint32_t> lengths, std::string_view padding,
-               std::uint64_t max_length);
+// record::Cell.
+Shape shape_of(std::span<const std::uint32_t> lengths, Padding padding, std::uint64_t max_length);
 // Batches of one pass, `lengths` cut into `batch` texts in their order. batch >= 1.
 std::vector<Shape> shapes_of(std::span<const std::uint32_t> lengths, std::uint64_t batch,
-                             std::string_view padding, std::uint64_t max_length);
+                             Padding padding, std::uint64_t max_length);
 
 struct Point {
   Shape shape;

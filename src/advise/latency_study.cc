@@ -150,8 +150,8 @@ bool Family::holds(const Configuration& configuration) const {
   const record::Cell& ours = any->cell;
   const record::Cell& theirs = configuration.cell();
   return machine == configuration.machine && ours.runtime == theirs.runtime &&
-         ours.variant == theirs.variant && ours.device == theirs.device &&
-         ours.precision == theirs.precision && ours.threads == theirs.threads;
+         ours.device == theirs.device && ours.precision == theirs.precision &&
+         ours.threads == theirs.threads;
 }
 
 std::vector<Family> fit_families(std::span<const Configuration> configurations) {
@@ -174,10 +174,10 @@ std::vector<PaddingCost> padding_costs(const Family& family) {
   std::vector<PaddingCost> costs;
   if (!family.model || family.lengths.empty()) return costs;
   for (const std::uint64_t batch : measured_batches(family)) {
-    const auto packed = shapes_of(family.lengths, batch, "none", family.max_length);
+    const auto packed = shapes_of(family.lengths, batch, Padding::none, family.max_length);
     const double real_tokens = sum_of_tokens(packed);
     const double packed_s = pass_seconds(*family.model, packed, nullptr);
-    for (const char* padding : {"none", "longest", "max_length"}) {
+    for (const Padding padding : all_of<Padding>()) {
       const auto shapes = shapes_of(family.lengths, batch, padding, family.max_length);
       PaddingCost cost;
       cost.padding = padding;
@@ -198,7 +198,8 @@ std::optional<LengthCost> length_cost(const Family& family) {
   cost.batch = *measured_batches(family).rbegin();
   const auto batch = static_cast<double>(cost.batch);
   cost.real_s =
-      pass_seconds(*family.model, shapes_of(family.lengths, cost.batch, "none", family.max_length),
+      pass_seconds(*family.model,
+                   shapes_of(family.lengths, cost.batch, Padding::none, family.max_length),
                    nullptr) /
       texts;
   const auto equal = [&](double length) {

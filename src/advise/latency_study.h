@@ -15,14 +15,14 @@ namespace breakeven::advise {
 // The residuals of one cell.
 struct CellResidual {
   std::uint64_t batch = 0, max_length = 0;
-  std::string padding;
+  Padding padding = Padding::none;
   std::size_t points = 0;
   double mean = 0, largest = 0;  // relative: measured ÷ fitted - 1; largest by size
 };
 
 // A pass over the recorded texts with this padding and batch, by the model.
 struct PaddingCost {
-  std::string padding;
+  Padding padding = Padding::none;
   std::uint64_t batch = 0;
   double waste_share = 0;  // of the computed tokens
   double pass_s = 0;

@@ -133,13 +133,13 @@ bool alike_in(const std::vector<Candidate>& all, const auto& get) {
 
 std::string name_of(const Candidate& candidate, const std::vector<Candidate>& all) {
   const record::Cell& cell = candidate.cell();
-  std::vector<std::string> parts = {cell.device + " " + cell.precision,
+  std::vector<std::string> parts = {to_string(cell.device) + " " + to_string(cell.precision),
                                     fmt::format("batch {}", cell.batch)};
   const auto add = [&](const auto& get, const std::string& text) {
     if (!alike_in(all, get)) parts.push_back(text);
   };
-  add([](const Candidate& c) { return c.cell().runtime + " " + c.cell().variant; },
-      cell.variant.empty() ? cell.runtime : cell.runtime + " " + cell.variant);
+  add([](const Candidate& c) { return c.cell().runtime; },
+      cell.runtime.name + (cell.runtime.variant.empty() ? "" : " " + cell.runtime.variant));
   // A GPU's cell has CPU threads too; they are worth a word only where they vary on one side.
   add(
       [&](const Candidate& c) {
@@ -149,7 +149,7 @@ std::string name_of(const Candidate& candidate, const std::vector<Candidate>& al
       fmt::format("{} thread{}", cell.threads, cell.threads == 1 ? "" : "s"));
   add([](const Candidate& c) { return c.cell().max_length; },
       fmt::format("max length {}", cell.max_length));
-  add([](const Candidate& c) { return c.cell().padding; }, "padding " + cell.padding);
+  add([](const Candidate& c) { return c.cell().padding; }, "padding " + to_string(cell.padding));
   add(
       [&](const Candidate& c) {
         const bool same_side = c.configuration.side == candidate.configuration.side;

@@ -15,38 +15,24 @@
 
 #include "base/problem_type.h"
 #include "base/result.h"
+#include "setup/setup.h"
 
 namespace breakeven {
 
-// How texts of different lengths share a batch.
-enum class Padding : std::uint8_t {
-  none,        // packed one behind the other: no padding exists
-  longest,     // every text padded to the longest of its batch, and really computed
-  max_length,  // every text padded to the maximum length, and really computed
-};
-std::string_view to_string(Padding padding);
-Result<Padding> parse_padding(std::string_view text);  // errors: padding/unknown
-
-struct ClassifierInfo {
-  std::string runtime;          // native, pytorch, onnxruntime ...
-  std::string variant;          // how that runtime is used: "seed", "tuned"; "" = its only way
-  std::string device;           // cpu, cuda:0
-  std::string precision;        // fp32, fp32x3, bf16, fp16, int8
-  std::string instruction_set;  // what ran: "avx512_core_amx"
-  std::string model_name;
-  std::string tokenizer;  // who tokenised: "breakeven", "tokenizers 0.22.2"
-  unsigned threads = 1;
-  std::size_t max_length = 512;
-  Padding padding = Padding::none;
+// `batch` is the largest one it takes; the mode, and what only paced mode has, are the caller's.
+struct ClassifierInfo : Setup {
+  std::string instruction_set{};  // what ran: "avx512_core_amx"
+  std::string model_name{};
+  std::string tokenizer{};  // who tokenised: "breakeven", "tokenizers 0.22.2"
   ProblemType problem = ProblemType::single_label;
-  std::vector<std::string> labels;   // by index
-  std::size_t weight_bytes = 0;      // packed weights
-  std::size_t activation_bytes = 0;  // arenas of all lanes
+  std::vector<std::string> labels{};  // by index
+  std::size_t weight_bytes = 0;       // packed weights
+  std::size_t activation_bytes = 0;   // arenas of all lanes
   // Device memory that the engine's own allocator had handed out at most; absent on the CPU, where
   // weights and activations are host memory.
   std::optional<std::size_t> device_peak_bytes{};
-  std::map<std::string, std::string> settings;  // a runtime's version, hints, streams ...
-  std::vector<int> processes;  // that do its work beside this one: their CPU time is not foreign
+  std::map<std::string, std::string> settings{};  // a runtime's version, hints, streams ...
+  std::vector<int> processes{};  // that do its work beside this one: their CPU time is not foreign
 };
 
 // Seconds spent in each stage of one batch. In serial mode they add up to the batch's total.

@@ -19,32 +19,18 @@ struct AdviseFlags {
   std::string format = "table", output;
 };
 
-using Parse = Result<double> (*)(const std::string&, const std::string&);
-
-// A flag that was not given stays empty.
-Result<void> read_flag(const char* flag, const std::string& text, const CLI::App& command,
-                       Parse parse, std::optional<double>& value) {
-  if (command.count(flag) == 0) return {};
-  BREAKEVEN_TRY(value, parse(flag, text));
-  return {};
-}
-
 Result<advise::Question> read_question(const AdviseFlags& flags, const CLI::App& command) {
   advise::Question question;
-  const auto read = [&](const char* flag, const std::string& text, Parse parse,
-                        std::optional<double>& value) {
-    return read_flag(flag, text, command, parse, value);
-  };
-  BREAKEVEN_TRY_VOID(read("--cpu-price", flags.cpu_price, parse_price, question.cpu_price));
-  BREAKEVEN_TRY_VOID(read("--gpu-price", flags.gpu_price, parse_price, question.gpu_price));
-  BREAKEVEN_TRY_VOID(read("--p99", flags.p99, parse_latency, question.p99_s));
-  BREAKEVEN_TRY_VOID(read("--load", flags.load, parse_load, question.load_per_s));
-  BREAKEVEN_TRY_VOID(read("--budget", flags.budget, parse_budget, question.budget_per_month));
-  BREAKEVEN_TRY_VOID(read("--memory", flags.memory, parse_memory, question.memory_bytes));
-  BREAKEVEN_TRY_VOID(
-      read("--accuracy-loss", flags.accuracy_loss, parse_percent, question.accuracy_loss));
   std::optional<double> max_wait;
-  BREAKEVEN_TRY_VOID(read("--max-wait", flags.max_wait, parse_wait, max_wait));
+  BREAKEVEN_TRY_VOID(read_quantities(
+      command, {{"--cpu-price", flags.cpu_price, parse_price, question.cpu_price},
+                {"--gpu-price", flags.gpu_price, parse_price, question.gpu_price},
+                {"--p99", flags.p99, parse_latency, question.p99_s},
+                {"--load", flags.load, parse_load, question.load_per_s},
+                {"--budget", flags.budget, parse_budget, question.budget_per_month},
+                {"--memory", flags.memory, parse_memory, question.memory_bytes},
+                {"--accuracy-loss", flags.accuracy_loss, parse_percent, question.accuracy_loss},
+                {"--max-wait", flags.max_wait, parse_wait, max_wait}}));
   question.max_wait_s = max_wait.value_or(0);
   return question;
 }

@@ -1,5 +1,4 @@
 // `breakeven cell`: hidden; one cell in a fresh process, asked for by `run` (cli/fresh_cell.h).
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -18,9 +17,9 @@ namespace breakeven::cli {
 namespace {
 
 // Whose memory NVML shall tell; null for a CPU cell.
-std::unique_ptr<measure::DeviceMemoryMeter> memory_meter(const std::string& device) {
-  for (const ops::Gpu& gpu : device == "cpu" ? std::vector<ops::Gpu>() : ops::list_gpus().gpus) {
-    if (fmt::format("cuda:{}", gpu.index) == device) {
+std::unique_ptr<measure::DeviceMemoryMeter> memory_meter(const Device& device) {
+  for (const ops::Gpu& gpu : device.is_cpu() ? std::vector<ops::Gpu>() : ops::list_gpus().gpus) {
+    if (device == Device{{gpu.index}}) {
       return std::make_unique<measure::DeviceMemoryMeter>(gpu.uuid);
     }
   }
@@ -34,9 +33,9 @@ Result<CellAnswer> run_cell(const CellRequest& request) {
   answer.loaded_s = clock.now_s();
   const record::Cell& cell = request.cell;
   const auto device_memory = memory_meter(cell.device);
-  BREAKEVEN_TRY(const engine::NativeOptions native,
-                session::native_options(study::spec_of(cell), request.instruction_set));
-  BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, engine::make_native(model, native));
+  BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier,
+                engine::make_native(
+                    model, session::native_options(study::spec_of(cell), request.instruction_set)));
   // The engine keeps what it packed: a server would not hold the fp32 weights either.
   model.reset();
   answer.packed_s = clock.now_s();
@@ -44,7 +43,7 @@ Result<CellAnswer> run_cell(const CellRequest& request) {
   measure::reset_peak_allocated();
   measure::reset_peak_rss();
   const std::vector<std::string_view> texts(request.texts.begin(), request.texts.end());
-  if (cell.mode == "stream") {
+  if (cell.mode == Mode::stream) {
     StreamResult result;
     BREAKEVEN_TRY_VOID(classifier->run_stream(texts, cell.batch, result));
     answer.first_label_s = clock.now_s();

@@ -3,104 +3,64 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "cli/interrupt.h"
 #include "measure/child.h"
+#include "record/json_fields.h"
 
 namespace breakeven::cli {
 namespace {
 
-using nlohmann::json;
-
 constexpr double kLimit_s = 900;
 
-// Absent on the CPU, and where NVML does not tell.
-constexpr std::pair<const char*, std::optional<std::uint64_t> record::Memory::*> kDeviceFields[] = {
-    {"device_peak_allocated_bytes", &record::Memory::device_peak_allocated_bytes},
-    {"device_used_bytes", &record::Memory::device_used_bytes},
-    {"device_library_bytes", &record::Memory::device_library_bytes},
-    {"device_total_bytes", &record::Memory::device_total_bytes},
-};
-
-template <class T, class Fill>
-Result<T> parse_with(const char* code, const std::string& text, Fill fill) {
-  T value;
-  try {
-    fill(json::parse(text), value);
-  } catch (const json::exception& error) {
-    return fail(code, fmt::format("not a message between our own processes: {}", error.what()));
-  }
-  return value;
+// A message between our own processes; what is wrong with one is our own mistake.
+Result<JsonDocument> parse_message(const char* code, const std::string& text) {
+  return JsonDocument::parse(text, {"a message between our own processes", code, code, ""});
 }
 
 }  // namespace
 
 std::string to_json(const CellRequest& request) {
-  const record::Cell& cell = request.cell;
-  const json value = {{"device", cell.device},
-                      {"precision", cell.precision},
-                      {"batch", cell.batch},
-                      {"threads", cell.threads},
-                      {"max_length", cell.max_length},
-                      {"padding", cell.padding},
-                      {"mode", cell.mode},
-                      {"model", request.model},
-                      {"instruction_set", request.instruction_set},
-                      {"texts", request.texts}};
+  const record::OrderedJson value = {{"cell", record::json_of(request.cell)},
+                                     {"model", request.model},
+                                     {"instruction_set", request.instruction_set},
+                                     {"texts", request.texts}};
   // Texts may hold any bytes; invalid UTF-8 counts as U+FFFD in the tokenizer too.
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  return value.dump(-1, ' ', false, record::OrderedJson::error_handler_t::replace);
 }
 
 Result<CellRequest> parse_cell_request(const std::string& text) {
-  return parse_with<CellRequest>("cell/request", text, [](const json& value, CellRequest& out) {
-    value.at("device").get_to(out.cell.device);
-    value.at("precision").get_to(out.cell.precision);
-    value.at("batch").get_to(out.cell.batch);
-    value.at("threads").get_to(out.cell.threads);
-    value.at("max_length").get_to(out.cell.max_length);
-    value.at("padding").get_to(out.cell.padding);
-    value.at("mode").get_to(out.cell.mode);
-    value.at("model").get_to(out.model);
-    value.at("instruction_set").get_to(out.instruction_set);
-    value.at("texts").get_to(out.texts);
-  });
+  BREAKEVEN_TRY(const JsonDocument document, parse_message("cell/request", text));
+  BREAKEVEN_TRY(const JsonObject object, document.object());
+  CellRequest request;
+  BREAKEVEN_TRY(request.cell, record::from_json<record::Cell>(object, "cell"));
+  BREAKEVEN_TRY(request.model, object.text("model"));
+  BREAKEVEN_TRY(request.instruction_set, object.text("instruction_set"));
+  BREAKEVEN_TRY(const auto texts, object.list("texts"));
+  for (const JsonValue one : texts) {
+    BREAKEVEN_TRY(request.texts.emplace_back(), object.as_text(one, "texts"));
+  }
+  return request;
 }
 
 std::string to_json(const CellAnswer& answer) {
-  const record::Memory& memory = answer.memory;
-  json value = {{"weight_bytes", memory.weight_bytes},
-                {"activation_bytes", memory.activation_bytes},
-                {"library_bytes", memory.library_bytes},
-                {"peak_allocated_bytes", memory.peak_allocated_bytes},
-                {"peak_rss_bytes", memory.peak_rss_bytes},
-                {"loading_peak_rss_bytes", memory.loading_peak_rss_bytes},
-                {"method", memory.method},
-                {"loaded_s", answer.loaded_s},
-                {"packed_s", answer.packed_s},
-                {"first_label_s", answer.first_label_s}};
-  for (const auto& [name, bytes] : kDeviceFields) {
-    if (const auto& told = memory.*bytes) value[name] = *told;
-  }
+  const record::OrderedJson value = {{"memory", record::json_of(answer.memory)},
+                                     {"loaded_s", answer.loaded_s},
+                                     {"packed_s", answer.packed_s},
+                                     {"first_label_s", answer.first_label_s}};
   return value.dump();
 }
 
 Result<CellAnswer> parse_cell_answer(const std::string& text) {
-  return parse_with<CellAnswer>("cell/answer", text, [](const json& value, CellAnswer& out) {
-    value.at("weight_bytes").get_to(out.memory.weight_bytes);
-    value.at("activation_bytes").get_to(out.memory.activation_bytes);
-    value.at("library_bytes").get_to(out.memory.library_bytes);
-    value.at("peak_allocated_bytes").get_to(out.memory.peak_allocated_bytes);
-    value.at("peak_rss_bytes").get_to(out.memory.peak_rss_bytes);
-    value.at("loading_peak_rss_bytes").get_to(out.memory.loading_peak_rss_bytes);
-    value.at("method").get_to(out.memory.method);
-    value.at("loaded_s").get_to(out.loaded_s);
-    value.at("packed_s").get_to(out.packed_s);
-    value.at("first_label_s").get_to(out.first_label_s);
-    for (const auto& [name, bytes] : kDeviceFields) {
-      if (value.contains(name)) out.memory.*bytes = value.at(name).get<std::uint64_t>();
-    }
-  });
+  BREAKEVEN_TRY(const JsonDocument document, parse_message("cell/answer", text));
+  BREAKEVEN_TRY(const JsonObject object, document.object());
+  CellAnswer answer;
+  BREAKEVEN_TRY(answer.memory, record::from_json<record::Memory>(object, "memory"));
+  BREAKEVEN_TRY(answer.loaded_s, object.number("loaded_s"));
+  BREAKEVEN_TRY(answer.packed_s, object.number("packed_s"));
+  BREAKEVEN_TRY(answer.first_label_s, object.number("first_label_s"));
+  return answer;
 }
 
 std::vector<std::string> texts_for_fresh(std::span<const std::string_view> pass,
@@ -131,15 +91,16 @@ Result<study::Fresh> measure_fresh_worker(const Study& study, const record::Cell
   const std::vector<std::string> texts =
       texts_for_fresh(std::span(study.input.texts).first(study.input.timed), cell.batch);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  BREAKEVEN_TRY(const runtimes::FreshWorker worker,
-                study.session->measure_fresh(study::spec_of(cell), views, cell.mode == "stream"));
+  BREAKEVEN_TRY(
+      const runtimes::FreshWorker worker,
+      study.session->measure_fresh(study::spec_of(cell), views, cell.mode == Mode::stream));
   study::Fresh fresh;
   fresh.memory.emplace();
   fresh.memory->weight_bytes = worker.weight_bytes;
   fresh.memory->peak_rss_bytes = worker.peak_rss_bytes;
   fresh.memory->loading_peak_rss_bytes = worker.loading_peak_rss_bytes;
   fresh.memory->device_peak_allocated_bytes = worker.device_peak_bytes;
-  if (cell.mode != "stream") {
+  if (cell.mode != Mode::stream) {
     // Loading and packing are one call for it.
     record::ColdStart cold;
     cold.total_s = worker.first_label_s - worker.started_s;
@@ -153,7 +114,7 @@ Result<study::Fresh> measure_fresh_worker(const Study& study, const record::Cell
 }  // namespace
 
 Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell) {
-  if (cell.runtime != "native") return measure_fresh_worker(study, cell);
+  if (!cell.runtime.is_native()) return measure_fresh_worker(study, cell);
   CellRequest request;
   request.cell = cell;
   request.model = study.flags.model;
@@ -165,7 +126,7 @@ Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell)
   BREAKEVEN_TRY(const CellAnswer answer, parse_cell_answer(child.json));
   study::Fresh fresh;
   fresh.memory = answer.memory;
-  if (cell.mode != "stream") {
+  if (cell.mode != Mode::stream) {
     record::ColdStart cold;
     cold.total_s = answer.first_label_s - child.started_s;
     cold.load_s = answer.loaded_s - child.started_s;

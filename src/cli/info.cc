@@ -1,6 +1,5 @@
 // breakeven info: what this machine offers, what can be measured on it, and which models and texts
 // are at hand. Nothing here is an error: what is missing is listed with its reason.
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -27,8 +26,11 @@
 #include "hub/settings.h"
 #include "measure/energy.h"
 #include "measure/environment.h"
+#include "measure/nvml.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/cuda/device_list.h"
+#include "report/format.h"
+#include "report/table.h"
 
 namespace breakeven::cli {
 namespace {
@@ -89,12 +91,11 @@ Finding find_host_energy() {
   return {"host energy", false, meter.why_not()};
 }
 
-Finding find_nvml() {
-  // Stays loaded: the process is about to end.
-  if (::dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL) != nullptr) {
-    return {"GPU power and clocks", true, "NVML"};
-  }
-  return {"GPU power and clocks", false, "libnvidia-ml.so.1 cannot be loaded: no NVIDIA driver"};
+Finding find_nvml(const ops::GpuList& list) {
+  if (list.gpus.empty()) return {"GPU power and clocks", false, list.note};
+  const measure::NvmlGpu gpu(list.gpus.front().uuid);
+  if (gpu.available()) return {"GPU power and clocks", true, "NVML"};
+  return {"GPU power and clocks", false, gpu.why_not()};
 }
 
 Finding found(const std::string& name, const Result<std::string>& place) {
@@ -121,11 +122,11 @@ Info gather() {
   info.available_bytes = available_memory_bytes();
   info.caches = cpu_caches();
   info.instruction_set = ops::cpu_instruction_set();
-  for (const ops::Precision precision : engine::native_precisions("cpu")) {
+  for (const ops::Precision precision : engine::native_precisions({})) {
     info.cpu_precisions.emplace_back(ops::to_string(precision));
   }
   info.gpus = ops::list_gpus();
-  info.measurable = {find_host_energy(), find_steal_time(), find_cpu_clock(), find_nvml()};
+  info.measurable = {find_host_energy(), find_steal_time(), find_cpu_clock(), find_nvml(info.gpus)};
   info.data = {found("default model", hub::find_cached(kDefaultModel)),
                found("IMDB reviews", data::find_imdb()), find_hub_cache(),
                found("our cache", cache_folder())};
@@ -151,13 +152,13 @@ Json to_json(const Info& info) {
                       {"shared_by", cache.shared_by}});
   }
   Json devices = Json::array();
-  devices.push_back({{"device", "cpu"},
+  devices.push_back({{"device", to_string(Device{})},
                      {"name", machine.cpu_model},
                      {"precisions", info.cpu_precisions},
                      {"instruction_set", info.instruction_set.value_or("")},
                      {"best_instruction_set", machine.instruction_set}});
   for (const ops::Gpu& gpu : info.gpus.gpus) {
-    devices.push_back({{"device", fmt::format("cuda:{}", gpu.index)},
+    devices.push_back({{"device", to_string(Device{{gpu.index}})},
                        {"name", gpu.name},
                        {"uuid", gpu.uuid},
                        {"memory_bytes", gpu.memory_bytes},
@@ -191,10 +192,6 @@ Json to_json(const Info& info) {
           {"data", to_json(info.data)}};
 }
 
-std::string plural(std::size_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 // 0,1,2,5 -> "0-2,5"
 std::string cpu_ranges(const std::vector<int>& ids) {
   std::string text;
@@ -218,25 +215,9 @@ std::string describe_caches(const std::vector<CpuCache>& caches) {
   return text.empty() ? "not told by the kernel" : text;
 }
 
-// "  name                  value", the value wrapped between words so that a line fits kColumns.
-void add_row(std::string& text, std::string_view name, std::string_view value) {
-  constexpr std::size_t kColumns = 100;
-  constexpr std::size_t kIndent = 24;
-  std::string line = fmt::format("  {:<22}", name);
-  bool first_word = true;
-  while (!value.empty()) {
-    const std::string_view word = value.substr(0, value.find(' '));
-    value.remove_prefix(std::min(value.size(), word.size() + 1));
-    if (!first_word && line.size() + 1 + word.size() > kColumns) {
-      text += line + "\n";
-      line.assign(kIndent, ' ');
-      first_word = true;
-    }
-    if (!first_word) line += ' ';
-    line += word;
-    first_word = false;
-  }
-  text += line + "\n";
+// "  name                  value", broken between words so that a line fits 100 columns.
+void add_row(std::string& text, const std::string& name, const std::string& value) {
+  text += "  " + report::wrap(fmt::format("{:<22}{}", name, value), 98, 24) + "\n";
 }
 
 void add_findings(std::string& text, std::string_view title, const std::vector<Finding>& findings) {
@@ -248,10 +229,10 @@ void add_findings(std::string& text, std::string_view title, const std::vector<F
 
 void add_devices(std::string& text, const Info& info) {
   text += "Devices\n";
-  add_row(text, "cpu",
+  add_row(text, to_string(Device{}),
           fmt::format("{}: {}", info.machine.cpu_model, fmt::join(info.cpu_precisions, ", ")));
   for (const ops::Gpu& gpu : info.gpus.gpus) {
-    add_row(text, fmt::format("cuda:{}", gpu.index),
+    add_row(text, to_string(Device{{gpu.index}}),
             fmt::format("{}, compute capability {}.{}, {}{}", gpu.name, gpu.major, gpu.minor,
                         format_bytes(static_cast<double>(gpu.memory_bytes)),
                         ops::cuda_engine_built() ? "" : "; this build has no CUDA engine"));
@@ -270,14 +251,16 @@ void add_cpu(std::string& text, const Info& info) {
   const record::Machine& machine = info.machine;
   text += "\nCPU\n";
   add_row(text, "layout",
-          fmt::format("{}, {}, {} a core, {}", plural(machine.sockets, "socket"),
-                      plural(machine.cores, "core"), plural(machine.threads_per_core, "thread"),
-                      plural(machine.numa_nodes, "NUMA node")));
+          fmt::format("{}, {}, {} a core, {}", report::counted(machine.sockets, "socket"),
+                      report::counted(machine.cores, "core"),
+                      report::counted(machine.threads_per_core, "thread"),
+                      report::counted(machine.numa_nodes, "NUMA node")));
   const std::string quota = info.cpus.quota > 0
                                 ? fmt::format("cgroup quota {} CPUs", three_digits(info.cpus.quota))
                                 : "no cgroup quota";
   add_row(text, "usable",
-          fmt::format("{} by default: CPUs {}, {}", plural(engine::default_threads(), "thread"),
+          fmt::format("{} by default: CPUs {}, {}",
+                      report::counted(engine::default_threads(), "thread"),
                       cpu_ranges(info.cpus.ids), quota));
   add_row(text, "instruction set", describe_set(info));
   add_row(text, "of", fmt::format("{}", fmt::join(machine.cpu_flags, " ")));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
 #include <initializer_list>
@@ -147,6 +148,15 @@ Result<double> parse_percent(const std::string& flag, const std::string& text) {
     return refuse(flag, text, "a percentage from 0 to 100", "0.5 or 0.5%");
   }
   return share;
+}
+
+Result<void> read_quantities(const CLI::App& command, std::initializer_list<QuantityFlag> flags) {
+  for (const QuantityFlag& flag : flags) {
+    if (command.count(flag.name) > 0) {
+      BREAKEVEN_TRY(flag.value, flag.parse(flag.name, flag.text));
+    }
+  }
+  return {};
 }
 
 }  // namespace breakeven::cli

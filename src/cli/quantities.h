@@ -3,9 +3,15 @@
 // is refused with the flag, the text and an example.
 #pragma once
 
+#include <initializer_list>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
+
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's own name
+class App;
+}
 
 namespace breakeven::cli {
 
@@ -25,5 +31,14 @@ Result<double> parse_latency(const std::string& flag, const std::string& text);
 Result<double> parse_wait(const std::string& flag, const std::string& text);
 // "0.5", "0.5%" -> share 0.005; 0 to 100.
 Result<double> parse_percent(const std::string& flag, const std::string& text);
+
+// Flags of quantities, each read only when it was given.
+struct QuantityFlag {
+  const char* name;
+  const std::string& text;
+  Result<double> (*parse)(const std::string& flag, const std::string& text);
+  std::optional<double>& value;
+};
+Result<void> read_quantities(const CLI::App& command, std::initializer_list<QuantityFlag> flags);
 
 }  // namespace breakeven::cli

@@ -26,26 +26,21 @@ Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& comma
   report::Start start;
   std::optional<double> cpu_price;
   std::optional<double> gpu_price;
-  const struct {
-    const char* name;
-    const std::string& text;
-    Result<double> (*parse)(const std::string&, const std::string&);
-    std::optional<double>& value;
-  } questions[] = {{"--cpu-price", flags.cpu_price, parse_price, cpu_price},
-                   {"--gpu-price", flags.gpu_price, parse_price, gpu_price},
-                   {"--load", flags.load, parse_load, start.load_per_s},
-                   {"--p99", flags.p99, parse_latency, start.p99_s},
-                   {"--memory", flags.memory, parse_memory, start.memory_bytes},
-                   {"--accuracy-loss", flags.accuracy_loss, parse_percent, start.accuracy_loss},
-                   {"--budget", flags.budget, parse_budget, start.budget_per_month}};
-  for (const auto& question : questions) {
-    if (command.count(question.name) == 0) continue;
-    if (format != report::Format::html) {
-      return fail("flag/format", fmt::format("{} is for --format html", question.name),
-                  "prices and limits decide nothing in the other formats: use breakeven advise");
-    }
-    BREAKEVEN_TRY(question.value, question.parse(question.name, question.text));
+  const char* kForHtml[] = {"--cpu-price", "--gpu-price",     "--load",  "--p99",
+                            "--memory",    "--accuracy-loss", "--budget"};
+  for (const char* name : kForHtml) {
+    if (command.count(name) == 0 || format == report::Format::html) continue;
+    return fail("flag/format", fmt::format("{} is for --format html", name),
+                "prices and limits decide nothing in the other formats: use breakeven advise");
   }
+  BREAKEVEN_TRY_VOID(read_quantities(
+      command, {{"--cpu-price", flags.cpu_price, parse_price, cpu_price},
+                {"--gpu-price", flags.gpu_price, parse_price, gpu_price},
+                {"--load", flags.load, parse_load, start.load_per_s},
+                {"--p99", flags.p99, parse_latency, start.p99_s},
+                {"--memory", flags.memory, parse_memory, start.memory_bytes},
+                {"--accuracy-loss", flags.accuracy_loss, parse_percent, start.accuracy_loss},
+                {"--budget", flags.budget, parse_budget, start.budget_per_month}}));
   start.example_prices = !cpu_price || !gpu_price;
   start.cpu_price = cpu_price.value_or(start.cpu_price);
   start.gpu_price = gpu_price.value_or(start.gpu_price);

@@ -21,6 +21,7 @@
 #include "report/keys.h"
 #include "report/report.h"
 #include "report/table.h"
+#include "session/study_input.h"
 #include "study/sweep.h"
 
 namespace breakeven::cli {
@@ -55,7 +56,7 @@ double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bo
     least += 2 * pass;
     const double batches = static_cast<double>(input.timed) /
                            static_cast<double>(std::max<std::uint64_t>(1, cell.batch));
-    const double process = cell.runtime == "native" ? kProcess_s : kImports_s;
+    const double process = cell.runtime.is_native() ? kProcess_s : kImports_s;
     if (fresh) total += process + 2 * pass / std::max(1.0, batches);
   }
   return total + std::max(input.time_s, least);
@@ -68,9 +69,9 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
                        report::right("a pass, roughly")});
   const auto timed = std::span(study.input.texts).first(study.input.timed);
   for (const record::Cell& cell : cells) {
-    table.add_row({report::name_of_runtime(cell), cell.device, cell.precision,
+    table.add_row({to_string(cell.runtime), to_string(cell.device), to_string(cell.precision),
                    std::to_string(cell.batch), std::to_string(cell.threads),
-                   std::to_string(cell.max_length), cell.padding, cell.mode,
+                   std::to_string(cell.max_length), to_string(cell.padding), to_string(cell.mode),
                    format_seconds(study::guess_pass_s(cell, study.input.prototype.instruction_set,
                                                       study.input.work, timed))});
   }
@@ -98,7 +99,7 @@ std::vector<record::Record> done_before(const std::vector<record::Record>& journ
           std::any_of(record->reasons.begin(), record->reasons.end(), [](const auto& reason) {
             return reason.code == "failed" || reason.code == "interrupted";
           });
-      if (record->kind != "cell" || !(record->cell == cell) || failed ||
+      if (record->kind != record::Kind::cell || !(record->cell == cell) || failed ||
           record->model_hash != prototype.model_hash ||
           record->texts.hash != prototype.texts.hash ||
           record->machine.hostname_hash != prototype.machine.hostname_hash) {
@@ -159,22 +160,12 @@ Result<std::vector<record::Record>> RunCommand::resume() {
 
 Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
   ProgressLine progress;
-  study::Tools tools;
-  tools.make = [&](const study::Spec& spec) { return study_->session->make(spec); };
+  study::Tools tools = session::make_tools(*study_->session, study_->gpus);
   if (!flags_.no_memory) {
     tools.fresh = [&](const record::Cell& cell) { return measure_fresh(*study_, cell); };
   }
   tools.keep = [&](const record::Record& record) { return journal.append(record); };
   tools.progress = &progress;
-  for (const ops::Gpu& gpu : study_->gpus.gpus) {
-    record::Gpu& told = tools.gpus[fmt::format("cuda:{}", gpu.index)];
-    told.name = gpu.name;
-    told.uuid = gpu.uuid;
-    told.memory_bytes = gpu.memory_bytes;
-    const int cuda = study_->gpus.driver_version;
-    told.runtime = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
-  }
-  tools.stop = &stop_on_interrupt();
   study_->session->loading = [&](std::string_view what, double done) {
     progress.loading(what, done);
   };

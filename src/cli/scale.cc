@@ -10,7 +10,6 @@
 #include <set>
 
 #include "base/units.h"
-#include "cli/interrupt.h"
 #include "cli/journals.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -18,6 +17,7 @@
 #include "measure/parity.h"
 #include "record/journal.h"
 #include "report/report.h"
+#include "session/study_input.h"
 
 namespace breakeven::cli {
 namespace {
@@ -103,9 +103,10 @@ Result<void> order_texts(Study& study, std::uint64_t max_length, study::ScaleInp
 int exit_code_of(const study::Outcome& outcome) {
   bool unsure = outcome.interrupted || outcome.records.empty();
   for (const record::Record& record : outcome.records) {
-    if (record.scaling->outcome == "not linear") return kResultSaysNo;
+    if (record.scaling->outcome == record::Linearity::not_linear) return kResultSaysNo;
     if (measure::breaks_parity(record)) return kResultSaysNo;
-    unsure |= record.scaling->outcome != "linear" || record.verdict == record::Verdict::invalid;
+    unsure |= record.scaling->outcome != record::Linearity::linear ||
+              record.verdict == record::Verdict::invalid;
   }
   return unsure ? kCannotTell : kOk;
 }
@@ -113,15 +114,15 @@ int exit_code_of(const study::Outcome& outcome) {
 // One precision unless asked for more: the question is how time grows.
 void choose_precision(StudyFlags& flags) {
   if (flags.precision != "fastest") return;
-  const auto fast = engine::native_precisions(
-      flags.device == "auto" || flags.device == "all" ? "cpu" : flags.device,
-      flags.instruction_set);
-  flags.precision = "fp32";
-  for (const ops::Precision precision : {ops::Precision::fp16, ops::Precision::bf16}) {
-    if (std::find(fast.begin(), fast.end(), precision) != fast.end()) {
-      flags.precision = std::string(ops::to_string(precision));
+  Precision fastest = Precision::fp32;
+  // A device that cannot be had is told when the study is prepared.
+  if (const auto selected = ops::select_devices(flags.device, ops::list_gpus())) {
+    const auto fast = engine::native_precisions(selected->devices.front(), flags.instruction_set);
+    for (const Precision precision : {Precision::fp16, Precision::bf16}) {
+      if (std::find(fast.begin(), fast.end(), precision) != fast.end()) fastest = precision;
     }
   }
+  flags.precision = to_string(fastest);
 }
 
 // A seconds-a-text guess needs texts; the sizes decide how many are needed.
@@ -135,7 +136,7 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
     BREAKEVEN_TRY(sizes, parse_sizes(flags.sizes));
     needed = sizes.back();
   }
-  flags.study.mode = "serial";
+  flags.study.mode = to_string(Mode::serial);
   BREAKEVEN_TRY(std::unique_ptr<Study> study, prepare_study(flags.study, context, needed));
   if (study->session->native_model() == nullptr) {
     return fail(
@@ -172,11 +173,9 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   input.sizes = sizes;
   BREAKEVEN_TRY(record::Journal journal, open_journal(flags.study.journal));
   ProgressLine progress;
-  study::Tools tools;
-  tools.make = [&](const study::Spec& spec) { return study->session->make(spec); };
+  study::Tools tools = session::make_tools(*study->session, study->gpus);
   tools.keep = [&](const record::Record& record) { return journal.append(record); };
   tools.progress = &progress;
-  tools.stop = &stop_on_interrupt();
   BREAKEVEN_TRY(const study::Outcome outcome, study::run_scale(input, tools));
   progress.clear();
   if (!outcome.records.empty()) {

@@ -16,9 +16,11 @@ namespace {
 
 std::string describe(const study::RuntimeAxis& axis) {
   std::vector<std::string> parts;
-  for (const study::Ability& ability : axis.abilities) {
-    parts.push_back(fmt::format("{} {} padded {}", ability.device, ability.precision,
-                                fmt::join(ability.paddings, "/")));
+  for (const Ability& ability : axis.abilities) {
+    std::vector<std::string> paddings;
+    for (const Padding padding : ability.paddings) paddings.push_back(to_string(padding));
+    parts.push_back(fmt::format("{} {} padded {}", to_string(ability.device),
+                                to_string(ability.precision), fmt::join(paddings, "/")));
   }
   return parts.empty() ? "nothing on these devices"
                        : fmt::format("can: {}", fmt::join(parts, ", "));
@@ -26,11 +28,11 @@ std::string describe(const study::RuntimeAxis& axis) {
 
 // A precision that is named must be one that some runtime runs on each device.
 Result<void> check_precisions(const study::Axes& axes) {
-  for (const std::string& device : axes.devices) {
-    for (const std::string& precision : axes.precisions) {
-      std::vector<std::string> can;
+  for (const Device& device : axes.devices) {
+    for (const Precision precision : axes.precisions) {
+      std::vector<Precision> can;
       for (const study::RuntimeAxis& axis : axes.runtimes) {
-        for (const study::Ability& ability : axis.abilities) {
+        for (const Ability& ability : axis.abilities) {
           if (ability.device != device) continue;
           if (std::find(can.begin(), can.end(), ability.precision) == can.end()) {
             can.push_back(ability.precision);
@@ -38,8 +40,9 @@ Result<void> check_precisions(const study::Axes& axes) {
         }
       }
       if (std::find(can.begin(), can.end(), precision) != can.end()) continue;
-      return fail("flag/precision", fmt::format("{} does not run {} fast", device, precision),
-                  fmt::format("it runs {}", fmt::join(can, ", ")));
+      return fail("flag/precision",
+                  fmt::format("{} does not run {} fast", to_string(device), to_string(precision)),
+                  "it runs " + list_names(can));
     }
   }
   return {};
@@ -89,22 +92,19 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
 }
 
 Result<Plan> plan_study(const Study& study) {
-  const std::vector<std::string> known = {"fp32", "fp32x3", "bf16", "fp16", "int8", "fp8", "all"};
-  BREAKEVEN_TRY(const std::vector<std::string> asked,
-                parse_choices("--precision", study.flags.precision, known));
-  const bool all = std::find(asked.begin(), asked.end(), "all") != asked.end();
   study::Axes axes = study.axes;
-  axes.precisions = all ? std::vector<std::string>{"fp32", "bf16", "fp16", "int8"} : asked;
-  if (!all) BREAKEVEN_TRY_VOID(check_precisions(axes));
+  if (axes.precisions.empty()) {
+    axes.precisions = {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8};
+  } else {
+    BREAKEVEN_TRY_VOID(check_precisions(axes));
+  }
   Plan plan{study::plan_cells(axes), study.session->notes()};
   for (const study::RuntimeAxis& axis : axes.runtimes) {
-    const bool any = std::any_of(plan.cells.begin(), plan.cells.end(), [&](const auto& cell) {
-      return cell.runtime == axis.runtime && cell.variant == axis.variant;
-    });
+    const bool any = std::any_of(plan.cells.begin(), plan.cells.end(),
+                                 [&](const auto& cell) { return cell.runtime == axis.runtime; });
     if (any) continue;
-    plan.notes.push_back(fmt::format("{}{}{} has no row: it cannot do what is asked ({})",
-                                     axis.runtime, axis.variant.empty() ? "" : ":", axis.variant,
-                                     describe(axis)));
+    plan.notes.push_back(fmt::format("{} has no row: it cannot do what is asked ({})",
+                                     to_string(axis.runtime), describe(axis)));
   }
   if (plan.cells.empty()) {
     return fail("flag/choice", "no runtime can do what is asked",

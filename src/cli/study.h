@@ -25,7 +25,7 @@ struct Study {
   std::string device_note;  // "no GPU was seen: ..."
   std::unique_ptr<session::Session> session;
   data::ReviewSet reviews;
-  study::Axes axes;    // but for precisions
+  study::Axes axes;
   study::Input input;  // but for cells; views into `reviews`
   report::RenderOptions render;
 };

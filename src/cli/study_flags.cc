@@ -5,16 +5,20 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 
+#include "base/units.h"
+#include "cli/quantities.h"
 #include "cli/text_options.h"
 #include "engine/placement.h"
+#include "measure/statistics.h"
 #include "runtimes/runtimes.h"
 
 namespace breakeven::cli {
 namespace {
 
 std::vector<std::string> known_names() {
-  std::vector<std::string> names = {"native"};
+  std::vector<std::string> names = {Runtime{}.name};
   for (const std::string_view name : runtimes::known_runtimes()) names.emplace_back(name);
   return names;
 }
@@ -65,6 +69,17 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
   command.add_flag("--dry-run", flags.dry_run, "Lists the cells and the estimated time");
 }
 
+void add_paced_flags(CLI::App& command, PacedFlags& flags) {
+  command.add_option("--rate", flags.rate,
+                     "Paced: requests a second, as in 1,10,100 or 600/min; a row for each");
+  command.add_option("--arrivals", flags.arrivals, "Paced: constant or poisson (default: poisson)");
+  command.add_option("--max-batch", flags.max_batch,
+                     "Paced: texts that the batcher puts into a batch at most (default: 32)");
+  command.add_option("--max-wait", flags.max_wait,
+                     "Paced: how long a batch waits to fill, as in 5ms (default: 0ms, whatever is "
+                     "there goes at once)");
+}
+
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> parts;
   std::size_t at = 0;
@@ -103,16 +118,18 @@ Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned al
   return threads;
 }
 
-Result<std::vector<std::string>> parse_choices(const std::string& flag, const std::string& text,
-                                               const std::vector<std::string>& known) {
-  std::vector<std::string> parts = split_list(text);
+// Empty = "all".
+Result<std::vector<Precision>> parse_precisions(const std::string& text) {
+  const std::vector<std::string> parts = split_list(text);
+  std::string named;
   for (const std::string& part : parts) {
-    if (std::find(known.begin(), known.end(), part) == known.end()) {
-      return fail("flag/choice", fmt::format("{} '{}' is not known", flag, part),
-                  fmt::format("choose from {}", fmt::join(known, ", ")));
-    }
+    if (part != "all") named += (named.empty() ? "" : ",") + part;
   }
-  return parts;
+  const bool all = std::find(parts.begin(), parts.end(), "all") != parts.end();
+  if (all && named.empty()) return std::vector<Precision>{};
+  BREAKEVEN_TRY(auto precisions, parse_choices<Precision>("--precision", named, ", all"));
+  if (all) precisions.clear();
+  return precisions;
 }
 
 Result<std::vector<session::RuntimeChoice>> parse_runtimes(const std::string& text) {
@@ -130,10 +147,10 @@ Result<std::vector<session::RuntimeChoice>> parse_runtimes(const std::string& te
     const session::RuntimeChoice choice{part.substr(0, colon),
                                         colon == std::string::npos ? "" : part.substr(colon + 1)};
     const bool empty_variant = colon != std::string::npos && choice.variant.empty();
-    const bool native_variant = choice.runtime == "native" && colon != std::string::npos;
+    const bool native_variant = choice.is_native() && colon != std::string::npos;
     // The null runtime measures the harness, not a model: known by name, listed nowhere.
-    const bool is_known = choice.runtime == "null" ||
-                          std::find(known.begin(), known.end(), choice.runtime) != known.end();
+    const bool is_known =
+        choice.name == "null" || std::find(known.begin(), known.end(), choice.name) != known.end();
     if (!is_known || empty_variant || native_variant) {
       return fail("flag/choice", fmt::format("--runtime '{}' is not known", part),
                   fmt::format("choose from {}, all; a way of using one as in pytorch:tuned, "
@@ -148,16 +165,63 @@ Result<std::vector<session::RuntimeChoice>> parse_runtimes(const std::string& te
   }
 }
 
+namespace {
+
+// Fills the axes' paced part; axes.modes must be set.
+Result<void> apply_paced(const PacedFlags& flags, study::Axes& axes) {
+  const bool paced =
+      std::find(axes.modes.begin(), axes.modes.end(), Mode::paced) != axes.modes.end();
+  const std::pair<const char*, const std::string*> given[] = {{"--rate", &flags.rate},
+                                                              {"--arrivals", &flags.arrivals},
+                                                              {"--max-batch", &flags.max_batch},
+                                                              {"--max-wait", &flags.max_wait}};
+  for (const auto& [flag, text] : given) {
+    if (paced || text->empty()) continue;
+    return fail("flag/mode", fmt::format("{} {} means nothing without paced mode", flag, *text),
+                "add --mode paced");
+  }
+  if (!paced) return {};
+  if (flags.rate.empty()) {
+    return fail("flag/mode", "--mode paced needs --rate", "give for example --rate 1,10,100");
+  }
+  for (const std::string& part : split_list(flags.rate)) {
+    const bool has_unit = part.find('/') != std::string::npos;
+    auto rate = parse_load("--rate", has_unit ? part : part + "/s");
+    if (!rate) {
+      return fail("flag/quantity", fmt::format("--rate '{}' is not a rate above 0", part),
+                  "write for example 1,10,100 or 600/min");
+    }
+    axes.rates.push_back(*rate);
+  }
+  if (!flags.max_batch.empty()) {
+    BREAKEVEN_TRY(axes.paced_batches, parse_numbers("--max-batch", flags.max_batch, kMaxBatch));
+  }
+  if (!flags.max_wait.empty()) {
+    BREAKEVEN_TRY(axes.max_wait_s, parse_wait("--max-wait", flags.max_wait));
+  }
+  if (!flags.arrivals.empty()) {
+    BREAKEVEN_TRY(const auto arrivals, parse_choices<Arrivals>("--arrivals", flags.arrivals));
+    if (arrivals.size() > 1) {
+      return fail("flag/choice", fmt::format("--arrivals '{}' is a list", flags.arrivals),
+                  "choose one of " + list_names<Arrivals>());
+    }
+    axes.arrivals = arrivals.front();
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions) {
   study::Axes axes;
   BREAKEVEN_TRY(axes.batches, parse_numbers("--batch", flags.batch, kMaxBatch));
   BREAKEVEN_TRY(axes.threads, parse_threads(flags.threads, engine::default_threads()));
   BREAKEVEN_TRY(axes.max_lengths, parse_numbers("--max-length", flags.max_length, positions));
   if (!flags.padding.empty()) {
-    BREAKEVEN_TRY(axes.paddings,
-                  parse_choices("--padding", flags.padding, {"none", "longest", "max_length"}));
+    BREAKEVEN_TRY(axes.paddings, parse_choices<Padding>("--padding", flags.padding));
   }
-  BREAKEVEN_TRY(axes.modes, parse_choices("--mode", flags.mode, {"serial", "stream", "paced"}));
+  BREAKEVEN_TRY(axes.modes, parse_choices<Mode>("--mode", flags.mode));
+  BREAKEVEN_TRY(axes.precisions, parse_precisions(flags.precision));
   BREAKEVEN_TRY_VOID(apply_paced(flags.paced, axes));
   for (const std::uint64_t length : axes.max_lengths) {
     if (length < 3) {
@@ -166,6 +230,28 @@ Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions) {
     }
   }
   return axes;
+}
+
+Result<void> check_paced_time(const std::vector<record::Cell>& cells, double time_s) {
+  if (cells.empty()) return {};
+  // What is left of a cell's share after warming up, draining, and the part that does not count.
+  constexpr double kUseful = 0.6;
+  const double window_s = kUseful * time_s / static_cast<double>(cells.size());
+  const auto needed = static_cast<double>(measure::samples_needed(0.5));
+  for (const record::Cell& cell : cells) {
+    if (cell.mode != Mode::paced || cell.rate_per_s * window_s >= needed) continue;
+    const double wanted_s =
+        std::ceil(needed / cell.rate_per_s / kUseful * static_cast<double>(cells.size()));
+    return fail("flag/rate",
+                fmt::format("--rate {:g}: only {:.0f} requests fit into {} of paced load, and a "
+                            "median takes {:.0f}",
+                            cell.rate_per_s, std::floor(cell.rate_per_s * window_s),
+                            format_seconds(window_s), needed),
+                fmt::format("give --time {:.0f}s or more, or ask for fewer rows (--precision, "
+                            "--rate, --max-batch); p99 takes {} requests a row",
+                            wanted_s, measure::samples_needed(0.99)));
+  }
+  return {};
 }
 
 Result<TextCounts> parse_counts(const StudyFlags& flags, std::size_t default_count) {

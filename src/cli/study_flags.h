@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cli/paced_options.h"
 #include "data/source.h"
 #include "session/axes.h"
 #include "study/plan.h"
@@ -17,6 +16,12 @@ class App;
 }
 
 namespace breakeven::cli {
+
+// How requests come in paced mode, as typed; "" = not given.
+struct PacedFlags {
+  std::string rate{};  // "1,10,100/s"
+  std::string arrivals{}, max_batch{}, max_wait{};
+};
 
 // As typed: CLI11 fills these, the functions below turn them into meaning.
 struct StudyFlags {
@@ -36,6 +41,7 @@ struct StudyFlags {
   PacedFlags paced;
 };
 void add_study_flags(CLI::App& command, StudyFlags& flags);
+void add_paced_flags(CLI::App& command, PacedFlags& flags);
 
 // "a,b" -> {"a", "b"}; parts may be empty, there is one at least.
 std::vector<std::string> split_list(const std::string& text);
@@ -46,18 +52,35 @@ Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const 
                                                  std::uint64_t most);
 // "1,all" -> {1, 16}: "all" is one a usable core. Errors: flag/threads.
 Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all);
-// Every part must be one of `known`;
+// "serial,stream" -> the values of these names; `more` is what else the flag takes, for the hint.
 // Errors: flag/choice.
-Result<std::vector<std::string>> parse_choices(const std::string& flag, const std::string& text,
-                                               const std::vector<std::string>& known);
+template <Named T>
+Result<std::vector<T>> parse_choices(const std::string& flag, const std::string& text,
+                                     const char* more = "") {
+  std::vector<T> values;
+  for (const std::string& part : split_list(text)) {
+    const auto value = part.empty() ? Result<T>(fail("", "")) : parse<T>(part);
+    if (!value) {
+      return fail("flag/choice", flag + " '" + part + "' is not known",
+                  "choose from " + list_names<T>() + more);
+    }
+    values.push_back(*value);
+  }
+  return values;
+}
 
 // "native,pytorch:seed,openvino:all"; "all" alone is native and every other runtime with its
 // default variant. Errors: flag/choice.
 Result<std::vector<session::RuntimeChoice>> parse_runtimes(const std::string& text);
 
-// All axes but runtimes, devices and precisions. `positions`: the longest text that the model
-// takes. Errors: flag/..., those of apply_paced.
+// All axes but runtimes and devices; no precision stands for all that a device runs fast.
+// `positions`: the longest text that the model takes. Errors: flag/..., flag/mode (paced without
+// --rate, or its flags without paced).
 Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions);
+
+// Each paced cell's share of the time must hold the requests that a median takes. Errors:
+// flag/rate, which names the rate and the time that it needs.
+Result<void> check_paced_time(const std::vector<record::Cell>& cells, double time_s);
 
 // Texts of a pass, and texts whose outputs are judged (as many or more).
 struct TextCounts {

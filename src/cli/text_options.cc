@@ -56,6 +56,7 @@ Result<std::uint64_t> parse_number(const std::string& flag, const std::string& t
 
 Result<TextOptions> check_text_flags(const TextFlags& flags) {
   TextOptions options;
+  options.max_length = 0;
   BREAKEVEN_TRY(options.batch, parse_number("--batch", flags.batch, 1, kMaxBatch));
   if (!flags.max_length.empty()) {
     BREAKEVEN_TRY(options.max_length,
@@ -68,7 +69,7 @@ Result<TextOptions> check_text_flags(const TextFlags& flags) {
                   parse_number("--threads", flags.threads, 1, kMaxThreads));
     options.threads = static_cast<unsigned>(threads);
   }
-  BREAKEVEN_TRY(options.precision, ops::parse_precision(flags.precision));
+  BREAKEVEN_TRY(options.precision, parse<Precision>(flags.precision));
   BREAKEVEN_TRY(auto selection, ops::select_devices(flags.device, ops::list_gpus()));
   if (selection.devices.size() > 1) {
     return fail("device/one", fmt::format("--device {} names several devices", flags.device),

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "cli/output.h"
 #include "data/source.h"
-#include "ops/ops.h"
+#include "setup/setup.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's own name
 class App;
@@ -33,14 +33,9 @@ struct TextFlags {
 };
 void add_text_flags(CLI::App& command, TextFlags& flags);
 
-struct TextOptions {
-  std::size_t batch = 0;
-  std::size_t max_length = 0;  // 0 = not given
-  bool max_length_given = false;
-  unsigned threads = 0;
-  ops::Precision precision = ops::Precision::fp32;
-  std::string device;       // "cpu", "cuda:0"
-  std::string device_note;  // what "auto" left out; may be empty
+struct TextOptions : Setup {
+  bool max_length_given = false;  // without it max_length is 0
+  std::string device_note{};      // what "auto" left out; may be empty
 };
 // Errors: flag/number, precision/unknown, those of ops::select_devices, device/one (several were
 // asked for).

@@ -3,16 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <mutex>
-#include <optional>
-#include <set>
 #include <tuple>
 #include <vector>
 
 #include "base/cpus.h"
-#include "base/device_name.h"
 #include "base/memory.h"
 #include "base/units.h"
 #include "engine/native_classifier.h"
@@ -30,7 +26,7 @@ class PackedCache {
  public:
   // Model, device, precision, reference?, the instruction set that runs, whose GEMM (GPU).
   using Key =
-      std::tuple<const LoadedModel*, std::string, ops::Precision, bool, std::string, std::string>;
+      std::tuple<const LoadedModel*, Device, ops::Precision, bool, std::string, std::string>;
 
   Result<std::shared_ptr<const ops::PackedModel>> get(const Key& key, ops::Backend& backend,
                                                       const ops::EncoderWeights& weights) {
@@ -51,31 +47,19 @@ PackedCache& packed_cache() {
   return cache;
 }
 
-// i of "cuda:i"; nothing for any other device.
-std::optional<int> cuda_index(const std::string& device) {
-  constexpr std::string_view kPrefix = "cuda:";
-  int index = 0;
-  if (!device.starts_with(kPrefix)) return std::nullopt;
-  const char* end = device.data() + device.size();
-  const auto [stop, error] = std::from_chars(device.data() + kPrefix.size(), end, index);
-  if (error != std::errc{} || stop != end || index < 0) return std::nullopt;
-  return index;
-}
-
-bool known_device(const std::string& device) {
-  if (device == "cpu") return true;
-  std::set<int> seen;
-  for (const std::string& part : device_parts(device)) {
-    const std::optional<int> index = cuda_index(part);
-    if (!index || !seen.insert(*index).second) return false;
-  }
-  return ops::cuda_engine_built();
+// Each GPU of a device as a device of its own; the CPU alone.
+std::vector<Device> parts_of(const Device& device) {
+  if (device.is_cpu()) return {device};
+  std::vector<Device> parts;
+  for (const int gpu : device.gpus) parts.push_back({{gpu}});
+  return parts;
 }
 
 Result<void> check_options(const LoadedModel& model, const NativeOptions& options) {
-  if (!known_device(options.device)) {
+  if (!options.device.is_cpu() && !ops::cuda_engine_built()) {
     return fail("engine/device",
-                fmt::format("the native engine has no device '{}' in this build", options.device),
+                fmt::format("the native engine has no device '{}' in this build",
+                            to_string(options.device)),
                 "use --device cpu");
   }
   if (options.max_batch == 0) {
@@ -119,7 +103,7 @@ std::size_t bytes_a_weight(ops::Precision precision) {
 // Says what a model needs before it is taken: weights by their precision, and a scratch of the same
 // size while they are packed.
 Result<void> check_memory(const LoadedModel& model, const NativeOptions& options) {
-  if (options.device != "cpu") return {};  // the device's own allocator says what it has
+  if (!options.device.is_cpu()) return {};  // the device's own allocator says what it has
   std::size_t parameters = 0;
   for (const model::TensorSpec& tensor : model.checkpoint.weights.table()) {
     std::size_t elements = 1;
@@ -137,10 +121,10 @@ Result<void> check_memory(const LoadedModel& model, const NativeOptions& options
 }
 
 Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options,
-                                                   const std::string& device) {
+                                                   const Device& device) {
   if (options.reference) return ops::make_reference_backend();
-  if (const std::optional<int> gpu = cuda_index(device)) {
-    return ops::make_cuda_backend({.device = *gpu, .precision = options.precision});
+  if (!device.is_cpu()) {
+    return ops::make_cuda_backend({.device = device.gpus.front(), .precision = options.precision});
   }
   return ops::make_cpu_backend(
       {.precision = options.precision, .instruction_set = options.instruction_set});
@@ -148,9 +132,9 @@ Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options,
 
 // A device with the model's weights on it.
 Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
-                         const std::string& device) {
+                         const Device& device) {
   Place place;
-  place.device = device;
+  place.device = to_string(device);
   BREAKEVEN_TRY(place.backend, make_backend(options, device));
   const ops::BackendInfo info = place.backend->info();
   const PackedCache::Key key{
@@ -159,7 +143,7 @@ Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
     BREAKEVEN_TRY(place.packed,
                   packed_cache().get(key, *place.backend, model.checkpoint.weights.view()));
   } catch (const ops::DeviceFailure& failure) {
-    return tl::unexpected<Error>(device_failed(device, failure));
+    return tl::unexpected<Error>(device_failed(place.device, failure));
   }
   return place;
 }
@@ -172,30 +156,26 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
   BREAKEVEN_TRY_VOID(check_memory(*model, options));
   std::vector<Place> places;
   const InterleavedMemory spread(place(read_topology(usable_cpus().ids), options.threads));
-  for (const std::string& device : device_parts(options.device)) {
+  for (const Device& device : parts_of(options.device)) {
     BREAKEVEN_TRY(Place place, make_place(*model, options, device));
     places.push_back(std::move(place));
   }
   return std::make_unique<NativeClassifier>(*model, options, std::move(places));
 }
 
-std::vector<ops::Precision> native_precisions(const std::string& device,
+std::vector<ops::Precision> native_precisions(const Device& device,
                                               const std::string& instruction_set) {
-  if (device == "cpu") return ops::cpu_precisions(instruction_set);
+  if (device.is_cpu()) return ops::cpu_precisions(instruction_set);
   if (!ops::cuda_engine_built()) return {};
   const ops::GpuList list = ops::list_gpus();
-  std::vector<ops::Precision> common;
-  bool first = true;
-  for (const std::string& part : device_parts(device == "cuda" ? "cuda:0" : device)) {
-    const std::optional<int> index = cuda_index(part);
-    if (!index || static_cast<std::size_t>(*index) >= list.gpus.size()) return {};
-    const ops::Gpu& gpu = list.gpus[static_cast<std::size_t>(*index)];
+  std::vector<ops::Precision> common = all_of<ops::Precision>();
+  for (const int index : device.gpus) {
+    if (static_cast<std::size_t>(index) >= list.gpus.size()) return {};
+    const ops::Gpu& gpu = list.gpus[static_cast<std::size_t>(index)];
     const auto own = ops::cuda_precisions(gpu.major, gpu.minor);
-    if (first) common = own;
     std::erase_if(common, [&](ops::Precision precision) {
       return std::find(own.begin(), own.end(), precision) == own.end();
     });
-    first = false;
   }
   return common;
 }

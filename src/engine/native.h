@@ -55,7 +55,7 @@ Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice);
 std::size_t default_max_length(const text::TokenizerInfo& tokenizer, std::size_t positions);
 
 struct NativeOptions {
-  std::string device = "cpu";  // or "cuda:0"; "cuda:0+cuda:1" = one stream of batches on both
+  Device device{};  // several GPUs: one stream of batches on all of them
   ops::Precision precision = ops::Precision::fp32;
   unsigned threads = 1;
   std::size_t max_length = 512;
@@ -76,9 +76,9 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
                                                 const NativeOptions& options);
 
 // Precisions that the device can really run fast (no emulation), in the order fp32, fp32x3, bf16,
-// fp16, int8; of several GPUs ("cuda:0+cuda:1") those that all of them have.
+// fp16, int8; of several GPUs those that all of them have.
 // `instruction_set`: of the CPU, as NativeOptions has it.
-std::vector<ops::Precision> native_precisions(const std::string& device,
+std::vector<ops::Precision> native_precisions(const Device& device,
                                               const std::string& instruction_set = "");
 
 // The set that `instruction_set` ("" = the best here) means on this CPU below BREAKEVEN_ISA.

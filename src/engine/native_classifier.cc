@@ -35,14 +35,14 @@ NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions
 ClassifierInfo NativeClassifier::info() const {
   const std::lock_guard lock(mutex_);
   ClassifierInfo info;
-  info.runtime = "native";
   info.device = options_.device;
-  info.precision = ops::to_string(options_.precision);
+  info.precision = options_.precision;
   info.instruction_set = places_.front().backend->info().instruction_set;
   info.model_name = model_name_;
   info.tokenizer = "breakeven";
   info.threads = options_.threads;
   info.max_length = options_.max_length;
+  info.batch = options_.max_batch;
   info.padding = options_.padding;
   info.problem = plan_.problem;
   info.labels = plan_.labels;
@@ -61,7 +61,7 @@ Result<void> NativeClassifier::run_batch(std::span<const std::string_view> texts
   try {
     return runner_->run_batch(texts, out);
   } catch (const ops::DeviceFailure& failure) {
-    return tl::unexpected<Error>(device_failed(options_.device, failure));
+    return tl::unexpected<Error>(device_failed(to_string(options_.device), failure));
   }
 }
 
@@ -76,7 +76,7 @@ Result<void> NativeClassifier::run_stream(std::span<const std::string_view> text
   try {
     return runner_->run_stream(texts, batch, out);
   } catch (const ops::DeviceFailure& failure) {
-    return tl::unexpected<Error>(device_failed(options_.device, failure));
+    return tl::unexpected<Error>(device_failed(to_string(options_.device), failure));
   }
 }
 

@@ -235,13 +235,6 @@ void fill_percentiles(const PacedSamples& samples, record::Record& record) {
 
 }  // namespace
 
-Result<Arrivals> parse_arrivals(std::string_view text) {
-  if (text == "constant") return Arrivals::constant;
-  if (text == "poisson") return Arrivals::poisson;
-  return fail("paced/arrivals", fmt::format("--arrivals '{}' is not known", text),
-              "choose constant or poisson");
-}
-
 std::vector<double> due_times(Arrivals arrivals, double rate_per_s, std::size_t count,
                               std::uint64_t seed) {
   BREAKEVEN_CHECK(rate_per_s > 0, "rate={}", rate_per_s);

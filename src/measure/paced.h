@@ -20,12 +20,6 @@
 
 namespace breakeven::measure {
 
-enum class Arrivals : std::uint8_t {
-  constant,  // evenly spaced
-  poisson,   // independent of each other: as many as asked for, at random moments
-};
-Result<Arrivals> parse_arrivals(std::string_view text);  // errors: paced/arrivals
-
 // Seconds from the start at which each of `count` requests is due, ascending, at rate_per_s over
 // count ÷ rate_per_s seconds. Poisson: a Poisson process given its number of events, so that the
 // rate is the one that was asked for; the same for the same seed.

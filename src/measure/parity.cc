@@ -13,15 +13,9 @@
 namespace breakeven::measure {
 namespace {
 
-// fp32 on another kernel may differ by summation order only; the others by their number format.
-bool has_limits(std::string_view precision) {
-  constexpr std::string_view kJudged[] = {"fp32", "fp32x3", "bf16", "fp16", "int8", "fp8"};
-  return std::find(std::begin(kJudged), std::end(kJudged), precision) != std::end(kJudged);
-}
-
 // May not change one label, however many texts there are.
-bool keeps_fp32(std::string_view precision) {
-  return precision == "fp32" || precision == "fp32x3";
+bool keeps_fp32(Precision precision) {
+  return precision == Precision::fp32 || precision == Precision::fp32x3;
 }
 
 std::size_t argmax(std::span<const float> row) {
@@ -103,7 +97,7 @@ bool measure_differences(const Outputs& ours, const Outputs& judge, ProblemType 
 }
 
 void check_limits(const JudgeQuestion& question, record::Parity& parity) {
-  const std::string room = "model/" + question.precision + "/";
+  const std::string room = "model/" + to_string(question.precision) + "/";
   const auto check = [&](const std::string& name, double value) {
     if (value > limit(room + name)) parity.limits_broken.push_back(room + name);
   };
@@ -114,7 +108,7 @@ void check_limits(const JudgeQuestion& question, record::Parity& parity) {
     const double sigma = std::max(parity.logit_sigma, std::numeric_limits<double>::min());
     check("logit_p99_sigma", parity.logit_abs_p99 / sigma);
   }
-  const bool coded = question.precision == "int8" || question.precision == "fp8";
+  const bool coded = question.precision == Precision::int8 || question.precision == Precision::fp8;
   if (coded && parity.accuracy_loss) {
     check("accuracy_loss", *parity.accuracy_loss);
   }
@@ -142,17 +136,16 @@ Result<record::Parity> judge_outputs(const Outputs& ours, const Outputs& judge,
     const double judge_share = right_share(judge, ours.texts(), question.labels, labelled);
     if (labelled > 0) parity.accuracy_loss = judge_share - our_share;
   }
-  if (has_limits(question.precision)) check_limits(question, parity);
+  check_limits(question, parity);
   if (!finite) parity.limits_broken.insert(parity.limits_broken.begin(), "a logit is not finite");
   // Few texts cannot pass, and may fail only by what no further text could mend: a rate over few
   // texts is not yet a rate.
   const bool enough = static_cast<double>(parity.texts) >= limit("model/texts_min");
   const bool beyond_doubt = !finite || keeps_fp32(question.precision) || enough;
   if (!parity.limits_broken.empty() && beyond_doubt) {
-    parity.outcome = "failed";
-  } else if (parity.limits_broken.empty() && has_limits(question.precision) &&
-             (enough || question.small_sample)) {
-    parity.outcome = "passed";
+    parity.outcome = record::Agreement::failed;
+  } else if (parity.limits_broken.empty() && (enough || question.small_sample)) {
+    parity.outcome = record::Agreement::passed;
   }
   return parity;
 }
@@ -174,7 +167,7 @@ std::optional<record::Accuracy> accuracy_of(std::span<const std::uint32_t> ours,
 }
 
 bool breaks_parity(const record::Record& record) {
-  return record.parity && record.parity->outcome == "failed";
+  return record.parity && record.parity->outcome == record::Agreement::failed;
 }
 
 std::vector<std::size_t> fixed_sample(std::size_t n, std::size_t count) {

@@ -26,7 +26,7 @@ struct Outputs {
 };
 
 struct JudgeQuestion {
-  std::string precision;  // of the judged outputs: chooses the limits
+  Precision precision = Precision::fp32;  // of the judged outputs: chooses the limits
   ProblemType problem = ProblemType::single_label;
   std::string judge;  // its name, for the record
   double repeat_abs_max = 0;
@@ -38,8 +38,7 @@ struct JudgeQuestion {
 };
 
 // Compares ours with the judge's over the first ours.texts() texts (a cell that ran out of time has
-// fewer). Limits: model/<precision>/...; a precision without rows stays "unproven". "passed" needs
-// model/texts_min texts. NaN anywhere is "failed".
+// fewer). Limits: model/<precision>/... To pass needs model/texts_min texts. NaN anywhere fails.
 // Errors: parity/shape (different C, more texts than the judge has).
 Result<record::Parity> judge_outputs(const Outputs& ours, const Outputs& judge,
                                      const JudgeQuestion& question);

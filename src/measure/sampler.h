@@ -20,8 +20,6 @@
 
 namespace breakeven::measure {
 
-enum class Mode : std::uint8_t { serial, stream };
-
 // Sampling ends when the throughput's interval is this narrow, or at max_passes, or with the
 // budget.
 struct StopRule {

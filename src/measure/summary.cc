@@ -105,7 +105,7 @@ void summarise(const Samples& samples, std::size_t text_count, record::Record& r
   fill_texts(samples, text_count, record);
   if (samples.seconds.empty()) return;
   fill_rates(samples, record);
-  if (record.cell.mode == "serial") {
+  if (record.cell.mode == Mode::serial) {
     fill_latency(samples, record);
     record.stages = median_stages(samples.stages);
   }
@@ -113,7 +113,7 @@ void summarise(const Samples& samples, std::size_t text_count, record::Record& r
 }
 
 void fill_device_times(const Samples& samples, record::Record& record) {
-  if (!record.gpu || record.cell.mode != "serial" || samples.stages.empty()) return;
+  if (!record.gpu || record.cell.mode != Mode::serial || samples.stages.empty()) return;
   double on_device = 0;
   for (const StageSeconds& stages : samples.stages) {
     on_device += stages.upload + stages.device_compute + stages.download;

@@ -80,7 +80,7 @@ void check_thresholds(const Samples& samples, record::Record& record) {
   }
   if (samples.interrupted) check_threshold(record, "interrupted", 1, "the cell was interrupted");
   check_steadiness(samples, record);
-  if (samples.passes() < 3 && record.cell.mode != "paced") {
+  if (samples.passes() < 3 && record.cell.mode != Mode::paced) {
     check_threshold(
         record, "few-passes", static_cast<double>(3 - samples.passes()),
         fmt::format("only {} complete passes fitted into the time; noise cannot be told",

@@ -24,14 +24,12 @@
 #include <vector>
 
 #include "base/result.h"
+#include "setup/setup.h"
 
 namespace breakeven::ops {
 
-// fp32x3 is fp32 whose GEMMs are three products of bf16 halves, within about 2^-16; fp8 is e4m3, on
-// GPUs only.
-enum class Precision : std::uint8_t { fp32, bf16, fp16, int8, fp32x3, fp8 };
-std::string_view to_string(Precision precision);
-Result<Precision> parse_precision(std::string_view text);  // errors: precision/unknown
+using breakeven::Precision;
+using breakeven::to_string;
 
 enum class Activation : std::uint8_t { gelu_erf, gelu_tanh, relu, tanh };
 

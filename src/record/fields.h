@@ -15,8 +15,8 @@ concept Is = std::same_as<std::remove_const_t<S>, U>;
 
 template <class V, Is<Cell> S>
 void fields(V& v, S& s) {
-  v("runtime", s.runtime);
-  v("variant", s.variant);
+  v("runtime", s.runtime.name);
+  v("variant", s.runtime.variant);
   v("device", s.device);
   v("precision", s.precision);
   v("batch", s.batch);

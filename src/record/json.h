@@ -14,8 +14,6 @@
 
 namespace breakeven::record {
 
-std::string_view to_string(Verdict verdict);  // "VALID", "NOISY", "INVALID"
-
 // One line without its newline. Errors: record/not-finite, with the field's path.
 Result<std::string> to_json_line(const Record& record);
 

@@ -11,28 +11,16 @@
 #include <string>
 #include <vector>
 
+#include "setup/setup.h"
+
 namespace breakeven::record {
 
 // Raised when a field changes its meaning or goes away; added fields do not raise it.
 inline constexpr int kSchemaVersion = 1;
 
 // One point of a sweep. Two records with equal cells (and models and texts) answer one question.
-struct Cell {
-  std::string runtime = "native";  // native, pytorch, onnxruntime, openvino, ctranslate2
-  std::string variant;             // how that runtime is used: "seed", "tuned"; "" = its only way
-  std::string device = "cpu";      // cpu, cuda:0
-  std::string precision = "fp32";
-  std::uint64_t batch = 1;  // paced: the batcher's largest batch
-  unsigned threads = 1;
-  std::uint64_t max_length = 512;
-  std::string padding = "none";
-  std::string mode = "serial";  // serial, stream, paced
-  // Paced only; zero and empty in the other modes.
-  double rate_per_s = 0;
-  std::string arrivals;   // constant, poisson
-  double max_wait_s = 0;  // the batcher waits at most so long for a batch to fill
-  bool operator==(const Cell&) const = default;
-};
+using Cell = Setup;
+using breakeven::to_string;
 
 struct Interval {
   double low = 0, high = 0;
@@ -49,6 +37,14 @@ struct Estimate {
 };
 
 enum class Verdict : std::uint8_t { valid, noisy, invalid };
+
+// Whether outputs agree with the judge's; unproven: too few texts.
+enum class Agreement : std::uint8_t { unproven, passed, failed };
+
+// Whether time grows linearly with the number of texts.
+enum class Linearity : std::uint8_t { cannot_tell, linear, not_linear };
+
+enum class Kind : std::uint8_t { cell, scaling };
 
 // Why a record is not VALID: which threshold, what was seen. docs/measuring.md lists the codes.
 struct Reason {
@@ -74,7 +70,7 @@ struct Parity {
   double logit_sigma = 0;               // of the judge's logits over these texts
   double repeat_abs_max = 0;            // largest change of a logit from one timed pass to another
   std::optional<double> accuracy_loss;  // the judge's share of right labels minus ours
-  std::string outcome = "unproven";     // passed, failed, unproven
+  Agreement outcome = Agreement::unproven;
   std::vector<std::string> limits_broken;  // keys of docs/parity.md
   bool operator==(const Parity&) const = default;
 };
@@ -192,7 +188,7 @@ struct Scaling {
   std::vector<ScalingPoint> points;
   Estimate intercept_s, slope_s_per_text, log_log_slope;
   double residual_relative_max = 0;
-  std::string outcome = "can't tell";  // linear, not linear, can't tell
+  Linearity outcome = Linearity::cannot_tell;
   bool operator==(const Scaling&) const = default;
 };
 
@@ -218,9 +214,9 @@ struct Build {
 
 struct Record {
   int schema_version = kSchemaVersion;
-  std::string kind = "cell";  // cell, scaling
-  std::string run_id;         // the same for all records of one run
-  std::string started_at;     // UTC, ISO 8601
+  Kind kind = Kind::cell;
+  std::string run_id;      // the same for all records of one run
+  std::string started_at;  // UTC, ISO 8601
   std::vector<std::string> command;
   Cell cell;
   std::string model_name, model_hash, instruction_set, tokenizer;
@@ -260,3 +256,38 @@ struct Record {
 };
 
 }  // namespace breakeven::record
+
+namespace breakeven {
+
+template <>
+struct Names<record::Verdict> {
+  static constexpr const char* kWhat = "verdict";
+  static constexpr std::pair<record::Verdict, std::string_view> kAll[] = {
+      {record::Verdict::valid, "VALID"},
+      {record::Verdict::noisy, "NOISY"},
+      {record::Verdict::invalid, "INVALID"}};
+};
+template <>
+struct Names<record::Agreement> {
+  static constexpr const char* kWhat = "outcome";
+  static constexpr std::pair<record::Agreement, std::string_view> kAll[] = {
+      {record::Agreement::passed, "passed"},
+      {record::Agreement::failed, "failed"},
+      {record::Agreement::unproven, "unproven"}};
+};
+template <>
+struct Names<record::Linearity> {
+  static constexpr const char* kWhat = "outcome";
+  static constexpr std::pair<record::Linearity, std::string_view> kAll[] = {
+      {record::Linearity::linear, "linear"},
+      {record::Linearity::not_linear, "not linear"},
+      {record::Linearity::cannot_tell, "can't tell"}};
+};
+template <>
+struct Names<record::Kind> {
+  static constexpr const char* kWhat = "kind";
+  static constexpr std::pair<record::Kind, std::string_view> kAll[] = {
+      {record::Kind::cell, "cell"}, {record::Kind::scaling, "scaling"}};
+};
+
+}  // namespace breakeven

@@ -197,8 +197,9 @@ void add_faster(Document& document, const Advice& advice) {
 
 std::string name_of_family(const advise::Family& family) {
   const record::Cell& cell = family.any->cell;
-  return fmt::format("{}{} {} {}", cell.runtime == "native" ? "" : cell.runtime + " ", cell.device,
-                     cell.precision, counted(cell.threads, "thread"));
+  return fmt::format("{}{} {} {}", cell.runtime.is_native() ? "" : cell.runtime.name + " ",
+                     to_string(cell.device), to_string(cell.precision),
+                     counted(cell.threads, "thread"));
 }
 
 void add_padding(Document& document, const advise::Family& family) {
@@ -207,7 +208,7 @@ void add_padding(Document& document, const advise::Family& family) {
   Table table({left("padding"), right("batch"), right("wasted tokens"), right("a pass"),
                right("over packed"), left("extrapolated", 1)});
   for (const advise::PaddingCost& cost : costs) {
-    table.add_row({cost.padding, std::to_string(cost.batch), percent(cost.waste_share),
+    table.add_row({to_string(cost.padding), std::to_string(cost.batch), percent(cost.waste_share),
                    format_seconds(cost.pass_s), times(cost.over_packed),
                    cost.extrapolated.empty() ? "no" : cost.extrapolated});
   }
@@ -273,9 +274,10 @@ void add_models(Document& document, const Advice& advice, const Question& questi
     }
     std::vector<std::string> cells;
     for (const advise::CellResidual& cell : family.cells) {
-      cells.push_back(fmt::format("batch {}{} {:+.1f} % (largest {:+.1f} %)", cell.batch,
-                                  cell.padding == "none" ? "" : " " + cell.padding, cell.mean * 100,
-                                  cell.largest * 100));
+      cells.push_back(
+          fmt::format("batch {}{} {:+.1f} % (largest {:+.1f} %)", cell.batch,
+                      cell.padding == Padding::none ? "" : " " + to_string(cell.padding),
+                      cell.mean * 100, cell.largest * 100));
     }
     if (family.model->half_width) {
       document.bullet(fmt::format("{}, measured less fitted: {}", name_of_family(family),

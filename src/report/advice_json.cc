@@ -3,6 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "record/json_fields.h"
+
 namespace breakeven::report {
 namespace {
 
@@ -69,9 +71,11 @@ const char* name(advise::Side side) {
 }
 
 Json cell(const record::Cell& value) {
-  return {{"runtime", value.runtime},       {"variant", value.variant}, {"device", value.device},
-          {"precision", value.precision},   {"batch", value.batch},     {"threads", value.threads},
-          {"max_length", value.max_length}, {"padding", value.padding}};
+  Json json = record::json_of(value);
+  for (const char* of_a_mode : {"mode", "rate_per_s", "arrivals", "max_wait_s"}) {
+    json.erase(of_a_mode);
+  }
+  return json;
 }
 
 Json candidate_json(const Candidate& candidate, const Advice& advice) {
@@ -153,7 +157,7 @@ Json model_json(const advise::Family& family) {
   for (const advise::CellResidual& residual : family.cells) {
     cells.push_back({{"batch", residual.batch},
                      {"max_length", residual.max_length},
-                     {"padding", residual.padding},
+                     {"padding", to_string(residual.padding)},
                      {"points", residual.points},
                      {"mean_residual", number(residual.mean)},
                      {"largest_residual", number(residual.largest)}});
@@ -175,7 +179,7 @@ Json model_json(const advise::Family& family) {
 Json family_json(const advise::Family& family, const advise::Question& question) {
   Json padding = Json::array();
   for (const advise::PaddingCost& cost : advise::padding_costs(family)) {
-    padding.push_back({{"padding", cost.padding},
+    padding.push_back({{"padding", to_string(cost.padding)},
                        {"batch", cost.batch},
                        {"waste_share", number(cost.waste_share)},
                        {"pass_s", number(cost.pass_s)},

@@ -38,7 +38,7 @@ std::string series_name(const Record& record, const Keys& keys) {
                     : dimension == Dimension::padding    ? "padding " + value
                                                          : value);
   }
-  if (parts.empty()) return record.cell.device + " " + record.cell.precision;
+  if (parts.empty()) return to_string(record.cell.device) + " " + to_string(record.cell.precision);
   return fmt::format("{}", fmt::join(parts, " "));
 }
 
@@ -68,7 +68,9 @@ ChartPoint point_of(double x, const record::Estimate& estimate, double scale, st
 class Charts {
  public:
   explicit Charts(const std::vector<Record>& records)
-      : cells_(only(records, "cell")), scalings_(only(records, "scaling")), keys_(cells_) {}
+      : cells_(only(records, record::Kind::cell)),
+        scalings_(only(records, record::Kind::scaling)),
+        keys_(cells_) {}
 
   Chart latency() const;
   Chart throughput() const;
@@ -81,7 +83,7 @@ class Charts {
   Chart scaling() const;
 
  private:
-  static std::vector<Record> only(const std::vector<Record>& records, const std::string& kind) {
+  static std::vector<Record> only(const std::vector<Record>& records, record::Kind kind) {
     std::vector<Record> out;
     for (const Record& record : records) {
       if (record.kind != kind || record.verdict == record::Verdict::invalid) continue;
@@ -116,7 +118,8 @@ Chart Charts::latency() const {
       "Latency of a batch, one in flight (median)", "texts a batch", "ms", true, true, {}};
   for (const Record& record : cells_) {
     bool is_mean = false;
-    const auto time = record.cell.mode == "serial" ? time_of_batch(record, is_mean) : std::nullopt;
+    const auto time =
+        record.cell.mode == Mode::serial ? time_of_batch(record, is_mean) : std::nullopt;
     if (!time) continue;
     if (is_mean) {
       chart.title = "Latency of a batch, one in flight (median; mean where batches are few)";
@@ -134,7 +137,7 @@ Chart Charts::throughput() const {
   LineChart chart{
       "Throughput, several batches in flight", "texts a batch", "texts/s", true, true, {}};
   for (const Record& record : cells_) {
-    if (record.cell.mode != "stream" || record.reviews_per_s.value <= 0) continue;
+    if (record.cell.mode != Mode::stream || record.reviews_per_s.value <= 0) continue;
     series_of(chart.series, series_name(record, keys_))
         .points.push_back(
             point_of(static_cast<double>(record.cell.batch), record.reviews_per_s, 1,
@@ -151,7 +154,7 @@ Chart Charts::stages() const {
                  {},
                  true};
   for (const Record& record : cells_) {
-    if (record.cell.mode != "serial" || !record.stages) continue;
+    if (record.cell.mode != Mode::serial || !record.stages) continue;
     const record::Stages& stages = *record.stages;
     BarChart::Bar bar{name(record), {}, ""};
     double sum = 0;
@@ -176,7 +179,7 @@ Chart Charts::load() const {
       true,
       {}};
   for (const Record& record : cells_) {
-    if (record.cell.mode != "paced") continue;
+    if (record.cell.mode != Mode::paced) continue;
     for (const char* share : {"p50", "p99"}) {
       const auto found = record.latency_s.find(share);
       if (found == record.latency_s.end()) continue;
@@ -217,12 +220,12 @@ Chart Charts::memory() const {
                   {}};
   std::map<std::string, double> limits;  // MB by name
   for (const Record& record : cells_) {
-    if (!record.memory || record.cell.mode == "paced") continue;
+    if (!record.memory || record.cell.mode == Mode::paced) continue;
     add_limits(record, limits);
     const auto add = [&](const std::string& what, std::uint64_t bytes) {
       if (bytes == 0) return;
       const auto amount = static_cast<double>(bytes);
-      series_of(chart.series, series_name(record, keys_) + " " + record.cell.mode + what)
+      series_of(chart.series, series_name(record, keys_) + " " + to_string(record.cell.mode) + what)
           .points.push_back({static_cast<double>(record.cell.batch),
                              amount * kMega,
                              {},
@@ -241,7 +244,7 @@ Chart Charts::runtimes() const {
   if (!has_other_runtimes(cells_)) return BarChart{};
   BarChart chart{"Texts a second of each runtime", "texts/s", {"texts/s"}, {}, false};
   for (const Record& record : cells_) {
-    if (record.cell.mode != "stream" || record.reviews_per_s.value <= 0) continue;
+    if (record.cell.mode != Mode::stream || record.reviews_per_s.value <= 0) continue;
     chart.bars.push_back({name(record),
                           {record.reviews_per_s.value},
                           three_digits(record.reviews_per_s.value) + "/s"});
@@ -255,10 +258,9 @@ Chart Charts::padding() const {
                  {"real", "padding"},
                  {}};
   std::set<std::string> seen;
-  const auto add = [&](const std::string& padding, const record::Cell& cell, double real,
-                       double computed) {
+  const auto add = [&](Padding padding, const record::Cell& cell, double real, double computed) {
     const std::string what =
-        fmt::format("{}, batch {}, max length {}", padding, cell.batch, cell.max_length);
+        fmt::format("{}, batch {}, max length {}", to_string(padding), cell.batch, cell.max_length);
     if (!(computed >= real) || !seen.insert(what).second) return;
     chart.bars.push_back({what, {real, computed - real}, times(computed / real)});
   };
@@ -272,7 +274,7 @@ Chart Charts::padding() const {
     }
     // With the lengths every policy can be reckoned, whichever was measured.
     double real = 0;
-    for (const char* padding : {"none", "longest", "max_length"}) {
+    for (const Padding padding : all_of<Padding>()) {
       double computed = 0;
       for (const advise::Shape& shape : advise::shapes_of(texts.token_counts, record.cell.batch,
                                                           padding, record.cell.max_length)) {

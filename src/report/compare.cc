@@ -25,7 +25,7 @@ std::vector<const Record*> last_of_each(std::span<const Record> records, const c
   std::size_t replaced = 0;
   std::size_t studies = 0;
   for (const Record& record : records) {
-    if (record.kind != "cell") {
+    if (record.kind != record::Kind::cell) {
       ++studies;
       continue;
     }
@@ -166,7 +166,7 @@ std::string unusable(const Record& record, const char* side) {
 constexpr std::uint64_t kFewestPasses = 3;
 
 bool has_few_passes(const Record& record) {
-  return record.cell.mode != "paced" && record.passes < kFewestPasses;
+  return record.cell.mode != Mode::paced && record.passes < kFewestPasses;
 }
 
 // Whether both sides come from one `run --against`: what the machine does then hits both.
@@ -275,18 +275,18 @@ std::string_view to_string(Change change) {
 
 std::string name_of_cell(const record::Cell& cell) {
   const record::Cell usual;
-  std::vector<std::string> parts = {cell.device + " " + cell.precision,
+  std::vector<std::string> parts = {to_string(cell.device) + " " + to_string(cell.precision),
                                     fmt::format("batch {}", cell.batch),
                                     counted(cell.threads, "thread")};
-  if (cell.runtime != usual.runtime) parts.push_back(cell.runtime);
-  if (!cell.variant.empty()) parts.push_back(cell.variant);
+  if (cell.runtime.name != usual.runtime.name) parts.push_back(cell.runtime.name);
+  if (!cell.runtime.variant.empty()) parts.push_back(cell.runtime.variant);
   if (cell.max_length != usual.max_length)
     parts.push_back(fmt::format("max length {}", cell.max_length));
-  if (cell.padding != usual.padding) parts.push_back("padding " + cell.padding);
-  parts.push_back(cell.mode);
-  if (cell.mode == "paced") {
-    parts.push_back(
-        fmt::format("{}/s {}, wait {} s", cell.rate_per_s, cell.arrivals, cell.max_wait_s));
+  if (cell.padding != usual.padding) parts.push_back("padding " + to_string(cell.padding));
+  parts.push_back(to_string(cell.mode));
+  if (cell.mode == Mode::paced) {
+    parts.push_back(fmt::format("{}/s {}, wait {} s", cell.rate_per_s, to_string(cell.arrivals),
+                                cell.max_wait_s));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
 }

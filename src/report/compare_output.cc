@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "record/json_fields.h"
 #include "report/compare.h"
 #include "report/format.h"
 
@@ -66,24 +67,9 @@ Json estimate_json(const record::Estimate& estimate) {
           {"samples", estimate.samples}};
 }
 
-Json cell_json(const record::Cell& cell) {
-  return {{"runtime", cell.runtime},
-          {"variant", cell.variant},
-          {"device", cell.device},
-          {"precision", cell.precision},
-          {"batch", cell.batch},
-          {"threads", cell.threads},
-          {"max_length", cell.max_length},
-          {"padding", cell.padding},
-          {"mode", cell.mode},
-          {"rate_per_s", cell.rate_per_s},
-          {"arrivals", cell.arrivals},
-          {"max_wait_s", cell.max_wait_s}};
-}
-
 Json cells_json(const std::vector<record::Cell>& cells) {
   Json list = Json::array();
-  for (const record::Cell& cell : cells) list.push_back(cell_json(cell));
+  for (const record::Cell& cell : cells) list.push_back(record::json_of(cell));
   return list;
 }
 
@@ -124,7 +110,7 @@ Document make_document(const Comparison& comparison) {
 std::string to_json(const Comparison& comparison) {
   Json cells = Json::array();
   for (const CellChange& cell : comparison.cells) {
-    cells.push_back({{"cell", cell_json(cell.cell)},
+    cells.push_back({{"cell", record::json_of(cell.cell)},
                      {"change", to_string(cell.change)},
                      {"time_ratio", estimate_json(cell.ratio)},
                      {"before_reviews_per_s", estimate_json(cell.before_per_s)},

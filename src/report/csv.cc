@@ -32,8 +32,8 @@ class Flat {
       values_[prefix_ + name] = {fmt::format("{}", value), static_cast<double>(value)};
     } else if constexpr (std::is_same_v<T, std::string>) {
       values_[prefix_ + name] = {value};
-    } else if constexpr (std::is_same_v<T, record::Verdict>) {
-      values_[prefix_ + name] = {std::string(record::to_string(value))};
+    } else if constexpr (Named<T> || std::is_same_v<T, Device>) {
+      values_[prefix_ + name] = {to_string(value)};
     } else if constexpr (requires { value.has_value(); }) {
       if (value) (*this)(name, *value);
     } else if constexpr (requires { typename T::mapped_type; }) {
@@ -156,7 +156,7 @@ Flat flat_with_more(const record::Record& record) {
     flat.put(side + "_joules",
              fmt::format("{}", *joules * 1000 / static_cast<double>(record.energy.texts)));
   }
-  if (record.cell.mode != "paced") {
+  if (record.cell.mode != Mode::paced) {
     flat.drop("cell.rate_per_s");
     flat.drop("cell.max_wait_s");
   }

@@ -71,7 +71,7 @@ Json cut_json(const std::optional<advise::Cut>& cut) {
 Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
   return {{"name", printable(advise::name_of(candidate, all))},
           {"side", candidate.configuration.side == advise::Side::cpu ? "cpu" : "gpu"},
-          {"precision", candidate.cell().precision},
+          {"precision", to_string(candidate.cell().precision)},
           {"batch", candidate.cell().batch},
           {"batch_s", candidate.batch_s ? number(candidate.batch_s->value) : Json(nullptr)},
           {"joules_per_1000", number(candidate.joules_per_1000)},

@@ -70,10 +70,10 @@ Table noise_table(std::span<const record::Record> records) {
   const std::vector<record::Record> all(records.begin(), records.end());
   const Keys keys(all);
   for (const record::Record& record : all) {
-    if (record.kind != "cell") continue;
-    std::vector<TableCell> row = {printable(keys.describe(record) + " " + record.cell.mode),
-                                  verdict_cell(record), std::to_string(record.passes),
-                                  record.spread ? percent(*record.spread) : "-"};
+    if (record.kind != record::Kind::cell) continue;
+    std::vector<TableCell> row = {
+        printable(keys.describe(record) + " " + to_string(record.cell.mode)), verdict_cell(record),
+        std::to_string(record.passes), record.spread ? percent(*record.spread) : "-"};
     const auto& conditions = record.conditions;
     row.push_back(conditions ? percent(conditions->steal_share) : "-");
     row.push_back(conditions ? percent(conditions->foreign_cpu_share) : "-");

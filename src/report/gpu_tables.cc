@@ -46,7 +46,7 @@ Table gpu_table(const Records& records, const Keys& keys) {
     if (!record.gpu) continue;
     const record::Gpu& gpu = *record.gpu;
     table.add_row(keys.row(
-        record, {record.cell.mode, seconds(gpu.event_stages, &record::Stages::upload_s),
+        record, {to_string(record.cell.mode), seconds(gpu.event_stages, &record::Stages::upload_s),
                  seconds(gpu.event_stages, &record::Stages::compute_s),
                  seconds(gpu.event_stages, &record::Stages::download_s), share(gpu.busy_share),
                  share(gpu.utilisation_share), number(gpu.sm_mhz_median, " MHz"),
@@ -65,9 +65,10 @@ Table gpu_memory_table(const Records& records, const Keys& keys) {
     if (!record.memory || !record.memory->device_peak_allocated_bytes) continue;
     const record::Memory& memory = *record.memory;
     table.add_row(keys.row(
-        record, {record.cell.mode, bytes(memory.weight_bytes), bytes(memory.activation_bytes),
-                 bytes(memory.device_peak_allocated_bytes), bytes(memory.device_used_bytes),
-                 bytes(memory.device_library_bytes), bytes(memory.device_total_bytes)}));
+        record,
+        {to_string(record.cell.mode), bytes(memory.weight_bytes), bytes(memory.activation_bytes),
+         bytes(memory.device_peak_allocated_bytes), bytes(memory.device_used_bytes),
+         bytes(memory.device_library_bytes), bytes(memory.device_total_bytes)}));
   }
   return table;
 }

@@ -115,8 +115,9 @@ std::string to_html(std::span<const record::Record> records, const Start& start)
       "number is in the tables.</p></noscript>\n";
   out += to_html(parts.header) + to_html(parts.verdict);
   const Figures figures = figures_of(records);
-  const bool any_cell = std::any_of(records.begin(), records.end(),
-                                    [](const auto& record) { return record.kind == "cell"; });
+  const bool any_cell = std::any_of(records.begin(), records.end(), [](const auto& record) {
+    return record.kind == record::Kind::cell;
+  });
   Decision decision;
   if (any_cell) {
     decision = decide_for_page(records, start);

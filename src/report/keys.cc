@@ -82,10 +82,6 @@ std::string name_of_machine(const record::Record& record) {
   return parts.empty() ? "unknown machine" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string name_of_runtime(const record::Cell& cell) {
-  return cell.variant.empty() ? cell.runtime : cell.runtime + ":" + cell.variant;
-}
-
 Keys::Keys(const std::vector<record::Record>& records) {
   std::map<std::size_t, std::set<std::string>> sets;  // instruction sets that native ran on
   std::vector<std::string> machine_sets;
@@ -101,7 +97,7 @@ Keys::Keys(const std::vector<record::Record>& records) {
     if (record.gpu && name.find(record.gpu->name) == std::string::npos) {
       name += ", " + record.gpu->name;
     }
-    const bool ours = record.cell.runtime == "native" && record.cell.device == "cpu";
+    const bool ours = record.cell.runtime.is_native() && record.cell.device.is_cpu();
     if (ours && !record.instruction_set.empty()) sets[machine].insert(record.instruction_set);
   }
   // A set that was forced, by BREAKEVEN_ISA for example, is not the machine's.
@@ -131,11 +127,11 @@ std::string Keys::value(Dimension dimension, const record::Record& record) const
     case Dimension::model:
       return record.model_name;
     case Dimension::runtime:
-      return name_of_runtime(cell);
+      return to_string(cell.runtime);
     case Dimension::device:
-      return cell.device;
+      return to_string(cell.device);
     case Dimension::precision:
-      return cell.precision;
+      return to_string(cell.precision);
     case Dimension::batch:
       return std::to_string(cell.batch);
     case Dimension::threads:
@@ -143,7 +139,7 @@ std::string Keys::value(Dimension dimension, const record::Record& record) const
     case Dimension::max_length:
       return std::to_string(cell.max_length);
     case Dimension::padding:
-      return cell.padding;
+      return to_string(cell.padding);
   }
   return "";
 }
@@ -170,9 +166,10 @@ std::vector<TableCell> Keys::row(const record::Record& record, std::vector<Table
 
 std::string Keys::describe(const record::Record& record) const {
   const std::string runtime =
-      varies(Dimension::runtime) ? name_of_runtime(record.cell) + " " : std::string();
-  std::vector<std::string> parts = {runtime + record.cell.device + " " + record.cell.precision,
-                                    "batch " + std::to_string(record.cell.batch)};
+      varies(Dimension::runtime) ? to_string(record.cell.runtime) + " " : std::string();
+  std::vector<std::string> parts = {
+      runtime + to_string(record.cell.device) + " " + to_string(record.cell.precision),
+      "batch " + std::to_string(record.cell.batch)};
   for (const Dimension dimension : varying_) {
     if (dimension == Dimension::runtime || dimension == Dimension::device ||
         dimension == Dimension::precision || dimension == Dimension::batch) {

@@ -54,9 +54,6 @@ class Keys {
   std::vector<std::string> fixed_;
 };
 
-// "native", "pytorch:seed".
-std::string name_of_runtime(const record::Cell& cell);
-
 // "Intel Xeon ..., 2 CPUs, avx512_core_amx".
 std::string name_of_machine(const record::Record& record);
 

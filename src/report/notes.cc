@@ -73,7 +73,7 @@ void mixing(const std::vector<record::Record>& records, const Keys& keys,
 void parity_doubts(const std::vector<record::Record>& records, std::vector<std::string>& out) {
   std::uint64_t texts = 0;
   for (const record::Record& record : records) {
-    if (record.parity && record.parity->outcome == "unproven") {
+    if (record.parity && record.parity->outcome == record::Agreement::unproven) {
       texts = std::max(texts, record.parity->texts);
     }
   }
@@ -119,7 +119,7 @@ std::vector<std::string> energy_methods(const std::vector<record::Record>& recor
 }  // namespace
 
 std::vector<std::string> clock_notes(const std::vector<record::Record>& records) {
-  const auto has = [&](const std::string& mode) {
+  const auto has = [&](Mode mode) {
     return std::any_of(records.begin(), records.end(),
                        [&](const record::Record& record) { return record.cell.mode == mode; });
   };
@@ -128,12 +128,12 @@ std::vector<std::string> clock_notes(const std::vector<record::Record>& records)
       "Inside the clock, on every device: from text in host memory to label in host memory, one "
       "host clock (tokenize, pack, copies to and from a GPU, compute, decode). Outside: reading "
       "the texts, loading and packing the model, warm-up, judging.");
-  if (has("serial")) {
+  if (has(Mode::serial)) {
     out.emplace_back(
         "Serial: one batch in flight, the stages add up to its time; percentiles run "
         "over batches of mixed length.");
   }
-  if (has("stream")) {
+  if (has(Mode::stream)) {
     out.emplace_back(
         "Stream: several batches in flight; reviews over wall time of whole passes. "
         "Its stages overlap, so it says nothing about latency.");
@@ -146,14 +146,14 @@ std::vector<std::string> padding_notes(const std::vector<record::Record>& record
   std::set<std::string> seen;
   for (const record::Record& record : records) {
     const record::Texts& texts = record.texts;
-    if (record.cell.padding == "none" || texts.real_tokens == 0) continue;
+    if (record.cell.padding == Padding::none || texts.real_tokens == 0) continue;
     const double ratio =
         static_cast<double>(texts.computed_tokens) / static_cast<double>(texts.real_tokens);
     std::string line = fmt::format(
         "Padding '{}' at batch {} and max length {}: {} of the computed "
         "tokens are padding ({} the real ones).",
-        record.cell.padding, record.cell.batch, record.cell.max_length, percent(1 - 1 / ratio),
-        times(ratio));
+        to_string(record.cell.padding), record.cell.batch, record.cell.max_length,
+        percent(1 - 1 / ratio), times(ratio));
     if (seen.insert(line).second) out.push_back(std::move(line));
   }
   return out;
@@ -167,7 +167,7 @@ std::vector<std::string> output_notes(const std::vector<record::Record>& records
   for (const record::Record& record : records) {
     if (record.parity) judges.insert(record.parity->judge);
     if (record.accuracy) accuracy = &*record.accuracy;
-    lacks_median |= record.cell.mode == "serial" && record.latency_s.count("p50") == 0;
+    lacks_median |= record.cell.mode == Mode::serial && record.latency_s.count("p50") == 0;
   }
   if (!judges.empty()) {
     out.push_back(fmt::format("Outputs that were timed are judged by: {}. Limits: docs/parity.md.",
@@ -223,8 +223,8 @@ std::vector<std::string> warnings(const std::vector<record::Record>& records, co
         cause.message = reason.message;
         cause.worst = reason.value;
       }
-      const bool paced = record.cell.mode == "paced";
-      cause.rows.push_back(keys.describe(record) + " " + record.cell.mode +
+      const bool paced = record.cell.mode == Mode::paced;
+      cause.rows.push_back(keys.describe(record) + " " + to_string(record.cell.mode) +
                            (paced ? " " + three_digits(record.cell.rate_per_s) + "/s" : ""));
     }
   }
@@ -233,7 +233,7 @@ std::vector<std::string> warnings(const std::vector<record::Record>& records, co
     out.push_back(fmt::format("{} ({}): {}{}", code, clipped_list(cause.rows), cause.message,
                               what.empty() ? "" : "; " + what));
   }
-  if (records.front().kind == "cell") parity_doubts(records, out);
+  if (records.front().kind == record::Kind::cell) parity_doubts(records, out);
   std::set<std::string> notes;
   for (const record::Record& record : records) {
     if (!record.texts.note.empty() && notes.insert(record.texts.note).second) {

@@ -16,7 +16,7 @@ namespace {
 using record::Record;
 
 bool is_paced(const Record& record) {
-  return record.cell.mode == "paced" && record.paced.has_value();
+  return record.cell.mode == Mode::paced && record.paced.has_value();
 }
 
 std::string rate_of(const Record& record) {
@@ -101,7 +101,7 @@ std::vector<std::string> paced_notes(const std::vector<Record>& records) {
     saturated |= record.paced->saturated;
     std::string line =
         fmt::format("Paced: {} arrivals; up to {} a batch; a batch waits {} to fill.",
-                    record.cell.arrivals, counted(record.cell.batch, "text"),
+                    to_string(record.cell.arrivals), counted(record.cell.batch, "text"),
                     record.cell.max_wait_s > 0 ? "at most " + format_seconds(record.cell.max_wait_s)
                                                : "for nobody");
     if (seen.insert(line).second) out.push_back(std::move(line));

@@ -21,7 +21,7 @@
 namespace breakeven::report {
 namespace {
 
-Records with_mode(const Records& records, std::string_view mode) {
+Records with_mode(const Records& records, Mode mode) {
   Records result;
   for (const record::Record& record : records) {
     if (record.cell.mode == mode) result.push_back(record);
@@ -84,8 +84,8 @@ void add_table(Document& document, const std::string& title, Table table) {
 }
 
 void cell_tables(Document& document, const Records& records, const Keys& keys, bool brief) {
-  const Records serial = with_mode(records, "serial");
-  const Records stream = with_mode(records, "stream");
+  const Records serial = with_mode(records, Mode::serial);
+  const Records stream = with_mode(records, Mode::stream);
   if (!serial.empty()) {
     add_table(document, "Serial: latency, one batch in flight", latency_table(serial, keys));
     if (!brief) {
@@ -97,7 +97,7 @@ void cell_tables(Document& document, const Records& records, const Keys& keys, b
               stream_table(stream, keys));
   }
   add_table(document, "Paced: latency under a load, from when a request was due",
-            paced_table(with_mode(records, "paced"), keys));
+            paced_table(with_mode(records, Mode::paced), keys));
   if (has_other_runtimes(records)) {
     add_table(document, "Other runtimes: how many times faster native is",
               ratio_table(records, keys));
@@ -149,7 +149,7 @@ Parts make_parts(std::span<const record::Record> all, bool brief) {
   Records cells;
   Records scalings;
   for (const record::Record& record : all) {
-    (record.kind == "scaling" ? scalings : cells).push_back(record);
+    (record.kind == record::Kind::scaling ? scalings : cells).push_back(record);
   }
   if (!cells.empty()) {
     const Keys keys(cells);

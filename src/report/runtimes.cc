@@ -16,24 +16,21 @@
 namespace breakeven::report {
 namespace {
 
-constexpr const char* kNative = "native";
-
 // The native row that answers the same question.
 const record::Record* native_beside(const std::vector<record::Record>& records, const Keys& keys,
                                     const record::Record& other) {
   const record::Record* found = nullptr;
   for (const record::Record& record : records) {
-    if (record.cell.runtime != kNative || record.model_name != other.model_name ||
+    if (!record.cell.runtime.is_native() || record.model_name != other.model_name ||
         keys.machine_letter(record) != keys.machine_letter(other) ||
         record.verdict == record::Verdict::invalid || measure::breaks_parity(record)) {
       continue;
     }
     record::Cell cell = other.cell;
-    cell.runtime = kNative;
-    cell.variant.clear();
+    cell.runtime = {};
     cell.padding = record.cell.padding;
     if (!(cell == record.cell)) continue;
-    if (found == nullptr || record.cell.padding == "none") found = &record;
+    if (found == nullptr || record.cell.padding == Padding::none) found = &record;
   }
   return found;
 }
@@ -63,7 +60,7 @@ std::string compute_ratio(const record::Record& native, const record::Record& ot
 
 bool has_other_runtimes(const std::vector<record::Record>& records) {
   return std::any_of(records.begin(), records.end(),
-                     [](const record::Record& record) { return record.cell.runtime != kNative; });
+                     [](const record::Record& record) { return !record.cell.runtime.is_native(); });
 }
 
 Table ratio_table(const std::vector<record::Record>& records, const Keys& keys) {
@@ -71,14 +68,14 @@ Table ratio_table(const std::vector<record::Record>& records, const Keys& keys) 
                             right("compute alone"), left("result", 2)});
   for (const record::Record& record : records) {
     // Under a set load both answer what comes.
-    const bool paced = record.cell.mode == "paced";
-    if (paced || record.cell.runtime == kNative || record.reviews_per_s.value <= 0) continue;
+    const bool paced = record.cell.mode == Mode::paced;
+    if (paced || record.cell.runtime.is_native() || record.reviews_per_s.value <= 0) continue;
     const record::Record* native = native_beside(records, keys, record);
     if (native == nullptr) continue;
     // A pass that the time cut short is of fewer and other texts: nothing to compare.
     const bool whole = native->passes > 0 && record.passes > 0;
     table.add_row(
-        keys.row(record, {record.cell.mode, three_digits(record.reviews_per_s.value),
+        keys.row(record, {to_string(record.cell.mode), three_digits(record.reviews_per_s.value),
                           whole ? ratio(native->reviews_per_s, record.reviews_per_s) : "-",
                           whole ? compute_ratio(*native, record) : "-", verdict_cell(record)}));
   }
@@ -89,14 +86,14 @@ std::vector<std::string> runtime_notes(const std::vector<record::Record>& record
   std::vector<std::string> out;
   std::set<std::string> seen;
   for (const record::Record& record : records) {
-    if (record.cell.runtime == kNative || record.runtime_settings.empty()) continue;
+    if (record.cell.runtime.is_native() || record.runtime_settings.empty()) continue;
     std::vector<std::string> settings;
     for (const auto& [key, value] : record.runtime_settings) {
       settings.push_back(fmt::format("{} {}", key, value));
     }
     std::string line =
-        fmt::format("{} {}: {}; tokenizer {}", name_of_runtime(record.cell), record.cell.precision,
-                    fmt::join(settings, ", "), record.tokenizer);
+        fmt::format("{} {}: {}; tokenizer {}", to_string(record.cell.runtime),
+                    to_string(record.cell.precision), fmt::join(settings, ", "), record.tokenizer);
     if (seen.insert(line).second) out.push_back(std::move(line));
   }
   return out;
@@ -106,7 +103,8 @@ std::vector<std::string> other_judge_notes(const std::vector<record::Record>& re
   std::map<std::string, std::map<std::string, const record::Parity*>> worst;  // judge, precision
   for (const record::Record& record : records) {
     if (!record.other_parity) continue;
-    const record::Parity*& kept = worst[record.other_parity->judge][record.cell.precision];
+    const record::Parity*& kept =
+        worst[record.other_parity->judge][to_string(record.cell.precision)];
     if (kept == nullptr || record.other_parity->logit_abs_max > kept->logit_abs_max) {
       kept = &*record.other_parity;
     }
@@ -117,7 +115,7 @@ std::vector<std::string> other_judge_notes(const std::vector<record::Record>& re
     for (const auto& [precision, parity] : precisions) {
       parts.push_back(fmt::format("{} {} of {} labels differ, logits by up to {} ({})", precision,
                                   parity->flips, parity->texts, three_digits(parity->logit_abs_max),
-                                  parity->outcome));
+                                  to_string(parity->outcome)));
     }
     out.push_back(fmt::format("Our rows as {} sees them: {}.", judge, fmt::join(parts, "; ")));
   }

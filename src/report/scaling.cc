@@ -47,8 +47,8 @@ std::string fit_sentence(const record::Scaling& scaling) {
 }
 
 std::string answer(const record::Scaling& scaling) {
-  if (scaling.outcome == "linear") return "Linear in the number of texts: yes.";
-  if (scaling.outcome == "not linear") {
+  if (scaling.outcome == record::Linearity::linear) return "Linear in the number of texts: yes.";
+  if (scaling.outcome == record::Linearity::not_linear) {
     return scaling.log_log_slope.value > 1
                ? "Linear in the number of texts: no, time grows faster than the texts."
                : "Linear in the number of texts: no, time grows more slowly than the texts.";
@@ -75,12 +75,12 @@ void batch_effect(Document& document, const Records& records) {
       const std::string change = !apart           ? "the intervals do not tell them apart"
                                  : after < before ? times(before / after) + " faster"
                                                   : times(after / before) + " slower";
-      document.bullet(
-          fmt::format("{} {}: batch {} against batch {}: {} a text against {} ({}); it "
-                      "changes the cost of a text, not how time grows with their "
-                      "number.",
-                      small.cell.device, small.cell.precision, large.cell.batch, small.cell.batch,
-                      format_seconds(after), format_seconds(before), change));
+      document.bullet(fmt::format(
+          "{} {}: batch {} against batch {}: {} a text against {} ({}); it "
+          "changes the cost of a text, not how time grows with their "
+          "number.",
+          to_string(small.cell.device), to_string(small.cell.precision), large.cell.batch,
+          small.cell.batch, format_seconds(after), format_seconds(before), change));
     }
   }
 }
@@ -99,10 +99,11 @@ void scaling_blocks(Document& document, const Records& records) {
     document.heading(keys.describe(record));
     document.table(point_table(*record.scaling));
     document.paragraph(fit_sentence(*record.scaling));
-    const std::string& outcome = record.scaling->outcome;
-    document.paragraph(answer(*record.scaling), outcome == "linear"       ? Style::good
-                                                : outcome == "not linear" ? Style::bad
-                                                                          : Style::careful);
+    const record::Linearity outcome = record.scaling->outcome;
+    document.paragraph(answer(*record.scaling), outcome == record::Linearity::linear ? Style::good
+                                                : outcome == record::Linearity::not_linear
+                                                    ? Style::bad
+                                                    : Style::careful);
   }
   document.heading("How to read this");
   batch_effect(document, records);

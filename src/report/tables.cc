@@ -16,7 +16,7 @@ namespace {
 // A cell without how requests came to it, which is no part of a configuration.
 record::Cell without_load(record::Cell cell) {
   cell.rate_per_s = 0;
-  cell.arrivals.clear();
+  cell.arrivals = Arrivals::none;
   cell.max_wait_s = 0;
   return cell;
 }
@@ -55,7 +55,9 @@ bool is_first(const record::Record& record, std::vector<const record::Record*>& 
 // The worse of a configuration's modes.
 const record::Parity* worst_parity(const Records& group) {
   const auto badness = [](const record::Parity& parity) {
-    return parity.outcome == "failed" ? 2 : parity.outcome == "unproven" ? 1 : 0;
+    return parity.outcome == record::Agreement::failed     ? 2
+           : parity.outcome == record::Agreement::unproven ? 1
+                                                           : 0;
   };
   const record::Parity* worst = nullptr;
   for (const record::Record& record : group) {
@@ -70,10 +72,10 @@ const record::Parity* worst_parity(const Records& group) {
 }
 
 TableCell parity_cell(const record::Parity& parity) {
-  const Style style = parity.outcome == "passed"   ? Style::good
-                      : parity.outcome == "failed" ? Style::bad
-                                                   : Style::careful;
-  return {parity.outcome, style};
+  const Style style = parity.outcome == record::Agreement::passed   ? Style::good
+                      : parity.outcome == record::Agreement::failed ? Style::bad
+                                                                    : Style::careful;
+  return {to_string(parity.outcome), style};
 }
 
 TableCell accuracy_cell(const Records& group) {
@@ -222,7 +224,7 @@ Table memory_table(const Records& records, const Keys& keys) {
     if (!record.memory || !is_first(record, seen)) continue;
     const record::Memory& memory = *record.memory;
     table.add_row(
-        keys.row(record, {record.cell.mode, bytes(memory.weight_bytes),
+        keys.row(record, {to_string(record.cell.mode), bytes(memory.weight_bytes),
                           bytes(memory.activation_bytes), bytes(memory.library_bytes),
                           bytes(memory.peak_allocated_bytes), bytes(memory.peak_rss_bytes)}));
   }
@@ -258,16 +260,16 @@ Table energy_table(const Records& records, const Keys& keys) {
     // What was not counted on one side makes the sum unknown.
     const auto together = [&](const std::optional<double>& host,
                               const std::optional<double>& gpu) -> std::optional<double> {
-      if (record.cell.device == "cpu") return host;
+      if (record.cell.device.is_cpu()) return host;
       if (!host || !gpu) return std::nullopt;
       return *host + *gpu;
     };
-    table.add_row(keys.row(
-        record,
-        {record.cell.mode, joules(energy.host_joules_gross), joules(energy.gpu_joules_gross),
-         joules(together(energy.host_joules_gross, energy.gpu_joules_gross)),
-         joules(together(energy.host_joules_net, energy.gpu_joules_net)),
-         fmt::format("{} s", three_digits(energy.window_s))}));
+    table.add_row(
+        keys.row(record, {to_string(record.cell.mode), joules(energy.host_joules_gross),
+                          joules(energy.gpu_joules_gross),
+                          joules(together(energy.host_joules_gross, energy.gpu_joules_gross)),
+                          joules(together(energy.host_joules_net, energy.gpu_joules_net)),
+                          fmt::format("{} s", three_digits(energy.window_s))}));
   }
   return table;
 }

@@ -28,18 +28,18 @@ using Candidates = std::vector<Candidate>;
 using Metric = std::function<std::optional<record::Estimate>(const record::Record&)>;
 
 bool on_gpu(const record::Record& record) {
-  return record.cell.device != "cpu";
+  return !record.cell.device.is_cpu();
 }
 
 std::optional<record::Estimate> throughput(const record::Record& record) {
-  if (record.cell.mode != "stream" || record.reviews_per_s.value <= 0) return std::nullopt;
+  if (record.cell.mode != Mode::stream || record.reviews_per_s.value <= 0) return std::nullopt;
   return record.reviews_per_s;
 }
 
 // Batches a second, so that a shorter median is the better one.
 std::optional<record::Estimate> promptness(const record::Record& record) {
   const auto median = record.latency_s.find("p50");
-  if (record.cell.mode != "serial" || median == record.latency_s.end()) return std::nullopt;
+  if (record.cell.mode != Mode::serial || median == record.latency_s.end()) return std::nullopt;
   const record::Estimate& latency = median->second;
   if (latency.value <= 0) return std::nullopt;
   record::Estimate result{1 / latency.value, std::nullopt};
@@ -76,7 +76,7 @@ Candidates only(const Candidates& all, const std::function<bool(const record::Re
 std::string doubts(const record::Record& record) {
   std::vector<std::string> words;
   if (record.verdict == record::Verdict::noisy) words.emplace_back("noisy");
-  if (record.parity && record.parity->outcome == "unproven") {
+  if (record.parity && record.parity->outcome == record::Agreement::unproven) {
     words.push_back(fmt::format("parity unproven on {}", counted(record.parity->texts, "text")));
   }
   if (!record.parity) words.emplace_back("parity not judged");
@@ -84,7 +84,8 @@ std::string doubts(const record::Record& record) {
 }
 
 std::string amount(const record::Record& record) {
-  if (record.cell.mode == "stream") return rate_with_interval(record.reviews_per_s) + " reviews/s";
+  if (record.cell.mode == Mode::stream)
+    return rate_with_interval(record.reviews_per_s) + " reviews/s";
   return seconds_with_interval(record.latency_s.at("p50")) + " a batch";
 }
 
@@ -122,12 +123,13 @@ void across_devices(const std::string& what, const Candidates& all, const Keys& 
                               keys.describe(*first.record), keys.describe(*second.record),
                               lead(first, second)));
   };
-  for (const std::string precision : {"fp32", "fp32x3", "bf16", "fp16", "int8"}) {
+  for (const Precision precision :
+       {Precision::fp32, Precision::fp32x3, Precision::bf16, Precision::fp16, Precision::int8}) {
     const auto at = [&](const auto& record) { return record.cell.precision == precision; };
     const Candidates cpu_at = only(cpu, at);
     const Candidates gpu_at = only(gpu, at);
     if (!cpu_at.empty() && !gpu_at.empty()) {
-      compare("same precision (" + precision + ")", cpu_at.front(), gpu_at.front());
+      compare("same precision (" + to_string(precision) + ")", cpu_at.front(), gpu_at.front());
     }
   }
   compare("each at its best precision within the allowed loss", cpu.front(), gpu.front());
@@ -154,31 +156,32 @@ void where_gpu_pays(const Candidates& all, std::vector<std::string>& out) {
 // What a lower precision brings on one device: the best row of each against the best fp32 row.
 void across_precisions(const std::string& what, const Candidates& all, const Keys& keys,
                        std::vector<std::string>& out) {
-  std::set<std::string> devices;
+  std::set<Device> devices;
   for (const Candidate& candidate : all) devices.insert(candidate.record->cell.device);
-  for (const std::string& device : devices) {
+  for (const Device& device : devices) {
     // Within one runtime, or it would be called precision what is another program.
     const auto leader = std::find_if(all.begin(), all.end(), [&](const Candidate& candidate) {
       return candidate.record->cell.device == device;
     });
-    const std::string runtime = name_of_runtime(leader->record->cell);
+    const std::string runtime = to_string(leader->record->cell.runtime);
     const Candidates here = only(all, [&](const auto& record) {
-      return record.cell.device == device && name_of_runtime(record.cell) == runtime;
+      return record.cell.device == device && to_string(record.cell.runtime) == runtime;
     });
     const Candidates fp32 =
-        only(here, [](const auto& record) { return record.cell.precision == "fp32"; });
+        only(here, [](const auto& record) { return record.cell.precision == Precision::fp32; });
     if (fp32.empty()) continue;
     const Candidate& best = here.front();
-    if (best.record->cell.precision == "fp32") {
+    if (best.record->cell.precision == Precision::fp32) {
       if (here.size() == fp32.size()) continue;  // nothing else ran
-      out.push_back(fmt::format("{}: no lower precision beats fp32 on {}.", what, device));
+      out.push_back(
+          fmt::format("{}: no lower precision beats fp32 on {}.", what, to_string(device)));
       continue;
     }
-    out.push_back(
-        fmt::format("{}, best precision within the allowed loss on {}: {}, {} over the "
-                    "best fp32 row ({}){}.",
-                    what, device, best.record->cell.precision, lead(best, fp32.front()),
-                    keys.describe(*fp32.front().record), doubts(*best.record)));
+    out.push_back(fmt::format(
+        "{}, best precision within the allowed loss on {}: {}, {} over the "
+        "best fp32 row ({}){}.",
+        what, to_string(device), to_string(best.record->cell.precision), lead(best, fp32.front()),
+        keys.describe(*fp32.front().record), doubts(*best.record)));
   }
 }
 
@@ -186,9 +189,10 @@ void across_precisions(const std::string& what, const Candidates& all, const Key
 // row of the others, on the same device.
 void across_runtimes(const std::string& what, const Candidates& all, const Keys& keys,
                      std::vector<std::string>& out) {
-  std::set<std::pair<std::string, std::string>> questions;  // device, precision
+  std::set<std::pair<std::string, std::string>> questions;  // device, precision; by name
   for (const Candidate& candidate : all) {
-    questions.insert({candidate.record->cell.device, candidate.record->cell.precision});
+    questions.insert(
+        {to_string(candidate.record->cell.device), to_string(candidate.record->cell.precision)});
   }
   for (const auto& question : questions) {
     const std::string& device = question.first;
@@ -196,8 +200,8 @@ void across_runtimes(const std::string& what, const Candidates& all, const Keys&
     const auto best = [&](bool native) -> const Candidate* {
       const auto found = std::find_if(all.begin(), all.end(), [&](const Candidate& candidate) {
         const record::Cell& cell = candidate.record->cell;
-        return cell.device == device && cell.precision == precision &&
-               (cell.runtime == "native") == native;
+        return to_string(cell.device) == device && to_string(cell.precision) == precision &&
+               cell.runtime.is_native() == native;
       });
       return found == all.end() ? nullptr : &*found;
     };

@@ -31,7 +31,7 @@ std::size_t wanted_free_bytes(const std::string& root) {
 }
 
 bool on_cpu(const WorkerSpec& spec) {
-  return spec.device == "cpu";
+  return spec.device.is_cpu();
 }
 
 // So that the peak after loading can be told from the one of loading; without it the two are one.
@@ -40,36 +40,36 @@ void reset_peak_rss(int pid) {
 }
 
 std::string in_words(const Ability& ability) {
-  return fmt::format("{} {} {} ({})", ability.variant, ability.device, ability.precision,
-                     fmt::join(ability.paddings, ", "));
+  return fmt::format("{} {} {} ({})", ability.variant, to_string(ability.device),
+                     to_string(ability.precision), list_names(ability.paddings));
 }
 
 bool fits(const WorkerSpec& wanted, const Ability& ability) {
-  return (wanted.variant.empty() || wanted.variant == ability.variant) &&
+  return (wanted.runtime.variant.empty() || wanted.runtime.variant == ability.variant) &&
          wanted.device == ability.device && wanted.precision == ability.precision &&
-         (wanted.padding.empty() || std::find(ability.paddings.begin(), ability.paddings.end(),
-                                              wanted.padding) != ability.paddings.end());
+         std::find(ability.paddings.begin(), ability.paddings.end(), wanted.padding) !=
+             ability.paddings.end();
 }
 
-// `wanted` with its variant and padding, if the runtime can do it.
+// `wanted` with its variant, if the runtime can do it.
 Result<WorkerSpec> resolve(const WorkerSpec& wanted, const Capabilities& capabilities) {
   std::string known;
   for (const Ability& ability : capabilities.abilities) {
     if (fits(wanted, ability)) {
       WorkerSpec resolved = wanted;
-      resolved.variant = ability.variant;
-      if (resolved.padding.empty()) resolved.padding = ability.paddings.front();
+      resolved.runtime.variant = ability.variant;
       return resolved;
     }
     known += (known.empty() ? "" : "; ") + in_words(ability);
   }
-  return fail("runtime/unsupported",
-              fmt::format("runtime {} cannot do {}", wanted.runtime,
-                          in_words({wanted.variant.empty() ? "any variant" : wanted.variant,
-                                    wanted.device,
-                                    wanted.precision,
-                                    {wanted.padding.empty() ? "any" : wanted.padding}})),
-              known.empty() ? "" : "it can: " + known);
+  return fail(
+      "runtime/unsupported",
+      fmt::format("runtime {} cannot do {}", wanted.runtime.name,
+                  in_words({wanted.runtime.variant.empty() ? "any variant" : wanted.runtime.variant,
+                            wanted.device,
+                            wanted.precision,
+                            {wanted.padding}})),
+      known.empty() ? "" : "it can: " + known);
 }
 
 }  // namespace
@@ -161,7 +161,7 @@ Result<Capabilities> Pool::Impl::capabilities(const std::string& runtime) {
 }
 
 Result<std::unique_ptr<Classifier>> Pool::Impl::make(const WorkerSpec& wanted) {
-  BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime));
+  BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime.name));
   BREAKEVEN_TRY(const WorkerSpec spec, resolve(wanted, known));
   BREAKEVEN_TRY(Slot* const slot, loaded_slot(spec));
   return std::make_unique<ProcessClassifier>(*slot->worker, [this, slot] { release(*slot); });
@@ -171,8 +171,8 @@ Result<std::unique_ptr<Classifier>> Pool::Impl::make(const WorkerSpec& wanted) {
 Result<Pool::Impl::Slot*> Pool::Impl::loaded_slot(const WorkerSpec& spec) {
   if (Slot* const slot = find(spec); slot != nullptr) {
     if (slot->held) {
-      return fail("runtime/busy",
-                  fmt::format("runtime {}: a classifier of the same spec lives", spec.runtime));
+      return fail("runtime/busy", fmt::format("runtime {}: a classifier of the same spec lives",
+                                              spec.runtime.name));
     }
     if (slot->worker->running()) {
       slot->held = true;
@@ -181,9 +181,9 @@ Result<Pool::Impl::Slot*> Pool::Impl::loaded_slot(const WorkerSpec& spec) {
     }
     drop(*slot);  // it died while it was stopped
   }
-  Slot* slot = find_unloaded(spec.runtime);
+  Slot* slot = find_unloaded(spec.runtime.name);
   if (slot == nullptr) {
-    BREAKEVEN_TRY(auto worker, start(spec.runtime));
+    BREAKEVEN_TRY(auto worker, start(spec.runtime.name));
     slot = &keep(std::move(worker));
   }
   slot->held = true;
@@ -201,9 +201,9 @@ Result<Pool::Impl::Slot*> Pool::Impl::loaded_slot(const WorkerSpec& spec) {
 Result<FreshWorker> Pool::Impl::measure_fresh(const WorkerSpec& wanted,
                                               std::span<const std::string_view> texts,
                                               bool stream) {
-  BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime));
+  BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime.name));
   BREAKEVEN_TRY(const WorkerSpec spec, resolve(wanted, known));
-  BREAKEVEN_TRY(const auto worker, start(spec.runtime));
+  BREAKEVEN_TRY(const auto worker, start(spec.runtime.name));
   BREAKEVEN_TRY_VOID(worker->load(spec));
   FreshWorker fresh;
   fresh.started_s = worker->started_s();
@@ -213,11 +213,11 @@ Result<FreshWorker> Pool::Impl::measure_fresh(const WorkerSpec& wanted,
   fresh.loading_peak_rss_bytes = loading.peak_rss_bytes;
   reset_peak_rss(worker->pid());
   BREAKEVEN_TRY(const auto all, worker->indices_of(texts));
-  const std::size_t step = stream ? all.size() : spec.max_batch;
+  const std::size_t step = stream ? all.size() : spec.batch;
   for (std::size_t begin = 0; begin < all.size(); begin += step) {
     const auto batch = std::span(all).subspan(begin, std::min(step, all.size() - begin));
     BREAKEVEN_TRY(const Classified classified,
-                  stream ? worker->stream(batch, spec.max_batch) : worker->run(batch));
+                  stream ? worker->stream(batch, spec.batch) : worker->run(batch));
     if (begin == 0) fresh.first_label_s = classified.end_s;
   }
   BREAKEVEN_TRY(const MemoryUse peak, worker->memory());

@@ -21,17 +21,10 @@ void hand_over(Classified&& from, Out& out) {
 ClassifierInfo ProcessClassifier::info() const {
   const WorkerSpec& spec = worker_.spec();
   const Loaded& loaded = worker_.loaded();
-  ClassifierInfo info;
-  info.runtime = spec.runtime;
-  info.variant = spec.variant;
-  info.device = spec.device;
-  info.precision = spec.precision;
+  ClassifierInfo info{spec};
   info.instruction_set = loaded.instruction_set;
   info.model_name = spec.model_folder;
   info.tokenizer = worker_.capabilities().tokenizer;
-  info.threads = spec.threads;
-  info.max_length = spec.max_length;
-  info.padding = parse_padding(spec.padding).value_or(Padding::none);
   info.problem = loaded.problem;
   info.labels = loaded.labels;
   info.weight_bytes = loaded.weight_bytes.value_or(0);

@@ -64,6 +64,13 @@ Result<std::string> line(const JsonObject& answer, const char* name) {
   return as_line(answer, *value, name);
 }
 
+// What only a name that we know can be.
+template <class T>
+Result<T> known(const JsonObject& answer, Result<T> parsed, const char* name) {
+  if (!parsed) return answer.wrong(name, "a name that is known here");
+  return parsed;
+}
+
 Result<std::vector<std::string>> lines(const JsonObject& answer, const char* name) {
   constexpr std::size_t kMost = 100000;
   BREAKEVEN_TRY(const auto values, answer.list(name, {1, kMost}));
@@ -229,13 +236,13 @@ std::string load_request(std::uint64_t id, const WorkerSpec& spec) {
   return line_of({{"id", id},
                   {"op", "load"},
                   {"model", spec.model_folder},
-                  {"device", spec.device},
-                  {"precision", spec.precision},
-                  {"variant", spec.variant},
+                  {"device", to_string(spec.device)},
+                  {"precision", to_string(spec.precision)},
+                  {"variant", spec.runtime.variant},
                   {"threads", spec.threads},
                   {"max_length", spec.max_length},
-                  {"padding", spec.padding},
-                  {"max_batch", spec.max_batch}});
+                  {"padding", to_string(spec.padding)},
+                  {"max_batch", spec.batch}});
 }
 
 std::string texts_request(std::uint64_t id, std::span<const std::string_view> texts) {
@@ -313,9 +320,15 @@ Result<Capabilities> read_hello(const Reply& reply) {
     BREAKEVEN_TRY(const JsonObject told, answer.as_object(value, "abilities"));
     Ability ability;
     BREAKEVEN_TRY(ability.variant, line(told, "variant"));
-    BREAKEVEN_TRY(ability.device, line(told, "device"));
-    BREAKEVEN_TRY(ability.precision, line(told, "precision"));
-    BREAKEVEN_TRY(ability.paddings, lines(told, "paddings"));
+    BREAKEVEN_TRY(const std::string device, line(told, "device"));
+    BREAKEVEN_TRY(ability.device, known(told, parse_device(device), "device"));
+    BREAKEVEN_TRY(const std::string precision, line(told, "precision"));
+    BREAKEVEN_TRY(ability.precision, known(told, parse<Precision>(precision), "precision"));
+    BREAKEVEN_TRY(const auto paddings, lines(told, "paddings"));
+    ability.paddings.clear();
+    for (const std::string& name : paddings) {
+      BREAKEVEN_TRY(ability.paddings.emplace_back(), known(told, parse<Padding>(name), "paddings"));
+    }
     capabilities.abilities.push_back(std::move(ability));
   }
   return capabilities;

@@ -22,23 +22,14 @@ namespace breakeven::runtimes {
 // The names that `--runtime` knows beside "native".
 std::span<const std::string_view> known_runtimes();  // pytorch, onnxruntime, openvino, ctranslate2
 
-// One way in which a runtime can run a model here.
-struct Ability {
-  std::string variant;  // "seed", "tuned"; the first of a runtime's abilities is its default
-  std::string device, precision;
-  std::vector<std::string> paddings;  // those it can do; the first is taken when nobody asks
-};
-
 struct Capabilities {
   std::string runtime, version, tokenizer;
-  std::vector<Ability> abilities;
+  std::vector<Ability> abilities;  // the first's variant is the default
 };
 
-struct WorkerSpec {
-  std::string runtime, variant, model_folder;
-  std::string device = "cpu", precision = "fp32", padding = "longest";
-  unsigned threads = 1;
-  std::uint64_t max_length = 512, max_batch = 1;
+// Its largest batch, and no mode.
+struct WorkerSpec : Setup {
+  std::string model_folder{};
   bool operator==(const WorkerSpec&) const = default;
 };
 
@@ -84,8 +75,8 @@ class Pool {
   // sets it up), those of a worker.
   Result<Capabilities> capabilities(const std::string& runtime);
 
-  // A classifier on a worker of this spec, started or woken; spec.variant "" takes the first that
-  // can do the rest, spec.padding "" its first one. The worker stops or ends with the classifier; a
+  // A classifier on a worker of this spec, started or woken; a variant "" takes the first that can
+  // do the rest. The worker stops or ends with the classifier; a
   // second one of the same spec while the first lives is runtime/busy. Errors, here and of the
   // classifier's calls, each with the worker's last words: runtime/missing, runtime/unsupported
   // (also: what it can do), runtime/start, runtime/died, runtime/time-limit, runtime/garbage (an

@@ -11,20 +11,23 @@
 namespace breakeven::session {
 namespace {
 
-constexpr const char* kNative = "native";
+// Measures the harness, not a model: known by name, listed nowhere.
+constexpr const char* kNullRuntime = "null";
+// As a judge before all others.
+constexpr const char* kFirstJudge = "pytorch";
 
 // One axis a variant, in the runtime's order.
 std::vector<study::RuntimeAxis> axes_of(const runtimes::Capabilities& capabilities) {
   std::vector<study::RuntimeAxis> axes;
-  for (const runtimes::Ability& ability : capabilities.abilities) {
+  for (const Ability& ability : capabilities.abilities) {
     auto found = std::find_if(axes.begin(), axes.end(), [&](const study::RuntimeAxis& axis) {
-      return axis.variant == ability.variant;
+      return axis.runtime.variant == ability.variant;
     });
     if (found == axes.end()) {
-      axes.push_back({capabilities.runtime, ability.variant, {}});
+      axes.push_back({{capabilities.runtime, ability.variant}, {}});
       found = std::prev(axes.end());
     }
-    found->abilities.push_back({ability.device, ability.precision, ability.paddings});
+    found->abilities.push_back(ability);
   }
   return axes;
 }
@@ -34,12 +37,13 @@ Result<void> add_variant(const std::string& variant, std::vector<study::RuntimeA
   std::vector<std::string> names;
   bool found = false;
   for (study::RuntimeAxis& axis : known) {
-    names.push_back(axis.variant.empty() ? axis.runtime : axis.runtime + ":" + axis.variant);
+    names.push_back(to_string(axis.runtime));
     const bool first = &axis == known.data();
-    if (variant != "all" && variant != axis.variant && !(variant.empty() && first)) continue;
+    if (variant != "all" && variant != axis.runtime.variant && !(variant.empty() && first))
+      continue;
     found = true;
     const bool twice = std::any_of(out.begin(), out.end(), [&](const study::RuntimeAxis& other) {
-      return other.runtime == axis.runtime && other.variant == axis.variant;
+      return other.runtime == axis.runtime;
     });
     if (!twice) out.push_back(std::move(axis));
   }
@@ -52,43 +56,42 @@ Result<void> add_variant(const std::string& variant, std::vector<study::RuntimeA
 
 bool includes_native(const std::vector<RuntimeChoice>& choices) {
   return std::any_of(choices.begin(), choices.end(),
-                     [](const RuntimeChoice& choice) { return choice.runtime == kNative; });
+                     [](const RuntimeChoice& choice) { return choice.is_native(); });
 }
 
 bool includes_others(const std::vector<RuntimeChoice>& choices) {
   return std::any_of(choices.begin(), choices.end(),
-                     [](const RuntimeChoice& choice) { return choice.runtime != kNative; });
+                     [](const RuntimeChoice& choice) { return !choice.is_native(); });
 }
 
-study::RuntimeAxis native_axis(const std::vector<std::string>& devices,
+study::RuntimeAxis native_axis(const std::vector<Device>& devices,
                                const std::string& instruction_set) {
-  study::RuntimeAxis axis{kNative, "", {}};
-  for (const std::string& device : devices) {
-    for (const ops::Precision precision : engine::native_precisions(device, instruction_set)) {
-      axis.abilities.push_back(
-          {device, std::string(ops::to_string(precision)), {"none", "longest", "max_length"}});
+  study::RuntimeAxis axis{{}, {}};
+  for (const Device& device : devices) {
+    for (const Precision precision : engine::native_precisions(device, instruction_set)) {
+      axis.abilities.push_back({"", device, precision, all_of<Padding>()});
     }
   }
   return axis;
 }
 
 Result<RuntimeAxes> find_axes(const std::vector<RuntimeChoice>& choices,
-                              const std::vector<std::string>& devices,
+                              const std::vector<Device>& devices,
                               const std::string& instruction_set, runtimes::Pool& pool) {
   RuntimeAxes result;
   std::optional<Error> first;
   for (const RuntimeChoice& choice : choices) {
-    if (choice.runtime == kNative) {
+    if (choice.is_native()) {
       result.axes.push_back(native_axis(devices, instruction_set));
       continue;
     }
-    auto capabilities = pool.capabilities(choice.runtime);
+    auto capabilities = pool.capabilities(choice.name);
     if (!capabilities) {
       if (capabilities.error().code == "runtime/interrupted") {
         return propagate(std::move(capabilities));
       }
       result.notes.push_back(
-          fmt::format("{} is left out: {}", choice.runtime, capabilities.error().to_string()));
+          fmt::format("{} is left out: {}", choice.name, capabilities.error().to_string()));
       if (!first) first = capabilities.error();
       continue;
     }
@@ -101,17 +104,17 @@ Result<RuntimeAxes> find_axes(const std::vector<RuntimeChoice>& choices,
 std::optional<study::Spec> choose_other_judge(const std::vector<study::RuntimeAxis>& axes) {
   std::optional<study::Spec> chosen;
   for (const study::RuntimeAxis& axis : axes) {
-    if (axis.runtime == kNative || axis.runtime == "null") continue;
-    for (const study::Ability& ability : axis.abilities) {
-      if (ability.device != "cpu" || ability.precision != "fp32") continue;
+    if (axis.runtime.is_native() || axis.runtime.name == kNullRuntime) continue;
+    for (const Ability& ability : axis.abilities) {
+      if (!ability.device.is_cpu() || ability.precision != Precision::fp32) continue;
       study::Spec spec;
       spec.runtime = axis.runtime;
-      spec.variant = axis.variant;
       // The outputs do not depend on padding; its time does.
       const auto& paddings = ability.paddings;
-      const bool longest = std::find(paddings.begin(), paddings.end(), "longest") != paddings.end();
-      spec.padding = longest ? "longest" : paddings.front();
-      if (!chosen || (spec.runtime == "pytorch" && chosen->runtime != "pytorch")) {
+      const bool longest =
+          std::find(paddings.begin(), paddings.end(), Padding::longest) != paddings.end();
+      spec.padding = longest ? Padding::longest : paddings.front();
+      if (!chosen || (spec.runtime.name == kFirstJudge && chosen->runtime.name != kFirstJudge)) {
         chosen = std::move(spec);
       }
     }

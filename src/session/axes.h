@@ -11,11 +11,8 @@
 
 namespace breakeven::session {
 
-struct RuntimeChoice {
-  std::string runtime = "native";
-  std::string variant{};  // "" = its default, "all" = every one
-  bool operator==(const RuntimeChoice&) const = default;
-};
+// A runtime whose variant "" stands for its default and "all" for every one.
+using RuntimeChoice = Runtime;
 
 // Whether a choice names the native engine.
 bool includes_native(const std::vector<RuntimeChoice>& choices);
@@ -23,7 +20,7 @@ bool includes_native(const std::vector<RuntimeChoice>& choices);
 bool includes_others(const std::vector<RuntimeChoice>& choices);
 
 // What the native engine can do on the devices; `instruction_set` as Options has it.
-study::RuntimeAxis native_axis(const std::vector<std::string>& devices,
+study::RuntimeAxis native_axis(const std::vector<Device>& devices,
                                const std::string& instruction_set);
 
 struct RuntimeAxes {
@@ -35,7 +32,7 @@ struct RuntimeAxes {
 // when nothing is left, the first one's error. Errors: flag/choice (a variant that the runtime does
 // not have), those of runtimes::Pool::capabilities.
 Result<RuntimeAxes> find_axes(const std::vector<RuntimeChoice>& choices,
-                              const std::vector<std::string>& devices,
+                              const std::vector<Device>& devices,
                               const std::string& instruction_set, runtimes::Pool& pool);
 
 // The runtime whose fp32 on the CPU judges where ours cannot, and ours where it can: PyTorch if it

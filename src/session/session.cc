@@ -15,7 +15,7 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
   const Options& given = session->options_;
   const Wanted wanted{includes_native(given.runtimes), includes_others(given.runtimes)};
   const auto& devices = given.devices;
-  if (wanted.native && std::find(devices.begin(), devices.end(), "cpu") != devices.end()) {
+  if (wanted.native && std::find(devices.begin(), devices.end(), Device{}) != devices.end()) {
     BREAKEVEN_TRY_VOID(engine::native_instruction_set(given.instruction_set));
   }
   if (wanted.others) {
@@ -55,7 +55,7 @@ Result<void> Session::ask_runtimes(std::uint64_t max_length) {
   study::Spec spec = judge_;
   spec.threads = engine::default_threads();
   spec.max_length = max_length;
-  spec.max_batch = 8;  // the judge's: its worker is the one that will judge
+  spec.batch = 8;  // the judge's: its worker is the one that will judge
   BREAKEVEN_TRY(const std::unique_ptr<Classifier> judge, make(spec));
   const ClassifierInfo info = judge->info();
   model_.facts.labels = info.labels;
@@ -65,15 +65,7 @@ Result<void> Session::ask_runtimes(std::uint64_t max_length) {
 
 // What a worker must be told. Writes the model to the cache if it exists in memory only.
 Result<runtimes::WorkerSpec> Session::worker_spec(const study::Spec& spec) const {
-  runtimes::WorkerSpec worker;
-  worker.runtime = spec.runtime;
-  worker.variant = spec.variant;
-  worker.device = spec.device;
-  worker.precision = spec.precision;
-  worker.padding = spec.padding;
-  worker.threads = spec.threads;
-  worker.max_length = spec.max_length;
-  worker.max_batch = spec.max_batch;
+  runtimes::WorkerSpec worker{spec};
   worker.model_folder = model_.facts.folder;
   if (model_.loaded) {
     BREAKEVEN_TRY(const std::string cache, cache_folder());
@@ -84,12 +76,11 @@ Result<runtimes::WorkerSpec> Session::worker_spec(const study::Spec& spec) const
 }
 
 Result<std::unique_ptr<Classifier>> Session::make(const study::Spec& spec) const {
-  if (spec.runtime != "native") {
+  if (!spec.runtime.is_native()) {
     BREAKEVEN_TRY(const runtimes::WorkerSpec worker, worker_spec(spec));
     return pool_->make(worker);
   }
-  BREAKEVEN_TRY(const engine::NativeOptions native, native_options(spec, options_.instruction_set));
-  return engine::make_native(model_.loaded, native);
+  return engine::make_native(model_.loaded, native_options(spec, options_.instruction_set));
 }
 
 Result<runtimes::FreshWorker> Session::measure_fresh(const study::Spec& spec,
@@ -99,18 +90,15 @@ Result<runtimes::FreshWorker> Session::measure_fresh(const study::Spec& spec,
   return pool_->measure_fresh(worker, texts, stream);
 }
 
-Result<engine::NativeOptions> native_options(const study::Spec& spec,
-                                             const std::string& instruction_set) {
-  engine::NativeOptions options;
-  options.device = spec.device;
-  BREAKEVEN_TRY(options.precision, ops::parse_precision(spec.precision));
-  options.threads = spec.threads;
-  options.max_length = spec.max_length;
-  options.max_batch = spec.max_batch;
-  BREAKEVEN_TRY(options.padding, parse_padding(spec.padding));
-  options.instruction_set = instruction_set;
-  options.reference = spec.reference;
-  return options;
+engine::NativeOptions native_options(const study::Spec& spec, const std::string& instruction_set) {
+  return {.device = spec.device,
+          .precision = spec.precision,
+          .threads = spec.threads,
+          .max_length = spec.max_length,
+          .max_batch = spec.batch,
+          .padding = spec.padding,
+          .instruction_set = instruction_set,
+          .reference = spec.reference};
 }
 
 }  // namespace breakeven::session

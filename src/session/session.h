@@ -26,7 +26,7 @@ struct Options {
   std::string model{};  // as engine::ModelChoice has it
   std::vector<RuntimeChoice> runtimes = {RuntimeChoice{}};
   std::map<std::string, std::string> interpreters{};  // of other runtimes, by name
-  std::vector<std::string> devices = {"cpu"};
+  std::vector<Device> devices = {Device{}};
   std::string instruction_set{};            // of the native engine; "" = the best here
   const std::atomic<bool>* stop = nullptr;  // ends a wait for another runtime
 };
@@ -79,8 +79,7 @@ class Session {
   std::vector<std::string> notes_;
 };
 
-// What the native engine is told of a spec. Errors: precision/unknown, padding/unknown.
-Result<engine::NativeOptions> native_options(const study::Spec& spec,
-                                             const std::string& instruction_set);
+// What the native engine is told of a spec.
+engine::NativeOptions native_options(const study::Spec& spec, const std::string& instruction_set);
 
 }  // namespace breakeven::session

@@ -64,4 +64,19 @@ study::Input make_input(const Session& session, const data::ReviewSet& reviews, 
   return input;
 }
 
+study::Tools make_tools(const Session& session, const ops::GpuList& gpus) {
+  study::Tools tools;
+  tools.make = [&session](const study::Spec& spec) { return session.make(spec); };
+  tools.stop = session.options().stop;
+  for (const ops::Gpu& gpu : gpus.gpus) {
+    record::Gpu& told = tools.gpus[gpu.index];
+    told.name = gpu.name;
+    told.uuid = gpu.uuid;
+    told.memory_bytes = gpu.memory_bytes;
+    const int cuda = gpus.driver_version;
+    told.runtime = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
+  }
+  return tools;
+}
+
 }  // namespace breakeven::session

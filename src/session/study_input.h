@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "data/source.h"
+#include "ops/cuda/device_list.h"
 #include "session/session.h"
 #include "study/sweep.h"
 
@@ -16,5 +17,9 @@ Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size
 // Without cells, time and seed; all texts are judged, the first `timed` make a pass. The input's
 // texts are views into `reviews`.
 study::Input make_input(const Session& session, const data::ReviewSet& reviews, std::size_t timed);
+
+// Makes classifiers by the session, which must outlive it; knows its GPUs as `gpus` tells them.
+// Without what a caller alone can say: where records go, progress, fresh processes.
+study::Tools make_tools(const Session& session, const ops::GpuList& gpus);
 
 }  // namespace breakeven::session

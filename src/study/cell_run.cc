@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/device_name.h"
 #include "measure/statistics.h"
 #include "measure/thresholds.h"
 
@@ -21,7 +20,7 @@ std::size_t warm_window(double pass_s) {
 measure::SampleOptions sample_options(const record::Cell& cell, std::size_t window) {
   measure::SampleOptions options;
   options.steady.window = window;
-  options.mode = cell.mode == "stream" ? measure::Mode::stream : measure::Mode::serial;
+  options.mode = cell.mode == Mode::stream ? Mode::stream : Mode::serial;
   options.batch = cell.batch;
   return options;
 }
@@ -49,11 +48,11 @@ measure::Samples with_warm_up(measure::Samples outputs, const measure::Samples& 
   return outputs;
 }
 
-// What the driver said of each GPU of a device ("cuda:0", "cuda:0+cuda:1").
-std::vector<record::Gpu> gpus_of(const std::string& device, const Tools& tools) {
+// What the driver said of each GPU of a device.
+std::vector<record::Gpu> gpus_of(const Device& device, const Tools& tools) {
   std::vector<record::Gpu> gpus;
-  for (const std::string& part : device_parts(device)) {
-    const auto gpu = tools.gpus.find(part);
+  for (const int index : device.gpus) {
+    const auto gpu = tools.gpus.find(index);
     gpus.push_back(gpu == tools.gpus.end() ? record::Gpu{} : gpu->second);
   }
   return gpus;
@@ -71,14 +70,8 @@ Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::str
 Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input& input,
                            const Clock& clock) {
   constexpr std::size_t kTexts = 8;
-  record::Cell cell;
-  cell.runtime = spec.runtime;
-  cell.device = spec.device;
-  cell.precision = spec.precision;
-  cell.threads = spec.threads;
-  cell.max_length = spec.max_length;
-  cell.padding = spec.padding;
-  cell.batch = std::min<std::uint64_t>({kTexts, spec.max_batch, input.timed});
+  record::Cell cell = spec;
+  cell.batch = std::min<std::uint64_t>({kTexts, spec.batch, input.timed});
   const auto texts = std::span(input.texts).first(cell.batch);
   BatchResult result;
   // The first one also makes buffers and reads the weights for the first time.
@@ -90,11 +83,10 @@ Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input
   return seconds > 0 && guessed > 0 ? seconds / guessed : 1;
 }
 
-measure::EnergySources energy_sources(const std::string& device, const Tools& tools) {
+measure::EnergySources energy_sources(const Device& device, const Tools& tools) {
   measure::EnergySources sources;
   sources.root = tools.root;
   sources.nvml_library = tools.nvml_library;
-  if (device == "cpu") return sources;
   for (const record::Gpu& gpu : gpus_of(device, tools)) sources.gpu_uuids.push_back(gpu.uuid);
   return sources;
 }
@@ -128,17 +120,16 @@ CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& t
       watch_(tools.root, *tools.clock),
       meter_(energy_sources(planned.device, tools), *tools.clock),
       batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {
-  if (planned.device == "cpu") return;
+  if (planned.device.is_cpu()) return;
   gpu_watch_ = std::make_unique<measure::GpuWatch>(gpus_of(planned.device, tools),
                                                    tools.nvml_library, tools.gpu_look_every_s);
 }
 
 std::string CellRun::name() const {
-  const std::string variant = cell.variant.empty() ? "" : ":" + cell.variant;
-  const std::string runtime = cell.runtime == "native" ? "" : cell.runtime + variant + " ";
+  const std::string runtime = cell.runtime.is_native() ? "" : to_string(cell.runtime) + " ";
   const std::string rate = is_paced() ? fmt::format(" {:g}/s", cell.rate_per_s) : "";
-  return fmt::format("{}{} {} batch {} {}{}", runtime, cell.device, cell.precision, cell.batch,
-                     cell.mode, rate);
+  return fmt::format("{}{} {} batch {} {}{}", runtime, to_string(cell.device),
+                     to_string(cell.precision), cell.batch, to_string(cell.mode), rate);
 }
 
 double CellRun::pass_s() const {
@@ -148,7 +139,7 @@ double CellRun::pass_s() const {
 
 std::size_t CellRun::passes_wanted() const {
   constexpr std::size_t kForAnInterval = 6;
-  if (cell.mode == "stream") return kForAnInterval;
+  if (cell.mode == Mode::stream) return kForAnInterval;
   const std::size_t for_a_median =
       (measure::samples_needed(0.5) + batches_per_pass_ - 1) / batches_per_pass_;
   return std::max(kForAnInterval, for_a_median);
@@ -203,7 +194,7 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
 Result<void> CellRun::measure(Classifier& classifier, double left_s) {
   if (!is_paced()) return sampler_.measure(left_s);
   measure::PacedOptions options;
-  BREAKEVEN_TRY(options.arrivals, measure::parse_arrivals(cell.arrivals));
+  options.arrivals = cell.arrivals;
   options.rate_per_s = cell.rate_per_s;
   options.max_batch = cell.batch;
   options.max_wait_s = cell.max_wait_s;

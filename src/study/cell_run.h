@@ -45,7 +45,7 @@ class Relay final : public Classifier {
 };
 
 // Where the energy of a device's rows is read.
-measure::EnergySources energy_sources(const std::string& device, const Tools& tools);
+measure::EnergySources energy_sources(const Device& device, const Tools& tools);
 
 class CellRun {
  public:
@@ -83,7 +83,7 @@ class CellRun {
   record::Record record;
 
  private:
-  bool is_paced() const { return cell.mode == "paced"; }
+  bool is_paced() const { return cell.mode == Mode::paced; }
   Result<void> measure(Classifier& classifier, double left_s);
   void describe_gpu(const measure::Samples& samples);
   double pass_s() const;

@@ -17,8 +17,7 @@ constexpr const char* kReferenceName = "reference fp32";
 
 // "native cpu fp32", "pytorch:seed cpu fp32".
 std::string judge_name(const Spec& spec) {
-  const std::string variant = spec.variant.empty() ? "" : ":" + spec.variant;
-  return spec.runtime + variant + " cpu fp32";
+  return to_string(spec.runtime) + " cpu fp32";
 }
 
 }  // namespace
@@ -49,19 +48,21 @@ Result<void> Judges::check_against_reference(unsigned threads) {
   std::uint64_t length = kReferenceLength;
   for (const record::Cell& cell : input_.cells) length = std::min(length, cell.max_length);
   const std::string hash = measure::hash_texts(sample);
-  Spec spec{"cpu", "fp32", threads, length, "none", kJudgeBatch, false};
+  Spec spec;
+  spec.threads = threads;
+  spec.max_length = length;
+  spec.batch = kJudgeBatch;
   BREAKEVEN_TRY(const measure::JudgeLogits ours, logits_of(spec, sample, hash, name_));
   spec.reference = true;
   BREAKEVEN_TRY(const measure::JudgeLogits reference,
                 logits_of(spec, sample, hash, kReferenceName));
   measure::JudgeQuestion question;
-  question.precision = "fp32";
   question.problem = input_.problem;
   question.judge = kReferenceName;
   question.small_sample = true;
   BREAKEVEN_TRY(const record::Parity parity,
                 measure::judge_outputs(ours.outputs(), reference.outputs(), question));
-  if (parity.outcome == "failed") {
+  if (parity.outcome == record::Agreement::failed) {
     return fail("parity/judge",
                 fmt::format("the fp32 CPU path differs from the plain reference: {} of {} labels, "
                             "logits by up to {}",
@@ -77,7 +78,7 @@ Result<void> Judges::check_against_reference(unsigned threads) {
 
 Result<void> Judges::prepare_other(const Spec& judge, const std::string& texts_hash) {
   for (const record::Cell& cell : input_.cells) {
-    if (cell.runtime != "native" || other_by_length_.count(cell.max_length) > 0) continue;
+    if (!cell.runtime.is_native() || other_by_length_.count(cell.max_length) > 0) continue;
     Spec spec = judge;
     spec.max_length = cell.max_length;
     BREAKEVEN_TRY(measure::JudgeLogits logits,
@@ -91,12 +92,12 @@ Result<void> Judges::prepare() {
   unsigned threads = 1;
   for (const record::Cell& cell : input_.cells) threads = std::max(threads, cell.threads);
   Spec spec = input_.judge;
-  spec.device = "cpu";
-  spec.precision = "fp32";
+  spec.device = {};
+  spec.precision = Precision::fp32;
   spec.threads = threads;
-  spec.max_batch = kJudgeBatch;
+  spec.batch = kJudgeBatch;
   name_ = judge_name(spec);
-  if (spec.runtime == "native") {
+  if (spec.runtime.is_native()) {
     BREAKEVEN_TRY_VOID(check_against_reference(threads));
   } else {
     notes_.push_back(
@@ -112,7 +113,7 @@ Result<void> Judges::prepare() {
   if (!input_.other_judge) return {};
   Spec other = *input_.other_judge;
   other.threads = threads;
-  other.max_batch = kJudgeBatch;
+  other.batch = kJudgeBatch;
   other_name_ = judge_name(other);
   if (Result<void> prepared = prepare_other(other, hash); !prepared) {
     if (prepared.error().code == "parity/interrupted") return prepared;
@@ -157,7 +158,7 @@ Result<void> Judges::judge(std::span<const float> logits, std::span<const std::u
                 judged_by(by_length_.at(length), name_, logits, repeat_abs_max, truth, record));
   keep_or_recall_proof(record);
   if (const auto other = other_by_length_.find(length);
-      other != other_by_length_.end() && record.cell.runtime == "native") {
+      other != other_by_length_.end() && record.cell.runtime.is_native()) {
     BREAKEVEN_TRY(record.other_parity,
                   judged_by(other->second, other_name_, logits, repeat_abs_max, truth, record));
   }
@@ -172,19 +173,19 @@ void Judges::keep_or_recall_proof(record::Record& record) const {
   if (input_.cache.empty() || build.dirty) return;
   record::Parity& parity = *record.parity;
   const record::Cell& cell = record.cell;
-  const std::string key = measure::hash_text(
-      fmt::format("{} {} {} {} {} {} {} {} {} {}", record.model_hash, cell.runtime, cell.variant,
-                  cell.device, cell.precision, record.instruction_set, cell.max_length,
-                  cell.padding, build.version, build.commit));
+  const std::string key = measure::hash_text(fmt::format(
+      "{} {} {} {} {} {} {} {} {} {}", record.model_hash, cell.runtime.name, cell.runtime.variant,
+      to_string(cell.device), to_string(cell.precision), record.instruction_set, cell.max_length,
+      to_string(cell.padding), build.version, build.commit));
   const std::string path = input_.cache + "/proof-" + key;
-  if (parity.outcome == "passed") {
+  if (parity.outcome == record::Agreement::passed) {
     std::error_code ignored;  // a cache that cannot be written is no error
     std::filesystem::create_directories(input_.cache, ignored);
     (void)write_file_atomic(path, fmt::format("{} texts of {}", parity.texts, record.texts.name));
-  } else if (parity.outcome == "unproven" && parity.limits_broken.empty()) {
+  } else if (parity.outcome == record::Agreement::unproven && parity.limits_broken.empty()) {
     const auto proof = read_file(path);
     if (!proof || proof->empty()) return;
-    parity.outcome = "passed";
+    parity.outcome = record::Agreement::passed;
     parity.judge += fmt::format(" (proven before on {})", *proof);
   }
 }

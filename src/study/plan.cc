@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "base/check.h"
 
@@ -17,30 +18,29 @@ std::vector<T> distinct(const std::vector<T>& values) {
   return result;
 }
 
-bool contains(const std::vector<std::string>& values, const std::string& value) {
+template <class T>
+bool contains(const std::vector<T>& values, const T& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
 // The cells of one batch size, each in every one of `ways` (mode, and what a paced one adds).
-// `cell` has all but runtime, device, precision and mode; its padding may be "", which each runtime
-// fills in.
-void plan_of_batch(const Axes& axes, record::Cell cell, const std::vector<record::Cell>& ways,
-                   std::vector<record::Cell>& out) {
-  const std::string padding = cell.padding;
+// `cell` has all but runtime, device, precision, padding and mode; without a padding each runtime
+// takes its own.
+void plan_of_batch(const Axes& axes, record::Cell cell, std::optional<Padding> padding,
+                   const std::vector<record::Cell>& ways, std::vector<record::Cell>& out) {
   for (const RuntimeAxis& runtime : axes.runtimes) {
     cell.runtime = runtime.runtime;
-    cell.variant = runtime.variant;
-    for (const std::string& device : distinct(axes.devices)) {
-      for (const std::string& precision : distinct(axes.precisions)) {
+    for (const Device& device : distinct(axes.devices)) {
+      for (const Precision precision : distinct(axes.precisions)) {
         const auto can = std::find_if(
             runtime.abilities.begin(), runtime.abilities.end(), [&](const Ability& ability) {
               return ability.device == device && ability.precision == precision &&
-                     (padding.empty() || contains(ability.paddings, padding));
+                     (!padding || contains(ability.paddings, *padding));
             });
         if (can == runtime.abilities.end()) continue;
         cell.device = device;
         cell.precision = precision;
-        cell.padding = padding.empty() ? can->paddings.front() : padding;
+        cell.padding = padding.value_or(can->paddings.front());
         for (const record::Cell& way : ways) {
           cell.mode = way.mode;
           cell.rate_per_s = way.rate_per_s;
@@ -55,18 +55,18 @@ void plan_of_batch(const Axes& axes, record::Cell cell, const std::vector<record
 
 std::vector<record::Cell> closed_loop_ways(const Axes& axes) {
   std::vector<record::Cell> ways;
-  for (const std::string& mode : distinct(axes.modes)) {
-    if (mode != "paced") ways.emplace_back().mode = mode;
+  for (const Mode mode : distinct(axes.modes)) {
+    if (mode != Mode::paced) ways.emplace_back().mode = mode;
   }
   return ways;
 }
 
 std::vector<record::Cell> paced_ways(const Axes& axes) {
   std::vector<record::Cell> ways;
-  if (!contains(axes.modes, "paced")) return ways;
+  if (!contains(axes.modes, Mode::paced)) return ways;
   for (const double rate : distinct(axes.rates)) {
     record::Cell& way = ways.emplace_back();
-    way.mode = "paced";
+    way.mode = Mode::paced;
     way.rate_per_s = rate;
     way.arrivals = axes.arrivals;
     way.max_wait_s = axes.max_wait_s;
@@ -77,29 +77,35 @@ std::vector<record::Cell> paced_ways(const Axes& axes) {
 }  // namespace
 
 Spec spec_of(const record::Cell& cell) {
-  return {cell.device, cell.precision, cell.threads, cell.max_length, cell.padding,
-          cell.batch,  false,          cell.runtime, cell.variant};
+  Spec spec{cell};
+  spec.mode = Mode::serial;
+  spec.rate_per_s = 0;
+  spec.arrivals = Arrivals::none;
+  spec.max_wait_s = 0;
+  return spec;
 }
 
 std::vector<record::Cell> plan_cells(const Axes& axes) {
   std::vector<record::Cell> cells;
   const std::vector<record::Cell> closed = closed_loop_ways(axes);
   const std::vector<record::Cell> paced = paced_ways(axes);
+  std::vector<std::optional<Padding>> paddings;
+  for (const Padding padding : distinct(axes.paddings)) paddings.emplace_back(padding);
+  if (paddings.empty()) paddings.emplace_back();
   // The outer loops are those that nobody compares across: block_sizes() cuts between them.
   for (const std::uint64_t max_length : distinct(axes.max_lengths)) {
-    for (const std::string& padding : distinct(axes.paddings)) {
+    for (const std::optional<Padding> padding : paddings) {
       for (const unsigned threads : distinct(axes.threads)) {
         record::Cell cell;
         cell.threads = threads;
         cell.max_length = max_length;
-        cell.padding = padding;
         for (const std::uint64_t batch : distinct(axes.batches)) {
           cell.batch = batch;
-          plan_of_batch(axes, cell, closed, cells);
+          plan_of_batch(axes, cell, padding, closed, cells);
         }
         for (const std::uint64_t batch : distinct(axes.paced_batches)) {
           cell.batch = batch;
-          plan_of_batch(axes, cell, paced, cells);
+          plan_of_batch(axes, cell, padding, paced, cells);
         }
       }
     }
@@ -112,14 +118,14 @@ std::vector<Group> group_cells(std::span<const record::Cell> cells) {
   for (std::size_t i = 0; i < cells.size(); ++i) {
     Spec spec = spec_of(cells[i]);
     const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& group) {
-      spec.max_batch = group.spec.max_batch;
+      spec.batch = group.spec.batch;
       return group.spec == spec;
     });
     if (found == groups.end()) {
-      spec.max_batch = cells[i].batch;
+      spec.batch = cells[i].batch;
       groups.push_back({std::move(spec), {i}});
     } else {
-      found->spec.max_batch = std::max(found->spec.max_batch, cells[i].batch);
+      found->spec.batch = std::max(found->spec.batch, cells[i].batch);
       found->cells.push_back(i);
     }
   }

@@ -10,13 +10,9 @@
 
 namespace breakeven::study {
 
-// What one way of using a runtime can do on one device at one precision.
-struct Ability {
-  std::string device = "cpu", precision = "fp32";
-  std::vector<std::string> paddings = {"none"};  // the first is its own choice
-};
+// One way of using a runtime, and what it can do.
 struct RuntimeAxis {
-  std::string runtime = "native", variant{};
+  Runtime runtime{};
   std::vector<Ability> abilities = {Ability{}};
 };
 
@@ -24,35 +20,29 @@ struct RuntimeAxis {
 // cell. A value that is given twice counts once.
 struct Axes {
   std::vector<RuntimeAxis> runtimes = {RuntimeAxis{}};
-  std::vector<std::string> devices = {"cpu"};
-  std::vector<std::string> precisions = {"fp32"};
+  std::vector<Device> devices = {Device{}};
+  std::vector<Precision> precisions = {Precision::fp32};
   std::vector<std::uint64_t> batches = {1, 32};
   std::vector<unsigned> threads = {1};
   std::vector<std::uint64_t> max_lengths = {512};
-  std::vector<std::string> paddings = {""};  // "" = each runtime's own choice
-  std::vector<std::string> modes = {"serial", "stream"};
-  // What the mode "paced" multiplies with, instead of `batches`.
+  std::vector<Padding> paddings{};  // none given = each runtime's own choice
+  std::vector<Mode> modes = {Mode::serial, Mode::stream};
+  // What paced mode multiplies with, instead of `batches`.
   std::vector<double> rates{};  // requests a second
   std::vector<std::uint64_t> paced_batches = {32};
-  std::string arrivals = "poisson";
+  Arrivals arrivals = Arrivals::poisson;
   double max_wait_s = 0;
 };
 std::vector<record::Cell> plan_cells(const Axes& axes);
 
-// What a classifier must be made for. Cells that differ only in batch and mode share one.
-struct Spec {
-  std::string device = "cpu";
-  std::string precision = "fp32";
-  unsigned threads = 1;
-  std::uint64_t max_length = 512;
-  std::string padding = "none";
-  std::uint64_t max_batch = 1;
+// What a classifier must be made for: its largest batch, and no mode, so that cells that differ
+// only in batch and mode share one.
+struct Spec : Setup {
   bool reference = false;  // the plain loops
-  std::string runtime = "native", variant{};
   bool operator==(const Spec&) const = default;
 };
 
-// Of the cell alone: max_batch is its batch.
+// Of the cell alone.
 Spec spec_of(const record::Cell& cell);
 
 struct Group {

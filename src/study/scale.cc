@@ -106,7 +106,7 @@ Result<void> ScaleRun::round(Classifier& classifier, std::span<const std::size_t
 
 Result<record::Record> ScaleRun::make_record(const Judges& judges) const {
   record::Record record = input_.base.prototype;
-  record.kind = "scaling";
+  record.kind = record::Kind::scaling;
   record.cell = cell_;
   record.instruction_set = info_.instruction_set;
   record.tokenizer = info_.tokenizer;
@@ -140,7 +140,8 @@ Result<record::Record> ScaleRun::make_record(const Judges& judges) const {
                            "the hypervisor took CPU time away");
   measure::check_threshold(record, "foreign-cpu", record.conditions->foreign_cpu_share,
                            "other programs used the CPUs");
-  measure::check_threshold(record, "parity", record.parity->outcome == "failed" ? 1 : 0,
+  measure::check_threshold(record, "parity",
+                           record.parity->outcome == record::Agreement::failed ? 1 : 0,
                            "the outputs are not those of the fp32 model");
   return record;
 }
@@ -176,10 +177,10 @@ Result<void> ScaleStudy::run_group(const Group& group, std::deque<ScaleRun>& run
     if (round >= input_.min_rounds && used >= time_s) break;
     if (tools_.progress != nullptr) {
       const double total = input_.base.time_s;
-      tools_.progress->update(fmt::format("{} {} {} round {}", group.spec.runtime,
-                                          group.spec.device, group.spec.precision, round + 1),
-                              std::min(1.0, (used_s_ + used) / total),
-                              std::max(0.0, total - used_s_ - used));
+      tools_.progress->update(
+          fmt::format("{} {} {} round {}", group.spec.runtime.name, to_string(group.spec.device),
+                      to_string(group.spec.precision), round + 1),
+          std::min(1.0, (used_s_ + used) / total), std::max(0.0, total - used_s_ - used));
     }
     std::shuffle(cells.begin(), cells.end(), random_);
     for (const std::size_t i : cells) {
@@ -285,11 +286,13 @@ void fit_scaling(record::Scaling& scaling) {
   }
   scaling.log_log_slope = measure::log_log_slope(texts, seconds);
   const double allowed = limit("scale/log_log_slope");
-  scaling.outcome = "can't tell";
+  scaling.outcome = record::Linearity::cannot_tell;
   if (!scaling.log_log_slope.interval) return;
   const record::Interval& interval = *scaling.log_log_slope.interval;
-  if (interval.low >= 1 - allowed && interval.high <= 1 + allowed) scaling.outcome = "linear";
-  if (interval.low > 1 + allowed || interval.high < 1 - allowed) scaling.outcome = "not linear";
+  if (interval.low >= 1 - allowed && interval.high <= 1 + allowed)
+    scaling.outcome = record::Linearity::linear;
+  if (interval.low > 1 + allowed || interval.high < 1 - allowed)
+    scaling.outcome = record::Linearity::not_linear;
 }
 
 Result<Outcome> run_scale(const ScaleInput& input, const Tools& tools) {

@@ -22,8 +22,8 @@ std::vector<std::uint64_t> spread_sizes(std::uint64_t smallest, std::uint64_t la
                                         std::uint64_t multiple, std::size_t count = 8);
 
 // The answer from the points' medians. The log-log slope's interval must lie within 1 ±
-// limit("scale/log_log_slope") for "linear", outside for "not linear"; else "can't tell". Fits with
-// weights 1 / y², because the error of a time grows with it.
+// limit("scale/log_log_slope") for linear, outside for not linear; else it cannot be told. Fits
+// with weights 1 / y², because the error of a time grows with it.
 void fit_scaling(record::Scaling& scaling);
 
 struct ScaleInput {

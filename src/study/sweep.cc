@@ -67,7 +67,7 @@ void Sweep::measure_fresh() {
     report("memory and cold start of " + run->name());
     // A rate changes neither.
     const auto same = std::find_if(runs_.begin(), runs_.end(), [&](const auto& other) {
-      return other->fresh && run->cell.mode == "paced" && other->cell.mode == "paced" &&
+      return other->fresh && run->cell.mode == Mode::paced && other->cell.mode == Mode::paced &&
              spec_of(other->cell) == spec_of(run->cell);
     });
     if (same != runs_.end()) {
@@ -86,11 +86,11 @@ void Sweep::measure_fresh() {
 
 // Before anything holds a device: what each draws when it does nothing.
 void Sweep::measure_idle() {
-  std::map<std::string, measure::IdleWatts> idle;
+  std::map<Device, measure::IdleWatts> idle;
   for (const auto& run : runs_) {
-    const std::string& device = run->cell.device;
+    const Device& device = run->cell.device;
     if (idle.count(device) == 0 && !stopped()) {
-      report("idle power of " + device);
+      report("idle power of " + to_string(device));
       measure::EnergyMeter meter(energy_sources(device, tools_), *tools_.clock);
       idle[device] = meter.measure_idle();
     }
@@ -168,10 +168,10 @@ Result<void> Sweep::visit(const Group& group, const Runs& runs, const std::vecto
   if (input_.timed < input_.texts.size() &&
       std::none_of(more_outputs_.begin(), more_outputs_.end(),
                    [&](const auto& known) { return known.first == group.spec; })) {
-    report(fmt::format("judging {} {} {} on more texts", group.spec.runtime, group.spec.device,
-                       group.spec.precision));
-    auto more = run_untimed(**classifier, std::span(input_.texts).subspan(input_.timed),
-                            group.spec.max_batch);
+    report(fmt::format("judging {} {} {} on more texts", group.spec.runtime.name,
+                       to_string(group.spec.device), to_string(group.spec.precision)));
+    auto more =
+        run_untimed(**classifier, std::span(input_.texts).subspan(input_.timed), group.spec.batch);
     if (more) more_outputs_.emplace_back(group.spec, *std::move(more));
   }
   for (const std::size_t i : order) {
@@ -240,7 +240,7 @@ Result<void> Sweep::finish(CellRun& run) {
   const MoreOutputs* more = nullptr;
   for (const auto& [spec, outputs] : more_outputs_) {
     Spec own = spec_of(run.cell);
-    own.max_batch = spec.max_batch;
+    own.batch = spec.batch;
     if (own == spec) more = &outputs;
   }
   BREAKEVEN_TRY_VOID(run.make_record(input_, judges_, more));
@@ -264,7 +264,8 @@ Result<Outcome> Sweep::run() {
   const double per_cell_s = input_.time_s / static_cast<double>(input_.cells.size());
   Runs closed;
   Runs open;
-  for (const auto& run : runs_) (run->cell.mode == "paced" ? open : closed).push_back(run.get());
+  for (const auto& run : runs_)
+    (run->cell.mode == Mode::paced ? open : closed).push_back(run.get());
   BREAKEVEN_TRY_VOID(closed_loop(closed, per_cell_s));
   BREAKEVEN_TRY_VOID(paced(open, per_cell_s));
   Outcome outcome;

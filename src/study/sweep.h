@@ -45,7 +45,7 @@ struct Input {
   ProblemType problem = ProblemType::single_label;
   record::Record prototype;  // run, command, model, texts' name and hash, machine, build
   Work work;
-  // Whose fp32 on the CPU judges the outputs: "native", or another runtime when the native engine
+  // Whose fp32 on the CPU judges the outputs: the native engine, or another runtime when it
   // refuses the model. Its variant and padding; native has none.
   Spec judge{};
   // A second judge, of another runtime, for the rows of the native one.
@@ -69,8 +69,8 @@ struct Tools {
   const std::atomic<bool>* stop = nullptr;                  // may be null
   const Clock* clock = &monotonic_clock();
   std::string root = "/";  // where machine counters are read
-  // By device ("cuda:0"), as the driver tells them: whose energy and clocks are read.
-  std::map<std::string, record::Gpu> gpus{};
+  // By index, as the driver tells them: whose energy and clocks are read.
+  std::map<int, record::Gpu> gpus{};
   std::string nvml_library = measure::kNvmlLibrary;
   double gpu_look_every_s = measure::kGpuLookEvery_s;
 };

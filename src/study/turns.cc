@@ -80,7 +80,7 @@ std::vector<Record> merge_turns(std::span<const std::vector<Record>> blocks) {
   std::vector<Record> merged;
   for (const std::vector<Record>& block : blocks) {
     for (const Record& record : block) {
-      if (record.kind != "cell") continue;
+      if (record.kind != record::Kind::cell) continue;
       const auto known = std::find_if(merged.begin(), merged.end(),
                                       [&](const Record& each) { return each.cell == record.cell; });
       if (known == merged.end()) {

@@ -6,12 +6,12 @@ namespace breakeven::study {
 namespace {
 
 // Achieved floating-point operations a second and thread, measured on a few server CPUs.
-double guess_speed(std::string_view precision, std::string_view instruction_set) {
+double guess_speed(Precision precision, std::string_view instruction_set) {
   const bool amx = instruction_set.find("amx") != std::string_view::npos;
   const bool avx512 = instruction_set.find("avx512") != std::string_view::npos;
-  if (precision == "bf16") return amx ? 400e9 : 100e9;
-  if (precision == "fp32x3") return amx ? 200e9 : 80e9;
-  if (precision == "int8") return amx ? 500e9 : avx512 ? 200e9 : 80e9;
+  if (precision == Precision::bf16) return amx ? 400e9 : 100e9;
+  if (precision == Precision::fp32x3) return amx ? 200e9 : 80e9;
+  if (precision == Precision::int8) return amx ? 500e9 : avx512 ? 200e9 : 80e9;
   return avx512 ? 80e9 : 40e9;
 }
 
@@ -30,7 +30,7 @@ Work work_of(std::size_t layers, std::size_t hidden_size, std::size_t intermedia
 }
 
 PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
-                        std::uint64_t max_length, std::string_view padding) {
+                        std::uint64_t max_length, Padding padding) {
   constexpr double kBytesPerToken = 4.4;
   const auto longest = static_cast<double>(max_length);
   const auto tokens_of = [&](std::string_view text) {
@@ -43,7 +43,9 @@ PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t b
     for (const std::string_view text : group) widest = std::max(widest, tokens_of(text));
     for (const std::string_view text : group) {
       const double real = tokens_of(text);
-      const double computed = padding == "none" ? real : padding == "longest" ? widest : longest;
+      const double computed = padding == Padding::none      ? real
+                              : padding == Padding::longest ? widest
+                                                            : longest;
       result.real += real;
       result.computed += computed;
       result.pairs += computed * computed;
@@ -58,7 +60,7 @@ double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, 
   const double flops =
       tokens.computed * work.flops_per_token + tokens.pairs * work.flops_per_token_pair;
   constexpr double kGpuSpeed = 50e12;
-  const double speed = cell.device == "cpu" ? guess_speed(cell.precision, instruction_set) *
+  const double speed = cell.device.is_cpu() ? guess_speed(cell.precision, instruction_set) *
                                                   std::max(1U, cell.threads)
                                             : kGpuSpeed;
   constexpr double kOverheadPerBatch_s = 2e-4;

@@ -24,7 +24,7 @@ struct PassTokens {
 };
 // From the texts' bytes: about 4.4 a token in English. Padding really counts.
 PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
-                        std::uint64_t max_length, std::string_view padding);
+                        std::uint64_t max_length, Padding padding);
 // Rough by nature (a factor of two): speeds of a thread by precision and instruction set.
 double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
                     std::span<const std::string_view> texts);

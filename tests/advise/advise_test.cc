@@ -68,13 +68,17 @@ Error refusal(const std::vector<record::Record>& records, const Question& questi
   return advice ? Error{} : advice.error();
 }
 
+record::Record fp32_paced(double rate_per_s, double p99_s) {
+  return made_up_paced(cpu_engine(), Precision::fp32, 8, rate_per_s, p99_s);
+}
+
 // The two answers that everything else is about.
 TEST(Advise, LittleToDoAndLittleMoneyIsACpuWithSmallBatches) {
   Question question = with_load(2e5 / 86400);
   question.budget_per_month = 200;
   const Asked asked = ask(both_runs(), question);
   EXPECT_EQ(asked.advice.outcome, Outcome::advice);
-  EXPECT_EQ(asked.cell().device, "cpu");
+  EXPECT_EQ(asked.cell().device, Device{});
   EXPECT_EQ(asked.cell().batch, 1U);
   EXPECT_EQ(asked.winner().machines->value, 1);
   EXPECT_NEAR(asked.winner().cost_per_month->value, 0.19 * 730.5, 1e-9);
@@ -86,8 +90,8 @@ TEST(Advise, LittleToDoAndLittleMoneyIsACpuWithSmallBatches) {
 TEST(Advise, MuchToDoIsAGpuWithLargeBatches) {
   const Asked asked = ask(both_runs(), with_load(20'000));
   EXPECT_EQ(asked.advice.outcome, Outcome::advice);
-  EXPECT_EQ(asked.cell().device, "cuda:0");
-  EXPECT_EQ(asked.cell().precision, "fp16");
+  EXPECT_EQ(asked.cell().device, Device{{0}});
+  EXPECT_EQ(asked.cell().precision, Precision::fp16);
   EXPECT_EQ(asked.cell().batch, 32U);
   const double machines = std::ceil(20'000 / asked.winner().rate.per_s);
   EXPECT_EQ(asked.winner().machines->value, machines);
@@ -120,9 +124,8 @@ TEST(Advise, ASlowLaunchMakesTheGpuPayOnlyFromLargerBatches) {
   slow.a_s = 0.03;
   std::vector<record::Record> records = cpu_run();
   for (const std::uint64_t batch : {1U, 8U, 32U}) {
-    for (const std::string mode : {"serial", "stream"}) {
-      records.push_back(made_up(slow, "fp16", batch, mode));
-    }
+    for (const Mode mode : {Mode::serial, Mode::stream})
+      records.push_back(made_up(slow, Precision::fp16, batch, mode));
   }
   const Asked asked = ask(records, with_load(100));
   ASSERT_TRUE(asked.advice.batch);
@@ -137,8 +140,8 @@ TEST(Advise, TwoVerdicts) {
   EXPECT_EQ(asked.advice.verdicts[0].precision, "");
   EXPECT_EQ(asked.advice.verdicts[1].precision, "fp32");
   const Advice& advice = asked.advice;
-  EXPECT_EQ(advice.candidates[*advice.verdicts[1].cpu].cell().precision, "fp32");
-  EXPECT_EQ(advice.candidates[*advice.verdicts[1].gpu].cell().precision, "fp32");
+  EXPECT_EQ(advice.candidates[*advice.verdicts[1].cpu].cell().precision, Precision::fp32);
+  EXPECT_EQ(advice.candidates[*advice.verdicts[1].gpu].cell().precision, Precision::fp32);
 }
 
 TEST(Advise, EqualCostsAreATieThatTheSoonerAnswerWins) {
@@ -146,7 +149,7 @@ TEST(Advise, EqualCostsAreATieThatTheSoonerAnswerWins) {
   question.gpu_price = 0.19;
   const Asked asked = ask(both_runs(), question);
   EXPECT_EQ(asked.advice.outcome, Outcome::advice);
-  EXPECT_EQ(asked.cell().device, "cuda:0");  // 2 ms a text against 5
+  EXPECT_EQ(asked.cell().device, Device{{0}});  // 2 ms a text against 5
   EXPECT_THAT(asked.advice.verdicts[0].text, HasSubstr("costs the same"));
 }
 
@@ -168,7 +171,7 @@ TEST(Advise, TooCloseToCall) {
 TEST(Advise, ARateWithoutAnIntervalDecidesNothingThatHangsOnIt) {
   auto records = both_runs();
   for (record::Record& record : records) {
-    if (record.cell.device == "cpu") record.reviews_per_s.interval.reset();
+    if (record.cell.device == Device{}) record.reviews_per_s.interval.reset();
   }
   EXPECT_EQ(ask(records, with_load(20'000)).advice.outcome, Outcome::cannot_tell);
   // One machine of either kind is enough here; but nobody knows whether one CPU machine is.
@@ -182,7 +185,7 @@ TEST(Advise, ImpossibleLimitsNameTheNearest) {
   EXPECT_EQ(asked.advice.outcome, Outcome::no_cell);
   EXPECT_FALSE(asked.advice.winner);
   ASSERT_TRUE(asked.advice.nearest);
-  EXPECT_EQ(asked.advice.candidates[*asked.advice.nearest].cell().device, "cpu");
+  EXPECT_EQ(asked.advice.candidates[*asked.advice.nearest].cell().device, Device{});
   EXPECT_THAT(asked.advice.headline,
               HasSubstr("No cell keeps the limits for 10.0 texts/s; nearest is cpu int8, batch 1: "
                         "memory 400 MB, 100 MB allowed"));
@@ -226,7 +229,7 @@ TEST(Advise, WithoutAGpuTheCpuAnswerStandsAndWhatIsMissingIsSaid) {
   Question question = with_load(100);
   const Asked asked = ask(cpu_run(), question);
   EXPECT_EQ(asked.advice.outcome, Outcome::advice);
-  EXPECT_EQ(asked.cell().device, "cpu");
+  EXPECT_EQ(asked.cell().device, Device{});
   EXPECT_FALSE(asked.advice.load);
   EXPECT_THAT(asked.advice.missing, Contains(HasSubstr("no GPU was measured")));
   const double rate = asked.winner().rate.per_s * 0.53 / 0.19;
@@ -249,16 +252,16 @@ TEST(Advise, WithoutACpuTheGpuAnswerStands) {
 TEST(Advise, BrokenParityAndInvalidRowsNeverWin) {
   auto records = both_runs();
   for (record::Record& record : records) {
-    if (record.cell.precision == "fp16") {
-      record.parity->outcome = "failed";
+    if (record.cell.precision == Precision::fp16) {
+      record.parity->outcome = record::Agreement::failed;
       record.parity->flips = 12;
-    } else if (record.cell.device != "cpu") {
+    } else if (record.cell.device != Device{}) {
       record.verdict = record::Verdict::invalid;
       record.reasons = {{"steal", "", 0.4, 0.1, record::Verdict::invalid}};
     }
   }
   const Asked asked = ask(records, with_load(20'000));
-  EXPECT_EQ(asked.cell().device, "cpu");
+  EXPECT_EQ(asked.cell().device, Device{});
   EXPECT_EQ(asked.reason("cuda:0 fp16, batch 32"),
             "left out: outputs break parity (12 of 1000 labels differ)");
   EXPECT_EQ(asked.reason("cuda:0 fp32, batch 32"), "left out: INVALID: steal");
@@ -275,7 +278,7 @@ TEST(Advise, NothingValidCannotTell) {
 TEST(Advise, WhatIsUnprovenOrNoisyIsSaid) {
   auto records = cpu_run();
   for (record::Record& record : records) {
-    record.parity->outcome = "unproven";
+    record.parity->outcome = record::Agreement::unproven;
     record.parity->texts = 64;
     record.verdict = record::Verdict::noisy;
     record.reasons = {{"spread", "", 0.2, 0.05}};
@@ -289,11 +292,11 @@ TEST(Advise, AccuracyLossIsALimit) {
   Question question = with_load(1000);
   question.accuracy_loss = 0.001;
   const Asked strict = ask(both_runs(), question);
-  EXPECT_EQ(strict.cell().precision, "fp32");
+  EXPECT_EQ(strict.cell().precision, Precision::fp32);
   EXPECT_EQ(strict.reason("cpu int8, batch 1"),
             "misses: accuracy loss 0.200 points, 0.100 points allowed");
   question.accuracy_loss = 0.005;
-  EXPECT_EQ(ask(both_runs(), question).cell().precision, "fp16");
+  EXPECT_EQ(ask(both_runs(), question).cell().precision, Precision::fp16);
   auto records = both_runs();
   for (record::Record& record : records) record.parity->accuracy_loss.reset();
   EXPECT_EQ(ask(records, question).reason("cpu int8, batch 1"),
@@ -320,16 +323,16 @@ TEST(Advise, OnlyPacedCellsDecideAP99) {
   // The GPU keeps 50 ms up to 1,000 a second, the CPU's best up to 50.
   for (const auto& [rate, p99] :
        {std::pair{10.0, 0.012}, std::pair{1000.0, 0.03}, std::pair{3000.0, 0.4}}) {
-    records.push_back(made_up_paced(gpu_engine(), "fp16", 32, rate, p99));
+    records.push_back(made_up_paced(gpu_engine(), Precision::fp16, 32, rate, p99));
   }
   for (const auto& [rate, p99] :
        {std::pair{10.0, 0.02}, std::pair{50.0, 0.04}, std::pair{100.0, 0.09}}) {
-    records.push_back(made_up_paced(cpu_engine(), "int8", 8, rate, p99));
+    records.push_back(made_up_paced(cpu_engine(), Precision::int8, 8, rate, p99));
   }
   Question question = with_load(500);
   question.p99_s = 0.05;
   const Asked asked = ask(records, question);
-  EXPECT_EQ(asked.cell().device, "cuda:0");
+  EXPECT_EQ(asked.cell().device, Device{{0}});
   EXPECT_EQ(asked.winner().rate.basis, "paced");
   EXPECT_EQ(asked.winner().rate.per_s, 1000);
   EXPECT_EQ(asked.winner().machines->value, 1);
@@ -339,8 +342,8 @@ TEST(Advise, OnlyPacedCellsDecideAP99) {
 }
 
 TEST(Advise, APacedP99ThatMissesOrIsNotCarriedIsSaid) {
-  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 10, 0.2),
-                                         made_up_paced(cpu_engine(), "int8", 8, 10, 0.2)};
+  std::vector<record::Record> records = {fp32_paced(10, 0.2),
+                                         made_up_paced(cpu_engine(), Precision::int8, 8, 10, 0.2)};
   records[1].latency_s.clear();
   records[1].samples_s.resize(300);
   Question question = with_load(5);
@@ -352,7 +355,7 @@ TEST(Advise, APacedP99ThatMissesOrIsNotCarriedIsSaid) {
 }
 
 TEST(Advise, AMachineThatFallsBehindDoesNotKeepTheLoad) {
-  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)};
+  std::vector<record::Record> records = {fp32_paced(100, 0.05)};
   records[0].reviews_per_s.value = 80;
   Question question = with_load(5);
   question.p99_s = 0.1;
@@ -360,7 +363,7 @@ TEST(Advise, AMachineThatFallsBehindDoesNotKeepTheLoad) {
 }
 
 TEST(Advise, ASaturatedRowDoesNotKeepTheLoadWhateverItAnswered) {
-  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)};
+  std::vector<record::Record> records = {fp32_paced(100, 0.05)};
   records[0].paced = record::Paced{};
   records[0].paced->saturated = true;
   Question question = with_load(5);
@@ -377,8 +380,7 @@ TEST(Advise, ASaturatedRowDoesNotKeepTheLoadWhateverItAnswered) {
 }
 
 TEST(Advise, TooMuchAtAHighRateSaysNothingOfALowOneThatIsInDoubt) {
-  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 10, 0.05),
-                                         made_up_paced(cpu_engine(), "fp32", 8, 100, 0.5)};
+  std::vector<record::Record> records = {fp32_paced(10, 0.05), fp32_paced(100, 0.5)};
   records[0].latency_s.clear();
   records[0].samples_s.resize(20);
   Question question = with_load(5);
@@ -387,7 +389,7 @@ TEST(Advise, TooMuchAtAHighRateSaysNothingOfALowOneThatIsInDoubt) {
 }
 
 TEST(Advise, AP99WithoutAnIntervalKeepsTheLimitOnlyIfEveryRequestDid) {
-  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)};
+  std::vector<record::Record> records = {fp32_paced(100, 0.05)};
   records[0].latency_s["p99"].interval.reset();
   Question question = with_load(5);
   question.p99_s = 0.1;
@@ -400,8 +402,7 @@ TEST(Advise, AP99WithoutAnIntervalKeepsTheLimitOnlyIfEveryRequestDid) {
 }
 
 TEST(Advise, ALowerRateThatDidNotKeepTheLimitIsADoubt) {
-  std::vector<record::Record> records = {made_up_paced(cpu_engine(), "fp32", 8, 40, 0.8),
-                                         made_up_paced(cpu_engine(), "fp32", 8, 60, 0.3)};
+  std::vector<record::Record> records = {fp32_paced(40, 0.8), fp32_paced(60, 0.3)};
   Question question = with_load(100);
   question.p99_s = 0.5;
   EXPECT_THAT(ask(records, question).advice.headline,
@@ -413,8 +414,7 @@ TEST(Advise, ALowerRateThatDidNotKeepTheLimitIsADoubt) {
 TEST(Advise, AnIntervalThatHoldsTheLimitIsGivenAsTheReason) {
   Question question = with_load(5);
   question.p99_s = 0.05;
-  EXPECT_EQ(ask({made_up_paced(cpu_engine(), "fp32", 8, 100, 0.05)}, question)
-                .reason("cpu fp32, batch 8"),
+  EXPECT_EQ(ask({fp32_paced(100, 0.05)}, question).reason("cpu fp32, batch 8"),
             "can't tell: p99 50.0 ms [49.0 ms, 51.0 ms] at 100/s cannot be told from 50.0 ms");
 }
 
@@ -424,7 +424,7 @@ TEST(Advise, WithoutPacedCellsP99IsModelledAndSaysSo) {
   const Asked asked = ask(both_runs(), question);
   EXPECT_EQ(asked.advice.outcome, Outcome::advice);
   EXPECT_EQ(asked.winner().rate.basis, "modelled");
-  EXPECT_EQ(asked.cell().device, "cpu");
+  EXPECT_EQ(asked.cell().device, Device{});
   EXPECT_LT(asked.winner().rate.per_s, asked.winner().queue->full_rate());
   EXPECT_THAT(asked.advice.notes, Contains(HasSubstr("Poisson arrivals")));
   EXPECT_EQ(asked.advice.faster_basis, "modelled");
@@ -438,7 +438,7 @@ TEST(Advise, WithoutPacedCellsP99IsModelledAndSaysSo) {
 TEST(Advise, AModelOfUnknownErrorDecidesNothing) {
   std::vector<record::Record> records;
   for (const std::uint64_t batch : {8U, 32U}) {
-    records.push_back(made_up(cpu_engine(), "fp32", batch, "serial"));
+    records.push_back(made_up(cpu_engine(), Precision::fp32, batch, Mode::serial));
     records.back().texts.token_counts.clear();  // as an older breakeven wrote it
   }
   Question question = with_load(1);
@@ -450,7 +450,7 @@ TEST(Advise, AModelOfUnknownErrorDecidesNothing) {
 }
 
 TEST(Advise, WithoutLengthsOneTextABatchDrawsTheMeasuredTimes) {
-  std::vector<record::Record> records = {made_up(cpu_engine(), "fp32", 1, "serial")};
+  std::vector<record::Record> records = {made_up(cpu_engine(), Precision::fp32, 1, Mode::serial)};
   records.back().texts.token_counts.clear();
   Question question = with_load(1);
   question.p99_s = 0.2;
@@ -493,7 +493,7 @@ TEST(Advise, OtherWorkIsRefusedByName) {
   EXPECT_THAT(ask(records, prices()).advice.notes, Contains(HasSubstr("2 sets of texts")));
   EXPECT_EQ(refusal({}, prices()).code, "advise/empty");
   records = cpu_run();
-  for (record::Record& record : records) record.kind = "scaling";
+  for (record::Record& record : records) record.kind = record::Kind::scaling;
   EXPECT_EQ(refusal(records, prices()).code, "advise/empty");
 }
 
@@ -531,7 +531,7 @@ TEST(Advise, NonsenseIsMarkedAndDoesNotCrash) {
     records[1].cell.batch = std::numeric_limits<std::uint64_t>::max();
     records[2].cell.max_length = 0;
     records[3].texts.token_counts.assign(5, std::numeric_limits<std::uint32_t>::max());
-    records[4].cell.mode = "paced";
+    records[4].cell.mode = Mode::paced;
     for (const double limit : {1e-300, 0.1, 1e300}) {
       Question question = with_load(limit);
       question.p99_s = limit;

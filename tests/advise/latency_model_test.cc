@@ -25,7 +25,7 @@ std::vector<Point> points_of(double a, double b, double c, double noise, std::ui
   std::normal_distribution<double> normal;
   std::vector<Point> points;
   for (const std::uint64_t batch : {1U, 4U, 16U, 64U}) {
-    for (const Shape& shape : shapes_of(made_up_lengths(), batch, "none", 512)) {
+    for (const Shape& shape : shapes_of(made_up_lengths(), batch, Padding::none, 512)) {
       const double seconds = a + b * shape.tokens + c * shape.squares;
       points.push_back({shape, seconds * std::exp(noise * normal(random)), 0});
     }
@@ -35,15 +35,15 @@ std::vector<Point> points_of(double a, double b, double c, double noise, std::ui
 
 TEST(Shapes, PaddingDecidesWhatIsComputed) {
   const std::vector<std::uint32_t> lengths = {10, 20, 600};
-  const Shape packed = shape_of(lengths, "none", 512);
+  const Shape packed = shape_of(lengths, Padding::none, 512);
   EXPECT_EQ(packed.texts, 3);
   EXPECT_EQ(packed.tokens, 10 + 20 + 512);
   EXPECT_EQ(packed.squares, 100 + 400 + 512 * 512);
-  const Shape longest = shape_of(std::span(lengths).first(2), "longest", 512);
+  const Shape longest = shape_of(std::span(lengths).first(2), Padding::longest, 512);
   EXPECT_EQ(longest.tokens, 40);
   EXPECT_EQ(longest.squares, 800);
-  EXPECT_EQ(shape_of(std::span(lengths).first(2), "max_length", 512).tokens, 1024);
-  const auto shapes = shapes_of(lengths, 2, "none", 512);
+  EXPECT_EQ(shape_of(std::span(lengths).first(2), Padding::max_length, 512).tokens, 1024);
+  const auto shapes = shapes_of(lengths, 2, Padding::none, 512);
   ASSERT_EQ(shapes.size(), 2U);
   EXPECT_EQ(shapes[1].texts, 1);
 }
@@ -147,7 +147,7 @@ Family only_family(const std::vector<record::Record>& records) {
 std::vector<record::Record> serial_run(const Engine& engine) {
   std::vector<record::Record> records;
   for (const std::uint64_t batch : {1U, 8U, 32U}) {
-    records.push_back(made_up(engine, "fp32", batch, "serial"));
+    records.push_back(made_up(engine, Precision::fp32, batch, Mode::serial));
   }
   return records;
 }
@@ -160,17 +160,18 @@ TEST(LatencyStudy, FitsRecordsAndReckonsPadding) {
   ASSERT_EQ(family.cells.size(), 3U);
   for (const PaddingCost& cost : padding_costs(family)) {
     // The made-up engine really computes what is padded, so that the model must meet it.
-    const record::Record truth = made_up(cpu_engine(), "fp32", cost.batch, "serial", cost.padding);
+    const record::Record truth =
+        made_up(cpu_engine(), Precision::fp32, cost.batch, Mode::serial, cost.padding);
     double pass = 0;
     for (std::size_t i = 0; i < truth.samples_s.size() / truth.passes; ++i)
       pass += truth.samples_s[i];
-    EXPECT_NEAR(cost.pass_s, pass, 1e-6 * pass) << cost.padding << " " << cost.batch;
+    EXPECT_NEAR(cost.pass_s, pass, 1e-6 * pass) << to_string(cost.padding) << " " << cost.batch;
     EXPECT_NEAR(cost.waste_share,
                 1 - static_cast<double>(truth.texts.real_tokens) /
                         static_cast<double>(truth.texts.computed_tokens),
                 1e-9);
-    if (cost.padding == "none" || cost.batch == 1) continue;
-    EXPECT_GT(cost.over_packed, 1.2) << cost.padding;
+    if (cost.padding == Padding::none || cost.batch == 1) continue;
+    EXPECT_GT(cost.over_packed, 1.2) << to_string(cost.padding);
   }
   const auto lengths = length_cost(family);
   ASSERT_TRUE(lengths);

@@ -10,12 +10,12 @@ namespace {
 
 constexpr std::size_t kPasses = 5;
 
-double factor_of(const std::string& precision) {
-  return precision == "fp32" ? 1.0 : 0.5;
+double factor_of(Precision precision) {
+  return precision == Precision::fp32 ? 1.0 : 0.5;
 }
 
-record::Record bare_record(const Engine& engine, const std::string& precision, std::uint64_t batch,
-                           const std::string& mode, const std::string& padding) {
+record::Record bare_record(const Engine& engine, Precision precision, std::uint64_t batch,
+                           Mode mode, Padding padding) {
   record::Record record;
   record.cell.device = engine.device;
   record.cell.precision = precision;
@@ -35,13 +35,13 @@ record::Record bare_record(const Engine& engine, const std::string& precision, s
       static_cast<double>(record.texts.real_tokens) / static_cast<double>(record.texts.count);
   record.parity = record::Parity{};
   record.parity->texts = 1000;
-  record.parity->outcome = "passed";
-  record.parity->accuracy_loss = precision == "fp32" ? 0.0 : 0.002;
+  record.parity->outcome = record::Agreement::passed;
+  record.parity->accuracy_loss = precision == Precision::fp32 ? 0.0 : 0.002;
   record.memory = record::Memory{};
-  record.memory->peak_rss_bytes = engine.device == "cpu" ? 400'000'000 : 1'500'000'000;
-  record.machine.hostname_hash = engine.device == "cpu" ? "aa" : "bb";
-  record.machine.cpu_model = engine.device == "cpu" ? "Made-up CPU" : "Made-up host";
-  if (engine.device != "cpu") {
+  record.memory->peak_rss_bytes = engine.device.is_cpu() ? 400'000'000 : 1'500'000'000;
+  record.machine.hostname_hash = engine.device.is_cpu() ? "aa" : "bb";
+  record.machine.cpu_model = engine.device.is_cpu() ? "Made-up CPU" : "Made-up host";
+  if (!engine.device.is_cpu()) {
     record.gpu = record::Gpu{};
     record.gpu->name = "Made-up GPU";
     record.memory->device_used_bytes = 1'000'000'000;
@@ -61,7 +61,7 @@ Engine cpu_engine() {
 
 Engine gpu_engine() {
   // Fifty times the throughput, but launching costs 4 ms a batch.
-  return {"cuda:0", 0.004, 1e-6, 2e-10, 1.5};
+  return {Device{{0}}, 0.004, 1e-6, 2e-10, 1.5};
 }
 
 std::vector<std::uint32_t> made_up_lengths() {
@@ -73,8 +73,8 @@ std::vector<std::uint32_t> made_up_lengths() {
   return lengths;
 }
 
-record::Record made_up(const Engine& engine, const std::string& precision, std::uint64_t batch,
-                       const std::string& mode, const std::string& padding) {
+record::Record made_up(const Engine& engine, Precision precision, std::uint64_t batch, Mode mode,
+                       Padding padding) {
   record::Record record = bare_record(engine, precision, batch, mode, padding);
   const auto shapes =
       advise::shapes_of(record.texts.token_counts, batch, padding, record.cell.max_length);
@@ -91,7 +91,7 @@ record::Record made_up(const Engine& engine, const std::string& precision, std::
   record.passes = kPasses;
   const auto texts = static_cast<double>(record.texts.count);
   for (std::size_t repeat = 0; repeat < kPasses; ++repeat) {
-    if (mode == "stream") {
+    if (mode == Mode::stream) {
       record.samples_s.push_back(pass / engine.pipelining);
       continue;
     }
@@ -100,15 +100,15 @@ record::Record made_up(const Engine& engine, const std::string& precision, std::
       record.sample_positions.push_back(static_cast<std::uint32_t>(i));
     }
   }
-  set_rate(record, texts / pass * (mode == "stream" ? engine.pipelining : 1.0));
+  set_rate(record, texts / pass * (mode == Mode::stream ? engine.pipelining : 1.0));
   return record;
 }
 
-record::Record made_up_paced(const Engine& engine, const std::string& precision,
-                             std::uint64_t batch, double rate_per_s, double p99_s) {
-  record::Record record = bare_record(engine, precision, batch, "paced", "none");
+record::Record made_up_paced(const Engine& engine, Precision precision, std::uint64_t batch,
+                             double rate_per_s, double p99_s) {
+  record::Record record = bare_record(engine, precision, batch, Mode::paced, Padding::none);
   record.cell.rate_per_s = rate_per_s;
-  record.cell.arrivals = "poisson";
+  record.cell.arrivals = Arrivals::poisson;
   record.cell.max_wait_s = 0.005;
   record.samples_s.assign(2000, p99_s / 2);
   record.latency_s["p99"] = {p99_s, record::Interval{0.98 * p99_s, 1.02 * p99_s, 0.95}, 2000};
@@ -118,9 +118,9 @@ record::Record made_up_paced(const Engine& engine, const std::string& precision,
 
 std::vector<record::Record> cpu_run() {
   std::vector<record::Record> records;
-  for (const std::string precision : {"fp32", "int8"}) {
+  for (const Precision precision : {Precision::fp32, Precision::int8}) {
     for (const std::uint64_t batch : {1U, 8U, 32U}) {
-      for (const std::string mode : {"serial", "stream"}) {
+      for (const Mode mode : {Mode::serial, Mode::stream}) {
         records.push_back(made_up(cpu_engine(), precision, batch, mode));
       }
     }
@@ -130,9 +130,9 @@ std::vector<record::Record> cpu_run() {
 
 std::vector<record::Record> gpu_run() {
   std::vector<record::Record> records;
-  for (const std::string precision : {"fp32", "fp16"}) {
+  for (const Precision precision : {Precision::fp32, Precision::fp16}) {
     for (const std::uint64_t batch : {1U, 8U, 32U}) {
-      for (const std::string mode : {"serial", "stream"}) {
+      for (const Mode mode : {Mode::serial, Mode::stream}) {
         records.push_back(made_up(gpu_engine(), precision, batch, mode));
       }
     }

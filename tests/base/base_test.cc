@@ -13,7 +13,6 @@
 
 #include "base/content_hash.h"
 #include "base/cpus.h"
-#include "base/device_name.h"
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/memory.h"
@@ -25,13 +24,6 @@
 
 namespace breakeven {
 namespace {
-
-TEST(DeviceName, PartsAreJoinedByPluses) {
-  EXPECT_THAT(device_parts("cpu"), ::testing::ElementsAre("cpu"));
-  EXPECT_THAT(device_parts("cuda:0+cuda:1"), ::testing::ElementsAre("cuda:0", "cuda:1"));
-  EXPECT_THAT(device_parts(""), ::testing::ElementsAre(""));
-  EXPECT_THAT(device_parts("cuda:0+"), ::testing::ElementsAre("cuda:0", ""));
-}
 
 TEST(Units, ThreeDigitsNeverPrintsZeroForSomething) {
   EXPECT_EQ(three_digits(0), "0");

@@ -131,12 +131,13 @@ TEST_F(DecideTest, ATornLineIsNamedOnceAndLeftOut) {
 }
 
 TEST_F(DecideTest, ARecordOfNothingIsAMarkedRow) {
-  file("bare.jsonl", "{\"schema_version\":1,\"cell\":{\"device\":\"\\u001b[31mcpu\"}}\n");
+  file("bare.jsonl",
+       "{\"schema_version\":1,\"cell\":{\"device\":\"cuda:0\",\"variant\":\"\\u001b[31mred\"}}\n");
   const Ended advice = run("advise bare.jsonl --gpu-price 1");
   EXPECT_EQ(advice.code, 3) << advice.err;
   EXPECT_THAT(advice.out, HasSubstr("no stream or paced cell that counts"));
   EXPECT_THAT(advice.out, Not(HasSubstr("\x1b")));
-  const Ended comparison = run("compare bare.jsonl bare.jsonl");
+  const Ended comparison = run("compare bare.jsonl bare.jsonl --format md");
   EXPECT_EQ(comparison.code, 3) << comparison.err;
   EXPECT_THAT(comparison.out, HasSubstr("holds no samples"));
 }

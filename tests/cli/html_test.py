@@ -37,9 +37,9 @@ class Reader(html.parser.HTMLParser):
 
 
 def hostile(value):
-    """Every text of a record becomes hostile, but for what decides how a record is read."""
+    """Every text of a record becomes hostile, but for what a record must name as we know it."""
     if isinstance(value, dict):
-        kept = ("verdict", "severity", "mode", "kind", "outcome")
+        kept = ("verdict", "severity", "mode", "kind", "outcome", "device", "precision", "padding", "arrivals")
         return {key: item if key in kept else hostile(item) for key, item in value.items()}
     if isinstance(value, list):
         return [hostile(item) for item in value]
@@ -142,7 +142,7 @@ class HtmlTest(unittest.TestCase):
 
     def test_hostile_model_name_reaches_title_and_labels_as_text(self):
         for record in self.records:
-            record["model_name"] = record["cell"]["device"] = HOSTILE
+            record["model_name"] = record["cell"]["runtime"] = HOSTILE
         self.assertNotIn("<img", SCRIPT.sub("", self.report(self.records)))
 
     def test_numbers_without_sense_make_no_broken_chart(self):

@@ -133,7 +133,7 @@ TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
     EXPECT_EQ(record.texts.count, 8U);
     ASSERT_TRUE(record.memory);
     EXPECT_GT(record.memory->peak_rss_bytes, record.memory->weight_bytes);
-    EXPECT_EQ(record.cold_start.has_value(), record.cell.mode == "serial");
+    EXPECT_EQ(record.cold_start.has_value(), record.cell.mode == Mode::serial);
   }
 
   // The report of the journal says the same, in every format.
@@ -204,8 +204,8 @@ TEST_F(RunTest, ResumeMeasuresOnlyWhatIsMissing) {
   const auto journal = record::read_journal((folder_ / "j.jsonl").string());
   ASSERT_TRUE(journal);
   ASSERT_EQ(journal->records.size(), 4U);
-  EXPECT_EQ(journal->records[2].cell.mode, "stream");
-  EXPECT_EQ(journal->records[3].cell.mode, "stream");
+  EXPECT_EQ(journal->records[2].cell.mode, Mode::stream);
+  EXPECT_EQ(journal->records[3].cell.mode, Mode::stream);
 }
 
 TEST_F(RunTest, AnInterruptKeepsWhatIsDoneAndSaysHowToGoOn) {

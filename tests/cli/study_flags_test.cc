@@ -28,7 +28,7 @@ TEST(ParseRuntimes, AllIsNativeAndEveryOther) {
   const auto choices = parse_runtimes("all");
   ASSERT_TRUE(choices);
   ASSERT_EQ(choices->size(), runtimes::known_runtimes().size() + 1);
-  EXPECT_EQ(choices->front().runtime, "native");
+  EXPECT_EQ(choices->front().name, "native");
 }
 
 TEST(ParseRuntimes, WhatIsNotKnownIsRefusedByName) {

@@ -23,8 +23,8 @@ TEST(TextOptions, DefaultsAreUnderstood) {
   EXPECT_EQ(options.batch, 32U);
   EXPECT_FALSE(options.max_length_given);
   EXPECT_EQ(options.threads, usable_cpus().threads());
-  EXPECT_EQ(options.precision, ops::Precision::fp32);
-  EXPECT_EQ(options.device, "cpu");
+  EXPECT_EQ(options.precision, Precision::fp32);
+  EXPECT_EQ(options.device, Device{});
 }
 
 TEST(TextOptions, ValuesAreTaken) {
@@ -39,7 +39,7 @@ TEST(TextOptions, ValuesAreTaken) {
   EXPECT_TRUE(options.max_length_given);
   EXPECT_EQ(options.max_length, 0U);
   EXPECT_EQ(options.threads, 3U);
-  EXPECT_EQ(options.precision, ops::Precision::int8);
+  EXPECT_EQ(options.precision, Precision::int8);
 }
 
 TEST(TextOptions, WrongNumbersAreRefusedWithFlagAndValue) {

@@ -93,7 +93,7 @@ TEST_F(GpuWatchTest, AThrottledGpuMakesANoisyRowAndAPowerCapDoesNot) {
   watch.start();
   watch.look();
   record::Record capped;
-  capped.cell.mode = "paced";
+  capped.cell.mode = Mode::paced;
   capped.samples_s = {1};
   capped.gpu = watch.gpu();
   EXPECT_THAT(capped.gpu->throttle_reasons, ElementsAre("power cap"));

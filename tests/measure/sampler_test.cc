@@ -103,7 +103,7 @@ TEST_F(SamplerTest, WarmUpThatIsNeverSteadyEndsWithItsBudget) {
   EXPECT_FALSE(sampler.samples().steady);
   ASSERT_TRUE(sampler.measure(20));
   record::Record record;
-  record.cell.mode = "stream";
+  record.cell.mode = Mode::stream;
   summarise(sampler.samples(), texts_.size(), record);
   check_thresholds(sampler.samples(), record);
   EXPECT_NE(record.verdict, record::Verdict::valid);
@@ -254,7 +254,7 @@ TEST_F(SamplerTest, AStreamHasThroughputAndNoLatency) {
   Sampler sampler(fake, texts_, {Mode::stream, 4, {}, {0.0, 12, 12}}, clock_);
   ASSERT_TRUE(sampler.measure(100));
   record::Record record;
-  record.cell.mode = "stream";
+  record.cell.mode = Mode::stream;
   summarise(sampler.samples(), texts_.size(), record);
   EXPECT_THAT(record.latency_s, IsEmpty());
   EXPECT_THAT(record.sample_positions, IsEmpty());
@@ -305,7 +305,7 @@ TEST(Judge, EveryRowOfARecordCounts) {
   record.gpu.emplace();
   record.gpu->foreign_processes = 1;
   record.parity.emplace();
-  record.parity->outcome = "failed";
+  record.parity->outcome = record::Agreement::failed;
   record.parity->limits_broken = {"model/bf16/flips_share"};
   record.samples_s = {1};
   Samples samples;

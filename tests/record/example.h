@@ -14,7 +14,7 @@ inline void fill_outcome(Record& record) {
   record.reasons = {{"steal", "the hypervisor took time", 0.023, 0.01, Verdict::noisy},
                     {"parity", "labels differ", 3, 0, Verdict::invalid}};
   record.parity =
-      Parity{"native cpu fp32",         1000, 2, 0.125, 0.0625, 1.75, 1e-7, 1e-3, "failed",
+      Parity{"native cpu fp32",         1000, 2, 0.125, 0.0625, 1.75, 1e-7, 1e-3, Agreement::failed,
              {"model/int8/flips_share"}};
   record.accuracy = Accuracy{1000, 640, 0.91, {0.885, 0.93, 0.95}};
   record.memory = Memory{1, 2, 3, 4, 5, 9, 6, 7, 10, 8, "malloc hooks"};
@@ -30,7 +30,7 @@ inline void fill_outcome(Record& record) {
                            example_estimate(0.05),
                            example_estimate(1.01),
                            0.03,
-                           "linear"};
+                           Linearity::linear};
 }
 
 inline void fill_place(Record& record) {
@@ -57,12 +57,21 @@ inline void fill_place(Record& record) {
 
 inline Record example_record() {
   Record record;
-  record.kind = "scaling";
+  record.kind = record::Kind::scaling;
   record.run_id = "r1";
   record.started_at = "2026-11-21T20:44:00Z";
   record.command = {"breakeven", "run", "--batch", "1,32", "a \"quoted\" \xC3\xA9 text\n"};
-  record.cell = {"onnxruntime", "tuned",   "cuda:0", "int8", 32,        4,
-                 128,           "longest", "paced",  12.5,   "poisson", 0.005};
+  record.cell = {{"onnxruntime", "tuned"},
+                 Device{{0}},
+                 Precision::int8,
+                 4,
+                 128,
+                 32,
+                 Padding::longest,
+                 Mode::paced,
+                 12.5,
+                 Arrivals::poisson,
+                 0.005};
   record.model_name = "builtin";
   record.model_hash = "00ff";
   record.instruction_set = "avx2";

@@ -47,7 +47,7 @@ std::vector<record::Record> draw_run(std::mt19937_64& random, const Noise& noise
     const bool serial = i < kCells / 2;
     const std::uint32_t batches = !serial ? 1 : (i == 0 ? 32 : i == 1 ? 8 : 1);
     record.cell.batch = i + 1;
-    record.cell.mode = serial ? "serial" : "stream";
+    record.cell.mode = serial ? Mode::serial : Mode::stream;
     record.texts.count = 32;
     record.passes = noise.passes;
     const std::vector<double> series = draw_noise(random, noise, noise.passes * batches);

@@ -125,7 +125,7 @@ TEST(Compare, OneSlowerCellMakesTheOutcomeSlower) {
 }
 
 TEST(Compare, TwoSamplesCannotTell) {
-  std::vector<record::Record> before = {sample_record("fp32", 32, "stream", 0.1)};
+  std::vector<record::Record> before = {sample_record(Precision::fp32, 32, Mode::stream, 0.1)};
   before[0].samples_s = {12.8, 12.8};
   const Comparison comparison = compared(before, scaled(before, 2));
   EXPECT_EQ(comparison.outcome, Change::cannot_tell);
@@ -136,7 +136,7 @@ TEST(Compare, RowsThatDoNotCountCannotBeTold) {
   std::vector<record::Record> after = sample_run();
   after[0].verdict = record::Verdict::invalid;
   after[0].reasons = {{"interrupted", "", 1, 0, record::Verdict::invalid}};
-  after[1].parity->outcome = "failed";
+  after[1].parity->outcome = record::Agreement::failed;
   after[2].samples_s.clear();
   after[3].samples_s[1] = 0;
   after[4].samples_s[0] = std::numeric_limits<double>::quiet_NaN();
@@ -197,8 +197,8 @@ TEST(Compare, CellsOfOneFileAreListed) {
 }
 
 TEST(Compare, NothingInCommonCannotTell) {
-  const Comparison comparison = compared({sample_record("fp32", 1, "serial", 0.1)},
-                                         {sample_record("int8", 1, "serial", 0.1)});
+  const Comparison comparison = compared({sample_record(Precision::fp32, 1, Mode::serial, 0.1)},
+                                         {sample_record(Precision::int8, 1, Mode::serial, 0.1)});
   EXPECT_EQ(comparison.outcome, Change::cannot_tell);
   EXPECT_THAT(make_document(comparison).to_markdown(), HasSubstr("no cell stands in both files"));
 }
@@ -221,7 +221,8 @@ TEST(Compare, JsonHoldsTheSame) {
 }
 
 TEST(Compare, NamesFromAFileDoNotSteerTheTerminal) {
-  std::vector<record::Record> before = {sample_record("\x1b[2Jfp32\n", 1, "serial", 0.1)};
+  std::vector<record::Record> before = {sample_record(Precision::fp32, 1, Mode::serial, 0.1)};
+  before[0].cell.runtime.variant = "\x1b[2Jfast\n";
   std::vector<record::Record> after = before;
   after[0].machine.kernel = "\x1b]0;title\x07";
   const std::string text = make_document(compared(before, after)).to_text(100, false);

@@ -162,8 +162,8 @@ std::vector<record::Record> doubtful_records() {
     }
     if (i % 7 == 3) record.verdict = record::Verdict::noisy;
     if (i % 11 == 4) record.verdict = record::Verdict::invalid;
-    if (i == 8) record.parity->outcome = "failed";
-    if (i % 6 == 2) record.parity->outcome = "unproven";
+    if (i == 8) record.parity->outcome = record::Agreement::failed;
+    if (i % 6 == 2) record.parity->outcome = record::Agreement::unproven;
   }
   return records;
 }
@@ -178,10 +178,10 @@ std::vector<record::Record> limited_records() {
     if (record.cell.batch == 8) {
       record.cell.max_length = 128;
       record.texts.truncated = 30;
-      if (record.cell.precision == "fp32") record.accuracy.reset();
+      if (record.cell.precision == Precision::fp32) record.accuracy.reset();
     }
     if (record.cell.batch == 32) record.memory.reset();
-    if (record.cell.batch == 32 && record.cell.precision != "fp32") {
+    if (record.cell.batch == 32 && record.cell.precision != Precision::fp32) {
       record.parity->accuracy_loss.reset();
     }
     if (record.cell.batch == 1) record.memory->peak_rss_bytes = 300'000'000 + 20'000'000 * i;
@@ -192,9 +192,10 @@ std::vector<record::Record> limited_records() {
 std::vector<record::Record> paced_records() {
   std::vector<record::Record> records = testing::both_runs();
   for (const double rate : {10.0, 40.0, 150.0}) {
-    records.push_back(testing::made_up_paced(cpu_engine(), "int8", 8, rate, 0.002 * rate));
-    records.push_back(testing::made_up_paced(gpu_engine(), "fp16", 32, 4 * rate, 0.0005 * rate));
-    records.push_back(testing::made_up_paced(cpu_engine(), "fp32", 1, rate, 0.003 * rate));
+    records.push_back(testing::made_up_paced(cpu_engine(), Precision::int8, 8, rate, 0.002 * rate));
+    records.push_back(
+        testing::made_up_paced(gpu_engine(), Precision::fp16, 32, 4 * rate, 0.0005 * rate));
+    records.push_back(testing::made_up_paced(cpu_engine(), Precision::fp32, 1, rate, 0.003 * rate));
     records.back().latency_s.clear();
   }
   return records;

@@ -163,7 +163,7 @@ TEST(Html, RowsThatDoNotCountAreInNoChart) {
   EXPECT_TRUE(charts(records).empty());
   records[0].verdict = record::Verdict::noisy;
   EXPECT_FALSE(charts(records).empty());
-  records[0].parity->outcome = "failed";
+  records[0].parity->outcome = record::Agreement::failed;
   EXPECT_TRUE(charts(records).empty());
 }
 

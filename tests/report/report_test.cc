@@ -119,8 +119,8 @@ TEST(Report, ColdStartShowsItsParts) {
 
 TEST(Report, AGpuRowShowsItsClocksAndItsMemoryByBothCounts) {
   EXPECT_THAT(as(sample_run(), Format::md), Not(HasSubstr("NVML")));
-  record::Record record = sample_record("fp16", 32, "serial", 0.001);
-  record.cell.device = "cuda:0";
+  record::Record record = sample_record(Precision::fp16, 32, Mode::serial, 0.001);
+  record.cell.device = Device{{0}};
   record.memory->weight_bytes = 130 << 20;
   record.memory->device_peak_allocated_bytes = 160 << 20;
   record.memory->device_used_bytes = 560 << 20;
@@ -141,11 +141,11 @@ TEST(Report, AGpuRowShowsItsClocksAndItsMemoryByBothCounts) {
 }
 
 TEST(Report, EnergyIsPerThousandTextsAndUnknownWithoutBothSides) {
-  std::vector<record::Record> records = {sample_record("fp32", 1, "stream", 0.1),
-                                         sample_record("fp32", 1, "stream", 0.01)};
+  std::vector<record::Record> records = {sample_record(Precision::fp32, 1, Mode::stream, 0.1),
+                                         sample_record(Precision::fp32, 1, Mode::stream, 0.01)};
   EXPECT_THAT(as(records, Format::md), Not(HasSubstr("Energy for 1,000 texts")));
   records[0].energy = {120.0, 60.0, {}, {}, 30, 500, "RAPL"};
-  records[1].cell.device = "cuda:0";
+  records[1].cell.device = Device{{0}};
   records[1].energy = {{}, {}, 400.0, 300.0, 30, 2000, "host not available: no counter; NVML"};
   const std::string text = as(records, Format::md);
   EXPECT_THAT(text, HasSubstr("| cpu | stream | 240 J | - | 240 J | 120 J | 30.0 s |"));
@@ -154,7 +154,7 @@ TEST(Report, EnergyIsPerThousandTextsAndUnknownWithoutBothSides) {
 }
 
 TEST(Report, AnInstructionSetThatWasForcedIsNamed) {
-  record::Record record = sample_record("int8", 1, "serial", 0.02);
+  record::Record record = sample_record(Precision::int8, 1, Mode::serial, 0.02);
   const std::string machine = "Example CPU 9000, 2 CPUs, avx512_core_amx";
   record.instruction_set = record.machine.instruction_set;
   EXPECT_THAT(as({record}, Format::table), HasSubstr(machine + "\n"));
@@ -165,7 +165,7 @@ TEST(Report, AnInstructionSetThatWasForcedIsNamed) {
   for (const auto& both : {std::vector{record, other}, std::vector{other, record}}) {
     EXPECT_THAT(as(both, Format::table), HasSubstr(machine + ", native ran on avx2 and avx2_vnni"));
   }
-  record.cell.runtime = "onnxruntime";  // which has names of its own
+  record.cell.runtime.name = "onnxruntime";  // which has names of its own
   EXPECT_THAT(as({record}, Format::table), HasSubstr(machine + "\n"));
 }
 
@@ -184,9 +184,9 @@ TEST(Report, ABriefReportKeepsLatencyThroughputRatiosAndVerdict) {
 }
 
 TEST(Report, ARatioIsOfReviewsASecondAndOfComputeAlone) {
-  std::vector<record::Record> records = {sample_record("fp32", 1, "serial", 0.1),
-                                         sample_record("fp32", 1, "serial", 0.3)};
-  records[1].cell.runtime = "pytorch";
+  std::vector<record::Record> records = {sample_record(Precision::fp32, 1, Mode::serial, 0.1),
+                                         sample_record(Precision::fp32, 1, Mode::serial, 0.3)};
+  records[1].cell.runtime.name = "pytorch";
   records[1].stages->compute_s = 0.2;
   const std::string text = as(records, Format::md);
   EXPECT_THAT(text, HasSubstr("3.00x [2.94, 3.06]"));
@@ -197,7 +197,7 @@ TEST(Report, ARatioIsOfReviewsASecondAndOfComputeAlone) {
   EXPECT_THAT(as(records, Format::md), Not(HasSubstr("3.00x [2.94, 3.06]")));
   records[1].passes = 5;
   // A row of another precision has nothing beside it.
-  records[1].cell.precision = "bf16";
+  records[1].cell.precision = Precision::bf16;
   EXPECT_THAT(as(records, Format::md), Not(HasSubstr("how many times faster")));
 }
 
@@ -205,14 +205,14 @@ TEST(Report, FitsAHundredColumnsWhateverVaries) {
   std::vector<record::Record> records = sample_run();
   for (std::size_t i = 0; i < records.size(); ++i) {
     record::Record& record = records[i];
-    if (record.cell.mode == "serial") {
+    if (record.cell.mode == Mode::serial) {
       record.latency_s["p99"] = {1.23456, {}, 700};
       record.latency_s["p99.9"] = {2.3456, {}, 7000};
     }
     record.cell.threads = i % 3 == 0 ? 1 : 112;
-    record.cell.padding = i % 4 == 0 ? "max_length" : "none";
+    record.cell.padding = i % 4 == 0 ? Padding::max_length : Padding::none;
     record.cell.max_length = i % 5 == 0 ? 128 : 512;
-    record.cell.device = i % 2 == 0 ? "cpu" : "cuda:0";
+    record.cell.device = i % 2 == 0 ? Device{} : Device{{0}};
     record.verdict = record::Verdict::noisy;
     record.reasons = {{"foreign-cpu", "other processes used CPU time", 0.2, 0.03}};
   }
@@ -247,7 +247,7 @@ TEST(Report, SerialAndStreamAreInDifferentTables) {
 }
 
 TEST(Report, APercentileThatTheSamplesDoNotCarryIsADash) {
-  std::vector<record::Record> records = {sample_record("fp32", 1, "serial", 0.1)};
+  std::vector<record::Record> records = {sample_record(Precision::fp32, 1, Mode::serial, 0.1)};
   records[0].latency_s.clear();
   const std::string text = as(records, Format::table);
   EXPECT_THAT(text, HasSubstr("'-': too few samples"));
@@ -257,8 +257,8 @@ TEST(Report, APercentileThatTheSamplesDoNotCarryIsADash) {
 TEST(Report, ARowThatBreaksParityIsShownAndLeftOutOfTheVerdict) {
   std::vector<record::Record> records = sample_run();
   for (record::Record& record : records) {
-    if (record.cell.precision != "int8") continue;
-    record.parity->outcome = "failed";
+    if (record.cell.precision != Precision::int8) continue;
+    record.parity->outcome = record::Agreement::failed;
     record.parity->flips = 9;
     record.verdict = record::Verdict::invalid;
     record.reasons = {{"parity", "9 of 128 labels differ", 2, 0, record::Verdict::invalid}};
@@ -306,10 +306,10 @@ TEST(Report, DifferentTextsAreWarnedOf) {
 
 TEST(Report, ComparesDevicesAtTheSameAndAtTheBestPrecision) {
   std::vector<record::Record> records = sample_run();
-  for (const std::string precision : {"fp32", "fp16"}) {
+  for (const Precision precision : {Precision::fp32, Precision::fp16}) {
     record::Record gpu =
-        sample_record(precision, 32, "stream", precision == "fp32" ? 0.002 : 0.001);
-    gpu.cell.device = "cuda:0";
+        sample_record(precision, 32, Mode::stream, precision == Precision::fp32 ? 0.002 : 0.001);
+    gpu.cell.device = Device{{0}};
     gpu.gpu = record::Gpu{};
     gpu.gpu->name = "Example GPU";
     gpu.machine.more.clear();
@@ -323,14 +323,14 @@ TEST(Report, ComparesDevicesAtTheSameAndAtTheBestPrecision) {
 }
 
 TEST(Report, IntervalsThatOverlapAreNotTold) {
-  std::vector<record::Record> records = {sample_record("fp32", 1, "stream", 0.1),
-                                         sample_record("bf16", 1, "stream", 0.0995)};
+  std::vector<record::Record> records = {sample_record(Precision::fp32, 1, Mode::stream, 0.1),
+                                         sample_record(Precision::bf16, 1, Mode::stream, 0.0995)};
   EXPECT_THAT(as(records, Format::md), HasSubstr("which the intervals do not tell apart"));
 }
 
 TEST(Report, PaddingWasteIsShown) {
-  std::vector<record::Record> records = {sample_record("fp32", 32, "stream", 0.1)};
-  records[0].cell.padding = "max_length";
+  std::vector<record::Record> records = {sample_record(Precision::fp32, 32, Mode::stream, 0.1)};
+  records[0].cell.padding = Padding::max_length;
   records[0].texts.computed_tokens = 66'000;
   EXPECT_THAT(as(records, Format::md), HasSubstr("50.0 % of the computed tokens are padding"));
 }

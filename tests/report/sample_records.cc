@@ -15,15 +15,17 @@ record::Machine sample_machine() {
   return machine;
 }
 
-record::Parity sample_parity(const std::string& precision) {
+record::Parity sample_parity(Precision precision) {
   record::Parity parity;
   parity.judge = "native cpu fp32";
   parity.texts = 128;
   parity.logit_sigma = 1.5;
-  const double step = precision == "fp32" ? 1e-6 : precision == "bf16" ? 0.01 : 0.05;
+  const double step = precision == Precision::fp32   ? 1e-6
+                      : precision == Precision::bf16 ? 0.01
+                                                     : 0.05;
   parity.logit_abs_max = 3 * step;
   parity.logit_abs_p99 = 2 * step;
-  parity.outcome = "unproven";
+  parity.outcome = record::Agreement::unproven;
   return parity;
 }
 
@@ -39,8 +41,8 @@ void fill_latency(record::Record& record, double batch_s) {
 
 }  // namespace
 
-record::Record sample_record(const std::string& precision, std::uint64_t batch,
-                             const std::string& mode, double seconds_per_review) {
+record::Record sample_record(Precision precision, std::uint64_t batch, Mode mode,
+                             double seconds_per_review) {
   record::Record record;
   record.run_id = "2026-01-01T00:00:00Z-1";
   record.started_at = "2026-01-01T00:00:10Z";
@@ -53,7 +55,7 @@ record::Record sample_record(const std::string& precision, std::uint64_t batch,
   record.texts = {"built-in reviews", "beef", "", 128, 60, 18, 33'000, 33'000, 257.8};
   record.passes = 5;
   const double batch_s = seconds_per_review * static_cast<double>(batch);
-  if (mode == "serial") {
+  if (mode == Mode::serial) {
     record.samples_s.assign(5 * 128 / batch, batch_s);
     fill_latency(record, batch_s);
   } else {
@@ -67,16 +69,16 @@ record::Record sample_record(const std::string& precision, std::uint64_t batch,
   record.parity = sample_parity(precision);
   record.accuracy = record::Accuracy{128, 60, 0.914, {0.82, 0.96, 0.95}};
   record::Memory memory;
-  memory.weight_bytes = precision == "fp32"   ? 268'000'000
-                        : precision == "bf16" ? 180'000'000
-                                              : 120'000'000;
+  memory.weight_bytes = precision == Precision::fp32   ? 268'000'000
+                        : precision == Precision::bf16 ? 180'000'000
+                                                       : 120'000'000;
   memory.activation_bytes = 4'000'000 * batch;
   memory.library_bytes = 3'000'000;
   memory.peak_allocated_bytes =
       memory.weight_bytes + memory.activation_bytes + memory.library_bytes;
   memory.peak_rss_bytes = memory.peak_allocated_bytes + 60'000'000;
   record.memory = memory;
-  if (mode == "serial") record.cold_start = record::ColdStart{1.84, 1.2, 0.5, 0.14};
+  if (mode == Mode::serial) record.cold_start = record::ColdStart{1.84, 1.2, 0.5, 0.14};
   record.machine = sample_machine();
   record.build.version = "0.1.0";
   record.build.commit = "abc";
@@ -87,9 +89,10 @@ std::vector<record::Record> sample_run() {
   std::vector<record::Record> records;
   for (const std::uint64_t batch : {1U, 32U}) {
     for (const auto& [precision, seconds] :
-         {std::pair{"fp32", 0.112}, std::pair{"bf16", 0.0153}, std::pair{"int8", 0.0108}}) {
-      for (const std::string mode : {"serial", "stream"}) {
-        const double faster = (batch == 32 ? 1.1 : 1.0) * (mode == "stream" ? 1.2 : 1.0);
+         {std::pair{Precision::fp32, 0.112}, std::pair{Precision::bf16, 0.0153},
+          std::pair{Precision::int8, 0.0108}}) {
+      for (const Mode mode : {Mode::serial, Mode::stream}) {
+        const double faster = (batch == 32 ? 1.1 : 1.0) * (mode == Mode::stream ? 1.2 : 1.0);
         records.push_back(sample_record(precision, batch, mode, seconds / faster));
       }
     }
@@ -104,20 +107,20 @@ std::vector<record::Record> sample_run_of_runtimes() {
     record.other_parity->judge = "pytorch:seed cpu fp32";
   }
   for (const std::uint64_t batch : {1U, 32U}) {
-    for (const std::string mode : {"serial", "stream"}) {
-      record::Record torch = sample_record("fp32", batch, mode, 0.25);
-      torch.cell.runtime = "pytorch";
-      torch.cell.variant = "seed";
-      torch.cell.padding = "max_length";
+    for (const Mode mode : {Mode::serial, Mode::stream}) {
+      record::Record torch = sample_record(Precision::fp32, batch, mode, 0.25);
+      torch.cell.runtime.name = "pytorch";
+      torch.cell.runtime.variant = "seed";
+      torch.cell.padding = Padding::max_length;
       torch.texts.computed_tokens = 128 * 512;
       torch.tokenizer = "tokenizers 1.2.3";
       torch.runtime_settings = {{"version", "9.8.7"}, {"attention", "sdpa"}};
       if (torch.stages) torch.stages->tokenize_s = 0.2 * torch.stages->compute_s;
       records.push_back(torch);
-      record::Record vino = sample_record("bf16", batch, mode, 0.011);
-      vino.cell.runtime = "openvino";
-      vino.cell.variant = "plain";
-      vino.cell.padding = "longest";
+      record::Record vino = sample_record(Precision::bf16, batch, mode, 0.011);
+      vino.cell.runtime.name = "openvino";
+      vino.cell.runtime.variant = "plain";
+      vino.cell.padding = Padding::longest;
       vino.texts.computed_tokens = 50'000;
       vino.tokenizer = "tokenizers 1.2.3";
       vino.runtime_settings = {{"version", "2099.1"}, {"hint", "LATENCY"}};
@@ -129,18 +132,18 @@ std::vector<record::Record> sample_run_of_runtimes() {
 
 std::vector<record::Record> sample_paced() {
   struct Load {
-    const char* precision;
+    Precision precision;
     double rate, median_s;
     std::size_t requests;
     bool saturated;
   };
   std::vector<record::Record> records;
   for (const Load& load :
-       {Load{"bf16", 10, 0.021, 700, false}, Load{"bf16", 40, 0.034, 2800, false},
-        Load{"bf16", 200, 4.1, 9000, true}, Load{"fp32", 5, 0.19, 90, false}}) {
-    record::Record record = sample_record(load.precision, 8, "paced", 0.015);
+       {Load{Precision::bf16, 10, 0.021, 700, false}, Load{Precision::bf16, 40, 0.034, 2800, false},
+        Load{Precision::bf16, 200, 4.1, 9000, true}, Load{Precision::fp32, 5, 0.19, 90, false}}) {
+    record::Record record = sample_record(load.precision, 8, Mode::paced, 0.015);
     record.cell.rate_per_s = load.rate;
-    record.cell.arrivals = "poisson";
+    record.cell.arrivals = Arrivals::poisson;
     record.cell.max_wait_s = 0.005;
     record.passes = 0;
     record.bound.clear();
@@ -173,8 +176,8 @@ std::vector<record::Record> sample_paced() {
 std::vector<record::Record> sample_scaling() {
   std::vector<record::Record> records;
   for (const std::uint64_t batch : {1U, 32U}) {
-    record::Record record = sample_record("bf16", batch, "serial", 0.0153);
-    record.kind = "scaling";
+    record::Record record = sample_record(Precision::bf16, batch, Mode::serial, 0.0153);
+    record.kind = record::Kind::scaling;
     record::Scaling scaling;
     const double per_text = batch == 1 ? 0.0153 : 0.0129;
     for (std::uint64_t texts = 32; texts <= 4096; texts *= 2) {
@@ -191,7 +194,7 @@ std::vector<record::Record> sample_scaling() {
     scaling.slope_s_per_text = {per_text, record::Interval{0.995 * per_text, 1.005 * per_text}};
     scaling.log_log_slope = {1.001, record::Interval{0.995, 1.007}};
     scaling.residual_relative_max = 0.004;
-    scaling.outcome = "linear";
+    scaling.outcome = record::Linearity::linear;
     record.scaling = scaling;
     records.push_back(record);
   }

@@ -8,8 +8,8 @@
 
 namespace breakeven::testing {
 
-record::Record sample_record(const std::string& precision, std::uint64_t batch,
-                             const std::string& mode, double seconds_per_review);
+record::Record sample_record(Precision precision, std::uint64_t batch, Mode mode,
+                             double seconds_per_review);
 
 // fp32, bf16 and int8 at batch 1 and 32, serial and stream, on a CPU.
 std::vector<record::Record> sample_run();

@@ -8,7 +8,8 @@ __global__ void kernel_that_sees_our_headers(breakeven::ops::Act) {}
 
 breakeven::Result<breakeven::ops::Precision> host_code_in_a_cuda_file(int rows) {
   BREAKEVEN_CHECK(rows > 0, "rows={}", rows);
-  BREAKEVEN_TRY(const breakeven::ops::Precision precision, breakeven::ops::parse_precision("bf16"));
+  BREAKEVEN_TRY(const breakeven::ops::Precision precision,
+                breakeven::parse<breakeven::Precision>("bf16"));
   if (rows > 512) return breakeven::fail("ops/memory", "too many rows");
   return precision;
 }

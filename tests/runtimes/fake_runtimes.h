@@ -36,10 +36,11 @@ class FakeRuntimes : public ::testing::Test {
 
   WorkerSpec spec_of(const std::string& name) {
     WorkerSpec spec;
-    spec.runtime = fake(name);
+    spec.runtime.name = fake(name);
+    spec.padding = Padding::longest;
     spec.model_folder = "/models/some";
     spec.threads = 2;
-    spec.max_batch = 32;
+    spec.batch = 32;
     return spec;
   }
 

@@ -40,8 +40,8 @@ TEST_F(PoolTest, CapabilitiesAreAskedOnce) {
   EXPECT_EQ(known->tokenizer, "letters 1");
   ASSERT_EQ(known->abilities.size(), 3U);
   EXPECT_EQ(known->abilities[0].variant, "seed");
-  EXPECT_THAT(known->abilities[0].paddings, ElementsAre("longest", "max_length"));
-  EXPECT_EQ(known->abilities[2].device, "cuda:0");
+  EXPECT_THAT(known->abilities[0].paddings, ElementsAre(Padding::longest, Padding::max_length));
+  EXPECT_EQ(known->abilities[2].device, Device{{0}});
   std::filesystem::remove(folder_ / "good.py");
   EXPECT_TRUE(capabilities("good"));
 }
@@ -81,9 +81,9 @@ TEST_F(PoolTest, InfoSaysWhatRan) {
   const auto made = make(spec_of("good"));
   ASSERT_TRUE(made) << made.error().to_string();
   const ClassifierInfo info = (*made)->info();
-  EXPECT_EQ(info.runtime, "good");
-  EXPECT_EQ(info.variant, "seed") << "the first that can do it";
-  EXPECT_EQ(info.device, "cpu");
+  EXPECT_EQ(info.runtime.name, "good");
+  EXPECT_EQ(info.runtime.variant, "seed") << "the first that can do it";
+  EXPECT_EQ(info.device, Device{});
   EXPECT_EQ(info.padding, Padding::longest);
   EXPECT_EQ(info.threads, 2U);
   EXPECT_EQ(info.weight_bytes, 1000U);
@@ -96,11 +96,10 @@ TEST_F(PoolTest, InfoSaysWhatRan) {
 
 TEST_F(PoolTest, WhatIsLeftOpenTakesTheFirstThatFits) {
   WorkerSpec spec = spec_of("good");
-  spec.padding = "";
-  spec.device = "cuda:0";
+  spec.device = Device{{0}};
   const auto made = make(spec);
   ASSERT_TRUE(made) << made.error().to_string();
-  EXPECT_EQ((*made)->info().variant, "tuned");
+  EXPECT_EQ((*made)->info().runtime.variant, "tuned");
   EXPECT_EQ((*made)->info().padding, Padding::longest);
 }
 
@@ -136,17 +135,17 @@ TEST_F(PoolTest, LongAndManyTextsGoOver) {
 
 TEST_F(PoolTest, UnsupportedSpecsNameWhatThereIs) {
   WorkerSpec spec = spec_of("good");
-  spec.precision = "bf16";
+  spec.precision = Precision::bf16;
   const auto precision = make(spec);
   ASSERT_FALSE(precision);
   EXPECT_EQ(precision.error().code, "runtime/unsupported");
   EXPECT_THAT(precision.error().message, HasSubstr("any variant cpu bf16 (longest)"));
   EXPECT_THAT(precision.error().hint, HasSubstr("seed cpu fp32 (longest, max_length)"));
   spec = spec_of("good");
-  spec.variant = "other";
+  spec.runtime.variant = "other";
   EXPECT_FALSE(make(spec));
   spec = spec_of("good");
-  spec.padding = "none";
+  spec.padding = Padding::none;
   EXPECT_FALSE(make(spec));
 }
 
@@ -157,7 +156,7 @@ TEST_F(PoolTest, AnIdleWorkerStandsStill) {
   ASSERT_FALSE(busy);
   EXPECT_EQ(busy.error().code, "runtime/busy");
   WorkerSpec other = spec_of("good");
-  other.variant = "tuned";
+  other.runtime.variant = "tuned";
   auto second = make(other);
   ASSERT_TRUE(second) << second.error().to_string();
   const int pid = pid_of(**first);
@@ -190,10 +189,10 @@ TEST_F(PoolTest, OneThatDiedWhileStoppedIsStartedAgain) {
 
 TEST_F(PoolTest, AGpuWorkerEndsWithItsClassifier) {
   WorkerSpec spec = spec_of("good");
-  spec.device = "cuda:0";
+  spec.device = Device{{0}};
   auto made = make(spec);
   ASSERT_TRUE(made) << made.error().to_string();
-  EXPECT_EQ((*made)->info().variant, "tuned") << "the only one that can";
+  EXPECT_EQ((*made)->info().runtime.variant, "tuned") << "the only one that can";
   const int pid = pid_of(**made);
   const auto will = folder_ / "will";
   ::setenv("LAST_WILL", will.c_str(), 1);
@@ -210,7 +209,7 @@ TEST_F(PoolTest, AGpuWorkerEndsWithItsClassifier) {
 TEST_F(PoolTest, TheOldestEndWhenMemoryGetsShort) {
   WorkerSpec spec = spec_of("good");
   auto first = make(spec);
-  spec.variant = "tuned";
+  spec.runtime.variant = "tuned";
   auto second = make(spec);
   ASSERT_TRUE(first && second);
   const int first_pid = pid_of(**first);
@@ -248,7 +247,7 @@ TEST_F(PoolTest, AFreshOneMeasuresMemoryAndColdStart) {
     EXPECT_FALSE(fresh->device_peak_bytes);
   }
   WorkerSpec spec = spec_of("good");
-  spec.device = "cuda:0";
+  spec.device = Device{{0}};
   const auto fresh = measure_fresh(spec, texts, false);
   ASSERT_TRUE(fresh) << fresh.error().to_string();
   EXPECT_EQ(fresh->device_peak_bytes, 5U);
@@ -261,9 +260,10 @@ TEST_F(PoolTest, AFreshOneMeasuresMemoryAndColdStart) {
 TEST_F(PoolTest, TheNullRuntimeSpeaksTheProtocol) {
   options_.scripts.clear();
   WorkerSpec spec;
-  spec.runtime = "null";
+  spec.runtime.name = "null";
+  spec.padding = Padding::longest;
   spec.model_folder = (testing::source_dir() / "models/builtin").string();
-  spec.max_batch = 4;
+  spec.batch = 4;
   const auto made = make(spec);
   ASSERT_TRUE(made) << made.error().to_string();
   EXPECT_EQ((*made)->info().tokenizer, "none");

@@ -39,13 +39,13 @@ std::string request_like(const json& asked) {
   if (operation == "load") {
     WorkerSpec spec;
     spec.model_folder = asked["model"];
-    spec.device = asked["device"];
-    spec.precision = asked["precision"];
-    spec.variant = asked["variant"];
+    spec.device = parse_device(asked["device"].get<std::string>()).value();
+    spec.precision = parse<Precision>(asked["precision"].get<std::string>()).value();
+    spec.runtime.variant = asked["variant"];
     spec.threads = asked["threads"];
     spec.max_length = asked["max_length"];
-    spec.padding = asked["padding"];
-    spec.max_batch = asked["max_batch"];
+    spec.padding = parse<Padding>(asked["padding"].get<std::string>()).value();
+    spec.batch = asked["max_batch"];
     return load_request(id, spec);
   }
   if (operation == "texts") {

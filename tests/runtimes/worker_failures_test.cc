@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         Failure{"load-nolabels", "runtime/garbage", "labels has 0 entries"},
         Failure{"load-labelnumber", "runtime/garbage", "labels is 1, not a text"},
         Failure{"load-problem", "runtime/garbage", "problem is \"what\", not single_label"},
-        Failure{"load-setting", "runtime/garbage", "settings is 1"},
+        Failure{"load-setting", "runtime/garbage", "settings.a is 1"},
         Failure{"load-weights", "runtime/garbage", "weight_bytes is -1"}));
 
 INSTANTIATE_TEST_SUITE_P(AtTexts, WorkerFailures,

@@ -25,7 +25,7 @@ TEST(Session, GivesAClassifierAtOnce) {
   EXPECT_NE(session->native_model(), nullptr);
   EXPECT_THAT(session->facts().labels, ElementsAre("NEGATIVE", "POSITIVE"));
   study::Spec spec;
-  spec.max_batch = 2;
+  spec.batch = 2;
   const auto classifier = session->make(spec);
   ASSERT_TRUE(classifier) << classifier.error().to_string();
   const std::vector<std::string_view> texts = {"a wonderful film", "a terrible bore"};
@@ -52,7 +52,7 @@ TEST(Session, OfTheNativeEngineAloneAsksNobody) {
   const auto session = open_narrow();
   ASSERT_TRUE(session->ask_runtimes(512));
   ASSERT_EQ(session->axes().size(), 1U);
-  EXPECT_EQ(session->axes()[0].runtime, "native");
+  EXPECT_TRUE(session->axes()[0].runtime.is_native());
   EXPECT_FALSE(session->other_judge());
   EXPECT_THAT(session->notes(), IsEmpty());
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,7 @@ struct FakeMachine {
   };
   std::function<void(const study::Spec&, FakeClassifier&)> plant;
   std::function<double(std::size_t letters, std::size_t call)> cost;  // instead of the above
-  std::string refuse;  // this precision cannot be made
+  std::optional<Precision> refuse;  // this precision cannot be made
 
   Result<std::unique_ptr<Classifier>> make(const study::Spec& spec) {
     if (spec.precision == refuse) {

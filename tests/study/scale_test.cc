@@ -72,7 +72,7 @@ record::Scaling curve(const std::function<double(double)>& seconds) {
 
 TEST(FitScaling, ALineIsLinear) {
   const auto scaling = curve([](double n) { return 1e-3 * n; });
-  EXPECT_EQ(scaling.outcome, "linear");
+  EXPECT_EQ(scaling.outcome, record::Linearity::linear);
   EXPECT_NEAR(scaling.log_log_slope.value, 1, 1e-9);
   EXPECT_NEAR(scaling.slope_s_per_text.value, 1e-3, 1e-9);
   EXPECT_LT(scaling.residual_relative_max, 1e-6);
@@ -80,22 +80,24 @@ TEST(FitScaling, ALineIsLinear) {
 
 TEST(FitScaling, ASquareIsNot) {
   const auto scaling = curve([](double n) { return 1e-6 * n * n; });
-  EXPECT_EQ(scaling.outcome, "not linear");
+  EXPECT_EQ(scaling.outcome, record::Linearity::not_linear);
   EXPECT_NEAR(scaling.log_log_slope.value, 2, 1e-6);
 }
 
 TEST(FitScaling, NLogNIsNot) {
-  EXPECT_EQ(curve([](double n) { return 1e-6 * n * std::log2(n); }).outcome, "not linear");
+  EXPECT_EQ(curve([](double n) { return 1e-6 * n * std::log2(n); }).outcome,
+            record::Linearity::not_linear);
 }
 
 TEST(FitScaling, AConstantIsNot) {
-  EXPECT_EQ(curve([](double) { return 0.5; }).outcome, "not linear");
+  EXPECT_EQ(curve([](double) { return 0.5; }).outcome, record::Linearity::not_linear);
 }
 
 TEST(FitScaling, NoiseCannotBeTold) {
   std::mt19937 random(5);
   std::lognormal_distribution<double> noise(0, 1.0);
-  EXPECT_EQ(curve([&](double n) { return 1e-3 * n * noise(random); }).outcome, "can't tell");
+  EXPECT_EQ(curve([&](double n) { return 1e-3 * n * noise(random); }).outcome,
+            record::Linearity::cannot_tell);
 }
 
 class ScaleTest : public ::testing::Test {
@@ -109,7 +111,7 @@ class ScaleTest : public ::testing::Test {
     input_.sizes = spread_sizes(8, 512, 8);
     input_.max_rounds = 20;
     Axes axes;
-    axes.modes = {"serial"};
+    axes.modes = {Mode::serial};
     axes.batches = {1, 8};
     input_.cells = plan_cells(axes);
     tools_.make = [this](const Spec& spec) { return machine_.make(spec); };
@@ -132,9 +134,9 @@ TEST_F(ScaleTest, APlantedLineIsLinear) {
   ASSERT_TRUE(outcome) << outcome.error().message;
   ASSERT_EQ(outcome->records.size(), 2U);
   for (const record::Record& record : outcome->records) {
-    EXPECT_EQ(record.kind, "scaling");
+    EXPECT_EQ(record.kind, record::Kind::scaling);
     ASSERT_TRUE(record.scaling);
-    EXPECT_EQ(record.scaling->outcome, "linear");
+    EXPECT_EQ(record.scaling->outcome, record::Linearity::linear);
     EXPECT_NEAR(record.scaling->slope_s_per_text.value, 1e-2, 1e-6);
     EXPECT_NEAR(record.scaling->intercept_s.value, 0, 1e-6);
     ASSERT_EQ(record.scaling->points.size(), 8U);
@@ -180,7 +182,7 @@ TEST_F(ScaleTest, AClassifierThatTakesTimeSquaredIsFound) {
   ASSERT_TRUE(outcome) << outcome.error().message;
   ASSERT_EQ(outcome->records.size(), 2U);
   for (const record::Record& record : outcome->records) {
-    EXPECT_EQ(record.scaling->outcome, "not linear");
+    EXPECT_EQ(record.scaling->outcome, record::Linearity::not_linear);
     EXPECT_GT(record.scaling->log_log_slope.value, 1.5);
   }
 }

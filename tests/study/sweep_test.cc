@@ -25,8 +25,8 @@ class SweepTest : public ::testing::Test {
     input_.work = {1e6, 0};
     input_.prototype.model_hash = "model";
     Axes axes;
-    axes.runtimes[0].abilities = {{"cpu", "fp32", {"none"}}, {"cpu", "bf16", {"none"}}};
-    axes.precisions = {"fp32", "bf16"};
+    axes.runtimes[0].abilities = {{}, {"", {}, Precision::bf16}};
+    axes.precisions = {Precision::fp32, Precision::bf16};
     axes.batches = {1, 8};
     input_.cells = plan_cells(axes);
     tools_.make = [this](const Spec& spec) { return machine_.make(spec); };
@@ -50,7 +50,7 @@ class SweepTest : public ::testing::Test {
   // Another runtime, fp32 only, beside the native one.
   void add_runtime() {
     Axes axes;
-    axes.runtimes = {{"other", "", {{"cpu", "fp32", {"longest"}}}}};
+    axes.runtimes = {{{"other"}, {{"", {}, Precision::fp32, {Padding::longest}}}}};
     axes.batches = {1, 8};
     for (record::Cell& cell : plan_cells(axes)) input_.cells.push_back(std::move(cell));
   }
@@ -61,13 +61,14 @@ class SweepTest : public ::testing::Test {
   }
   Result<Outcome> run() { return run_sweep(input_, tools_); }
 
-  static const record::Record& find(const Outcome& outcome, const std::string& precision,
-                                    std::uint64_t batch, const std::string& mode) {
+  static const record::Record& find(const Outcome& outcome, Precision precision,
+                                    std::uint64_t batch, Mode mode) {
     for (const record::Record& record : outcome.records) {
       const record::Cell& cell = record.cell;
       if (cell.precision == precision && cell.batch == batch && cell.mode == mode) return record;
     }
-    ADD_FAILURE() << "no record of " << precision << " " << batch << " " << mode;
+    ADD_FAILURE() << "no record of " << to_string(precision) << " " << batch << " "
+                  << to_string(mode);
     static const record::Record kNone;
     return kNone;
   }
@@ -82,8 +83,8 @@ class SweepTest : public ::testing::Test {
 };
 
 TEST_F(SweepTest, FindsThePlantedCosts) {
-  const auto letter_s = [](const std::string& precision) {
-    return precision == "bf16" ? 1e-5 : 4e-5;
+  const auto letter_s = [](Precision precision) {
+    return precision == Precision::bf16 ? 1e-5 : 4e-5;
   };
   machine_.seconds_per_letter = [&](const Spec& spec) { return letter_s(spec.precision); };
   const auto outcome = run();
@@ -94,7 +95,7 @@ TEST_F(SweepTest, FindsThePlantedCosts) {
                 1e-6);
     EXPECT_EQ(record.verdict, record::Verdict::valid)
         << (record.reasons.empty() ? "" : record.reasons[0].message);
-    if (record.cell.mode == "serial") {
+    if (record.cell.mode == Mode::serial) {
       EXPECT_EQ(record.bound, "compute");
     }
     EXPECT_EQ(record.texts.count, 64U);
@@ -114,7 +115,7 @@ TEST_F(SweepTest, CellsInterleave) {
     return 1e-4 * static_cast<double>(letters) * (call % 7 == 0 ? 1.5 : 1.0);
   };
   ASSERT_TRUE(run());
-  std::vector<std::string> order;
+  std::vector<Precision> order;
   for (const Spec& spec : machine_.made) {
     if (!spec.reference && spec.max_length == 512) order.push_back(spec.precision);
   }
@@ -130,7 +131,8 @@ TEST_F(SweepTest, TheSeedDecidesTheOrder) {
     EXPECT_TRUE(run());
     std::vector<std::string> names;
     for (const record::Record& record : kept_) {
-      names.push_back(record.cell.precision + record.cell.mode + std::to_string(record.cell.batch));
+      names.push_back(to_string(record.cell.precision) + to_string(record.cell.mode) +
+                      std::to_string(record.cell.batch));
     }
     return names;
   };
@@ -144,13 +146,13 @@ TEST_F(SweepTest, SlowCellsGetFewerPassesAndSaySo) {
   // A pass of fp32 takes 6 s, one of bf16 60 ms: a minute holds what bf16 wants, not what fp32
   // wants.
   machine_.seconds_per_letter = [&](const Spec& spec) {
-    return (spec.precision == "bf16" ? 0.06 : 6) / letters();
+    return (spec.precision == Precision::bf16 ? 0.06 : 6) / letters();
   };
   input_.work = {2e8, 0};  // the guess knows that passes are slow
   const auto outcome = run();
   ASSERT_TRUE(outcome);
-  const auto& slow = find(*outcome, "fp32", 8, "serial");
-  const auto& fast = find(*outcome, "bf16", 8, "serial");
+  const auto& slow = find(*outcome, Precision::fp32, 8, Mode::serial);
+  const auto& fast = find(*outcome, Precision::bf16, 8, Mode::serial);
   EXPECT_GE(slow.samples_s.size(), 1U);
   EXPECT_LT(slow.passes, 6U);
   EXPECT_NE(slow.verdict, record::Verdict::valid);
@@ -174,16 +176,16 @@ TEST_F(SweepTest, TimeIsKept) {
 
 TEST_F(SweepTest, OutputsOfTimedPassesAreJudged) {
   machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
-    if (spec.precision == "bf16") fake.wobble_from = 0;
+    if (spec.precision == Precision::bf16) fake.wobble_from = 0;
   };
   const auto outcome = run();
   ASSERT_TRUE(outcome);
-  const auto& good = find(*outcome, "fp32", 1, "serial");
-  const auto& bad = find(*outcome, "bf16", 1, "serial");
+  const auto& good = find(*outcome, Precision::fp32, 1, Mode::serial);
+  const auto& bad = find(*outcome, Precision::bf16, 1, Mode::serial);
   ASSERT_TRUE(good.parity && bad.parity);
   EXPECT_EQ(good.parity->texts, 64U);
   EXPECT_EQ(good.parity->logit_abs_max, 0);
-  EXPECT_EQ(good.parity->outcome, "unproven");  // 64 texts prove nothing
+  EXPECT_EQ(good.parity->outcome, record::Agreement::unproven);  // 64 texts prove nothing
   EXPECT_NEAR(bad.parity->logit_abs_max, 0.25, 1e-6);
 }
 
@@ -191,10 +193,10 @@ TEST_F(SweepTest, MoreTextsAreJudgedThanTimed) {
   add_texts(1100);
   const auto outcome = run();
   ASSERT_TRUE(outcome);
-  const auto& record = find(*outcome, "bf16", 8, "stream");
+  const auto& record = find(*outcome, Precision::bf16, 8, Mode::stream);
   EXPECT_EQ(record.texts.count, 64U);
   EXPECT_EQ(record.parity->texts, 1164U);
-  EXPECT_EQ(record.parity->outcome, "passed");
+  EXPECT_EQ(record.parity->outcome, record::Agreement::passed);
 }
 
 TEST_F(SweepTest, AProofIsKeptForLaterRunsOfTheSameBuild) {
@@ -205,14 +207,15 @@ TEST_F(SweepTest, AProofIsKeptForLaterRunsOfTheSameBuild) {
   input_.texts.resize(64);
   auto outcome = run();
   ASSERT_TRUE(outcome);
-  const auto& later = find(*outcome, "bf16", 8, "serial");
+  const auto& later = find(*outcome, Precision::bf16, 8, Mode::serial);
   EXPECT_EQ(later.parity->texts, 64U);
-  EXPECT_EQ(later.parity->outcome, "passed");
+  EXPECT_EQ(later.parity->outcome, record::Agreement::passed);
   EXPECT_THAT(later.parity->judge, HasSubstr("1164 texts of many"));
   input_.prototype.build.commit = "another";
   outcome = run();
   ASSERT_TRUE(outcome);
-  EXPECT_EQ(find(*outcome, "bf16", 8, "serial").parity->outcome, "unproven");
+  EXPECT_EQ(find(*outcome, Precision::bf16, 8, Mode::serial).parity->outcome,
+            record::Agreement::unproven);
 }
 
 TEST_F(SweepTest, TheReferenceJudgesTheFp32Path) {
@@ -240,36 +243,36 @@ TEST_F(SweepTest, AccuracyCountsDistinctOriginals) {
 }
 
 TEST_F(SweepTest, ACellThatFailsIsARecordAndTheOthersGoOn) {
-  machine_.refuse = "bf16";
+  machine_.refuse = Precision::bf16;
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   ASSERT_EQ(outcome->records.size(), 8U);
-  const auto& failed = find(*outcome, "bf16", 1, "serial");
+  const auto& failed = find(*outcome, Precision::bf16, 1, Mode::serial);
   EXPECT_EQ(failed.verdict, record::Verdict::invalid);
   ASSERT_FALSE(failed.reasons.empty());
   EXPECT_EQ(failed.reasons[0].code, "failed");
   EXPECT_THAT(failed.reasons[0].message, HasSubstr("not enough memory"));
-  EXPECT_EQ(find(*outcome, "fp32", 1, "serial").verdict, record::Verdict::valid);
+  EXPECT_EQ(find(*outcome, Precision::fp32, 1, Mode::serial).verdict, record::Verdict::valid);
 }
 
 TEST_F(SweepTest, AClassifierThatBreaksWhileItRunsIsARecordToo) {
   machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
-    if (spec.precision == "bf16") fake.fail_at = 5;
+    if (spec.precision == Precision::bf16) fake.fail_at = 5;
   };
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->records.size(), 8U);
-  EXPECT_EQ(find(*outcome, "bf16", 1, "serial").reasons.at(0).code, "failed");
+  EXPECT_EQ(find(*outcome, Precision::bf16, 1, Mode::serial).reasons.at(0).code, "failed");
 }
 
 TEST_F(SweepTest, AnotherRuntimeJudgesOurRowsAndWeJudgeIts) {
   add_runtime();
   Spec other;
-  other.runtime = "other";
-  other.padding = "longest";
+  other.runtime.name = "other";
+  other.padding = Padding::longest;
   input_.other_judge = other;
   machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
-    if (spec.runtime == "other") fake.wobble_from = 0;  // its logits are 0.25 off
+    if (spec.runtime.name == "other") fake.wobble_from = 0;  // its logits are 0.25 off
   };
   const auto outcome = run();
   ASSERT_TRUE(outcome) << outcome.error().message;
@@ -277,7 +280,7 @@ TEST_F(SweepTest, AnotherRuntimeJudgesOurRowsAndWeJudgeIts) {
   for (const record::Record& record : outcome->records) {
     ASSERT_TRUE(record.parity);
     EXPECT_EQ(record.parity->judge, "native cpu fp32");
-    const bool native = record.cell.runtime == "native";
+    const bool native = record.cell.runtime.is_native();
     EXPECT_NEAR(record.parity->logit_abs_max, native ? 0 : 0.25, 1e-6);
     EXPECT_EQ(record.other_parity.has_value(), native);
     if (!native) continue;
@@ -289,9 +292,9 @@ TEST_F(SweepTest, AnotherRuntimeJudgesOurRowsAndWeJudgeIts) {
 TEST_F(SweepTest, AJudgeOfAnotherRuntimeThatFailsIsANote) {
   add_runtime();
   input_.other_judge = Spec{};
-  input_.other_judge->runtime = "broken";
+  input_.other_judge->runtime.name = "broken";
   machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
-    if (spec.runtime == "broken") fake.fail_at = 0;
+    if (spec.runtime.name == "broken") fake.fail_at = 0;
   };
   const auto outcome = run();
   ASSERT_TRUE(outcome);
@@ -302,15 +305,15 @@ TEST_F(SweepTest, AJudgeOfAnotherRuntimeThatFailsIsANote) {
 
 TEST_F(SweepTest, AModelThatOnlyOthersRunIsJudgedByTheirFp32) {
   add_runtime();
-  std::erase_if(input_.cells, [](const auto& cell) { return cell.runtime == "native"; });
-  input_.judge.runtime = "other";
-  input_.judge.padding = "longest";
+  std::erase_if(input_.cells, [](const auto& cell) { return cell.runtime.is_native(); });
+  input_.judge.runtime.name = "other";
+  input_.judge.padding = Padding::longest;
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   ASSERT_EQ(outcome->records.size(), 4U);
   EXPECT_EQ(outcome->records.front().parity->judge, "other cpu fp32");
   for (const Spec& spec : machine_.made) {
-    EXPECT_EQ(spec.runtime, "other");
+    EXPECT_EQ(spec.runtime.name, "other");
     EXPECT_FALSE(spec.reference);
   }
 }
@@ -318,20 +321,20 @@ TEST_F(SweepTest, AModelThatOnlyOthersRunIsJudgedByTheirFp32) {
 TEST_F(SweepTest, OutputsThatNobodyCanJudgeAreAnInvalidRow) {
   add_runtime();
   machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
-    fake.third_class = spec.runtime == "other";
+    fake.third_class = spec.runtime.name == "other";
   };
   const auto outcome = run();
   ASSERT_TRUE(outcome) << outcome.error().message;
   ASSERT_EQ(outcome->records.size(), 12U);
   for (const record::Record& record : outcome->records) {
-    const bool native = record.cell.runtime == "native";
+    const bool native = record.cell.runtime.is_native();
     EXPECT_EQ(record.verdict, native ? record::Verdict::valid : record::Verdict::invalid);
   }
 }
 
 TEST_F(SweepTest, WhenEveryCellFailsTheErrorIsTheResult) {
-  std::erase_if(input_.cells, [](const auto& cell) { return cell.precision == "fp32"; });
-  machine_.refuse = "bf16";
+  std::erase_if(input_.cells, [](const auto& cell) { return cell.precision == Precision::fp32; });
+  machine_.refuse = Precision::bf16;
   const auto outcome = run();
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, "engine/memory");
@@ -374,7 +377,7 @@ TEST_F(SweepTest, MemoryAndColdStartComeFromAFreshProcess) {
   std::size_t asked = 0;
   tools_.fresh = [&](const record::Cell& cell) -> Result<Fresh> {
     ++asked;
-    if (cell.mode == "stream") return fail("child/killed", "the child was killed");
+    if (cell.mode == Mode::stream) return fail("child/killed", "the child was killed");
     Fresh fresh;
     fresh.memory = record::Memory{};
     fresh.memory->peak_rss_bytes = 1000 * cell.batch;
@@ -384,23 +387,23 @@ TEST_F(SweepTest, MemoryAndColdStartComeFromAFreshProcess) {
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   EXPECT_EQ(asked, 8U);
-  EXPECT_EQ(find(*outcome, "fp32", 8, "serial").memory->peak_rss_bytes, 8000U);
-  EXPECT_EQ(find(*outcome, "fp32", 8, "serial").cold_start->total_s, 1.5);
-  EXPECT_FALSE(find(*outcome, "fp32", 8, "stream").memory);
+  EXPECT_EQ(find(*outcome, Precision::fp32, 8, Mode::serial).memory->peak_rss_bytes, 8000U);
+  EXPECT_EQ(find(*outcome, Precision::fp32, 8, Mode::serial).cold_start->total_s, 1.5);
+  EXPECT_FALSE(find(*outcome, Precision::fp32, 8, Mode::stream).memory);
   EXPECT_THAT(outcome->notes, ::testing::Contains(HasSubstr("the child was killed")));
 }
 
 TEST_F(SweepTest, AGpuRowNamesItsGpuAndWhyItsCountersAreMissing) {
   for (record::Cell& cell : input_.cells) {
-    if (cell.precision == "bf16") cell.device = "cuda:0";
+    if (cell.precision == Precision::bf16) cell.device = Device{{0}};
   }
-  tools_.gpus["cuda:0"].name = "NVIDIA H100";
-  tools_.gpus["cuda:0"].uuid = "GPU-1";
+  tools_.gpus[0].name = "NVIDIA H100";
+  tools_.gpus[0].uuid = "GPU-1";
   tools_.nvml_library = "libnowhere.so.9";
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   for (const record::Record& record : outcome->records) {
-    ASSERT_EQ(record.gpu.has_value(), record.cell.device == "cuda:0");
+    ASSERT_EQ(record.gpu.has_value(), record.cell.device == Device{{0}});
     if (!record.gpu) continue;
     EXPECT_EQ(record.gpu->name, "NVIDIA H100");
     EXPECT_EQ(record.gpu->counters, "not available: libnowhere.so.9 cannot be loaded");
@@ -413,22 +416,21 @@ class PacedSweepTest : public SweepTest {
  protected:
   PacedSweepTest() {
     Axes axes;
-    axes.runtimes[0].abilities = {{"cpu", "fp32", {"none"}}, {"cpu", "bf16", {"none"}}};
-    axes.precisions = {"fp32", "bf16"};
+    axes.runtimes[0].abilities = {{}, {"", {}, Precision::bf16}};
+    axes.precisions = {Precision::fp32, Precision::bf16};
     axes.batches = {8};
-    axes.modes = {"serial", "paced"};
+    axes.modes = {Mode::serial, Mode::paced};
     axes.rates = {20, 5000};
     axes.paced_batches = {8};
     axes.max_wait_s = 0.01;
     input_.cells = plan_cells(axes);
     input_.time_s = 120;  // 20 s a cell
   }
-  static const record::Record& paced(const Outcome& outcome, const std::string& precision,
-                                     double rate) {
+  static const record::Record& paced(const Outcome& outcome, Precision precision, double rate) {
     for (const record::Record& record : outcome.records) {
       if (record.cell.precision == precision && record.cell.rate_per_s == rate) return record;
     }
-    ADD_FAILURE() << precision << " " << rate;
+    ADD_FAILURE() << to_string(precision) << " " << rate;
     static const record::Record kNone;
     return kNone;
   }
@@ -441,7 +443,7 @@ TEST_F(PacedSweepTest, PacedCellsStandBesideTheOthersAndAreJudged) {
   ASSERT_EQ(outcome->records.size(), 6U);
   EXPECT_EQ(kept_.size(), 6U);
   EXPECT_LT(machine_.clock.now_s() - begin, 2 * input_.time_s);
-  for (const std::string precision : {"fp32", "bf16"}) {
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
     const record::Record& light = paced(*outcome, precision, 20);
     EXPECT_EQ(light.verdict, record::Verdict::valid)
         << (light.reasons.empty() ? "" : light.reasons[0].message);
@@ -473,7 +475,7 @@ TEST_F(PacedSweepTest, ARateNeedsNoFreshProcessOfItsOwn) {
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   EXPECT_EQ(asked.size(), 4U);  // two serial ones, and one for each precision's rates
-  EXPECT_EQ(paced(*outcome, "bf16", 5000).memory->peak_rss_bytes, 77U);
+  EXPECT_EQ(paced(*outcome, Precision::bf16, 5000).memory->peak_rss_bytes, 77U);
 }
 
 TEST_F(PacedSweepTest, AnInterruptedWindowIsNotKept) {
@@ -490,12 +492,12 @@ TEST_F(PacedSweepTest, AnInterruptedWindowIsNotKept) {
 
 TEST_F(PacedSweepTest, AnEngineThatFailsUnderLoadIsAnInvalidRow) {
   machine_.plant = [](const Spec& spec, FakeClassifier& fake) {
-    if (spec.precision == "bf16") fake.fail_at = 700;
+    if (spec.precision == Precision::bf16) fake.fail_at = 700;
   };
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   EXPECT_TRUE(std::any_of(outcome->records.begin(), outcome->records.end(), [](const auto& each) {
-    return each.cell.mode == "paced" && each.verdict == record::Verdict::invalid &&
+    return each.cell.mode == Mode::paced && each.verdict == record::Verdict::invalid &&
            each.reasons[0].code == "failed";
   }));
 }

@@ -83,7 +83,7 @@ TEST(Turns, AnInvalidTurnIsLeftOutUnlessAllAre) {
 
 TEST(Turns, OnlyCellsAreMerged) {
   record::Record scaling = piece(1);
-  scaling.kind = "scaling";
+  scaling.kind = record::Kind::scaling;
   EXPECT_TRUE(merge_turns(std::vector<std::vector<record::Record>>{{scaling}}).empty());
 }
 

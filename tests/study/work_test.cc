@@ -12,12 +12,12 @@ TEST(Guess, PaddingIsReallyCounted) {
   const std::string short_text(100, 'a');
   const std::string long_text(5000, 'a');
   const std::vector<std::string_view> texts = {short_text, short_text, long_text, long_text};
-  const auto packed = guess_tokens(texts, 4, 512, "none");
+  const auto packed = guess_tokens(texts, 4, 512, Padding::none);
   EXPECT_EQ(packed.computed, packed.real);
-  EXPECT_EQ(guess_tokens(texts, 4, 512, "longest").computed, 4 * 512);
-  EXPECT_EQ(guess_tokens(texts, 4, 512, "max_length").computed, 4 * 512);
+  EXPECT_EQ(guess_tokens(texts, 4, 512, Padding::longest).computed, 4 * 512);
+  EXPECT_EQ(guess_tokens(texts, 4, 512, Padding::max_length).computed, 4 * 512);
   // In batches of two the short ones share a batch.
-  EXPECT_EQ(guess_tokens(texts, 2, 512, "longest").computed, packed.real);
+  EXPECT_EQ(guess_tokens(texts, 2, 512, Padding::longest).computed, packed.real);
   EXPECT_LT(packed.real, 4 * 512);
 }
 
@@ -29,7 +29,7 @@ TEST(Guess, FasterPrecisionsAndMoreThreadsTakeLessTime) {
   const double one = guess_pass_s(cell, "avx512_core_amx", work, texts);
   cell.threads = 2;
   EXPECT_LT(guess_pass_s(cell, "avx512_core_amx", work, texts), one);
-  cell.precision = "bf16";
+  cell.precision = Precision::bf16;
   EXPECT_LT(guess_pass_s(cell, "avx512_core_amx", work, texts), one / 2);
 }
 

@@ -19,9 +19,7 @@ class FakeClassifier final : public Classifier {
 
   ClassifierInfo info() const override {
     ClassifierInfo info;
-    info.runtime = "fake";
-    info.device = "cpu";
-    info.precision = "fp32";
+    info.runtime.name = "fake";
     info.labels = {"even", "odd"};
     return info;
   }

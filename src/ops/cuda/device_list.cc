@@ -9,8 +9,6 @@
 #include <cstdlib>
 #include <optional>
 
-#include "base/device_name.h"
-
 namespace breakeven::ops {
 namespace {
 
@@ -138,9 +136,8 @@ std::optional<Error> why_no_gpu(const GpuList& list, bool cuda_engine) {
   return std::nullopt;
 }
 
-// "cpu" -> "cpu", "cuda" -> "cuda:0", "cuda:1" -> "cuda:1" when there is one.
-Result<std::string> resolve(std::string_view name, const GpuList& list, bool cuda_engine) {
-  if (name == "cpu") return std::string(name);
+// "cuda" -> 0, "cuda:1" -> 1 when there is one.
+Result<int> resolve(std::string_view name, const GpuList& list, bool cuda_engine) {
   constexpr std::string_view kCuda = "cuda";
   int index = 0;
   bool known = name.substr(0, kCuda.size()) == kCuda;
@@ -166,32 +163,36 @@ Result<std::string> resolve(std::string_view name, const GpuList& list, bool cud
                 "indices start at 0 and count what CUDA_VISIBLE_DEVICES leaves visible; "
                 "`breakeven info` lists them");
   }
-  return fmt::format("cuda:{}", index);
+  return index;
 }
 
-// As resolve(), for "cuda:all" and for GPUs joined by a plus, too.
-Result<std::string> resolve_joined(std::string_view name, const GpuList& list, bool cuda_engine) {
-  std::string every;
+// A device of the list, "cuda:all" and GPUs joined by a plus included.
+Result<Device> resolve_joined(std::string_view name, const GpuList& list, bool cuda_engine) {
+  const std::string cpu = to_string(Device{});
+  Device device;
+  if (name == cpu) return device;
   if (name == "cuda:all") {
-    BREAKEVEN_TRY(every, resolve("cuda", list, cuda_engine));  // or why there is none
-    for (std::size_t i = 1; i < list.gpus.size(); ++i) every += fmt::format("+cuda:{}", i);
-    return every;
+    BREAKEVEN_TRY_VOID(resolve("cuda", list, cuda_engine));  // or why there is none
+    for (const Gpu& gpu : list.gpus) device.gpus.push_back(gpu.index);
+    return device;
   }
-  const std::vector<std::string> names = device_parts(name);
-  std::vector<std::string> parts;
-  for (const std::string& one : names) {
-    BREAKEVEN_TRY(std::string part, resolve(one, list, cuda_engine));
-    if (part == "cpu" && names.size() > 1) {
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t plus = std::min(name.find('+', begin), name.size());
+    const std::string_view part = name.substr(begin, plus - begin);
+    begin = plus + 1;
+    if (part == cpu) {
       return fail("device/unknown", fmt::format("--device {}: only GPUs can be joined", name),
                   "a comma gives each device a cell of its own");
     }
-    if (std::find(parts.begin(), parts.end(), part) != parts.end()) {
-      return fail("device/twice", fmt::format("--device {}: {} is named twice", name, part),
+    BREAKEVEN_TRY(const int gpu, resolve(part, list, cuda_engine));
+    if (std::find(device.gpus.begin(), device.gpus.end(), gpu) != device.gpus.end()) {
+      return fail("device/twice",
+                  fmt::format("--device {}: {} is named twice", name, to_string(Device{{gpu}})),
                   "name each device once");
     }
-    parts.push_back(std::move(part));
+    device.gpus.push_back(gpu);
   }
-  return fmt::format("{}", fmt::join(parts, "+"));
+  return device;
 }
 
 }  // namespace
@@ -236,10 +237,10 @@ Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& lis
   if (spec == "auto" || spec == "all") {
     const std::optional<Error> none = why_no_gpu(list, cuda_engine);
     if (none) selection.note = none->message + "; the CPU alone is used";
-    if (none || spec == "all") selection.devices.emplace_back("cpu");
+    if (none || spec == "all") selection.devices.emplace_back();
     if (none) return selection;
     for (const Gpu& gpu : list.gpus) {
-      selection.devices.push_back(fmt::format("cuda:{}", gpu.index));
+      selection.devices.push_back({{gpu.index}});
       if (spec == "auto") break;
     }
     return selection;
@@ -251,10 +252,11 @@ Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& lis
       return fail("device/unknown", fmt::format("--device {}: '{}' stands alone", spec, name),
                   "give auto, all, or a list of cpu, cuda, cuda:0, cuda:1 ...");
     }
-    BREAKEVEN_TRY(std::string device, resolve_joined(name, list, cuda_engine));
+    BREAKEVEN_TRY(Device device, resolve_joined(name, list, cuda_engine));
     if (std::find(selection.devices.begin(), selection.devices.end(), device) !=
         selection.devices.end()) {
-      return fail("device/twice", fmt::format("--device {}: {} is named twice", spec, device),
+      return fail("device/twice",
+                  fmt::format("--device {}: {} is named twice", spec, to_string(device)),
                   "name each device once");
     }
     selection.devices.push_back(std::move(device));

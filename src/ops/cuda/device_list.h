@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "setup/setup.h"
 
 namespace breakeven::ops {
 
@@ -38,8 +39,8 @@ struct GpuList {
 GpuList list_gpus(const char* library = "libcuda.so.1");
 
 struct DeviceSelection {
-  std::vector<std::string> devices;  // "cpu", "cuda:0", "cuda:0+cuda:1"; at least one, none twice
-  std::string note;                  // what "auto" and "all" had to leave out, and why; may be ""
+  std::vector<Device> devices;  // at least one, none twice
+  std::string note;             // what "auto" and "all" had to leave out, and why; may be ""
 };
 
 // What --device asks for: "auto" (the first GPU if one can be used, else the CPU), "all" (the CPU

@@ -47,7 +47,7 @@ def scale(estimate, factor):
 
 
 def hostile(value, key=""):
-    kept = ("verdict", "severity", "mode", "kind", "outcome", "padding", "model_hash")
+    kept = ("verdict", "severity", "mode", "kind", "outcome", "device", "precision", "padding", "arrivals", "model_hash")
     if isinstance(value, dict):
         return {name: hostile(item, name) for name, item in value.items()}
     if isinstance(value, list):
