@@ -47,7 +47,7 @@ struct FlagBit {
   unsigned leaf, subleaf, output, bit;
   unsigned states;
 };
-enum : unsigned { kEax, kEbx, kEcx, kEdx };
+constexpr unsigned kEax = 0, kEbx = 1, kEcx = 2, kEdx = 3;
 constexpr unsigned kYmm = 0x6, kZmm = 0xE6, kTiles = 0x60000;
 constexpr std::array<FlagBit, 14> kFlagBits{{
     {"fma", 1, 0, kEcx, 12, kYmm},

@@ -1,5 +1,7 @@
 #include "cli/given_options.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <set>
@@ -17,7 +19,7 @@ std::vector<std::string> given_options(const CLI::App& command,
     const bool is_flag = option->get_items_expected_max() == 0;
     for (const std::string& value : option->results()) {
       if (value.starts_with('-')) {
-        words.push_back(name + "=" + value);
+        words.push_back(fmt::format("{}={}", name, value));
         continue;
       }
       words.push_back(name);

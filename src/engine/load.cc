@@ -54,7 +54,7 @@ Result<std::shared_ptr<LoadedModel>> load_builtin(bool wide) {
 // "acme/tiny" of a path that leads into models--acme--tiny, a folder of the Hugging Face cache.
 std::string name_of_cache_folder(const std::filesystem::path& path) {
   for (const std::filesystem::path& part : path) {
-    if (const std::string name = hub::name_inside(part.string()); !name.empty()) return name;
+    if (std::string name = hub::name_inside(part.string()); !name.empty()) return name;
   }
   return {};
 }

@@ -223,7 +223,8 @@ double Planner::bound(std::size_t threads, const CostModel& model) const {
 double Planner::plan(const Work& work, Threads threads, const CostModel& model, Groups& out) {
   const std::size_t rows = std::accumulate(work.rows.begin(), work.rows.end(), std::size_t{0});
   const std::size_t round = kGroupRows * threads.size();
-  const auto even = static_cast<double>((rows + round - 1) / round * threads.size());
+  const std::size_t rounds = (rows + round - 1) / round;
+  const auto even = static_cast<double>(rounds * threads.size());
   Choice best;
   double best_end = std::numeric_limits<double>::infinity();
   least_ = best_end;
