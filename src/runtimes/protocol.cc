@@ -32,8 +32,8 @@ tl::unexpected<Error> refuse(std::string what, const char* code = "runtime/garba
 }
 
 const JsonSource& source() {
-  static const JsonSource source{"its answer", "runtime/garbage", "runtime/garbage", ""};
-  return source;
+  static const JsonSource kSource{"its answer", "runtime/garbage", "runtime/garbage", ""};
+  return kSource;
 }
 
 Result<JsonObject> answer_of(const Reply& reply) {

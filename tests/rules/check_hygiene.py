@@ -34,11 +34,11 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 
 def text_files(root):
-    listed = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-                            capture_output=True, text=True, check=False)
-    if listed.returncode == 0:
+    try:
+        listed = subprocess.run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+                                capture_output=True, text=True, check=True)
         names = [name for name in listed.stdout.split("\0") if name]
-    else:  # a source archive, without git
+    except (FileNotFoundError, subprocess.CalledProcessError):  # no git on this machine, or a source archive
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     for name in sorted(names):
         path = root / name
