@@ -80,7 +80,7 @@ void add_residuals(const std::vector<const Record*>& records, std::span<const Po
     }
     if (residual.points == 0) continue;
     residual.mean /= static_cast<double>(residual.points);
-    family.cells.push_back(std::move(residual));
+    family.cells.push_back(residual);
   }
 }
 

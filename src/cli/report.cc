@@ -26,8 +26,8 @@ Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& comma
   report::Start start;
   std::optional<double> cpu_price;
   std::optional<double> gpu_price;
-  const char* kForHtml[] = {"--cpu-price", "--gpu-price",     "--load",  "--p99",
-                            "--memory",    "--accuracy-loss", "--budget"};
+  static constexpr const char* kForHtml[] = {"--cpu-price", "--gpu-price",     "--load",  "--p99",
+                                             "--memory",    "--accuracy-loss", "--budget"};
   for (const char* name : kForHtml) {
     if (command.count(name) == 0 || format == report::Format::html) continue;
     return fail("flag/format", fmt::format("{} is for --format html", name),

@@ -1,6 +1,8 @@
 // The flags that `run` and `scale` share: as typed, and each one understood.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -61,8 +63,8 @@ Result<std::vector<T>> parse_choices(const std::string& flag, const std::string&
   for (const std::string& part : split_list(text)) {
     const auto value = part.empty() ? Result<T>(fail("", "")) : parse<T>(part);
     if (!value) {
-      return fail("flag/choice", flag + " '" + part + "' is not known",
-                  "choose from " + list_names<T>() + more);
+      return fail("flag/choice", fmt::format("{} '{}' is not known", flag, part),
+                  fmt::format("choose from {}{}", list_names<T>(), more));
     }
     values.push_back(*value);
   }

@@ -69,7 +69,7 @@ struct Names<Arrivals> {
 struct Device {
   std::vector<int> gpus{};  // as CUDA counts them; none = the CPU
   bool is_cpu() const { return gpus.empty(); }
-  auto operator<=>(const Device&) const = default;
+  auto operator<=>(const Device&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14
 };
 std::string to_string(const Device& device);  // "cpu", "cuda:0", "cuda:0+cuda:1"
 // Errors: device/unknown (also a GPU that is named twice).
