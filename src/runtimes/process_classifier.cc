@@ -21,7 +21,7 @@ void hand_over(Classified&& from, Out& out) {
 ClassifierInfo ProcessClassifier::info() const {
   const WorkerSpec& spec = worker_.spec();
   const Loaded& loaded = worker_.loaded();
-  ClassifierInfo info{spec};
+  ClassifierInfo info{static_cast<const Setup&>(spec)};
   info.instruction_set = loaded.instruction_set;
   info.model_name = spec.model_folder;
   info.tokenizer = worker_.capabilities().tokenizer;

@@ -65,7 +65,7 @@ Result<void> Session::ask_runtimes(std::uint64_t max_length) {
 
 // What a worker must be told. Writes the model to the cache if it exists in memory only.
 Result<runtimes::WorkerSpec> Session::worker_spec(const study::Spec& spec) const {
-  runtimes::WorkerSpec worker{spec};
+  runtimes::WorkerSpec worker{static_cast<const Setup&>(spec)};
   worker.model_folder = model_.facts.folder;
   if (model_.loaded) {
     BREAKEVEN_TRY(const std::string cache, cache_folder());

@@ -70,7 +70,7 @@ Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::str
 Result<double> guess_error(Classifier& classifier, const Spec& spec, const Input& input,
                            const Clock& clock) {
   constexpr std::size_t kTexts = 8;
-  record::Cell cell = spec;
+  auto cell = static_cast<const record::Cell&>(spec);
   cell.batch = std::min<std::uint64_t>({kTexts, spec.batch, input.timed});
   const auto texts = std::span(input.texts).first(cell.batch);
   BatchResult result;
