@@ -1,4 +1,4 @@
-// Normal, Student's t and binomial distributions: the parts of statistics.h that are tables
+// Normal, Student's t, F and binomial distributions: the parts of statistics.h that are tables
 // elsewhere. Quantiles invert the distribution function by bisection: slow, exact and short.
 #include <cmath>
 #include <limits>
@@ -81,6 +81,14 @@ double student_t_quantile(double probability, double degrees_of_freedom) {
   if (probability < 0.5) return -student_t_quantile(1 - probability, degrees_of_freedom);
   return upper_quantile(probability,
                         [&](double t) { return student_t_cdf(t, degrees_of_freedom); });
+}
+
+double f_cdf(double ratio, double numerator_degrees, double denominator_degrees) {
+  if (!(ratio > 0)) return 0;
+  if (std::isinf(ratio)) return 1;
+  const double weighted = numerator_degrees * ratio;
+  return incomplete_beta(numerator_degrees / 2, denominator_degrees / 2,
+                         weighted / (weighted + denominator_degrees));
 }
 
 double binomial_cdf(double trials, double probability, double successes) {

@@ -100,6 +100,8 @@ record::Interval wilson_interval(double share, std::uint64_t distinct, double co
 // Building blocks, tested against published tables.
 double normal_quantile(double probability);
 double student_t_quantile(double probability, double degrees_of_freedom);
+// P(X <= ratio) for a ratio of two variances of the same normal distribution; both degrees > 0.
+double f_cdf(double ratio, double numerator_degrees, double denominator_degrees);
 // P(X <= successes) for X ~ Binomial(trials, probability); trials need not be whole (incomplete
 // beta function), because effective sample sizes are not.
 double binomial_cdf(double trials, double probability, double successes);

@@ -42,6 +42,9 @@ TEST(Distributions, AgreeWithPublishedTables) {
   EXPECT_NEAR(student_t_quantile(0.975, 4), 2.7764451051977987, 1e-10);
   EXPECT_NEAR(student_t_quantile(0.025, 30), -2.042272456301238, 1e-10);
   EXPECT_NEAR(student_t_quantile(0.975, 1e6), 1.95996635682, 1e-8);
+  EXPECT_NEAR(f_cdf(4, 2, 10), 1 - std::pow(1 + 4.0 / 5, -5), 1e-12);  // closed form at 2 degrees
+  EXPECT_NEAR(f_cdf(2.2621571627409915 * 2.2621571627409915, 1, 9), 0.95, 1e-10);  // t(9) squared
+  EXPECT_EQ(f_cdf(0, 2, 10), 0);
   EXPECT_NEAR(binomial_cdf(10, 0.5, 1), 11.0 / 1024, 1e-14);
   EXPECT_NEAR(binomial_cdf(5, 0.2, 0), std::pow(0.8, 5), 1e-14);
   EXPECT_EQ(binomial_cdf(5, 0.2, -1), 0);

@@ -1,0 +1,58 @@
+// Numbers from rounds. In each round of a run every cell is visited once, in random order; the
+// round is the unit of replication, because a machine that is slow now is slow for the next
+// seconds, too, so that the passes of one visit are worth little more than one number. Pure.
+//
+// All on the log scale. A cell's value in a round is its level × what the round does to all cells
+// of the device × what is left. Three values cannot tell a cell's own noise, so the noise is pooled
+// over the cells of one device and run. docs/measuring.md shows how often the intervals hold the
+// truth on simulated machines; docs/decisions/0026 says why it is done so.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "record/record.h"
+
+namespace breakeven::measure {
+
+// A cell's value in each round (seconds of a pass, a percentile of a batch's seconds ...), all > 0;
+// nothing where a round did not visit the cell. Rounds behind the end count as not visited.
+using RoundValues = std::vector<std::optional<double>>;
+
+// Fewer rounds carry no interval.
+inline constexpr std::size_t kMinRounds = 3;
+
+// How much values of one device and run vary. Standard deviations of logs, so 0.05 is about 5 %.
+// Degrees of freedom are those of the standard deviation beside them; 0 = cannot be told.
+struct Noise {
+  double cell_sd = 0, cell_degrees = 0;  // of a cell's value in one round around its level
+  double pair_sd = 0, pair_degrees = 0;  // of one cell's value ÷ another's in the same round
+  // The slowest round of a cell ÷ its fastest, of the median cell: how far the machine's speed
+  // moved. At least 1; 1 where no cell has two rounds.
+  double speed_range = 1;
+};
+
+// From the cells of one device and one run.
+Noise pooled_noise(std::span<const RoundValues> cells);
+
+// The geometric mean over the rounds and its interval; value 0 without a round, no interval below
+// kMinRounds. `samples` is the number of rounds. A cell that is noisier than `noise` (which is of
+// its device and run) can account for gets its own.
+record::Estimate over_rounds(const RoundValues& values, const Noise& noise);
+
+// a ÷ b over the rounds that both have: what a round does to both is not in the interval. Both are
+// of the device and run of `noise`. Value 0 without a common round, no interval below kMinRounds.
+record::Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, const Noise& noise);
+
+// a ÷ b where the rounds of one say nothing about those of the other: two devices, two runs. No
+// interval where one side has none.
+record::Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundValues& b,
+                                const Noise& noise_b);
+
+// Seconds of a pass in each round. A record of schema 1 has no rounds: its complete passes stand in
+// for them, which makes intervals too narrow where neighbours in time resemble each other.
+RoundValues pass_seconds_by_round(const record::Record& record);
+
+}  // namespace breakeven::measure
