@@ -118,6 +118,14 @@ void fields(V& v, S& s) {
   v("first_pass_s", s.first_pass_s);
 }
 
+template <class V, Is<ModelShape> S>
+void fields(V& v, S& s) {
+  v("layers", s.layers);
+  v("hidden", s.hidden);
+  v("heads", s.heads);
+  v("intermediate", s.intermediate);
+}
+
 template <class V, Is<Texts> S>
 void fields(V& v, S& s) {
   v("name", s.name);
@@ -246,6 +254,7 @@ void fields(V& v, S& s) {
   v("cell", s.cell);
   v("model_name", s.model_name);
   v("model_hash", s.model_hash);
+  v("model_shape", s.model_shape);
   v("instruction_set", s.instruction_set);
   v("tokenizer", s.tokenizer);
   v("runtime_settings", s.runtime_settings);

@@ -118,6 +118,12 @@ struct ColdStart {
   bool operator==(const ColdStart&) const = default;
 };
 
+// What decides the speed of an encoder, whatever its weights are.
+struct ModelShape {
+  std::uint64_t layers = 0, hidden = 0, heads = 0, intermediate = 0;
+  bool operator==(const ModelShape&) const = default;
+};
+
 struct Texts {
   std::string name, hash, note;
   std::uint64_t count = 0;            // texts in one pass
@@ -220,6 +226,8 @@ struct Record {
   std::vector<std::string> command;
   Cell cell;
   std::string model_name, model_hash, instruction_set, tokenizer;
+  std::optional<ModelShape>
+      model_shape;  // nothing = not known: only another runtime read the model
   std::map<std::string, std::string> runtime_settings;  // version, hints, streams ... of a runtime
   Verdict verdict = Verdict::valid;
   std::vector<Reason> reasons;

@@ -31,6 +31,7 @@ Model facts_of(std::shared_ptr<const engine::LoadedModel> loaded) {
                    loaded->folder,
                    plan.labels,
                    plan.problem,
+                   record::ModelShape{plan.layers, plan.hidden, plan.heads, plan.intermediate},
                    plan.positions,
                    engine::default_max_length(loaded->tokenizer->info(), plan.positions),
                    study::work_of(plan.layers, plan.hidden, plan.intermediate)};

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "classifier/classifier.h"
 #include "engine/native.h"
+#include "record/record.h"
 #include "study/work.h"
 
 namespace breakeven::session {
@@ -18,6 +20,7 @@ struct ModelFacts {
   std::string name, hash, folder;
   std::vector<std::string> labels;
   ProblemType problem = ProblemType::single_label;
+  std::optional<record::ModelShape> shape{};  // nothing: the native engine did not load it
   std::size_t positions = 512;
   std::size_t default_max_length = 512;
   study::Work work;

@@ -23,6 +23,7 @@ record::Record make_prototype(const Session& session, const data::ReviewSet& rev
   record.run_id = make_run_id();
   record.model_name = session.facts().name;
   record.model_hash = session.facts().hash;
+  record.model_shape = session.facts().shape;
   record.machine = measure::read_machine();
   record.instruction_set = engine::native_instruction_set(session.options().instruction_set)
                                .value_or(record.machine.instruction_set);

@@ -74,6 +74,7 @@ inline Record example_record() {
                  0.005};
   record.model_name = "builtin";
   record.model_hash = "00ff";
+  record.model_shape = {6, 768, 12, 3072};
   record.instruction_set = "avx2";
   record.tokenizer = "breakeven";
   record.runtime_settings = {{"streams", "2"}};

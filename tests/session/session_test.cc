@@ -70,6 +70,7 @@ TEST(StudyInput, LooksIntoTheTexts) {
   EXPECT_EQ(input.timed, 3U);
   EXPECT_EQ(make_input(*session, *reviews, 9).timed, 5U);
   EXPECT_EQ(input.prototype.model_hash, session->facts().hash);
+  EXPECT_TRUE(input.prototype.model_shape.has_value());
   EXPECT_NE(input.prototype.texts.hash, make_input(*session, *reviews, 4).prototype.texts.hash);
 }
 
