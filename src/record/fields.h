@@ -192,6 +192,15 @@ void fields(V& v, S& s) {
   v("late_s_max", s.late_s_max);
 }
 
+template <class V, Is<Round> S>
+void fields(V& v, S& s) {
+  v("index", s.index);
+  v("start_s", s.start_s);
+  v("passes", s.passes);
+  v("pass_s", s.pass_s);
+  v("reference_s", s.reference_s);
+}
+
 template <class V, Is<ScalingPoint> S>
 void fields(V& v, S& s) {
   v("texts", s.texts);
@@ -266,6 +275,9 @@ void fields(V& v, S& s) {
   v("warmup_s", s.warmup_s);
   v("samples_s", s.samples_s);
   v("sample_positions", s.sample_positions);
+  v("rounds", s.rounds);
+  v("sample_rounds", s.sample_rounds);
+  v("sample_start_s", s.sample_start_s);
   v("schedule_late_s", s.schedule_late_s);
   v("latency_s", s.latency_s);
   v("latency_note", s.latency_note);

@@ -16,7 +16,7 @@
 namespace breakeven::record {
 
 // Raised when a field changes its meaning or goes away; added fields do not raise it.
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 // One point of a sweep. Two records with equal cells (and models and texts) answer one question.
 using Cell = Setup;
@@ -182,6 +182,18 @@ struct Paced {
   bool operator==(const Paced&) const = default;
 };
 
+// One visit to the cell. A sweep visits every cell once a round, so that the visits of two cells in
+// one round saw the machine at nearly the same time. Rounds, not samples, are what a result is
+// repeated over.
+struct Round {
+  std::uint64_t index = 0;            // of the round; two blocks of a run share none
+  double start_s = 0;                 // since the run began
+  std::uint64_t passes = 0;           // complete timed ones of this visit
+  double pass_s = 0;                  // their mean; paced: of a batch
+  std::optional<double> reference_s;  // of a fixed short loop just before: the machine's own speed
+  bool operator==(const Round&) const = default;
+};
+
 struct ScalingPoint {
   std::uint64_t texts = 0, batches = 0, tokens = 0;
   Estimate seconds;
@@ -240,6 +252,9 @@ struct Record {
   std::vector<double> samples_s;
   // serial: which batch of the pass each sample is; paced: which text; stream: empty.
   std::vector<std::uint32_t> sample_positions;
+  std::vector<Round> rounds;                  // in time order; none before schema 2
+  std::vector<std::uint32_t> sample_rounds;   // Round::index of each sample
+  std::vector<double> sample_start_s;         // since the run began; paced: when it was due
   std::vector<double> schedule_late_s;        // paced: how late our own scheduler sent each request
   std::map<std::string, Estimate> latency_s;  // "p50", "p90" ...: only those the samples carry
   std::string latency_note;                   // "over a mix of lengths"

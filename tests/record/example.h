@@ -84,6 +84,9 @@ inline Record example_record() {
   record.warmup_s = 3.5;
   record.samples_s = {0.1, 1.0 / 3.0, 1e-9, 12345.678901234567};
   record.sample_positions = {0, 1, 0, 4294967295U};
+  record.rounds = {{0, 1.5, 2, 0.25, 0.005}, {1, 9.5, 1, 0.5, std::nullopt}};
+  record.sample_rounds = {0, 0, 0, 1};
+  record.sample_start_s = {1.5, 1.75, 2, 9.5};
   record.schedule_late_s = {0, 1e-6};
   record.latency_s = {{"p50", example_estimate(0.2)}, {"p99.9", {0.3, std::nullopt, 7000}}};
   record.latency_note = "over a mix of lengths";

@@ -112,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"{\"schema_version\":1,\"cell\":{},\"warmup_s\":1e999}", "record/json", "1e999"},
         Refused{"{\"cell\":{}}", "record/field", "schema_version is missing"},
         Refused{"{\"schema_version\":1}", "record/field", "cell is missing"},
-        Refused{"{\"schema_version\":2,\"cell\":{}}", "record/schema", "schema_version is 2"},
+        Refused{"{\"schema_version\":3,\"cell\":{}}", "record/schema", "schema_version is 3"},
         Refused{"{\"schema_version\":99999999999,\"cell\":{}}", "record/schema", "99999999999"},
         Refused{"{\"schema_version\":0,\"cell\":{}}", "record/schema", "from 1"},
         Refused{"{\"schema_version\":\"1\",\"cell\":{}}", "record/schema", "whole number"},
@@ -138,6 +138,15 @@ INSTANTIATE_TEST_SUITE_P(
                 "one of VALID, NOISY, INVALID"},
         Refused{"{\"schema_version\":1,\"cell\":{},\"build\":{\"dirty\":1}}", "record/field",
                 "true or false"}));
+
+TEST(Json, ARecordOfSchema1HasNoRounds) {
+  const auto record = parse_record(
+      R"({"schema_version":1,"cell":{},"passes":2,"samples_s":[1,2],"sample_positions":[0,0]})");
+  ASSERT_TRUE(record) << record.error().to_string();
+  EXPECT_EQ(record->schema_version, 1);
+  EXPECT_EQ(record->passes, 2U);
+  EXPECT_TRUE(record->rounds.empty() && record->sample_rounds.empty());
+}
 
 TEST(Json, UnknownFieldsAreIgnored) {
   const auto record = parse_record(
