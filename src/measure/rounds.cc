@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <set>
+#include <utility>
 
 #include "base/check.h"
 #include "measure/statistics.h"
@@ -47,11 +50,9 @@ std::vector<double> log_ratios(const RoundValues& a, const RoundValues& b) {
 std::vector<Point> points_of(std::span<const RoundValues> cells) {
   std::vector<Point> points;
   for (std::size_t cell = 0; cell < cells.size(); ++cell) {
-    const RoundValues& values = cells[cell];
-    const auto missing = std::count(values.begin(), values.end(), std::nullopt);
-    if (static_cast<std::ptrdiff_t>(values.size()) - missing < 2) continue;
-    for (std::size_t round = 0; round < values.size(); ++round) {
-      if (values[round]) points.push_back({cell, round, log_of(*values[round])});
+    if (logs(cells[cell]).size() < 2) continue;
+    for (std::size_t round = 0; round < cells[cell].size(); ++round) {
+      if (const auto& value = cells[cell][round]) points.push_back({cell, round, log_of(*value)});
     }
   }
   return points;
@@ -60,18 +61,39 @@ std::vector<Point> points_of(std::span<const RoundValues> cells) {
 // Takes the mean of each group (a cell, a round) out of `rest`; the number of groups.
 std::size_t take_out_means(const std::vector<Point>& points, std::size_t Point::*group,
                            std::vector<double>& rest) {
-  std::size_t size = 0;
-  for (const Point& point : points) size = std::max(size, point.*group + 1);
-  std::vector<double> sums(size);
-  std::vector<double> counts(size);
+  std::map<std::size_t, std::pair<double, double>> sums;  // and how many
   for (std::size_t i = 0; i < points.size(); ++i) {
-    sums[points[i].*group] += rest[i];
-    ++counts[points[i].*group];
+    auto& [sum, count] = sums[points[i].*group];
+    sum += rest[i];
+    ++count;
   }
   for (std::size_t i = 0; i < points.size(); ++i) {
-    rest[i] -= sums[points[i].*group] / counts[points[i].*group];
+    const auto& [sum, count] = sums[points[i].*group];
+    rest[i] -= sum / count;
   }
-  return size - static_cast<std::size_t>(std::count(counts.begin(), counts.end(), 0.0));
+  return sums.size();
+}
+
+// Blocks of cells and rounds that no visit connects: each has a level of its own to take out.
+std::size_t unconnected_blocks(const std::vector<Point>& points) {
+  std::map<std::size_t, std::size_t> of_cell;
+  std::map<std::size_t, std::size_t> of_round;
+  for (const Point& point : points) {
+    of_cell.try_emplace(point.cell, point.cell);
+    of_round.try_emplace(point.round, point.cell);
+  }
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const Point& point : points) {
+      std::size_t& cell = of_cell[point.cell];
+      std::size_t& round = of_round[point.round];
+      changed |= cell != round;
+      cell = round = std::min(cell, round);
+    }
+  }
+  std::set<std::size_t> blocks;
+  for (const auto& [cell, block] : of_cell) blocks.insert(block);
+  return blocks.size();
 }
 
 double sum_of_squares(std::span<const double> values) {
@@ -86,20 +108,23 @@ double variance(std::span<const double> values) {
   return sum / static_cast<double>(values.size() - 1);
 }
 
+// Whether chance makes a cell's own variance so large in fewer than `chance` of all cases.
+bool noisier(std::span<const double> values, double sd, double degrees, double chance) {
+  return degrees <= 0 || f_cdf(variance(values) / (sd * sd), static_cast<double>(values.size() - 1),
+                               degrees) > 1 - chance;
+}
+
 // The interval of the mean of `values` (logs) on the scale of the values themselves, with the noise
-// of one of them.
+// of one of them; its own noise when that cannot account for it.
 Estimate estimate(std::span<const double> values, double sd, double degrees) {
   if (values.empty()) return {};
   const double center = mean(values);
   Estimate result{std::exp(center), std::nullopt, values.size()};
   if (values.size() < kMinRounds) return result;
-  // Own noise when the pooled one cannot account for it: by chance once in a hundred cells.
-  constexpr double kChance = 0.01;
-  const double own = variance(values);
-  const auto own_degrees = static_cast<double>(values.size() - 1);
-  if (degrees <= 0 || f_cdf(own / (sd * sd), own_degrees, degrees) > 1 - kChance) {
-    sd = std::sqrt(own);
-    degrees = own_degrees;
+  constexpr double kChance = 0.05;
+  if (noisier(values, sd, degrees, kChance)) {
+    sd = std::sqrt(variance(values));
+    degrees = static_cast<double>(values.size() - 1);
   }
   const double half = student_t_quantile(0.5 + kConfidence / 2, degrees) * sd /
                       std::sqrt(static_cast<double>(values.size()));
@@ -118,11 +143,8 @@ double median_range(std::span<const RoundValues> cells) {
   return ranges.empty() ? 1 : std::exp(median(ranges));
 }
 
-}  // namespace
-
-Noise pooled_noise(std::span<const RoundValues> cells) {
+Noise noise_of(std::span<const RoundValues> cells) {
   Noise noise;
-  noise.speed_range = median_range(cells);
   const std::vector<Point> points = points_of(cells);
   if (points.empty()) return noise;
   std::vector<double> rest;
@@ -143,21 +165,100 @@ Noise pooled_noise(std::span<const RoundValues> cells) {
   }
   const double of_rest = sum_of_squares(rest);
   const auto cell_degrees = static_cast<double>(points.size() - cell_count);
-  const auto round_degrees = static_cast<double>(round_count - 1);
+  const auto round_degrees = static_cast<double>(round_count - unconnected_blocks(points));
   const double rest_degrees = cell_degrees - round_degrees;
   noise.cell_sd = std::sqrt(around_levels / cell_degrees);
   noise.cell_degrees = cell_degrees;
-  if (rest_degrees > 0) {
-    noise.pair_sd = std::sqrt(2 * of_rest / rest_degrees);
-    noise.pair_degrees = rest_degrees;
-  }
+  if (rest_degrees <= 0) return noise;
+  noise.pair_sd = std::sqrt(2 * of_rest / rest_degrees);
+  noise.pair_degrees = rest_degrees;
   // All cells of a round share its state, so that their deviations are not worth cells × (rounds -
   // 1) degrees: Satterthwaite's, of the sum of both parts.
   const double of_rounds = around_levels - of_rest;
-  if (around_levels > 0 && rest_degrees > 0) {
+  if (around_levels > 0) {
     noise.cell_degrees = around_levels * around_levels /
                          (of_rounds * of_rounds / round_degrees + of_rest * of_rest / rest_degrees);
   }
+  return noise;
+}
+
+// The samples of a visit: a round of the run, or a pass of a record that has no rounds.
+struct Visit {
+  std::size_t round = 0;
+  std::vector<std::size_t> samples;
+};
+
+std::size_t batches_per_pass(const record::Record& record) {
+  const auto& positions = record.sample_positions;
+  if (record.cell.mode != Mode::serial || positions.empty()) return 1;
+  return std::size_t{1} + *std::max_element(positions.begin(), positions.end());
+}
+
+std::vector<Visit> visits_of(const record::Record& record) {
+  std::vector<Visit> visits;
+  const std::size_t per_pass = batches_per_pass(record);
+  for (std::size_t i = 0; i < record.samples_s.size(); ++i) {
+    const bool known = i < record.sample_rounds.size();
+    const std::size_t round = known ? record.sample_rounds[i] : i / per_pass;
+    if (!known && round >= record.passes) break;  // a pass that was cut short
+    if (visits.empty() || visits.back().round != round) visits.push_back({round, {}});
+    visits.back().samples.push_back(i);
+  }
+  return visits;
+}
+
+// By how many seconds each sample that is a stall is longer than usual; 0 for all others.
+std::vector<double> beyond_usual(const record::Record& record, const std::vector<Visit>& visits) {
+  std::vector<double> beyond(record.samples_s.size());
+  if (record.cell.mode == Mode::paced) return beyond;  // a request that waits is no stall
+  std::map<std::uint32_t, std::vector<double>> of_position;
+  const auto position = [&](std::size_t i) {
+    return i < record.sample_positions.size() ? record.sample_positions[i] : 0;
+  };
+  for (std::size_t i = 0; i < record.samples_s.size(); ++i) {
+    of_position[position(i)].push_back(record.samples_s[i]);
+  }
+  std::map<std::uint32_t, double> usual;
+  for (const auto& [at, seconds] : of_position) usual[at] = median(seconds);
+  for (const Visit& visit : visits) {
+    std::vector<double> slower;
+    for (const std::size_t i : visit.samples) {
+      slower.push_back(record.samples_s[i] / usual[position(i)]);
+    }
+    const double level = median(slower);
+    for (std::size_t k = 0; k < slower.size(); ++k) {
+      constexpr double kStall = 3;
+      const std::size_t i = visit.samples[k];
+      if (slower[k] <= kStall * std::max(1.0, level)) continue;
+      beyond[i] = record.samples_s[i] - level * usual[position(i)];
+    }
+  }
+  return beyond;
+}
+
+void set_round(RoundValues& values, std::size_t round, double value) {
+  if (values.size() <= round) values.resize(round + 1);
+  values[round] = value;
+}
+
+}  // namespace
+
+Noise pooled_noise(std::span<const RoundValues> cells) {
+  std::vector<RoundValues> kept(cells.begin(), cells.end());
+  Noise noise = noise_of(kept);
+  // Each cell that goes makes the rest quieter, so that the next may stand out.
+  constexpr double kFarNoisier = 0.002;
+  constexpr std::size_t kFewestKept = 3;
+  while (kept.size() > kFewestKept) {
+    const auto gone = std::remove_if(kept.begin(), kept.end(), [&](const RoundValues& cell) {
+      const std::vector<double> values = logs(cell);
+      return values.size() >= 2 && noisier(values, noise.cell_sd, noise.cell_degrees, kFarNoisier);
+    });
+    if (gone == kept.end()) break;
+    kept.erase(gone, kept.end());
+    noise = noise_of(kept);
+  }
+  noise.speed_range = median_range(cells);
   return noise;
 }
 
@@ -184,21 +285,44 @@ Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundV
   return ratio;
 }
 
-RoundValues pass_seconds_by_round(const record::Record& record) {
-  RoundValues values;
-  const std::size_t passes = record.passes;
-  if (passes == 0 || record.samples_s.size() < passes) return values;
-  // Serial samples are batches; those of a pass that was cut short stand at the end.
-  std::size_t per_pass = 1;
-  if (!record.sample_positions.empty()) {
-    per_pass = std::size_t{1} +
-               *std::max_element(record.sample_positions.begin(), record.sample_positions.end());
+Stalls stalls_of(const record::Record& record) {
+  Stalls stalls;
+  for (const double beyond : beyond_usual(record, visits_of(record))) {
+    stalls.count += beyond > 0 ? 1 : 0;
+    stalls.seconds += beyond;
   }
-  if (record.samples_s.size() < passes * per_pass) return values;
-  const std::span<const double> samples = record.samples_s;
-  for (std::size_t pass = 0; pass < passes; ++pass) {
-    const auto batches = samples.subspan(pass * per_pass, per_pass);
-    values.emplace_back(std::accumulate(batches.begin(), batches.end(), 0.0));
+  return stalls;
+}
+
+RoundValues pass_seconds_by_round(const record::Record& record) {
+  const std::vector<Visit> visits = visits_of(record);
+  const std::vector<double> beyond = beyond_usual(record, visits);
+  RoundValues values;
+  for (const record::Round& round : record.rounds) {
+    if (round.passes > 0) set_round(values, round.index, round.pass_s);
+  }
+  for (const Visit& visit : visits) {
+    double seconds = 0;
+    double stalled = 0;
+    for (const std::size_t i : visit.samples) {
+      seconds += record.samples_s[i];
+      stalled += beyond[i];
+    }
+    if (record.rounds.empty()) {
+      set_round(values, visit.round, seconds - stalled);
+    } else if (visit.round < values.size() && values[visit.round]) {
+      *values[visit.round] *= 1 - stalled / seconds;
+    }
+  }
+  return values;
+}
+
+RoundValues percentile_by_round(const record::Record& record, double share) {
+  RoundValues values;
+  for (const Visit& visit : visits_of(record)) {
+    std::vector<double> seconds;
+    for (const std::size_t i : visit.samples) seconds.push_back(record.samples_s[i]);
+    set_round(values, visit.round, percentile(seconds, share));
   }
   return values;
 }

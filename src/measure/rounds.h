@@ -34,7 +34,8 @@ struct Noise {
   double speed_range = 1;
 };
 
-// From the cells of one device and one run.
+// From the cells of one device and one run, but for those that are far noisier than the rest (they
+// would make all others look so).
 Noise pooled_noise(std::span<const RoundValues> cells);
 
 // The geometric mean over the rounds and its interval; value 0 without a round, no interval below
@@ -51,8 +52,20 @@ record::Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, cons
 record::Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundValues& b,
                                 const Noise& noise_b);
 
-// Seconds of a pass in each round. A record of schema 1 has no rounds: its complete passes stand in
-// for them, which makes intervals too narrow where neighbours in time resemble each other.
+// A sample that took over three times as long as it does in the other rounds, and as its neighbours
+// in the same visit did: something held the machine up. Counted, and left out of the seconds of a
+// pass (not of the percentiles: a stall is part of a tail).
+struct Stalls {
+  std::uint64_t count = 0;
+  double seconds = 0;  // that they took beyond the usual time
+};
+Stalls stalls_of(const record::Record& record);
+
+// Seconds of a pass in each round, without stalls; paced: of a batch. At index i the round of that
+// index. A record of schema 1 has no rounds: its complete passes stand in for them, which makes
+// intervals too narrow where neighbours in time resemble each other.
 RoundValues pass_seconds_by_round(const record::Record& record);
+// A percentile of the samples of each round, share in [0, 1]: latency in serial mode.
+RoundValues percentile_by_round(const record::Record& record, double share);
 
 }  // namespace breakeven::measure

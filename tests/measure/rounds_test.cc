@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "measure/statistics.h"
@@ -54,6 +55,28 @@ TEST(PooledNoise, AMissedVisitChangesNoLevel) {
   EXPECT_GT(noise.cell_sd, 0.5);
 }
 
+TEST(PooledNoise, BlocksThatShareNoRoundHaveLevelsOfTheirOwn) {
+  RoundValues third = of_logs({-0.1, 0.1, 0});
+  RoundValues fourth = of_logs({0.9, 1, 1.1});
+  for (RoundValues* later : {&third, &fourth}) later->insert(later->begin(), 3, std::nullopt);
+  const std::vector<RoundValues> cells = {of_logs({-0.1, 0, 0.1}), of_logs({0.1, 0, -0.1}), third,
+                                          fourth};
+  const Noise noise = pooled_noise(cells);
+  EXPECT_NEAR(noise.cell_sd, std::sqrt(0.08 / 8), 1e-12);
+  EXPECT_EQ(noise.pair_degrees, 4) << "2 in each block, as if it were alone";
+}
+
+TEST(PooledNoise, ACellThatIsFarNoisierDoesNotMakeTheRestLookSo) {
+  std::vector<RoundValues> cells(11, of_logs({-0.01, 0, 0.01, 0, 0}));
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    std::rotate(cells[i].begin(), cells[i].begin() + static_cast<std::ptrdiff_t>(i % 5),
+                cells[i].end());
+  }
+  const double quiet = pooled_noise(cells).cell_sd;
+  cells.push_back(of_logs({-0.2, 0.2, 0, 0.1, -0.1}));
+  EXPECT_EQ(pooled_noise(cells).cell_sd, quiet);
+}
+
 TEST(PooledNoise, OfOneCellIsItsOwn) {
   const std::vector<RoundValues> cells = {of_logs({-0.1, 0, 0.1})};
   const Noise noise = pooled_noise(cells);
@@ -66,7 +89,7 @@ TEST(PooledNoise, OfOneCellIsItsOwn) {
 
 TEST(OverRounds, IsTheGeometricMeanWithThePooledNoise) {
   const Noise noise{0.1, 30, 0.05, 20, 1};
-  const auto estimate = over_rounds(of_logs({-0.1, 0.1, 0.3}), noise);
+  const auto estimate = over_rounds(of_logs({0, 0.1, 0.2}), noise);
   EXPECT_NEAR(estimate.value, std::exp(0.1), 1e-12);
   EXPECT_EQ(estimate.samples, 3U);
   const double half = student_t_quantile(0.975, 30) * 0.1 / std::sqrt(3);
@@ -133,6 +156,55 @@ TEST(PassSecondsByRound, APassStandsInForARoundWhereThereAreNone) {
   EXPECT_EQ(pass_seconds_by_round(record), (RoundValues{5.0, 6.0}));
   record.passes = 0;
   EXPECT_TRUE(pass_seconds_by_round(record).empty());
+}
+
+// Three rounds of serial batches, two batches a pass; every time is `slowness` of its round × its
+// batch's seconds.
+record::Record three_rounds() {
+  record::Record record;
+  const double slowness[] = {1, 1.4, 1.1};
+  for (std::uint32_t round = 0; round < 3; ++round) {
+    const std::uint64_t passes = 4;
+    record.rounds.push_back({round + 2, 100.0 * round, passes, 3 * slowness[round], std::nullopt});
+    for (std::uint64_t sample = 0; sample < 2 * passes; ++sample) {
+      record.sample_positions.push_back(sample % 2);
+      record.sample_rounds.push_back(round + 2);
+      record.samples_s.push_back((sample % 2 == 0 ? 1 : 2) * slowness[round]);
+    }
+  }
+  record.passes = 12;
+  return record;
+}
+
+void expect_values(const RoundValues& values, std::vector<double> expected) {
+  ASSERT_EQ(values.size(), 2 + expected.size());
+  EXPECT_FALSE(values[0] || values[1]) << "rounds of another block";
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(*values[i + 2], expected[i], 1e-12);
+}
+
+TEST(PassSecondsByRound, AreThoseOfTheVisits) {
+  const record::Record record = three_rounds();
+  expect_values(pass_seconds_by_round(record), {3, 4.2, 3.3});
+  expect_values(percentile_by_round(record, 0.5), {1.5, 2.1, 1.65});
+  EXPECT_EQ(stalls_of(record).count, 0U);
+}
+
+TEST(PassSecondsByRound, AStallIsCountedAndLeftOut) {
+  record::Record record = three_rounds();
+  record.samples_s[10] += 7;  // the second round's, in place of 1.4
+  record.rounds[1].pass_s += 7.0 / 4;
+  expect_values(pass_seconds_by_round(record), {3, 4.2, 3.3});
+  EXPECT_EQ(stalls_of(record).count, 1U);
+  EXPECT_NEAR(stalls_of(record).seconds, 7, 1e-12);
+  EXPECT_GT(*percentile_by_round(record, 1)[3], 8) << "a stall is part of the tail";
+}
+
+TEST(PassSecondsByRound, ARoundThatIsSlowAsAWholeIsNoStall) {
+  record::Record record = three_rounds();
+  for (std::size_t i = 8; i < 16; ++i) record.samples_s[i] *= 5;
+  record.rounds[1].pass_s *= 5;
+  expect_values(pass_seconds_by_round(record), {3, 21, 3.3});
+  EXPECT_EQ(stalls_of(record).count, 0U);
 }
 
 }  // namespace
