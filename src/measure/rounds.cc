@@ -121,7 +121,7 @@ Estimate estimate(std::span<const double> values, double sd, double degrees) {
   const double center = mean(values);
   Estimate result{std::exp(center), std::nullopt, values.size()};
   if (values.size() < kMinRounds) return result;
-  constexpr double kChance = 0.05;
+  constexpr double kChance = 0.1;
   if (noisier(values, sd, degrees, kChance)) {
     sd = std::sqrt(variance(values));
     degrees = static_cast<double>(values.size() - 1);
@@ -171,7 +171,11 @@ Noise noise_of(std::span<const RoundValues> cells) {
   noise.cell_degrees = cell_degrees;
   if (rest_degrees <= 0) return noise;
   noise.pair_sd = std::sqrt(2 * of_rest / rest_degrees);
-  noise.pair_degrees = rest_degrees;
+  // However many cells there are: they differ in noise, so that the pool says only about what this
+  // pair's is. Without the limit 5.2 % of equal cells were told apart
+  // (tests/study/coverage_test.cc).
+  constexpr double kMostPairDegrees = 12;
+  noise.pair_degrees = std::min(rest_degrees, kMostPairDegrees);
   // All cells of a round share its state, so that their deviations are not worth cells × (rounds -
   // 1) degrees: Satterthwaite's, of the sum of both parts.
   const double of_rounds = around_levels - of_rest;
