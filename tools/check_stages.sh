@@ -40,7 +40,8 @@ begin_check() {
   [ -z "$missing" ] || die "this machine lacks $missing"
   missing=$("$bin/breakeven" --version 2>&1 >/dev/null) || die "the programs do not start here: $missing"
   [ -n "$dry" ] || mkdir -p "$out" || die "$out cannot be made"
-  export BREAKEVEN_MODELS="$here/unpacked/models" BREAKEVEN_RUNTIMES="$here/unpacked/runtimes" BREAKEVEN_KNOWN="$here/unpacked/known"
+  export BREAKEVEN_MODELS="$here/unpacked/models" BREAKEVEN_RUNTIMES="$here/unpacked/runtimes" BREAKEVEN_KNOWN="$here/unpacked/known" \
+    BREAKEVEN_JUDGE="$here/unpacked/judge"
 }
 
 # The archives beside this script into unpacked/, unless they are there already.

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "base/limits.h"
 #include "base/units.h"
 #include "cli/against.h"
 #include "cli/fresh_cell.h"
@@ -22,6 +23,7 @@
 #include "report/report.h"
 #include "report/table.h"
 #include "session/study_input.h"
+#include "study/judging.h"
 #include "study/sweep.h"
 
 namespace breakeven::cli {
@@ -49,7 +51,8 @@ double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bo
   constexpr double kReference_s = 10;
   constexpr double kProcess_s = 2;
   constexpr double kImports_s = 15;  // of another runtime's libraries, and its loading
-  double total = kReference_s + study::guess_pass_s(judge, isa, input.work, input.texts);
+  double total = kReference_s + std::min(study::kJudgingShare * input.time_s,
+                                         study::guess_pass_s(judge, isa, input.work, input.texts));
   double least = 0;  // every cell warms up and makes a pass, whatever --time says
   for (const record::Cell& cell : cells) {
     const double pass = study::guess_pass_s(cell, isa, input.work, timed);
@@ -188,7 +191,8 @@ std::string RunCommand::resume_command(const std::string& journal) const {
 Result<void> RunCommand::run() {
   (void)stop_on_interrupt();  // from here on Ctrl-C means: end well
   BREAKEVEN_TRY_VOID(check_output(flags_.html));
-  BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_, kDefaultTexts));
+  BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_,
+                                      {kDefaultTexts, std::size_t(limit("model/texts_min"))}));
   BREAKEVEN_TRY(Plan plan, plan_study(*study_));
   cells_ = std::move(plan.cells);
   for (const std::string& note : plan.notes) tell(note);
@@ -253,9 +257,10 @@ void add_run(CLI::App& app, Context& context) {
   add_against_flags(*command, flags->against);
   command->add_option("--count", flags->study.count,
                       fmt::format("Texts of a pass (default: {})", kDefaultTexts));
-  command->add_option("--judge", flags->study.judge,
-                      "Texts whose outputs are compared with the judge's, timed or not (default: "
-                      "--count); parity takes 1000");
+  command->add_option(
+      "--judge", flags->study.judge,
+      "Texts whose outputs are compared with the judge's, timed or not (default: as "
+      "many as parity takes, 1000, and a quarter of --time holds)");
   command->add_option("--time", flags->study.time,
                       "Time for sampling, shared by the cells (default: 4m)");
   command->add_option("--resume", flags->study.resume,

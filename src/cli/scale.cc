@@ -137,7 +137,8 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
     needed = sizes.back();
   }
   flags.study.mode = to_string(Mode::serial);
-  BREAKEVEN_TRY(std::unique_ptr<Study> study, prepare_study(flags.study, context, needed));
+  BREAKEVEN_TRY(std::unique_ptr<Study> study,
+                prepare_study(flags.study, context, {needed, needed}));
   if (study->session->native_model() == nullptr) {
     return fail(
         "scale/model",
@@ -154,7 +155,7 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   }
   if (sizes.empty()) {
     sizes = default_sizes(*study, plan.cells);
-    BREAKEVEN_TRY(study, prepare_study(flags.study, context, sizes.back()));
+    BREAKEVEN_TRY(study, prepare_study(flags.study, context, {sizes.back(), sizes.back()}));
   }
   if (study->input.texts.size() < sizes.back()) {
     return fail("scale/texts",

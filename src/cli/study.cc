@@ -51,7 +51,7 @@ Result<void> check_precisions(const study::Axes& axes) {
 }  // namespace
 
 Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Context& context,
-                                             std::size_t default_count) {
+                                             TextCounts defaults) {
   auto study = std::make_unique<Study>();
   study->flags = flags;
   BREAKEVEN_TRY(study->render.format, report::parse_format(flags.format));
@@ -79,7 +79,7 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   BREAKEVEN_TRY_VOID(session.ask_runtimes(study->axes.max_lengths.front()));
   study->axes.devices = session.options().devices;
   study->axes.runtimes = session.axes();
-  BREAKEVEN_TRY(const TextCounts counts, parse_counts(flags, default_count));
+  BREAKEVEN_TRY(const TextCounts counts, parse_counts(flags, defaults));
   data::SourceOptions source = text_source(flags);
   source.labels = session.facts().labels;
   BREAKEVEN_TRY(study->reviews, session::read_texts(source, counts.judged));

@@ -29,9 +29,9 @@ struct Study {
   study::Input input;  // but for cells; views into `reviews`
   report::RenderOptions render;
 };
-// `default_count`: texts of a pass when the flags do not say.
+// `defaults`: texts of a pass and judged ones when the flags do not say.
 Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Context& context,
-                                             std::size_t default_count);
+                                             TextCounts defaults);
 
 struct Plan {
   std::vector<record::Cell> cells;

@@ -254,14 +254,14 @@ Result<void> check_paced_time(const std::vector<record::Cell>& cells, double tim
   return {};
 }
 
-Result<TextCounts> parse_counts(const StudyFlags& flags, std::size_t default_count) {
+Result<TextCounts> parse_counts(const StudyFlags& flags, TextCounts defaults) {
   constexpr std::uint64_t kMaxTexts = 10'000'000;
-  TextCounts counts{default_count, 0};
+  TextCounts counts = defaults;
   if (!flags.count.empty()) {
     BREAKEVEN_TRY(const auto numbers, parse_numbers("--count", flags.count, kMaxTexts));
     counts.timed = numbers.front();
   }
-  counts.judged = counts.timed;
+  counts.judged = std::max(counts.timed, counts.judged);
   if (!flags.judge.empty()) {
     BREAKEVEN_TRY(const auto numbers, parse_numbers("--judge", flags.judge, kMaxTexts));
     counts.judged = std::max(counts.timed, numbers.front());

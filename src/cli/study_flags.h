@@ -88,8 +88,8 @@ Result<void> check_paced_time(const std::vector<record::Cell>& cells, double tim
 struct TextCounts {
   std::size_t timed = 0, judged = 0;
 };
-// `default_count`: of a pass, when the flags do not say. Errors: flag/number.
-Result<TextCounts> parse_counts(const StudyFlags& flags, std::size_t default_count);
+// `defaults`: when the flags do not say. Errors: flag/number.
+Result<TextCounts> parse_counts(const StudyFlags& flags, TextCounts defaults);
 // Without the model's labels.
 data::SourceOptions text_source(const StudyFlags& flags);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "base/program_folder.h"
 #include "engine/native.h"
 #include "measure/environment.h"
 #include "measure/parity.h"
@@ -62,6 +63,10 @@ study::Input make_input(const Session& session, const data::ReviewSet& reviews, 
   input.other_judge = session.other_judge();
   input.prototype = make_prototype(session, reviews, std::span(input.texts).first(input.timed));
   if (auto cache = cache_folder()) input.cache = *cache + "/judge";
+  if (auto shipped = find_program_folder(
+          {"judge", "BREAKEVEN_JUDGE", BREAKEVEN_JUDGE_DIR, "README.md", "judge/none"})) {
+    input.shipped = *std::move(shipped);
+  }
   return input;
 }
 

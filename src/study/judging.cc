@@ -8,12 +8,18 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "record/json.h"
+#include "study/cell_run.h"
 
 namespace breakeven::study {
 namespace {
 
 constexpr std::size_t kJudgeBatch = 8;
 constexpr const char* kReferenceName = "reference fp32";
+
+// How many texts are judged when there is no time for all. Few steps, so that a later run judges
+// the same ones and finds the logits in the cache.
+constexpr std::size_t kTextSteps[] = {1000, 500, 250, 125};
 
 // "native cpu fp32", "pytorch:seed cpu fp32".
 std::string judge_name(const Spec& spec) {
@@ -22,18 +28,25 @@ std::string judge_name(const Spec& spec) {
 
 }  // namespace
 
+measure::JudgeKey Judges::key_of(const Spec& spec, const std::string& texts_hash,
+                                 const std::string& name) const {
+  return {input_.prototype.model_hash, texts_hash, name, spec.max_length};
+}
+
+bool Judges::is_judge(const record::Cell& cell) const {
+  return cell.runtime == input_.judge.runtime && cell.device.is_cpu() &&
+         cell.precision == Precision::fp32 && cell.padding == input_.judge.padding;
+}
+
 Result<measure::JudgeLogits> Judges::logits_of(const Spec& spec,
                                                std::span<const std::string_view> texts,
                                                const std::string& texts_hash,
                                                const std::string& name) {
-  measure::JudgeKey key;
-  key.model_hash = input_.prototype.model_hash;
-  key.texts_hash = texts_hash;
-  key.max_length = spec.max_length;
   // Another build may compute other logits, and what a changed tree computes nobody knows.
   const record::Build& build = input_.prototype.build;
-  key.judge = fmt::format("{} {} {} {}", name, input_.prototype.instruction_set, build.version,
-                          build.commit);
+  const auto key = key_of(spec, texts_hash,
+                          fmt::format("{} {} {} {}", name, input_.prototype.instruction_set,
+                                      build.version, build.commit));
   const std::string cache = build.dirty ? "" : input_.cache;
   if (auto cached = measure::cached_judge(key, texts.size(), cache)) return *std::move(cached);
   BREAKEVEN_TRY(const std::unique_ptr<Classifier> judge, tools_.make(spec));
@@ -42,7 +55,7 @@ Result<measure::JudgeLogits> Judges::logits_of(const Spec& spec,
 
 Result<void> Judges::check_against_reference(unsigned threads) {
   std::vector<std::string_view> sample;
-  for (const std::size_t i : measure::fixed_sample(input_.texts.size(), kReferenceTexts)) {
+  for (const std::size_t i : measure::fixed_sample(input_.timed, kReferenceTexts)) {
     sample.push_back(input_.texts[i]);
   }
   std::uint64_t length = kReferenceLength;
@@ -76,13 +89,96 @@ Result<void> Judges::check_against_reference(unsigned threads) {
   return {};
 }
 
+Result<void> Judges::find_shipped(Spec judge) {
+  if (!judge.runtime.is_native()) return {};
+  const std::string hash = measure::hash_texts(input_.texts);
+  for (const record::Cell& cell : input_.cells) {
+    judge.max_length = cell.max_length;
+    if (by_length_.count(cell.max_length) > 0) continue;
+    auto logits = measure::cached_judge(key_of(judge, hash, kShippedJudge), input_.texts.size(),
+                                        input_.shipped);
+    if (!logits) continue;
+    BREAKEVEN_TRY(const std::unique_ptr<Classifier> here, tools_.make(judge));
+    std::vector<std::string_view> sample;
+    std::vector<float> expected;
+    for (const std::size_t i : measure::fixed_sample(input_.texts.size(), kReferenceTexts)) {
+      sample.push_back(input_.texts[i]);
+      const auto row = std::span(logits->logits).subspan(i * logits->class_count);
+      expected.insert(expected.end(), row.begin(),
+                      row.begin() + static_cast<std::ptrdiff_t>(logits->class_count));
+    }
+    BatchResult result;
+    BREAKEVEN_TRY_VOID(here->run_batch(sample, result));
+    measure::JudgeQuestion question;
+    question.problem = input_.problem;
+    question.small_sample = true;
+    BREAKEVEN_TRY(const record::Parity parity,
+                  measure::judge_outputs({logits->class_count, result.logits},
+                                         {logits->class_count, expected}, question));
+    const std::string differ =
+        fmt::format("{} on {} texts cut at {} tokens", three_digits(parity.logit_abs_max),
+                    parity.texts, cell.max_length);
+    if (parity.outcome == record::Agreement::failed) {
+      notes_.push_back(
+          fmt::format("the judge's logits that ship with the program are not used: "
+                      "{} differs from them by up to {}",
+                      name_, differ));
+      continue;
+    }
+    notes_.push_back(fmt::format(
+        "judged by logits of {} that ship with the program; here it agrees with them to {}", name_,
+        differ));
+    by_length_.emplace(cell.max_length, *std::move(logits));
+  }
+  return {};
+}
+
+Result<void> Judges::choose_texts(const Spec& judge) {
+  texts_ = input_.texts;
+  if (texts_.size() <= input_.timed) return {};
+  BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, tools_.make(judge));
+  BREAKEVEN_TRY(const double factor, guess_error(*classifier, judge, input_, *tools_.clock));
+  // Once for each length by the judge, unless its logits are at hand, and by what is judged.
+  std::vector<Spec> costs;
+  const auto add = [&](const Spec& spec) {
+    if (std::find(costs.begin(), costs.end(), spec) == costs.end()) costs.push_back(spec);
+  };
+  for (const Group& group : group_cells(input_.cells)) {
+    Spec own = judge;
+    own.max_length = group.spec.max_length;
+    if (by_length_.count(own.max_length) == 0) add(own);
+    if (!is_judge(group.spec)) add(group.spec);
+  }
+  const auto seconds = [&](std::size_t texts) {
+    double sum = 0;
+    for (const Spec& spec : costs) {
+      sum += guess_pass_s(spec, input_.prototype.instruction_set, input_.work,
+                          texts_.subspan(input_.timed, texts - input_.timed));
+    }
+    return factor * sum;
+  };
+  if (seconds(texts_.size()) <= kJudgingShare * input_.time_s) return {};
+  std::size_t count = input_.timed;
+  for (const std::size_t step : kTextSteps) {
+    if (step <= input_.timed || step >= texts_.size()) continue;
+    if (seconds(step) > kJudgingShare * input_.time_s) continue;
+    count = step;
+    break;
+  }
+  notes_.push_back(fmt::format(
+      "labels are judged on {} of {} texts: more would take over {:.0f} % of the time; a longer "
+      "--time judges more",
+      count, texts_.size(), 100 * kJudgingShare));
+  texts_ = texts_.first(count);
+  return {};
+}
+
 Result<void> Judges::prepare_other(const Spec& judge, const std::string& texts_hash) {
   for (const record::Cell& cell : input_.cells) {
     if (!cell.runtime.is_native() || other_by_length_.count(cell.max_length) > 0) continue;
     Spec spec = judge;
     spec.max_length = cell.max_length;
-    BREAKEVEN_TRY(measure::JudgeLogits logits,
-                  logits_of(spec, input_.texts, texts_hash, other_name_));
+    BREAKEVEN_TRY(measure::JudgeLogits logits, logits_of(spec, texts_, texts_hash, other_name_));
     other_by_length_.emplace(cell.max_length, std::move(logits));
   }
   return {};
@@ -103,11 +199,13 @@ Result<void> Judges::prepare() {
     notes_.push_back(
         fmt::format("the native engine does not run this model: all rows are judged by {}", name_));
   }
-  const std::string hash = measure::hash_texts(input_.texts);
+  BREAKEVEN_TRY_VOID(find_shipped(spec));
+  BREAKEVEN_TRY_VOID(choose_texts(spec));
+  const std::string hash = measure::hash_texts(texts_);
   for (const record::Cell& cell : input_.cells) {
     if (by_length_.count(cell.max_length) > 0) continue;
     spec.max_length = cell.max_length;
-    BREAKEVEN_TRY(measure::JudgeLogits logits, logits_of(spec, input_.texts, hash, name_));
+    BREAKEVEN_TRY(measure::JudgeLogits logits, logits_of(spec, texts_, hash, name_));
     by_length_.emplace(cell.max_length, std::move(logits));
   }
   if (!input_.other_judge) return {};
@@ -145,6 +243,8 @@ Result<record::Parity> Judges::judged_by(const measure::JudgeLogits& judge, cons
   question.judge = name;
   question.repeat_abs_max = repeat_abs_max;
   question.labels = truth;
+  // On few texts nothing is proven, but of the judge itself there is nothing to prove.
+  question.small_sample = is_judge(record.cell);
   const measure::Outputs ours{judge.class_count, logits};
   return measure::judge_outputs(ours, judge.outputs(), question);
 }
@@ -168,25 +268,43 @@ Result<void> Judges::judge(std::span<const float> logits, std::span<const std::u
   return {};
 }
 
+std::string Judges::proof_path(const record::Cell& cell, const std::string& instruction_set) const {
+  const record::Build& build = input_.prototype.build;
+  if (input_.cache.empty() || build.dirty) return "";
+  return input_.cache + "/proof-" +
+         measure::hash_text(fmt::format("{} {} {} {} {} {} {} {} {} {}",
+                                        input_.prototype.model_hash, cell.runtime.name,
+                                        cell.runtime.variant, to_string(cell.device),
+                                        to_string(cell.precision), instruction_set, cell.max_length,
+                                        to_string(cell.padding), build.version, build.commit));
+}
+
+std::span<const std::string_view> Judges::more_texts(const Spec& spec,
+                                                     const std::string& instruction_set) const {
+  const std::string proof = proof_path(spec, instruction_set);
+  if (is_judge(spec) || (!proof.empty() && is_there(proof))) return {};
+  return texts_.subspan(std::min(texts_.size(), input_.timed));
+}
+
 void Judges::keep_or_recall_proof(record::Record& record) const {
-  const record::Build& build = record.build;
-  if (input_.cache.empty() || build.dirty) return;
+  const std::string path = proof_path(record.cell, record.instruction_set);
+  if (path.empty() || is_judge(record.cell)) return;
   record::Parity& parity = *record.parity;
-  const record::Cell& cell = record.cell;
-  const std::string key = measure::hash_text(fmt::format(
-      "{} {} {} {} {} {} {} {} {} {}", record.model_hash, cell.runtime.name, cell.runtime.variant,
-      to_string(cell.device), to_string(cell.precision), record.instruction_set, cell.max_length,
-      to_string(cell.padding), build.version, build.commit));
-  const std::string path = input_.cache + "/proof-" + key;
   if (parity.outcome == record::Agreement::passed) {
     std::error_code ignored;  // a cache that cannot be written is no error
     std::filesystem::create_directories(input_.cache, ignored);
-    (void)write_file_atomic(path, fmt::format("{} texts of {}", parity.texts, record.texts.name));
+    record::Record proof;
+    proof.parity = parity;
+    proof.texts.name = record.texts.name;
+    if (const auto line = record::to_json_line(proof)) (void)write_file_atomic(path, *line);
   } else if (parity.outcome == record::Agreement::unproven && parity.limits_broken.empty()) {
-    const auto proof = read_file(path);
-    if (!proof || proof->empty()) return;
-    parity.outcome = record::Agreement::passed;
-    parity.judge += fmt::format(" (proven before on {})", *proof);
+    const auto content = read_file(path);
+    if (!content) return;
+    const auto proof = record::parse_record(*content);
+    if (!proof || !proof->parity) return;
+    parity = *proof->parity;
+    parity.judge += fmt::format(" (on {} texts of {}, in an earlier run of this build)",
+                                parity.texts, proof->texts.name);
   }
 }
 

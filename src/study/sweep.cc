@@ -165,13 +165,13 @@ Result<void> Sweep::visit(const Group& group, const Runs& runs, const std::vecto
     for (const std::size_t i : order) BREAKEVEN_TRY_VOID(finish(*runs[i]));
     return {};
   }
-  if (input_.timed < input_.texts.size() &&
+  const auto more_texts = judges_.more_texts(group.spec, (*classifier)->info().instruction_set);
+  if (!more_texts.empty() &&
       std::none_of(more_outputs_.begin(), more_outputs_.end(),
                    [&](const auto& known) { return known.first == group.spec; })) {
     report(fmt::format("judging {} {} {} on more texts", group.spec.runtime.name,
                        to_string(group.spec.device), to_string(group.spec.precision)));
-    auto more =
-        run_untimed(**classifier, std::span(input_.texts).subspan(input_.timed), group.spec.batch);
+    auto more = run_untimed(**classifier, more_texts, group.spec.batch);
     if (more) more_outputs_.emplace_back(group.spec, *std::move(more));
   }
   for (const std::size_t i : order) {

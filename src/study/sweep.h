@@ -37,7 +37,8 @@ class Progress {
 
 struct Input {
   std::vector<record::Cell> cells;
-  std::vector<std::string_view> texts;  // all are judged; the first `timed` make a pass
+  // The first `timed` make a pass; all are judged as far as time allows.
+  std::vector<std::string_view> texts;
   std::size_t timed = 0;
   std::vector<int> labels;  // of each text, -1 = unknown; empty = none at all
   // Fingerprints of the originals that each text holds; empty = each text is one.
@@ -52,7 +53,8 @@ struct Input {
   std::optional<Spec> other_judge{};
   double time_s = 180;  // of sampling and warming up, shared by all cells
   std::uint64_t seed = 1;
-  std::string cache;  // folder for judges' logits; "" = none
+  std::string cache;    // folder for judges' logits; "" = none
+  std::string shipped;  // folder of those that ship with the program; "" = none
 };
 
 // What a fresh process said about one cell.

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "study/fake_machine.h"
+#include "study/judging.h"
 #include "testing/paths.h"
 
 namespace breakeven::study {
@@ -14,6 +15,7 @@ namespace {
 
 using breakeven::testing::FakeClassifier;
 using breakeven::testing::FakeMachine;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 
 class SweepTest : public ::testing::Test {
@@ -185,7 +187,7 @@ TEST_F(SweepTest, OutputsOfTimedPassesAreJudged) {
   ASSERT_TRUE(good.parity && bad.parity);
   EXPECT_EQ(good.parity->texts, 64U);
   EXPECT_EQ(good.parity->logit_abs_max, 0);
-  EXPECT_EQ(good.parity->outcome, record::Agreement::unproven);  // 64 texts prove nothing
+  EXPECT_EQ(good.parity->outcome, record::Agreement::passed);  // it is the judge itself
   EXPECT_NEAR(bad.parity->logit_abs_max, 0.25, 1e-6);
 }
 
@@ -208,14 +210,52 @@ TEST_F(SweepTest, AProofIsKeptForLaterRunsOfTheSameBuild) {
   auto outcome = run();
   ASSERT_TRUE(outcome);
   const auto& later = find(*outcome, Precision::bf16, 8, Mode::serial);
-  EXPECT_EQ(later.parity->texts, 64U);
+  EXPECT_EQ(later.parity->texts, 1164U);
   EXPECT_EQ(later.parity->outcome, record::Agreement::passed);
-  EXPECT_THAT(later.parity->judge, HasSubstr("1164 texts of many"));
+  EXPECT_THAT(later.parity->judge, HasSubstr("on 1164 texts of many, in an earlier run"));
   input_.prototype.build.commit = "another";
   outcome = run();
   ASSERT_TRUE(outcome);
   EXPECT_EQ(find(*outcome, Precision::bf16, 8, Mode::serial).parity->outcome,
             record::Agreement::unproven);
+}
+
+TEST_F(SweepTest, JudgingMoreTextsTakesAQuarterOfTheTimeAtMost) {
+  add_texts(1100);
+  // The judge takes 36 ms a text and bf16 half of it, so the guess: 15 of the 60 s hold some 280.
+  machine_.seconds_per_letter = [](const Spec&) { return 3e-4; };
+  input_.work = {2e8, 0};  // so that the guess is near
+  const auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(find(*outcome, Precision::bf16, 8, Mode::stream).parity->texts, 250U);
+  EXPECT_EQ(find(*outcome, Precision::bf16, 8, Mode::stream).parity->outcome,
+            record::Agreement::unproven);
+  EXPECT_THAT(outcome->notes, Contains(HasSubstr("judged on 250 of 1164 texts")));
+}
+
+TEST_F(SweepTest, LogitsThatShipSpareTheJudgeItsWork) {
+  add_texts(1100);
+  input_.shipped = (root_ / "shipped").string();
+  FakeClassifier fake(machine_.clock, [](auto...) { return 0.0; });
+  const measure::JudgeKey key{"model", measure::hash_texts(input_.texts), kShippedJudge, 512};
+  ASSERT_TRUE(measure::judge_logits(fake, input_.texts, 8, key, input_.shipped));
+  machine_.seconds_per_letter = [](const Spec& spec) {
+    return spec.precision == Precision::fp32 ? 1e-3 : 1e-6;
+  };
+  input_.work = {2e8, 0};
+  input_.time_s = 240;
+  auto outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(find(*outcome, Precision::bf16, 8, Mode::stream).parity->texts, 1164U);
+  EXPECT_THAT(outcome->notes, Contains(HasSubstr("that ship with the program; here it agrees")));
+  // A judge that answers otherwise here does not use them.
+  machine_.plant = [](const Spec& spec, FakeClassifier& planted) {
+    if (spec.precision == Precision::fp32) planted.wobble_from = 0;
+  };
+  outcome = run();
+  ASSERT_TRUE(outcome);
+  EXPECT_THAT(outcome->notes, Contains(HasSubstr("are not used: native cpu fp32 differs from")));
+  EXPECT_LT(find(*outcome, Precision::bf16, 8, Mode::stream).parity->texts, 1164U);
 }
 
 TEST_F(SweepTest, TheReferenceJudgesTheFp32Path) {
