@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "decide/comparison.h"
 #include "record/journal.h"
-#include "report/compare.h"
 #include "report/page_assets.h"
 #include "report/report.h"
 
@@ -66,7 +66,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     BREAKEVEN_CHECK(shown.has_value());
     if (format == report::Format::html) check_html(*shown);
   }
-  const auto comparison = report::compare(journal->records, journal->records, {});
+  const auto comparison = decide::compare(journal->records, journal->records, {});
   if (comparison) (void)report::make_document(*comparison).to_text(100, false);
   return 0;
 }

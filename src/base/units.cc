@@ -47,6 +47,27 @@ std::string format_bytes(double bytes) {
   return three_digits(bytes) + " B";
 }
 
+std::string percent(double share) {
+  if (std::isnan(share)) return "-";
+  if (share == 0) return "0 %";
+  if (std::abs(share) < 0.001) return share > 0 ? "<0.1 %" : ">-0.1 %";
+  if (share < 1 && share >= 0.9995) return ">99.9 %";
+  return (share == 1 ? "100" : three_digits(share * 100)) + " %";
+}
+
+std::string times(double ratio) {
+  return three_digits(ratio) + "x";
+}
+
+std::string counted(std::uint64_t count, const std::string& noun) {
+  // three_digits() would round: a count is exact.
+  std::string digits = std::to_string(count);
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), ",");
+  }
+  return digits + " " + noun + (count == 1 ? "" : "s");
+}
+
 Result<double> parse_duration(std::string_view text) {
   const auto wrong = [&] {
     return fail("units/duration", fmt::format("'{}' is not a duration", text),

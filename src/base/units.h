@@ -19,6 +19,15 @@ std::string format_seconds(double seconds);
 // "268 MB", "1.23 GB" (powers of ten) for a number of bytes.
 std::string format_bytes(double bytes);
 
+// "12.3 %", "<0.1 %", "0 %", "100 %".
+std::string percent(double share);
+
+// "1.83x".
+std::string times(double ratio);
+
+// "1 text", "128 texts", "1,280 texts".
+std::string counted(std::uint64_t count, const std::string& noun);
+
 // "90s", "3m", "1.5h", "250ms", "10" (seconds) -> seconds > 0. Errors: units/duration.
 Result<double> parse_duration(std::string_view text);
 

@@ -1,12 +1,11 @@
 // `breakeven advise FILE...`: which machine to rent for a load, from records and prices.
-#include "advise/advise.h"
-
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
 #include "cli/journals.h"
 #include "cli/output.h"
 #include "cli/quantities.h"
+#include "decide/advice.h"
 #include "report/advice_document.h"
 #include "report/advice_json.h"
 
@@ -19,8 +18,8 @@ struct AdviseFlags {
   std::string format = "table", output;
 };
 
-Result<advise::Question> read_question(const AdviseFlags& flags, const CLI::App& command) {
-  advise::Question question;
+Result<decide::Question> read_question(const AdviseFlags& flags, const CLI::App& command) {
+  decide::Question question;
   std::optional<double> max_wait;
   BREAKEVEN_TRY_VOID(read_quantities(
       command, {{"--cpu-price", flags.cpu_price, parse_price, question.cpu_price},
@@ -36,18 +35,18 @@ Result<advise::Question> read_question(const AdviseFlags& flags, const CLI::App&
 }
 
 Result<void> run_advise(const AdviseFlags& flags, const CLI::App& command, Context& context) {
-  BREAKEVEN_TRY(const advise::Question question, read_question(flags, command));
+  BREAKEVEN_TRY(const decide::Question question, read_question(flags, command));
   BREAKEVEN_TRY(const DocumentFormat format, parse_document_format(flags.format));
   BREAKEVEN_TRY_VOID(check_output(flags.output));
   BREAKEVEN_TRY(const std::vector<record::Record> records, read_journals(flags.files));
-  BREAKEVEN_TRY(const advise::Advice advice, advise::advise(records, question));
+  BREAKEVEN_TRY(const decide::Advice advice, decide::advise(records, question));
   BREAKEVEN_TRY_VOID(write_output(
       flags.output,
       format == DocumentFormat::json
           ? report::to_json(advice, question)
           : show_document(report::make_document(advice, question), format, flags.output)));
-  context.exit_code = advice.outcome == advise::Outcome::no_cell       ? kResultSaysNo
-                      : advice.outcome == advise::Outcome::cannot_tell ? kCannotTell
+  context.exit_code = advice.outcome == decide::Outcome::no_cell       ? kResultSaysNo
+                      : advice.outcome == decide::Outcome::cannot_tell ? kCannotTell
                                                                        : kOk;
   return {};
 }

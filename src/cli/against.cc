@@ -182,7 +182,7 @@ Result<void> Against::take_turn(Side& side, std::size_t turn) {
 Result<std::vector<record::Record>> Against::keep(const Side& side, record::Journal journal) const {
   std::vector<record::Record> merged = study::merge_turns(side.blocks);
   for (record::Record& record : merged) {
-    record.runtime_settings[std::string(report::kTurnsSetting)] = turns_name_;
+    record.runtime_settings[std::string(decide::kTurnsSetting)] = turns_name_;
   }
   for (const record::Record& record : merged) BREAKEVEN_TRY_VOID(journal.append(record));
   return merged;

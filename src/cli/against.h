@@ -19,7 +19,7 @@ void add_against_flags(CLI::App& command, AgainstFlags& flags);
 // order is random; the outcome is what `compare` says, with its exit codes, the other build being
 // the one before. Writes a journal of each side. Errors: against/program (OTHER cannot be run or is
 // no breakeven), against/schema, against/failed (what a side said when it measured nothing),
-// flag/..., those of report::compare. `command`: as parsed.
+// flag/..., those of decide::compare. `command`: as parsed.
 Result<void> run_against(const AgainstFlags& against, const StudyFlags& study,
                          const CLI::App& command, Context& context);
 

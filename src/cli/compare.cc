@@ -30,13 +30,13 @@ Result<void> run_compare(const CompareFlags& flags, Context& context) {
 Result<void> write_comparison(std::span<const record::Record> before,
                               std::span<const record::Record> after, const ComparisonOutput& how,
                               Context& context) {
-  BREAKEVEN_TRY(const report::Comparison comparison, report::compare(before, after, how.options));
+  BREAKEVEN_TRY(const decide::Comparison comparison, decide::compare(before, after, how.options));
   const bool json = how.format == DocumentFormat::json;
   BREAKEVEN_TRY_VOID(write_output(
       how.output, json ? report::to_json(comparison)
                        : show_document(report::make_document(comparison), how.format, how.output)));
-  context.exit_code = comparison.outcome == report::Change::slower        ? kResultSaysNo
-                      : comparison.outcome == report::Change::cannot_tell ? kCannotTell
+  context.exit_code = comparison.outcome == decide::Change::slower        ? kResultSaysNo
+                      : comparison.outcome == decide::Change::cannot_tell ? kCannotTell
                                                                           : kOk;
   return {};
 }

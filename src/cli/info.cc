@@ -29,7 +29,6 @@
 #include "measure/nvml.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/cuda/device_list.h"
-#include "report/format.h"
 #include "report/table.h"
 
 namespace breakeven::cli {
@@ -251,16 +250,16 @@ void add_cpu(std::string& text, const Info& info) {
   const record::Machine& machine = info.machine;
   text += "\nCPU\n";
   add_row(text, "layout",
-          fmt::format("{}, {}, {} a core, {}", report::counted(machine.sockets, "socket"),
-                      report::counted(machine.cores, "core"),
-                      report::counted(machine.threads_per_core, "thread"),
-                      report::counted(machine.numa_nodes, "NUMA node")));
+          fmt::format("{}, {}, {} a core, {}", counted(machine.sockets, "socket"),
+                      counted(machine.cores, "core"),
+                      counted(machine.threads_per_core, "thread"),
+                      counted(machine.numa_nodes, "NUMA node")));
   const std::string quota = info.cpus.quota > 0
                                 ? fmt::format("cgroup quota {} CPUs", three_digits(info.cpus.quota))
                                 : "no cgroup quota";
   add_row(text, "usable",
           fmt::format("{} by default: CPUs {}, {}",
-                      report::counted(engine::default_threads(), "thread"),
+                      counted(engine::default_threads(), "thread"),
                       cpu_ranges(info.cpus.ids), quota));
   add_row(text, "instruction set", describe_set(info));
   add_row(text, "of", fmt::format("{}", fmt::join(machine.cpu_flags, " ")));

@@ -17,7 +17,6 @@
 #include "cli/study.h"
 #include "measure/parity.h"
 #include "record/journal.h"
-#include "report/format.h"
 #include "report/html.h"
 #include "report/keys.h"
 #include "report/report.h"
@@ -79,8 +78,8 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
                                                       study.input.work, timed))});
   }
   std::string text = fmt::format(
-      "{} over {} of {}, model {}\n", report::counted(cells.size(), "cell"),
-      report::counted(study.input.timed, "text"), study.reviews.name, study.session->facts().name);
+      "{} over {} of {}, model {}\n", counted(cells.size(), "cell"),
+      counted(study.input.timed, "text"), study.reviews.name, study.session->facts().name);
   if (!study.device_note.empty()) text += study.device_note + "\n";
   text += table.to_text(100, study.render.colour);
   text += fmt::format(
@@ -212,7 +211,7 @@ Result<void> RunCommand::run() {
   const std::string& path = journal.path();
   if (!records.empty())
     tell(fmt::format("{} of {} are in {} already", records.size(),
-                     report::counted(cells_.size(), "cell"), path));
+                     counted(cells_.size(), "cell"), path));
   BREAKEVEN_TRY(study::Outcome outcome, measure(journal));
   records.insert(records.end(), outcome.records.begin(), outcome.records.end());
   records = in_order(cells_, records);
@@ -224,7 +223,7 @@ Result<void> RunCommand::run() {
   for (const std::string& note : outcome.notes) tell(note);
   if (outcome.interrupted) {
     tell(fmt::format("interrupted: {} of {} are in {}; go on with: {}", records.size(),
-                     report::counted(cells_.size(), "cell"), path, resume_command(path)));
+                     counted(cells_.size(), "cell"), path, resume_command(path)));
   } else {
     tell(fmt::format("every sample is in {}", path));
   }

@@ -6,16 +6,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "advise/wording.h"
 #include "base/units.h"
+#include "decide/wording.h"
 #include "report/format.h"
 
 namespace breakeven::report {
 namespace {
 
-using advise::Advice;
-using advise::Candidate;
-using advise::Question;
+using decide::Advice;
+using decide::Candidate;
+using decide::Question;
 
 // An interval whose ends look alike says nothing.
 std::string with_interval(record::Estimate estimate) {
@@ -47,7 +47,7 @@ std::string asked(const Question& question) {
 Style style_of(const Candidate& candidate, const std::string& standing) {
   if (standing == "wins") return Style::good;
   if (!candidate.unusable.empty()) return Style::dim;
-  return candidate.answer() == advise::Answer::keeps ? Style::plain : Style::careful;
+  return candidate.answer() == decide::Answer::keeps ? Style::plain : Style::careful;
 }
 
 void add_ranking(Document& document, const Advice& advice) {
@@ -66,17 +66,17 @@ void add_ranking(Document& document, const Advice& advice) {
   if (energy) columns.push_back(right("net of idle", 5));
   columns.push_back(left("result"));
   Table table(std::move(columns));
-  for (const advise::Ranked& ranked : advice.ranking) {
+  for (const decide::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
     const bool rated = candidate.rate.per_s > 0;
     std::vector<TableCell> row = {
-        advise::name_of(candidate, advice.candidates),
+        decide::name_of(candidate, advice.candidates),
         rated ? with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-"};
-    const auto amount = [&](const std::optional<advise::Amount>& value) {
-      return TableCell(value ? advise::amount_text(*value) : "-");
+    const auto amount = [&](const std::optional<decide::Amount>& value) {
+      return TableCell(value ? decide::amount_text(*value) : "-");
     };
     if (loaded) {
-      row.push_back(candidate.machines ? advise::count_text(*candidate.machines) : "-");
+      row.push_back(candidate.machines ? decide::count_text(*candidate.machines) : "-");
     }
     if (loaded) row.push_back(amount(candidate.cost_per_month));
     row.push_back(amount(rated ? std::optional(candidate.cost_per_million) : std::nullopt));
@@ -92,24 +92,24 @@ void add_ranking(Document& document, const Advice& advice) {
   document.heading("Ranking, cheapest first");
   document.table(std::move(table));
   if (advice.ranking.size() > 1) document.heading("Why the others lost");
-  for (const advise::Ranked& ranked : advice.ranking) {
+  for (const decide::Ranked& ranked : advice.ranking) {
     if (ranked.standing == "wins" || ranked.standing == "cheapest") continue;
     document.bullet(fmt::format(
-        "{}: {}", advise::name_of(advice.candidates[ranked.candidate], advice.candidates),
+        "{}: {}", decide::name_of(advice.candidates[ranked.candidate], advice.candidates),
         ranked.reason));
   }
 }
 
 void add_verdicts(Document& document, const Advice& advice) {
   document.heading("CPU or GPU");
-  for (const advise::Verdict& verdict : advice.verdicts) {
+  for (const decide::Verdict& verdict : advice.verdicts) {
     document.bullet((verdict.precision.empty() ? "Best precision within the allowed loss: "
                                                : "Same precision (" + verdict.precision + "): ") +
                     verdict.text);
   }
 }
 
-std::string threshold_text(const advise::Threshold& threshold, const char* never) {
+std::string threshold_text(const decide::Threshold& threshold, const char* never) {
   if (!threshold.load) {
     return std::isfinite(threshold.low)
                ? fmt::format("{}, though within the intervals it might be from {} texts/s", never,
@@ -125,11 +125,11 @@ std::string threshold_text(const advise::Threshold& threshold, const char* never
 
 void add_load(Document& document, const Advice& advice) {
   if (!advice.load) return;
-  const advise::LoadBreakEven& load = *advice.load;
+  const decide::LoadBreakEven& load = *advice.load;
   document.heading("From which load the GPU is cheaper");
   document.paragraph(fmt::format("Whole machines of {} against whole machines of {}.",
-                                 advise::name_of(advice.candidates[load.gpu], advice.candidates),
-                                 advise::name_of(advice.candidates[load.cpu], advice.candidates)));
+                                 decide::name_of(advice.candidates[load.gpu], advice.candidates),
+                                 decide::name_of(advice.candidates[load.cpu], advice.candidates)));
   if (!load.decided) {
     document.bullet("Can't tell: both cost the same a text within a hundred thousand machines.");
     return;
@@ -138,7 +138,7 @@ void add_load(Document& document, const Advice& advice) {
   document.bullet("Cheaper at every load above: " + threshold_text(load.always, "never"));
   constexpr std::size_t kShown = 6;
   std::vector<std::string> ranges;
-  for (const advise::LoadRange& range : load.cheaper) {
+  for (const decide::LoadRange& range : load.cheaper) {
     if (ranges.size() == kShown) {
       ranges.emplace_back("...");
       break;
@@ -153,8 +153,8 @@ void add_load(Document& document, const Advice& advice) {
   }
 }
 
-std::string lead_text(advise::Leads leads) {
-  return leads == advise::Leads::gpu ? "GPU" : leads == advise::Leads::cpu ? "CPU" : "can't tell";
+std::string lead_text(decide::Leads leads) {
+  return leads == decide::Leads::gpu ? "GPU" : leads == decide::Leads::cpu ? "CPU" : "can't tell";
 }
 
 void add_batches(Document& document, const Advice& advice) {
@@ -162,7 +162,7 @@ void add_batches(Document& document, const Advice& advice) {
   document.heading("From which batch the GPU is cheaper and faster");
   Table table({right("batch"), right("GPU/CPU texts/s"), right("CPU/GPU batch time"),
                left("faster"), right("GPU/best CPU cost at full use"), left("cheaper")});
-  for (const advise::BatchRow& row : advice.batch->rows) {
+  for (const decide::BatchRow& row : advice.batch->rows) {
     table.add_row({std::to_string(row.batch), with_interval(row.throughput_ratio),
                    row.time_ratio ? with_interval(*row.time_ratio) : "-", lead_text(row.faster),
                    with_interval(row.cost_ratio), lead_text(row.cheaper)});
@@ -186,7 +186,7 @@ void add_faster(Document& document, const Advice& advice) {
   const auto time = [](double seconds) {
     return std::isfinite(seconds) ? format_seconds(seconds) : "cannot keep up";
   };
-  for (const advise::FasterAtLoad& row : advice.faster_at) {
+  for (const decide::FasterAtLoad& row : advice.faster_at) {
     table.add_row({three_digits(row.load), time(row.cpu_p99_s), time(row.gpu_p99_s),
                    row.gpu_p99_s < row.cpu_p99_s   ? "GPU"
                    : row.cpu_p99_s < row.gpu_p99_s ? "CPU"
@@ -195,19 +195,19 @@ void add_faster(Document& document, const Advice& advice) {
   document.table(std::move(table));
 }
 
-std::string name_of_family(const advise::Family& family) {
+std::string name_of_family(const decide::Family& family) {
   const record::Cell& cell = family.any->cell;
   return fmt::format("{}{} {} {}", cell.runtime.is_native() ? "" : cell.runtime.name + " ",
                      to_string(cell.device), to_string(cell.precision),
                      counted(cell.threads, "thread"));
 }
 
-void add_padding(Document& document, const advise::Family& family) {
-  const auto costs = advise::padding_costs(family);
+void add_padding(Document& document, const decide::Family& family) {
+  const auto costs = decide::padding_costs(family);
   if (costs.empty()) return;
   Table table({left("padding"), right("batch"), right("wasted tokens"), right("a pass"),
                right("over packed"), left("extrapolated", 1)});
-  for (const advise::PaddingCost& cost : costs) {
+  for (const decide::PaddingCost& cost : costs) {
     table.add_row({to_string(cost.padding), std::to_string(cost.batch), percent(cost.waste_share),
                    format_seconds(cost.pass_s), times(cost.over_packed),
                    cost.extrapolated.empty() ? "no" : cost.extrapolated});
@@ -216,8 +216,8 @@ void add_padding(Document& document, const advise::Family& family) {
   document.table(std::move(table));
 }
 
-void add_consequences(Document& document, const advise::Family& family, const Question& question) {
-  if (const auto cost = advise::length_cost(family)) {
+void add_consequences(Document& document, const decide::Family& family, const Question& question) {
+  if (const auto cost = decide::length_cost(family)) {
     document.bullet(
         fmt::format("{}: in batches of {} a text of the real mix takes {}; if all had the mean "
                     "length {}, if all "
@@ -227,7 +227,7 @@ void add_consequences(Document& document, const advise::Family& family, const Qu
                     format_seconds(cost->at_max_s), times(cost->at_max_s / cost->real_s)));
   }
   if (!question.p99_s) return;
-  if (const auto batch = advise::largest_batch_within(family, *question.p99_s)) {
+  if (const auto batch = decide::largest_batch_within(family, *question.p99_s)) {
     document.bullet(fmt::format(
         "{}: within {} fits a batch of {} of the mean length ({} tokens), {} of the longest "
         "({}){}.",
@@ -239,7 +239,7 @@ void add_consequences(Document& document, const advise::Family& family, const Qu
 }
 
 // The engines of the answer and of the break-even; --format json has all.
-bool matters(const advise::Family& family, const Advice& advice) {
+bool matters(const decide::Family& family, const Advice& advice) {
   std::vector<std::size_t> candidates;
   if (advice.winner) candidates.push_back(*advice.winner);
   if (advice.nearest) candidates.push_back(*advice.nearest);
@@ -253,9 +253,9 @@ void add_models(Document& document, const Advice& advice, const Question& questi
   document.heading("Latency model: t = a + b x tokens + c x tokens^2 (of each text) a batch");
   Table table({left("engine"), right("a"), right("b a token"), right("c a pair"),
                right("residual", 1), right("largest", 2), right("points", 3)});
-  for (const advise::Family& family : advice.families) {
+  for (const decide::Family& family : advice.families) {
     if (!family.model) continue;
-    const advise::LatencyModel& model = *family.model;
+    const decide::LatencyModel& model = *family.model;
     const auto term = [](const record::Estimate& estimate) {
       return estimate.value > 0 ? seconds_with_interval(estimate) : std::string("0");
     };
@@ -267,13 +267,13 @@ void add_models(Document& document, const Advice& advice, const Question& questi
                    std::to_string(model.points)});
   }
   if (table.rows() > 0) document.table(std::move(table));
-  for (const advise::Family& family : advice.families) {
+  for (const decide::Family& family : advice.families) {
     if (!family.model) {
       document.bullet(name_of_family(family) + ": no model: " + family.why_not, Style::dim);
       continue;
     }
     std::vector<std::string> cells;
-    for (const advise::CellResidual& cell : family.cells) {
+    for (const decide::CellResidual& cell : family.cells) {
       cells.push_back(
           fmt::format("batch {}{} {:+.1f} % (largest {:+.1f} %)", cell.batch,
                       cell.padding == Padding::none ? "" : " " + to_string(cell.padding),
@@ -289,7 +289,7 @@ void add_models(Document& document, const Advice& advice, const Question& questi
     }
     add_consequences(document, family, question);
   }
-  for (const advise::Family& family : advice.families) {
+  for (const decide::Family& family : advice.families) {
     if (matters(family, advice)) add_padding(document, family);
   }
 }

@@ -3,14 +3,15 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "decide/wording.h"
 #include "record/json_fields.h"
 
 namespace breakeven::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using advise::Advice;
-using advise::Candidate;
+using decide::Advice;
+using decide::Candidate;
 
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
@@ -34,40 +35,40 @@ Json estimate(const std::optional<record::Estimate>& value) {
   return value ? estimate(*value) : Json(nullptr);
 }
 
-Json amount(const advise::Amount& value) {
+Json amount(const decide::Amount& value) {
   return {{"value", number(value.value)}, {"low", number(value.low)}, {"high", number(value.high)}};
 }
-Json amount(const std::optional<advise::Amount>& value) {
+Json amount(const std::optional<decide::Amount>& value) {
   return value ? amount(*value) : Json(nullptr);
 }
 
-const char* name(advise::Outcome outcome) {
+const char* name(decide::Outcome outcome) {
   switch (outcome) {
-    case advise::Outcome::advice:
+    case decide::Outcome::advice:
       return "advice";
-    case advise::Outcome::no_cell:
+    case decide::Outcome::no_cell:
       return "no cell";
-    case advise::Outcome::cannot_tell:
+    case decide::Outcome::cannot_tell:
       break;
   }
   return "can't tell";
 }
-const char* name(advise::Answer answer) {
+const char* name(decide::Answer answer) {
   switch (answer) {
-    case advise::Answer::keeps:
+    case decide::Answer::keeps:
       return "keeps";
-    case advise::Answer::misses:
+    case decide::Answer::misses:
       return "misses";
-    case advise::Answer::cannot_tell:
+    case decide::Answer::cannot_tell:
       break;
   }
   return "can't tell";
 }
-const char* name(advise::Leads leads) {
-  return leads == advise::Leads::cpu ? "cpu" : leads == advise::Leads::gpu ? "gpu" : "can't tell";
+const char* name(decide::Leads leads) {
+  return leads == decide::Leads::cpu ? "cpu" : leads == decide::Leads::gpu ? "gpu" : "can't tell";
 }
-const char* name(advise::Side side) {
-  return side == advise::Side::cpu ? "cpu" : "gpu";
+const char* name(decide::Side side) {
+  return side == decide::Side::cpu ? "cpu" : "gpu";
 }
 
 Json cell(const record::Cell& value) {
@@ -80,13 +81,13 @@ Json cell(const record::Cell& value) {
 
 Json candidate_json(const Candidate& candidate, const Advice& advice) {
   Json checks = Json::array();
-  for (const advise::Check& check : candidate.checks) {
+  for (const decide::Check& check : candidate.checks) {
     checks.push_back({{"limit", check.limit},
                       {"answer", name(check.answer)},
                       {"text", check.text},
                       {"excess", number(check.excess)}});
   }
-  return {{"name", advise::name_of(candidate, advice.candidates)},
+  return {{"name", decide::name_of(candidate, advice.candidates)},
           {"side", name(candidate.configuration.side)},
           {"cell", cell(candidate.cell())},
           {"unusable", candidate.unusable},
@@ -105,7 +106,7 @@ Json candidate_json(const Candidate& candidate, const Advice& advice) {
           {"doubts", candidate.doubts}};
 }
 
-Json threshold(const advise::Threshold& value) {
+Json threshold(const decide::Threshold& value) {
   return {{"texts_per_s", number(value.load)},
           {"low", number(value.low)},
           {"high", number(value.high)}};
@@ -114,7 +115,7 @@ Json threshold(const advise::Threshold& value) {
 Json load_json(const Advice& advice) {
   if (!advice.load) return nullptr;
   Json ranges = Json::array();
-  for (const advise::LoadRange& range : advice.load->cheaper) {
+  for (const decide::LoadRange& range : advice.load->cheaper) {
     ranges.push_back({{"above", number(range.from)}, {"up_to", number(range.to)}});
   }
   return {{"cpu", advice.load->cpu},
@@ -131,7 +132,7 @@ Json batch_json(const Advice& advice) {
     return batch ? Json(*batch) : Json(nullptr);
   };
   Json rows = Json::array();
-  for (const advise::BatchRow& row : advice.batch->rows) {
+  for (const decide::BatchRow& row : advice.batch->rows) {
     rows.push_back({{"batch", row.batch},
                     {"cpu", row.cpu},
                     {"gpu", row.gpu},
@@ -146,15 +147,15 @@ Json batch_json(const Advice& advice) {
           {"gpu_cheaper_from", from(advice.batch->cheaper_from)}};
 }
 
-Json range(const advise::Range& value) {
+Json range(const decide::Range& value) {
   return {{"low", number(value.low)}, {"high", number(value.high)}};
 }
 
-Json model_json(const advise::Family& family) {
+Json model_json(const decide::Family& family) {
   if (!family.model) return nullptr;
-  const advise::LatencyModel& model = *family.model;
+  const decide::LatencyModel& model = *family.model;
   Json cells = Json::array();
-  for (const advise::CellResidual& residual : family.cells) {
+  for (const decide::CellResidual& residual : family.cells) {
     cells.push_back({{"batch", residual.batch},
                      {"max_length", residual.max_length},
                      {"padding", to_string(residual.padding)},
@@ -176,9 +177,9 @@ Json model_json(const advise::Family& family) {
           {"cells", std::move(cells)}};
 }
 
-Json family_json(const advise::Family& family, const advise::Question& question) {
+Json family_json(const decide::Family& family, const decide::Question& question) {
   Json padding = Json::array();
-  for (const advise::PaddingCost& cost : advise::padding_costs(family)) {
+  for (const decide::PaddingCost& cost : decide::padding_costs(family)) {
     padding.push_back({{"padding", to_string(cost.padding)},
                        {"batch", cost.batch},
                        {"waste_share", number(cost.waste_share)},
@@ -187,7 +188,7 @@ Json family_json(const advise::Family& family, const advise::Question& question)
                        {"extrapolated", cost.extrapolated}});
   }
   Json lengths = nullptr;
-  if (const auto cost = advise::length_cost(family)) {
+  if (const auto cost = decide::length_cost(family)) {
     lengths = {{"batch", cost->batch},
                {"real_s_per_text", number(cost->real_s)},
                {"at_mean_length_s_per_text", number(cost->at_mean_s)},
@@ -195,7 +196,7 @@ Json family_json(const advise::Family& family, const advise::Question& question)
   }
   Json largest = nullptr;
   if (question.p99_s) {
-    if (const auto batch = advise::largest_batch_within(family, *question.p99_s)) {
+    if (const auto batch = decide::largest_batch_within(family, *question.p99_s)) {
       largest = {{"limit_s", *question.p99_s},
                  {"at_mean_length", batch->at_mean_length},
                  {"at_max_length", batch->at_longest},
@@ -210,7 +211,7 @@ Json family_json(const advise::Family& family, const advise::Question& question)
           {"largest_batch", std::move(largest)}};
 }
 
-Json question_json(const advise::Question& question) {
+Json question_json(const decide::Question& question) {
   return {{"cpu_price_per_hour", number(question.cpu_price)},
           {"gpu_price_per_hour", number(question.gpu_price)},
           {"p99_s", number(question.p99_s)},
@@ -223,20 +224,20 @@ Json question_json(const advise::Question& question) {
 
 }  // namespace
 
-std::string to_json(const Advice& advice, const advise::Question& question) {
+std::string to_json(const Advice& advice, const decide::Question& question) {
   Json candidates = Json::array();
   for (const Candidate& candidate : advice.candidates) {
     candidates.push_back(candidate_json(candidate, advice));
   }
   Json ranking = Json::array();
-  for (const advise::Ranked& ranked : advice.ranking) {
+  for (const decide::Ranked& ranked : advice.ranking) {
     ranking.push_back({{"candidate", ranked.candidate},
                        {"standing", ranked.standing},
                        {"reason", ranked.reason}});
   }
   Json verdicts = Json::array();
-  for (const advise::Verdict& verdict : advice.verdicts) {
-    const bool sure = verdict.outcome == advise::Outcome::advice;
+  for (const decide::Verdict& verdict : advice.verdicts) {
+    const bool sure = verdict.outcome == decide::Outcome::advice;
     verdicts.push_back(
         {{"precision", verdict.precision.empty() ? Json(nullptr) : Json(verdict.precision)},
          {"outcome", name(verdict.outcome)},
@@ -246,21 +247,21 @@ std::string to_json(const Advice& advice, const advise::Question& question) {
          {"text", verdict.text}});
   }
   Json faster = Json::array();
-  for (const advise::FasterAtLoad& row : advice.faster_at) {
+  for (const decide::FasterAtLoad& row : advice.faster_at) {
     faster.push_back({{"texts_per_s", number(row.load)},
                       {"cpu_p99_s", number(row.cpu_p99_s)},
                       {"gpu_p99_s", number(row.gpu_p99_s)},
                       {"basis", advice.faster_basis}});
   }
   Json families = Json::array();
-  for (const advise::Family& family : advice.families) {
+  for (const decide::Family& family : advice.families) {
     families.push_back(family_json(family, question));
   }
   const Json json = {
       {"outcome", name(advice.outcome)},
       {"headline", advice.headline},
       {"question", question_json(question)},
-      {"winner", advice.outcome == advise::Outcome::advice ? index(advice.winner) : Json(nullptr)},
+      {"winner", advice.outcome == decide::Outcome::advice ? index(advice.winner) : Json(nullptr)},
       {"cheapest", index(advice.winner)},
       {"nearest", index(advice.nearest)},
       {"candidates", std::move(candidates)},

@@ -3,11 +3,11 @@
 
 #include <string>
 
-#include "advise/advise.h"
+#include "decide/advice.h"
 
 namespace breakeven::report {
 
 // Numbers that are infinite or not known are null.
-std::string to_json(const advise::Advice& advice, const advise::Question& question);
+std::string to_json(const decide::Advice& advice, const decide::Question& question);
 
 }  // namespace breakeven::report

@@ -8,8 +8,8 @@
 #include <map>
 #include <set>
 
-#include "advise/latency_model.h"
 #include "base/units.h"
+#include "decide/latency_model.h"
 #include "measure/parity.h"
 #include "report/format.h"
 #include "report/keys.h"
@@ -276,7 +276,7 @@ Chart Charts::padding() const {
     double real = 0;
     for (const Padding padding : all_of<Padding>()) {
       double computed = 0;
-      for (const advise::Shape& shape : advise::shapes_of(texts.token_counts, record.cell.batch,
+      for (const decide::Shape& shape : decide::shapes_of(texts.token_counts, record.cell.batch,
                                                           padding, record.cell.max_length)) {
         computed += shape.tokens;
       }

@@ -7,16 +7,16 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "advise/advise.h"
-#include "advise/wording.h"
 #include "base/units.h"
+#include "decide/advice.h"
+#include "decide/wording.h"
 #include "report/format.h"
 
 namespace breakeven::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using advise::Candidate;
+using decide::Candidate;
 
 using Limits = std::vector<std::optional<double>>;
 
@@ -36,7 +36,7 @@ double usual_load(const std::vector<Candidate>& candidates) {
   for (const Candidate& candidate : candidates) {
     if (candidate.unusable.empty()) most = std::max(most, candidate.rate.per_s);
   }
-  if (!advise::plausible(most)) return 1;
+  if (!decide::plausible(most)) return 1;
   constexpr double kPart = 0.4;
   const double load = kPart * most;
   const double digit = std::pow(10.0, std::floor(std::log10(load)));
@@ -50,7 +50,7 @@ Json number(const std::optional<double>& value) {
 // A candidate under one limit.
 Json rated_json(const Candidate& candidate) {
   Json checks = Json::array();
-  for (const advise::Check& check : candidate.checks) {
+  for (const decide::Check& check : candidate.checks) {
     checks.push_back(Json::array(
         {check.limit, static_cast<int>(check.answer), check.text, number(check.excess)}));
   }
@@ -63,14 +63,14 @@ Json rated_json(const Candidate& candidate) {
           {"checks", std::move(checks)}};
 }
 
-Json cut_json(const std::optional<advise::Cut>& cut) {
+Json cut_json(const std::optional<decide::Cut>& cut) {
   if (!cut) return nullptr;
   return {{"text", cut->text}, {"loss", number(cut->loss)}};
 }
 
 Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
-  return {{"name", printable(advise::name_of(candidate, all))},
-          {"side", candidate.configuration.side == advise::Side::cpu ? "cpu" : "gpu"},
+  return {{"name", printable(decide::name_of(candidate, all))},
+          {"side", candidate.configuration.side == decide::Side::cpu ? "cpu" : "gpu"},
           {"precision", to_string(candidate.cell().precision)},
           {"batch", candidate.cell().batch},
           {"batch_s", candidate.batch_s ? number(candidate.batch_s->value) : Json(nullptr)},
@@ -83,7 +83,7 @@ Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
           {"at", Json::array()}};
 }
 
-std::string asked_text(const Start& start, const advise::Question& question) {
+std::string asked_text(const Start& start, const decide::Question& question) {
   std::string text = fmt::format("{}CPU machine {} an hour, GPU machine {} an hour, {} texts/s",
                                  start.example_prices ? "Example prices, set yours: " : "Asked: ",
                                  three_digits(start.cpu_price), three_digits(start.gpu_price),
@@ -100,7 +100,7 @@ std::string asked_text(const Start& start, const advise::Question& question) {
   return text + ".";
 }
 
-Table ranking_table(const advise::Advice& advice) {
+Table ranking_table(const decide::Advice& advice) {
   const bool energy =
       std::any_of(advice.candidates.begin(), advice.candidates.end(),
                   [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
@@ -109,15 +109,15 @@ Table ranking_table(const advise::Advice& advice) {
   if (energy) columns.insert(columns.end(), {right("J/1,000 texts"), right("net of idle")});
   columns.insert(columns.end(), {left("result"), left("why")});
   Table table(std::move(columns));
-  for (const advise::Ranked& ranked : advice.ranking) {
+  for (const decide::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
     const bool rated = candidate.rate.per_s > 0 && candidate.machines.has_value();
     std::vector<TableCell> row = {
-        printable(advise::name_of(candidate, advice.candidates)),
+        printable(decide::name_of(candidate, advice.candidates)),
         rated ? rate_with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-",
-        rated ? advise::count_text(*candidate.machines) : "-",
-        rated ? advise::amount_text(*candidate.cost_per_month) : "-",
-        rated ? advise::amount_text(candidate.cost_per_million) : "-"};
+        rated ? decide::count_text(*candidate.machines) : "-",
+        rated ? decide::amount_text(*candidate.cost_per_month) : "-",
+        rated ? decide::amount_text(candidate.cost_per_million) : "-"};
     const auto joules = [](const std::optional<double>& value) {
       return TableCell(value ? three_digits(*value) : "not available");
     };
@@ -130,11 +130,11 @@ Table ranking_table(const advise::Advice& advice) {
   return table;
 }
 
-void add_text(const Start& start, const advise::Question& question, const advise::Advice& advice,
+void add_text(const Start& start, const decide::Question& question, const decide::Advice& advice,
               Decision& decision) {
   decision.headline = advice.headline;
   decision.asked = asked_text(start, question);
-  for (const advise::Verdict& verdict : advice.verdicts) {
+  for (const decide::Verdict& verdict : advice.verdicts) {
     decision.verdicts.bullet((verdict.precision.empty()
                                   ? "Best precision within the allowed loss: "
                                   : "Same precision (" + verdict.precision + "): ") +
@@ -148,13 +148,13 @@ void add_text(const Start& start, const advise::Question& question, const advise
 
 Decision decide_for_page(std::span<const record::Record> records, const Start& start) {
   Decision decision;
-  auto study = advise::Study::of(records);
+  auto study = decide::Study::of(records);
   if (!study) {
     decision.headline = "Nothing to decide: " + study.error().message + ".";
     return decision;
   }
   const Limits limits = limits_of(start);
-  advise::Question question;
+  decide::Question question;
   question.cpu_price = start.cpu_price;
   question.gpu_price = start.gpu_price;
   std::vector<Candidate> rated = study->rated(question);
@@ -176,9 +176,9 @@ Decision decide_for_page(std::span<const record::Record> records, const Start& s
   question.memory_bytes = start.memory_bytes;
   question.accuracy_loss = start.accuracy_loss;
   question.budget_per_month = start.budget_per_month;
-  advise::Advice advice = advise::decide(study->rated(question), question);
+  decide::Advice advice = decide::advice_for(study->rated(question), question);
   advice.families = study->families();
-  advise::add_notes(question, advice);
+  decide::add_notes(question, advice);
   add_text(start, question, advice, decision);
   const bool any_rate = std::any_of(rated.begin(), rated.end(), [](const Candidate& candidate) {
     return candidate.rate.per_s > 0;

@@ -11,13 +11,7 @@ namespace breakeven::report {
 std::string seconds_with_interval(const record::Estimate& estimate);
 // "8.91 [8.80, 9.02]".
 std::string rate_with_interval(const record::Estimate& estimate);
-// "12.3 %", "<0.1 %", "0 %", "100 %".
-std::string percent(double share);
 // "91.2 % [88.0, 94.1]" for a share and its interval.
 std::string percent_with_interval(double share, const record::Interval& interval);
-// "1.83x".
-std::string times(double ratio);
-// "1 text", "128 texts", "1,280 texts".
-std::string counted(std::uint64_t count, const std::string& noun);
 
 }  // namespace breakeven::report

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/units.h"
 #include "record/json.h"
 #include "report/format.h"
 #include "report/gpu_tables.h"

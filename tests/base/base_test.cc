@@ -266,5 +266,20 @@ TEST(ContentHash, KnownAnswers) {
   EXPECT_EQ(sha1.hex(), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
 }
 
+TEST(Units, Percent) {
+  EXPECT_EQ(percent(0), "0 %");
+  EXPECT_EQ(percent(0.00001), "<0.1 %");
+  EXPECT_EQ(percent(-0.00001), ">-0.1 %");
+  EXPECT_EQ(percent(0.123), "12.3 %");
+  EXPECT_EQ(percent(0.99999), ">99.9 %");
+  EXPECT_EQ(percent(1), "100 %");
+}
+
+TEST(Units, CountsAreExact) {
+  EXPECT_EQ(counted(1, "text"), "1 text");
+  EXPECT_EQ(counted(1234, "text"), "1,234 texts");
+  EXPECT_EQ(counted(1234567, "text"), "1,234,567 texts");
+}
+
 }  // namespace
 }  // namespace breakeven

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "advise/made_up_records.h"
+#include "decide/made_up_records.h"
 #include "report/advice_document.h"
 #include "report/advice_json.h"
 #include "report/snapshot.h"
@@ -18,8 +18,8 @@ using breakeven::testing::expect_snapshot;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-advise::Question question_of(double load, std::optional<double> p99_s) {
-  advise::Question question;
+decide::Question question_of(double load, std::optional<double> p99_s) {
+  decide::Question question;
   question.cpu_price = 0.19;
   question.gpu_price = 0.53;
   question.load_per_s = load;
@@ -27,14 +27,14 @@ advise::Question question_of(double load, std::optional<double> p99_s) {
   return question;
 }
 
-Document document_of(const std::vector<record::Record>& records, const advise::Question& question) {
-  const auto advice = advise::advise(records, question);
+Document document_of(const std::vector<record::Record>& records, const decide::Question& question) {
+  const auto advice = decide::advise(records, question);
   EXPECT_TRUE(advice) << (advice ? "" : advice.error().to_string());
   return advice ? make_document(*advice, question) : Document{};
 }
 
 TEST(AdviceOutput, LittleLoad) {
-  advise::Question question = question_of(2, std::nullopt);
+  decide::Question question = question_of(2, std::nullopt);
   question.budget_per_month = 200;
   expect_snapshot("advice_little.txt", document_of(both_runs(), question).to_text(100, false));
 }
@@ -69,7 +69,7 @@ TEST(AdviceOutput, FitsAHundredColumns) {
 TEST(AdviceOutput, JsonHoldsEveryPart) {
   const auto records = both_runs();
   const auto question = question_of(20'000, 0.1);
-  const auto advice = advise::advise(records, question);
+  const auto advice = decide::advise(records, question);
   ASSERT_TRUE(advice);
   const auto json = nlohmann::json::parse(to_json(*advice, question));
   EXPECT_EQ(json["outcome"], "advice");

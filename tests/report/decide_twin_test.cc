@@ -8,8 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "advise/advise.h"
-#include "advise/made_up_records.h"
+#include "decide/advice.h"
+#include "decide/made_up_records.h"
+#include "decide/wording.h"
 #include "record/journal.h"
 #include "report/decision.h"
 #include "testing/paths.h"
@@ -19,8 +20,8 @@ namespace breakeven::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using advise::Advice;
-using advise::Candidate;
+using decide::Advice;
+using decide::Candidate;
 using testing::cpu_engine;
 using testing::gpu_engine;
 
@@ -29,34 +30,34 @@ constexpr std::size_t kMostPieces = 20;  // as in decide_twin.js
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
-Json amount(const advise::Amount& value) {
+Json amount(const decide::Amount& value) {
   return {{"value", number(value.value)}, {"low", number(value.low)}, {"high", number(value.high)}};
 }
-Json amount(const std::optional<advise::Amount>& value) {
+Json amount(const std::optional<decide::Amount>& value) {
   return value ? amount(*value) : Json(nullptr);
 }
-Json threshold(const advise::Threshold& value) {
+Json threshold(const decide::Threshold& value) {
   return {{"load", value.load ? Json(*value.load) : Json(nullptr)},
           {"low", number(value.low)},
           {"high", number(value.high)}};
 }
-std::string name_of(advise::Outcome outcome) {
-  return outcome == advise::Outcome::advice    ? "advice"
-         : outcome == advise::Outcome::no_cell ? "no cell"
+std::string name_of(decide::Outcome outcome) {
+  return outcome == decide::Outcome::advice    ? "advice"
+         : outcome == decide::Outcome::no_cell ? "no cell"
                                                : "can't tell";
 }
 
 // As decide_twin.js writes it.
 Json answer_of(const Advice& advice) {
   const auto name = [&](const std::optional<std::size_t>& at) {
-    return at ? Json(advise::name_of(advice.candidates[*at], advice.candidates)) : Json(nullptr);
+    return at ? Json(decide::name_of(advice.candidates[*at], advice.candidates)) : Json(nullptr);
   };
   Json verdicts = Json::array();
-  for (const advise::Verdict& verdict : advice.verdicts) {
+  for (const decide::Verdict& verdict : advice.verdicts) {
     verdicts.push_back(Json::array({verdict.precision, name_of(verdict.outcome), verdict.text}));
   }
   Json ranking = Json::array();
-  for (const advise::Ranked& ranked : advice.ranking) {
+  for (const decide::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
     ranking.push_back(Json::array({name(ranked.candidate), ranked.standing, ranked.reason,
                                    amount(candidate.machines), amount(candidate.cost_per_month),
@@ -64,9 +65,9 @@ Json answer_of(const Advice& advice) {
   }
   Json load = nullptr;
   if (advice.load) {
-    const advise::LoadBreakEven& even = *advice.load;
+    const decide::LoadBreakEven& even = *advice.load;
     Json cheaper = Json::array();
-    for (const advise::LoadRange& range : even.cheaper) {
+    for (const decide::LoadRange& range : even.cheaper) {
       if (cheaper.size() == kMostPieces) break;
       cheaper.push_back(Json::array({range.from, number(range.to)}));
     }
@@ -101,16 +102,16 @@ const Limits kLimits[] = {{},        {450e6, {}}, {{}, 0.001}, {{}, 0.0},
 // Both prices, load, limits and budget over a grid; what came out, to see that the grid has all.
 Json questions_on(const std::vector<record::Record>& records, const Json& data,
                   std::set<std::string>& outcomes, std::set<std::string>& checked) {
-  auto study = advise::Study::of(records);
+  auto study = decide::Study::of(records);
   EXPECT_TRUE(study) << (study ? "" : study.error().to_string());
   Json questions = Json::array();
   if (!study) return questions;
-  const auto ask = [&](const advise::Question& question, std::size_t limit,
+  const auto ask = [&](const decide::Question& question, std::size_t limit,
                        const std::vector<Candidate>& rated) {
-    const Advice advice = advise::decide(rated, question);
+    const Advice advice = decide::advice_for(rated, question);
     outcomes.insert(name_of(advice.outcome));
     for (const Candidate& candidate : advice.candidates) {
-      for (const advise::Check& check : candidate.checks) {
+      for (const decide::Check& check : candidate.checks) {
         checked.insert(check.limit + std::to_string(static_cast<int>(check.answer)));
       }
     }
@@ -126,7 +127,7 @@ Json questions_on(const std::vector<record::Record>& records, const Json& data,
   };
   std::size_t turn = 0;
   for (std::size_t limit = 0; limit < data["limits_s"].size(); limit += 3) {
-    advise::Question question;
+    decide::Question question;
     if (!data["limits_s"][limit].is_null()) question.p99_s = data["limits_s"][limit].get<double>();
     const std::vector<Candidate> rated = study->rated(question);
     for (const double cpu_price : {0.0, 0.19}) {
@@ -266,7 +267,7 @@ TEST(DecideTwin, ThePageStartsWithAnAnswerOfAdvise) {
   start.accuracy_loss = 0.005;
   start.budget_per_month = 5000;
   const Decision decision = decide_for_page(records, start);
-  advise::Question question;
+  decide::Question question;
   question.cpu_price = 0.2;
   question.gpu_price = 0.6;
   question.load_per_s = 20'000;
@@ -274,7 +275,7 @@ TEST(DecideTwin, ThePageStartsWithAnAnswerOfAdvise) {
   question.memory_bytes = 1.2e9;
   question.accuracy_loss = 0.005;
   question.budget_per_month = 5000;
-  const auto advice = advise::advise(records, question);
+  const auto advice = decide::advise(records, question);
   ASSERT_TRUE(advice);
   EXPECT_EQ(decision.headline, advice->headline);
   const Json data = Json::parse(decision.json);

@@ -358,27 +358,12 @@ TEST(Report, NoRecordsIsSaid) {
   EXPECT_EQ(as({}, Format::table), "No records.\n");
 }
 
-TEST(Format, Percent) {
-  EXPECT_EQ(percent(0), "0 %");
-  EXPECT_EQ(percent(0.00001), "<0.1 %");
-  EXPECT_EQ(percent(-0.00001), ">-0.1 %");
-  EXPECT_EQ(percent(0.123), "12.3 %");
-  EXPECT_EQ(percent(0.99999), ">99.9 %");
-  EXPECT_EQ(percent(1), "100 %");
-}
-
 TEST(Format, IntervalsShareTheUnitOfTheirValue) {
   EXPECT_EQ(seconds_with_interval({0.112, record::Interval{0.11, 0.115}, 0}), "112 ms [110, 115]");
   EXPECT_EQ(seconds_with_interval({0.9995, record::Interval{0.9, 1.1}, 0}),
             "1,000 ms [900, 1,100]");
   EXPECT_EQ(seconds_with_interval({150, record::Interval{120, 180}, 0}), "2.50 min [2.00, 3.00]");
   EXPECT_EQ(seconds_with_interval({0.0000012, {}, 0}), "1.20 us");
-}
-
-TEST(Format, CountsAreExact) {
-  EXPECT_EQ(counted(1, "text"), "1 text");
-  EXPECT_EQ(counted(1234, "text"), "1,234 texts");
-  EXPECT_EQ(counted(1234567, "text"), "1,234,567 texts");
 }
 
 TEST(Table, GivesUpTheLeastImportantColumnsFirst) {

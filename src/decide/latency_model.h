@@ -14,7 +14,7 @@
 #include "base/result.h"
 #include "record/record.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 
 // What a batch is to the model.
 struct Shape {
@@ -73,4 +73,4 @@ Prediction predict(const LatencyModel& model, const Shape& shape);
 std::uint64_t largest_batch(const LatencyModel& model, double length, double limit_s,
                             std::uint64_t most = 4096);
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -1,4 +1,4 @@
-#include "advise/advise.h"
+#include "decide/advice.h"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,10 @@
 #include <limits>
 #include <set>
 
-#include "advise/wording.h"
 #include "base/units.h"
+#include "decide/wording.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 using record::Record;
@@ -261,7 +261,7 @@ void add_faster_at(Advice& advice) {
   constexpr int kLoads = 9;
   for (int i = 0; i < kLoads; ++i) {
     const double load = most * std::pow(0.5, kLoads - i);
-    const auto p99 = [&](const Queue& queue) {
+    const auto p99 = [&](const advise::Queue& queue) {
       const auto response = queue.respond(load);
       return response ? response->p99_s : std::numeric_limits<double>::infinity();
     };
@@ -322,7 +322,7 @@ std::vector<Candidate> Study::rated(const Question& question) {
   return candidates;
 }
 
-Advice decide(std::vector<Candidate> rated, const Question& question) {
+Advice advice_for(std::vector<Candidate> rated, const Question& question) {
   Advice advice;
   advice.candidates = std::move(rated);
   for (Candidate& candidate : advice.candidates) {
@@ -346,7 +346,7 @@ Advice decide(std::vector<Candidate> rated, const Question& question) {
 Result<Advice> advise(std::span<const Record> records, const Question& question) {
   BREAKEVEN_TRY_VOID(check_question(question, records));
   BREAKEVEN_TRY(Study study, Study::of(records));
-  Advice advice = decide(study.rated(question), question);
+  Advice advice = advice_for(study.rated(question), question);
   advice.families = study.families();
   advice.notes = study.notes();
   add_faster_at(advice);
@@ -354,4 +354,4 @@ Result<Advice> advise(std::span<const Record> records, const Question& question)
   return advice;
 }
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "advise/advise.h"
 #include "base/check.h"
+#include "decide/advice.h"
 #include "record/journal.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto journal = record::parse_journal(text, "input");
   if (!journal) return 0;
-  advise::Question question;
+  decide::Question question;
   question.cpu_price = 0.19;
   question.gpu_price = 0.53;
   for (const bool limited : {false, true}) {
@@ -25,11 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       question.accuracy_loss = 0.005;
       question.max_wait_s = 0.005;
     }
-    const auto advice = advise::advise(journal->records, question);
-    if (!advice || advice->outcome != advise::Outcome::advice) continue;
-    const advise::Candidate& winner = advice->candidates.at(advice->winner.value());
+    const auto advice = decide::advise(journal->records, question);
+    if (!advice || advice->outcome != decide::Outcome::advice) continue;
+    const decide::Candidate& winner = advice->candidates.at(advice->winner.value());
     BREAKEVEN_CHECK(winner.unusable.empty() && winner.rate.per_s > 0);
-    BREAKEVEN_CHECK(winner.answer() == advise::Answer::keeps);
+    BREAKEVEN_CHECK(winner.answer() == decide::Answer::keeps);
     BREAKEVEN_CHECK(advice->ranking.size() == advice->candidates.size());
   }
   return 0;

@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "record/record.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 
 enum class Side : std::uint8_t { cpu, gpu };
 Side side_of(const record::Record& record);
@@ -49,4 +49,4 @@ bool plausible(double value);
 // The estimate's interval, made to hold its value; nothing when there is none or it is nonsense.
 std::optional<record::Interval> interval_of(const record::Estimate& estimate);
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <random>
 
-#include "report/compare.h"
+#include "decide/comparison.h"
 
-namespace breakeven::report {
+namespace breakeven::decide {
 namespace {
 
 constexpr int kPairs = 400;
@@ -134,4 +134,4 @@ TEST(Alarms, OneSlowCellIsFoundAndNamed) {
 }
 
 }  // namespace
-}  // namespace breakeven::report
+}  // namespace breakeven::decide

@@ -1,4 +1,4 @@
-#include "advise/wording.h"
+#include "decide/wording.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 template <class Show>
@@ -296,4 +296,4 @@ void add_notes(const Question& question, Advice& advice) {
   }
 }
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

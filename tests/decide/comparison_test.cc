@@ -1,4 +1,4 @@
-#include "report/compare.h"
+#include "decide/comparison.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,14 +6,17 @@
 #include <algorithm>
 #include <limits>
 
+#include "report/comparison_document.h"
 #include "report/sample_records.h"
 
-namespace breakeven::report {
+namespace breakeven::decide {
 namespace {
 
 using breakeven::testing::sample_record;
 using breakeven::testing::sample_run;
 using breakeven::testing::sample_scaling;
+using report::make_document;
+using report::to_json;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -231,4 +234,4 @@ TEST(Compare, NamesFromAFileDoNotSteerTheTerminal) {
 }
 
 }  // namespace
-}  // namespace breakeven::report
+}  // namespace breakeven::decide

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "advise/break_even.h"
-#include "advise/candidate.h"
-#include "advise/latency_study.h"
 #include "base/result.h"
+#include "decide/break_even.h"
+#include "decide/candidate.h"
+#include "decide/latency_study.h"
 #include "record/record.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 
 enum class Outcome : std::uint8_t {
   advice,       // a cell keeps every limit and is the cheapest, surely enough
@@ -87,15 +87,11 @@ class Study {
 // Prices, load, budget and the limits on memory and accuracy on top of rated candidates: everything
 // but faster_at and families. The report's page does the same in the browser
 // (src/report/page/decide.js); a test holds the two together.
-Advice decide(std::vector<Candidate> rated, const Question& question);
+Advice advice_for(std::vector<Candidate> rated, const Question& question);
 
 // Study, decide and the rest. Errors: those of Study::of(); advise/price (missing for a side that
 // has records, negative or not a number), advise/limit (a limit is not a number above 0; a budget
 // without a load).
 Result<Advice> advise(std::span<const record::Record> records, const Question& question);
 
-// "cpu int8, batch 1, 2 threads": what tells the candidates apart, always with device, precision
-// and batch.
-std::string name_of(const Candidate& candidate, const std::vector<Candidate>& all);
-
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "advise/configuration.h"
-#include "advise/latency_model.h"
+#include "decide/configuration.h"
+#include "decide/latency_model.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 
 // The residuals of one cell.
 struct CellResidual {
@@ -66,4 +66,4 @@ std::vector<PaddingCost> padding_costs(const Family& family);
 std::optional<LengthCost> length_cost(const Family& family);
 std::optional<LargestBatch> largest_batch_within(const Family& family, double limit_s);
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

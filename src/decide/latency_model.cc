@@ -1,4 +1,4 @@
-#include "advise/latency_model.h"
+#include "decide/latency_model.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include "base/units.h"
 #include "measure/statistics.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 constexpr std::size_t kTerms = 3;
@@ -271,4 +271,4 @@ std::uint64_t largest_batch(const LatencyModel& model, double length, double lim
   return static_cast<std::uint64_t>(left / text_s);
 }
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -1,4 +1,4 @@
-#include "advise/latency_study.h"
+#include "decide/latency_study.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "measure/statistics.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 using record::Record;
@@ -231,4 +231,4 @@ std::optional<LargestBatch> largest_batch_within(const Family& family, double li
   return result;
 }
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

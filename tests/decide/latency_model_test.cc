@@ -1,4 +1,4 @@
-#include "advise/latency_model.h"
+#include "decide/latency_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,10 +7,10 @@
 #include <limits>
 #include <random>
 
-#include "advise/latency_study.h"
-#include "advise/made_up_records.h"
+#include "decide/latency_study.h"
+#include "decide/made_up_records.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 using breakeven::testing::cpu_engine;
@@ -204,4 +204,4 @@ TEST(LatencyStudy, RecordsThatDoNotFitTogetherAreLeftOut) {
 }
 
 }  // namespace
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -1,4 +1,4 @@
-#include "advise/configuration.h"
+#include "decide/configuration.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "measure/parity.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 using record::Record;
@@ -180,4 +180,4 @@ Result<Sorted> sort_records(std::span<const Record> records) {
   return sorted;
 }
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

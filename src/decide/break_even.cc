@@ -1,11 +1,11 @@
-#include "advise/break_even.h"
+#include "decide/break_even.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -203,4 +203,4 @@ BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
   return result;
 }
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -1,6 +1,6 @@
 """False alarms of `breakeven compare` on this machine: a build against itself.
 
-Usage: compare_real_pairs.py BREAKEVEN [--pairs 20] [--time 5s] [--turns 20] [--turns-time 12s] [--flags "--batch 1,4"]
+Usage: comparison_real_pairs.py BREAKEVEN [--pairs 20] [--time 5s] [--turns 20] [--turns-time 12s] [--flags "--batch 1,4"]
                              [--keep FOLDER [--first 0] [--kept]] [--table FILE.csv]
 
 Two ways, and each "slower" or "faster" is a false alarm; a way with more than one pair in twenty that has one fails:

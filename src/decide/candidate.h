@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "advise/configuration.h"
-#include "advise/latency_study.h"
 #include "advise/queue_model.h"
+#include "decide/configuration.h"
+#include "decide/latency_study.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 
 // An average month: 365.25 days ÷ 12.
 inline constexpr double kHoursAMonth = 365.25 * 24 / 12;
@@ -63,8 +63,8 @@ struct Candidate {
   std::vector<Check> checks;
   std::vector<std::string> doubts;  // "noisy: spread", "parity unproven on 64 texts"
   bool times_drawn = false;         // the queue draws measured times, no latency model is behind it
-  std::shared_ptr<const Queue> queue;       // null when its parts are not known
-  std::optional<record::Estimate> batch_s;  // serial: mean time of a batch
+  std::shared_ptr<const advise::Queue> queue;  // null when its parts are not known
+  std::optional<record::Estimate> batch_s;     // serial: mean time of a batch
   std::optional<double> joules_per_1000, net_joules_per_1000;
   double memory_bytes = 0;              // the most of the process and the device; 0 = not measured
   bool is_reference = false;            // our fp32: accuracy is lost against it
@@ -92,7 +92,7 @@ struct Context {
 
 // The queue of one configuration; null when neither times nor a model are known.
 struct Modelled {
-  std::shared_ptr<const Queue> queue;
+  std::shared_ptr<const advise::Queue> queue;
   bool times_drawn = false;
 };
 Modelled make_queue(const Configuration& configuration, const Context& context);
@@ -108,4 +108,4 @@ void check_limits(Candidate& candidate, const Question& question);
 // check of the budget.
 void price_for_load(Candidate& candidate, const Question& question);
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

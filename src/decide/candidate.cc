@@ -1,4 +1,4 @@
-#include "advise/candidate.h"
+#include "decide/candidate.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,7 +12,7 @@
 #include "measure/parity.h"
 #include "measure/statistics.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 using record::Record;
@@ -58,13 +58,13 @@ std::optional<record::Estimate> batch_seconds(const Configuration& configuration
   return batch;
 }
 
-std::optional<Server> make_server(const Configuration& configuration, const Context& context,
-                                  bool& times_drawn) {
+std::optional<advise::Server> make_server(const Configuration& configuration,
+                                          const Context& context, bool& times_drawn) {
   const auto family = std::find_if(context.families.begin(), context.families.end(),
                                    [&](const Family& each) { return each.holds(configuration); });
   if (family == context.families.end()) return std::nullopt;
   const record::Cell& cell = configuration.cell();
-  Server server;
+  advise::Server server;
   server.max_batch = cell.batch;
   server.max_wait_s = context.question.max_wait_s;
   const Record* serial = configuration.serial;
@@ -214,7 +214,7 @@ void rate_from_model(Candidate& candidate, const Context& context, double limit_
                                 1});
     return;
   }
-  const Queue& queue = *candidate.queue;
+  const advise::Queue& queue = *candidate.queue;
   const std::optional<double> error = time_error(candidate, context);
   const double rate = queue.highest_rate(limit_s);
   if (rate <= 0) {
@@ -383,8 +383,8 @@ double Candidate::excess() const {
 
 Modelled make_queue(const Configuration& configuration, const Context& context) {
   Modelled modelled;
-  std::optional<Server> server = make_server(configuration, context, modelled.times_drawn);
-  if (server) modelled.queue = std::make_shared<const Queue>(*std::move(server));
+  std::optional<advise::Server> server = make_server(configuration, context, modelled.times_drawn);
+  if (server) modelled.queue = std::make_shared<const advise::Queue>(*std::move(server));
   return modelled;
 }
 
@@ -478,4 +478,4 @@ void price_for_load(Candidate& candidate, const Question& question) {
        std::max(1.0, cost.value / budget)});
 }
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

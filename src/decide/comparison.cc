@@ -1,4 +1,4 @@
-#include "report/compare.h"
+#include "decide/comparison.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,12 +8,12 @@
 #include <map>
 #include <set>
 
+#include "base/units.h"
 #include "measure/parity.h"
 #include "measure/statistics.h"
 #include "record/json.h"
-#include "report/format.h"
 
-namespace breakeven::report {
+namespace breakeven::decide {
 namespace {
 
 using record::Record;
@@ -338,4 +338,4 @@ Result<Comparison> compare(std::span<const Record> before, std::span<const Recor
   return result;
 }
 
-}  // namespace breakeven::report
+}  // namespace breakeven::decide

@@ -9,9 +9,8 @@
 
 #include "base/result.h"
 #include "record/record.h"
-#include "report/document.h"
 
-namespace breakeven::report {
+namespace breakeven::decide {
 
 struct CompareOptions {
   double minimum_effect = 0.03;  // a smaller change is "same"; in (0, 1)
@@ -52,11 +51,7 @@ struct Comparison {
 Result<Comparison> compare(std::span<const record::Record> before,
                            std::span<const record::Record> after, const CompareOptions& options);
 
-Document make_document(const Comparison& comparison);
-// One JSON object, indented; what is not known is null.
-std::string to_json(const Comparison& comparison);
-
 // "cpu bf16, batch 32, 2 threads, stream": all dimensions that are not their default.
 std::string name_of_cell(const record::Cell& cell);
 
-}  // namespace breakeven::report
+}  // namespace breakeven::decide

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "advise/candidate.h"
+#include "decide/candidate.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 
 // Loads in (from, to] texts a second; `to` may be infinite.
 struct LoadRange {
@@ -66,4 +66,4 @@ BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
 // a ÷ b, their intervals joined on the log scale (MOVER); no interval when one of them has none.
 record::Estimate ratio_of(const record::Estimate& a, const record::Estimate& b);
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -1,4 +1,4 @@
-#include "advise/break_even.h"
+#include "decide/break_even.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <random>
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 bool inside(const std::vector<LoadRange>& ranges, double load) {
@@ -109,4 +109,4 @@ TEST(RatioOf, JoinsIntervalsOnTheLogScale) {
 }
 
 }  // namespace
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

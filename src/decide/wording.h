@@ -4,9 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "advise/advise.h"
+#include "decide/advice.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
+
+// "cpu int8, batch 1, 2 threads": what tells the candidates apart, always with device, precision
+// and batch.
+std::string name_of(const Candidate& candidate, const std::vector<Candidate>& all);
 
 // As Ranked::standing says, but for "cheapest".
 std::string standing_of(const Candidate& candidate, const Candidate* winner);
@@ -31,4 +35,4 @@ std::string amount_text(const Amount& amount);
 // The same of whole things: "2", "3 [2, 4]".
 std::string count_text(const Amount& count);
 
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

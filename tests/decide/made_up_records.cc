@@ -1,9 +1,9 @@
-#include "advise/made_up_records.h"
+#include "decide/made_up_records.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "advise/latency_model.h"
+#include "decide/latency_model.h"
 
 namespace breakeven::testing {
 namespace {
@@ -77,11 +77,11 @@ record::Record made_up(const Engine& engine, Precision precision, std::uint64_t 
                        Padding padding) {
   record::Record record = bare_record(engine, precision, batch, mode, padding);
   const auto shapes =
-      advise::shapes_of(record.texts.token_counts, batch, padding, record.cell.max_length);
+      decide::shapes_of(record.texts.token_counts, batch, padding, record.cell.max_length);
   double pass = 0;
   double computed = 0;
   std::vector<double> seconds;
-  for (const advise::Shape& shape : shapes) {
+  for (const decide::Shape& shape : shapes) {
     seconds.push_back(factor_of(precision) *
                       (engine.a_s + engine.b_s * shape.tokens + engine.c_s * shape.squares));
     pass += seconds.back();

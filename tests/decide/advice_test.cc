@@ -1,4 +1,4 @@
-#include "advise/advise.h"
+#include "decide/advice.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,10 @@
 #include <cmath>
 #include <limits>
 
-#include "advise/made_up_records.h"
+#include "decide/made_up_records.h"
+#include "decide/wording.h"
 
-namespace breakeven::advise {
+namespace breakeven::decide {
 namespace {
 
 using breakeven::testing::both_runs;
@@ -547,4 +548,4 @@ TEST(Advise, NonsenseIsMarkedAndDoesNotCrash) {
 }
 
 }  // namespace
-}  // namespace breakeven::advise
+}  // namespace breakeven::decide

@@ -1,15 +1,20 @@
-// How a comparison is shown (declared in compare.h).
+#include "report/comparison_document.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
 #include "record/json_fields.h"
-#include "report/compare.h"
 #include "report/format.h"
 
 namespace breakeven::report {
 namespace {
+
+using decide::CellChange;
+using decide::Change;
+using decide::Comparison;
+using decide::name_of_cell;
 
 using Json = nlohmann::ordered_json;
 
