@@ -251,15 +251,13 @@ void add_cpu(std::string& text, const Info& info) {
   text += "\nCPU\n";
   add_row(text, "layout",
           fmt::format("{}, {}, {} a core, {}", counted(machine.sockets, "socket"),
-                      counted(machine.cores, "core"),
-                      counted(machine.threads_per_core, "thread"),
+                      counted(machine.cores, "core"), counted(machine.threads_per_core, "thread"),
                       counted(machine.numa_nodes, "NUMA node")));
   const std::string quota = info.cpus.quota > 0
                                 ? fmt::format("cgroup quota {} CPUs", three_digits(info.cpus.quota))
                                 : "no cgroup quota";
   add_row(text, "usable",
-          fmt::format("{} by default: CPUs {}, {}",
-                      counted(engine::default_threads(), "thread"),
+          fmt::format("{} by default: CPUs {}, {}", counted(engine::default_threads(), "thread"),
                       cpu_ranges(info.cpus.ids), quota));
   add_row(text, "instruction set", describe_set(info));
   add_row(text, "of", fmt::format("{}", fmt::join(machine.cpu_flags, " ")));

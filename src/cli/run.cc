@@ -77,9 +77,9 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
                    format_seconds(study::guess_pass_s(cell, study.input.prototype.instruction_set,
                                                       study.input.work, timed))});
   }
-  std::string text = fmt::format(
-      "{} over {} of {}, model {}\n", counted(cells.size(), "cell"),
-      counted(study.input.timed, "text"), study.reviews.name, study.session->facts().name);
+  std::string text = fmt::format("{} over {} of {}, model {}\n", counted(cells.size(), "cell"),
+                                 counted(study.input.timed, "text"), study.reviews.name,
+                                 study.session->facts().name);
   if (!study.device_note.empty()) text += study.device_note + "\n";
   text += table.to_text(100, study.render.colour);
   text += fmt::format(
@@ -210,8 +210,8 @@ Result<void> RunCommand::run() {
       open_journal(flags_.study.resume.empty() ? flags_.study.journal : flags_.study.resume));
   const std::string& path = journal.path();
   if (!records.empty())
-    tell(fmt::format("{} of {} are in {} already", records.size(),
-                     counted(cells_.size(), "cell"), path));
+    tell(fmt::format("{} of {} are in {} already", records.size(), counted(cells_.size(), "cell"),
+                     path));
   BREAKEVEN_TRY(study::Outcome outcome, measure(journal));
   records.insert(records.end(), outcome.records.begin(), outcome.records.end());
   records = in_order(cells_, records);

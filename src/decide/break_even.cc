@@ -44,15 +44,6 @@ Leads leads(const record::Estimate& gpu_over_cpu) {
   return gpu_over_cpu.interval->high < 1 ? Leads::cpu : Leads::cannot_tell;
 }
 
-record::Estimate inverse(const record::Estimate& estimate) {
-  record::Estimate result{1 / estimate.value, std::nullopt, estimate.samples};
-  if (estimate.interval && estimate.interval->low > 0) {
-    result.interval = record::Interval{1 / estimate.interval->high, 1 / estimate.interval->low,
-                                       estimate.interval->confidence};
-  }
-  return result;
-}
-
 // The candidate of a side with the highest rate, of one batch or (0) of all.
 std::optional<std::size_t> best_rate(const std::vector<Candidate>& candidates,
                                      const std::vector<std::size_t>& take_part, Side side,
@@ -154,18 +145,6 @@ LoadBreakEven load_break_even(const Candidate& cpu, const Candidate& gpu) {
   return result;
 }
 
-record::Estimate ratio_of(const record::Estimate& a, const record::Estimate& b) {
-  record::Estimate ratio{a.value / b.value, std::nullopt, std::min(a.samples, b.samples)};
-  if (!a.interval || !b.interval || !(a.interval->low > 0) || !(b.interval->low > 0)) return ratio;
-  const double down =
-      std::hypot(std::log(a.value / a.interval->low), std::log(b.interval->high / b.value));
-  const double up =
-      std::hypot(std::log(a.interval->high / a.value), std::log(b.value / b.interval->low));
-  ratio.interval =
-      record::Interval{ratio.value * std::exp(-down), ratio.value * std::exp(up), 0.95};
-  return ratio;
-}
-
 BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
                                 const std::vector<std::size_t>& take_part) {
   BatchBreakEven result;
@@ -195,7 +174,7 @@ BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
       row.cost_ratio.interval->low *= price_ratio;
       row.cost_ratio.interval->high *= price_ratio;
     }
-    if (plausible(row.cost_ratio.value)) row.cheaper = leads(inverse(row.cost_ratio));
+    if (plausible(row.cost_ratio.value)) row.cheaper = leads(inverse_of(row.cost_ratio));
     result.rows.push_back(row);
   }
   result.faster_from = from_where(result.rows, &BatchRow::faster);

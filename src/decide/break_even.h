@@ -63,7 +63,4 @@ struct BatchBreakEven {
 BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
                                 const std::vector<std::size_t>& take_part);
 
-// a ÷ b, their intervals joined on the log scale (MOVER); no interval when one of them has none.
-record::Estimate ratio_of(const record::Estimate& a, const record::Estimate& b);
-
 }  // namespace breakeven::decide

@@ -38,12 +38,6 @@ struct Check {
   double excess = 1;  // how many times over the limit; 1 = within or not known
 };
 
-// What a configuration loses by cutting texts shorter than another does.
-struct Cut {
-  std::string text;            // "3 of 64 texts cut at 128 tokens"
-  std::optional<double> loss;  // share of accuracy against fp32 at the full length
-};
-
 struct Rate {
   double per_s = 0;  // texts a second of one machine; 0 = none
   std::optional<record::Interval> interval;

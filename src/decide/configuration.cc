@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
-
-#include "measure/parity.h"
 
 namespace breakeven::decide {
 namespace {
@@ -107,44 +104,12 @@ Result<void> check_one_question(const std::vector<const Record*>& records,
 
 }  // namespace
 
-Side side_of(const Record& record) {
-  return record.cell.device.is_cpu() ? Side::cpu : Side::gpu;
-}
-
 std::vector<const Record*> Configuration::all() const {
   std::vector<const Record*> records = paced;
   for (const Record* record : {serial, stream}) {
     if (record != nullptr) records.push_back(record);
   }
   return records;
-}
-
-bool plausible(double value) {
-  constexpr double kTiny = 1e-9;
-  constexpr double kHuge = 1e12;
-  return std::isfinite(value) && value > kTiny && value < kHuge;
-}
-
-std::optional<record::Interval> interval_of(const record::Estimate& estimate) {
-  if (!estimate.interval || !plausible(estimate.value)) return std::nullopt;
-  record::Interval interval = *estimate.interval;
-  if (!std::isfinite(interval.low) || !std::isfinite(interval.high)) return std::nullopt;
-  interval.low = std::clamp(interval.low, 0.0, estimate.value);
-  interval.high = std::max(interval.high, estimate.value);
-  return interval;
-}
-
-std::string unusable(const Record& record) {
-  if (measure::breaks_parity(record)) {
-    return fmt::format("outputs break parity ({} of {} labels differ)", record.parity->flips,
-                       record.parity->texts);
-  }
-  if (record.verdict == record::Verdict::invalid) {
-    return "INVALID" + (record.reasons.empty() ? "" : ": " + record.reasons.front().code);
-  }
-  if (record.cell.batch == 0) return "a batch of 0 texts is none";
-  if (record.cell.max_length == 0) return "texts cut at 0 tokens are none";
-  return "";
 }
 
 Result<Sorted> sort_records(std::span<const Record> records) {

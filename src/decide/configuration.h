@@ -9,12 +9,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "decide/rows.h"
 #include "record/record.h"
 
 namespace breakeven::decide {
-
-enum class Side : std::uint8_t { cpu, gpu };
-Side side_of(const record::Record& record);
 
 // Everything of record::Cell but the mode and what only paced mode has, on one machine.
 struct Configuration {
@@ -38,15 +36,5 @@ struct Sorted {
 // advise/empty (no measured cell), advise/model (records of two models), advise/texts (texts whose
 // mean length differs by more than 5 %).
 Result<Sorted> sort_records(std::span<const record::Record> records);
-
-// Why a record cannot be used at all ("INVALID: steal", "outputs break parity", "batch 0"); empty =
-// it can.
-std::string unusable(const record::Record& record);
-
-// A number that a measurement can have given: finite, above 0, and not beyond all reason.
-bool plausible(double value);
-
-// The estimate's interval, made to hold its value; nothing when there is none or it is nonsense.
-std::optional<record::Interval> interval_of(const record::Estimate& estimate);
 
 }  // namespace breakeven::decide
