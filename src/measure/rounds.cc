@@ -16,13 +16,15 @@ namespace {
 using record::Estimate;
 using record::Interval;
 
-constexpr double kConfidence = 0.95;
-
 // A value of cell `cell` in round `round`: its log.
 struct Point {
   std::size_t cell = 0, round = 0;
   double log = 0;
 };
+
+bool possible(double seconds) {
+  return std::isfinite(seconds) && seconds > 0;
+}
 
 double log_of(double value) {
   BREAKEVEN_CHECK(value > 0, "value={}", value);
@@ -116,7 +118,7 @@ bool noisier(std::span<const double> values, double sd, double degrees, double c
 
 // The interval of the mean of `values` (logs) on the scale of the values themselves, with the noise
 // of one of them; its own noise when that cannot account for it.
-Estimate estimate(std::span<const double> values, double sd, double degrees) {
+Estimate estimate(std::span<const double> values, double sd, double degrees, double confidence) {
   if (values.empty()) return {};
   const double center = mean(values);
   Estimate result{std::exp(center), std::nullopt, values.size()};
@@ -126,9 +128,9 @@ Estimate estimate(std::span<const double> values, double sd, double degrees) {
     sd = std::sqrt(variance(values));
     degrees = static_cast<double>(values.size() - 1);
   }
-  const double half = student_t_quantile(0.5 + kConfidence / 2, degrees) * sd /
+  const double half = student_t_quantile(0.5 + confidence / 2, degrees) * sd /
                       std::sqrt(static_cast<double>(values.size()));
-  result.interval = Interval{std::exp(center - half), std::exp(center + half), kConfidence};
+  result.interval = Interval{std::exp(center - half), std::exp(center + half), confidence};
   return result;
 }
 
@@ -215,6 +217,7 @@ std::vector<Visit> visits_of(const record::Record& record) {
 std::vector<double> beyond_usual(const record::Record& record, const std::vector<Visit>& visits) {
   std::vector<double> beyond(record.samples_s.size());
   if (record.cell.mode == Mode::paced) return beyond;  // a request that waits is no stall
+  if (!std::all_of(record.samples_s.begin(), record.samples_s.end(), possible)) return beyond;
   std::map<std::uint32_t, std::vector<double>> of_position;
   const auto position = [&](std::size_t i) {
     return i < record.sample_positions.size() ? record.sample_positions[i] : 0;
@@ -240,7 +243,10 @@ std::vector<double> beyond_usual(const record::Record& record, const std::vector
   return beyond;
 }
 
-void set_round(RoundValues& values, std::size_t round, double value) {
+// Nothing where a file says what no measurement can have given.
+void set_round(RoundValues& values, std::uint64_t round, double value) {
+  constexpr std::uint64_t kMostRounds = 1'000'000;
+  if (round >= kMostRounds || !possible(value)) return;
   if (values.size() <= round) values.resize(round + 1);
   values[round] = value;
 }
@@ -266,18 +272,19 @@ Noise pooled_noise(std::span<const RoundValues> cells) {
   return noise;
 }
 
-Estimate over_rounds(const RoundValues& values, const Noise& noise) {
-  return estimate(logs(values), noise.cell_sd, noise.cell_degrees);
+Estimate over_rounds(const RoundValues& values, const Noise& noise, double confidence) {
+  return estimate(logs(values), noise.cell_sd, noise.cell_degrees, confidence);
 }
 
-Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, const Noise& noise) {
-  return estimate(log_ratios(a, b), noise.pair_sd, noise.pair_degrees);
+Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, const Noise& noise,
+                        double confidence) {
+  return estimate(log_ratios(a, b), noise.pair_sd, noise.pair_degrees, confidence);
 }
 
 Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundValues& b,
-                        const Noise& noise_b) {
-  const Estimate above = over_rounds(a, noise_a);
-  const Estimate below = over_rounds(b, noise_b);
+                        const Noise& noise_b, double confidence) {
+  const Estimate above = over_rounds(a, noise_a, confidence);
+  const Estimate below = over_rounds(b, noise_b, confidence);
   if (above.samples == 0 || below.samples == 0) return {};
   Estimate ratio{above.value / below.value, std::nullopt, std::min(above.samples, below.samples)};
   if (!above.interval || !below.interval) return ratio;
@@ -285,7 +292,7 @@ Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundV
   const double half = std::hypot(std::log(above.interval->high / above.value),
                                  std::log(below.interval->high / below.value));
   ratio.interval =
-      Interval{ratio.value * std::exp(-half), ratio.value * std::exp(half), kConfidence};
+      Interval{ratio.value * std::exp(-half), ratio.value * std::exp(half), confidence};
   return ratio;
 }
 
@@ -314,7 +321,7 @@ RoundValues pass_seconds_by_round(const record::Record& record) {
     }
     if (record.rounds.empty()) {
       set_round(values, visit.round, seconds - stalled);
-    } else if (visit.round < values.size() && values[visit.round]) {
+    } else if (stalled > 0 && visit.round < values.size() && values[visit.round]) {
       *values[visit.round] *= 1 - stalled / seconds;
     }
   }
@@ -326,6 +333,7 @@ RoundValues percentile_by_round(const record::Record& record, double share) {
   for (const Visit& visit : visits_of(record)) {
     std::vector<double> seconds;
     for (const std::size_t i : visit.samples) seconds.push_back(record.samples_s[i]);
+    if (!std::all_of(seconds.begin(), seconds.end(), possible)) continue;
     set_round(values, visit.round, percentile(seconds, share));
   }
   return values;

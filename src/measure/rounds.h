@@ -41,16 +41,18 @@ Noise pooled_noise(std::span<const RoundValues> cells);
 // The geometric mean over the rounds and its interval; value 0 without a round, no interval below
 // kMinRounds. `samples` is the number of rounds. A cell that is noisier than `noise` (which is of
 // its device and run) can account for gets its own.
-record::Estimate over_rounds(const RoundValues& values, const Noise& noise);
+record::Estimate over_rounds(const RoundValues& values, const Noise& noise,
+                             double confidence = 0.95);
 
 // a ÷ b over the rounds that both have: what a round does to both is not in the interval. Both are
 // of the device and run of `noise`. Value 0 without a common round, no interval below kMinRounds.
-record::Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, const Noise& noise);
+record::Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, const Noise& noise,
+                                double confidence = 0.95);
 
 // a ÷ b where the rounds of one say nothing about those of the other: two devices, two runs. No
 // interval where one side has none.
 record::Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundValues& b,
-                                const Noise& noise_b);
+                                const Noise& noise_b, double confidence = 0.95);
 
 // A sample that took over three times as long as it does in the other rounds, and as its neighbours
 // in the same visit did: something held the machine up. Counted, and left out of the seconds of a
@@ -62,8 +64,9 @@ struct Stalls {
 Stalls stalls_of(const record::Record& record);
 
 // Seconds of a pass in each round, without stalls; paced: of a batch. At index i the round of that
-// index. A record of schema 1 has no rounds: its complete passes stand in for them, which makes
-// intervals too narrow where neighbours in time resemble each other.
+// index; rounds whose numbers no measurement can have given are left out. A record of schema 1 has
+// no rounds: its complete passes stand in for them, which makes intervals too narrow where
+// neighbours in time resemble each other.
 RoundValues pass_seconds_by_round(const record::Record& record);
 // A percentile of the samples of each round, share in [0, 1]: latency in serial mode.
 RoundValues percentile_by_round(const record::Record& record, double share);

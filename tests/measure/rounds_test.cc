@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "measure/statistics.h"
 
@@ -204,6 +205,19 @@ TEST(PassSecondsByRound, ARoundThatIsSlowAsAWholeIsNoStall) {
   for (std::size_t i = 8; i < 16; ++i) record.samples_s[i] *= 5;
   record.rounds[1].pass_s *= 5;
   expect_values(pass_seconds_by_round(record), {3, 21, 3.3});
+  EXPECT_EQ(stalls_of(record).count, 0U);
+}
+
+TEST(PassSecondsByRound, WhatAFileCannotMeanIsLeftOut) {
+  record::Record record = three_rounds();
+  record.rounds[0].pass_s = -1;
+  record.rounds[1].index = std::numeric_limits<std::uint64_t>::max();
+  record.samples_s[20] = std::numeric_limits<double>::quiet_NaN();
+  const RoundValues values = pass_seconds_by_round(record);
+  ASSERT_EQ(values.size(), 5U);
+  EXPECT_FALSE(values[2] || values[3]);
+  EXPECT_NEAR(*values[4], 3.3, 1e-12);
+  EXPECT_FALSE(percentile_by_round(record, 0.5).size() > 4) << "the third holds what is no number";
   EXPECT_EQ(stalls_of(record).count, 0U);
 }
 
