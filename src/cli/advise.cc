@@ -6,6 +6,8 @@
 #include "cli/output.h"
 #include "cli/quantities.h"
 #include "decide/advice.h"
+#include "decide/known_gpu.h"
+#include "record/known.h"
 #include "report/advice_document.h"
 #include "report/advice_json.h"
 
@@ -15,12 +17,15 @@ namespace {
 struct AdviseFlags {
   std::vector<std::string> files;
   std::string cpu_price, gpu_price, p99, load, budget, memory, accuracy_loss, max_wait;
+  std::string utilisation, peak, gpu;
   std::string format = "table", output;
 };
 
 Result<decide::Question> read_question(const AdviseFlags& flags, const CLI::App& command) {
   decide::Question question;
   std::optional<double> max_wait;
+  std::optional<double> utilisation;
+  std::optional<double> peak;
   BREAKEVEN_TRY_VOID(read_quantities(
       command, {{"--cpu-price", flags.cpu_price, parse_price, question.cpu_price},
                 {"--gpu-price", flags.gpu_price, parse_price, question.gpu_price},
@@ -29,8 +34,12 @@ Result<decide::Question> read_question(const AdviseFlags& flags, const CLI::App&
                 {"--budget", flags.budget, parse_budget, question.budget_per_month},
                 {"--memory", flags.memory, parse_memory, question.memory_bytes},
                 {"--accuracy-loss", flags.accuracy_loss, parse_percent, question.accuracy_loss},
-                {"--max-wait", flags.max_wait, parse_wait, max_wait}}));
+                {"--max-wait", flags.max_wait, parse_wait, max_wait},
+                {"--utilisation", flags.utilisation, parse_percent, utilisation},
+                {"--peak", flags.peak, parse_peak, peak}}));
   question.max_wait_s = max_wait.value_or(0);
+  question.utilisation = utilisation.value_or(question.utilisation);
+  question.peak = peak.value_or(question.peak);
   return question;
 }
 
@@ -38,7 +47,12 @@ Result<void> run_advise(const AdviseFlags& flags, const CLI::App& command, Conte
   BREAKEVEN_TRY(const decide::Question question, read_question(flags, command));
   BREAKEVEN_TRY(const DocumentFormat format, parse_document_format(flags.format));
   BREAKEVEN_TRY_VOID(check_output(flags.output));
-  BREAKEVEN_TRY(const std::vector<record::Record> records, read_journals(flags.files));
+  BREAKEVEN_TRY(std::vector<record::Record> records, read_journals(flags.files));
+  if (!flags.gpu.empty()) {
+    BREAKEVEN_TRY(const std::vector<record::Record> known, record::known_records(flags.gpu));
+    BREAKEVEN_TRY(const std::vector<record::Record> carried, decide::on_own_texts(known, records));
+    records.insert(records.end(), carried.begin(), carried.end());
+  }
   BREAKEVEN_TRY(const decide::Advice advice, decide::advise(records, question));
   BREAKEVEN_TRY_VOID(write_output(
       flags.output,
@@ -69,6 +83,12 @@ void add_advise(CLI::App& app, Context& context) {
                       "docs/parity.md lets pass)");
   command->add_option("--max-wait", flags->max_wait,
                       "Queue model: how long a batch may wait to fill: 5ms (default: not at all)");
+  command->add_option("--utilisation", flags->utilisation,
+                      "Plan for this share of the low end of a machine's rate (default: 70%)");
+  command->add_option("--peak", flags->peak,
+                      "The busiest time ÷ the average load: 3x (default: 1x)");
+  command->add_option("--gpu", flags->gpu,
+                      "Against the record of a known GPU that ships with breakeven: h100");
   command->add_option("--format", flags->format, "table, md or json (default: table)");
   command->add_option("-o,--output", flags->output, "File for the advice (default: stdout)");
   command->footer(

@@ -150,6 +150,14 @@ Result<double> parse_percent(const std::string& flag, const std::string& text) {
   return share;
 }
 
+Result<double> parse_peak(const std::string& flag, const std::string& text) {
+  double times = 0;
+  if (!parse(text, {{"", 1}, {"x", 1}}, times) || times < 1) {
+    return refuse(flag, text, "how many times the average the busiest time is, 1 or more", "3x");
+  }
+  return times;
+}
+
 Result<void> read_quantities(const CLI::App& command, std::initializer_list<QuantityFlag> flags) {
   for (const QuantityFlag& flag : flags) {
     if (command.count(flag.name) > 0) {

@@ -31,6 +31,8 @@ Result<double> parse_latency(const std::string& flag, const std::string& text);
 Result<double> parse_wait(const std::string& flag, const std::string& text);
 // "0.5", "0.5%" -> share 0.005; 0 to 100.
 Result<double> parse_percent(const std::string& flag, const std::string& text);
+// "3x", "3" -> 3; at least 1.
+Result<double> parse_peak(const std::string& flag, const std::string& text);
 
 // Flags of quantities, each read only when it was given.
 struct QuantityFlag {

@@ -55,6 +55,18 @@ Result<void> check_question(const Question& question, std::span<const Record> re
   BREAKEVEN_TRY_VOID(check_limit("--budget", question.budget_per_month, false));
   BREAKEVEN_TRY_VOID(check_limit("--accuracy-loss", question.accuracy_loss, true));
   BREAKEVEN_TRY_VOID(check_limit("--max-wait", question.max_wait_s, true));
+  BREAKEVEN_TRY_VOID(check_limit("--utilisation", question.utilisation, false));
+  if (question.utilisation > 1) {
+    return fail("advise/limit",
+                fmt::format("--utilisation is {}, more than a machine can do",
+                            percent(question.utilisation)),
+                "give a share up to 100%, such as 70%");
+  }
+  if (!std::isfinite(question.peak) || question.peak < 1) {
+    return fail("advise/limit",
+                fmt::format("--peak is {}, less than the average load", question.peak),
+                "give how many times the average the busiest time is, such as 3x");
+  }
   if (question.budget_per_month && !question.load_per_s) {
     return fail("advise/limit", "--budget needs --load: what a month costs depends on it",
                 "give for example --load 40/s or --load 2M/day");
@@ -72,11 +84,11 @@ bool comes_before(const Candidate& a, const Candidate& b) {
   if (group(a) == static_cast<int>(Answer::misses) && a.excess() != b.excess()) {
     return a.excess() < b.excess();
   }
-  if (a.cost_per_million.value != b.cost_per_million.value) {
-    return a.cost_per_million.value < b.cost_per_million.value;
-  }
   if (a.cost_per_million.high != b.cost_per_million.high) {
-    return a.cost_per_million.high < b.cost_per_million.high;  // the surer one
+    return a.cost_per_million.high < b.cost_per_million.high;
+  }
+  if (a.cost_per_million.low != b.cost_per_million.low) {
+    return a.cost_per_million.low < b.cost_per_million.low;
   }
   const auto time = [](const Candidate& c) {
     return c.batch_s ? c.batch_s->value : std::numeric_limits<double>::infinity();
@@ -95,12 +107,6 @@ std::vector<std::size_t> in_order(const std::vector<Candidate>& candidates) {
   return order;
 }
 
-bool overlap(const Amount& a, const Amount& b) {
-  // Equal whole numbers of machines at equal prices are a tie, which is an answer.
-  if (a.sure() && b.sure()) return false;
-  return a.low <= b.high && b.low <= a.high;
-}
-
 // The cheapest that keeps the limits on one side; `order` is the ranking.
 std::optional<std::size_t> best_of(const std::vector<Candidate>& candidates,
                                    const std::vector<std::size_t>& order, Side side,
@@ -114,65 +120,78 @@ std::optional<std::size_t> best_of(const std::vector<Candidate>& candidates,
   return std::nullopt;
 }
 
-// A candidate of the other side of which nobody knows whether it keeps the limits, and which would
-// win if it did.
-std::optional<std::size_t> rival_in_doubt(const std::vector<Candidate>& candidates,
-                                          const Candidate& winner, const std::string& precision) {
+// Equal costs go to the side that answers sooner by its measured p99, else to the CPU.
+Side side_on_tie(const std::optional<record::Estimate>& cpu_p99,
+                 const std::optional<record::Estimate>& gpu_p99) {
+  const bool gpu_is_sooner = cpu_p99 && gpu_p99 && cpu_p99->interval && gpu_p99->interval &&
+                             gpu_p99->interval->high < cpu_p99->interval->low;
+  return gpu_is_sooner ? Side::gpu : Side::cpu;
+}
+
+// A candidate of the other side that would win at the good end of its range, or if it kept the
+// limits of which nobody knows.
+std::optional<std::size_t> rival_of(const std::vector<Candidate>& candidates,
+                                    const Candidate& winner, Side on_tie,
+                                    const std::string& precision) {
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const Candidate& candidate = candidates[i];
-    if (!candidate.unusable.empty() || candidate.answer() != Answer::cannot_tell) continue;
+    if (!candidate.unusable.empty() || candidate.answer() == Answer::misses) continue;
     if (candidate.configuration.side == winner.configuration.side) continue;
     if (!precision.empty() && to_string(candidate.cell().precision) != precision) continue;
-    const bool priced = candidate.rate.per_s > 0;
-    if (priced && candidate.cost_per_million.low < winner.cost_per_million.high) return i;
-    if (!priced && candidate.price < winner.price) return i;
+    // Without a rate: one machine may do.
+    const bool rated = candidate.rate.per_s > 0;
+    const double best = rated ? candidate.cost_per_million.low : candidate.price;
+    const double planned = rated ? winner.cost_per_million.high : winner.price;
+    if (best < planned || (best == planned && on_tie == candidate.configuration.side && rated)) {
+      return i;
+    }
   }
   return std::nullopt;
 }
 
-Verdict make_verdict(const std::vector<Candidate>& candidates,
-                     const std::vector<std::size_t>& order, const std::string& precision) {
-  Verdict verdict;
-  verdict.precision = precision;
-  verdict.cpu = best_of(candidates, order, Side::cpu, precision);
-  verdict.gpu = best_of(candidates, order, Side::gpu, precision);
-  if (!verdict.cpu && !verdict.gpu) {
-    const bool doubt = std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& c) {
-      return c.unusable.empty() && c.answer() == Answer::cannot_tell &&
-             (precision.empty() || to_string(c.cell().precision) == precision);
-    });
-    const bool any = std::any_of(candidates.begin(), candidates.end(),
-                                 [](const Candidate& c) { return c.unusable.empty(); });
-    verdict.outcome = any && !doubt ? Outcome::no_cell : Outcome::cannot_tell;
-    verdict.text = none_text(any, doubt);
-    return verdict;
+Choice make_choice(const std::vector<Candidate>& candidates, const std::vector<std::size_t>& order,
+                   const std::string& precision) {
+  Choice choice;
+  choice.precision = precision;
+  choice.cpu = best_of(candidates, order, Side::cpu, precision);
+  choice.gpu = best_of(candidates, order, Side::gpu, precision);
+  if (!choice.cpu && !choice.gpu) {
+    const Candidate* doubtful = nullptr;
+    bool any = false;
+    for (const std::size_t i : order) {
+      const Candidate& candidate = candidates[i];
+      any |= candidate.unusable.empty();
+      const bool fits = precision.empty() || to_string(candidate.cell().precision) == precision;
+      const bool doubt = candidate.unusable.empty() && candidate.answer() == Answer::cannot_tell;
+      if (fits && doubt && doubtful == nullptr) doubtful = &candidate;
+    }
+    choice.outcome = any && doubtful == nullptr ? Outcome::no_cell : Outcome::cannot_tell;
+    choice.text = none_text(any, doubtful);
+    return choice;
   }
-  const std::size_t first = !verdict.gpu || (verdict.cpu && comes_before(candidates[*verdict.cpu],
-                                                                         candidates[*verdict.gpu]))
-                                ? *verdict.cpu
-                                : *verdict.gpu;
+  Side on_tie = Side::cpu;
+  choice.winner = choice.cpu ? Side::cpu : Side::gpu;
+  if (choice.cpu && choice.gpu) {
+    const Candidate& cpu = candidates[*choice.cpu];
+    const Candidate& gpu = candidates[*choice.gpu];
+    on_tie = side_on_tie(cpu.p99_s, gpu.p99_s);
+    const double cpu_cost = cpu.cost_per_million.high;
+    const double gpu_cost = gpu.cost_per_million.high;
+    choice.winner = cpu_cost == gpu_cost ? on_tie : gpu_cost < cpu_cost ? Side::gpu : Side::cpu;
+  }
+  const std::size_t first = choice.winner == Side::cpu ? *choice.cpu : *choice.gpu;
+  const auto& second = choice.winner == Side::cpu ? choice.gpu : choice.cpu;
+  choice.rival = rival_of(candidates, candidates[first], on_tie, precision);
+  choice.outcome = choice.rival ? Outcome::cannot_tell : Outcome::advice;
   const Candidate& winner = candidates[first];
-  verdict.winner = winner.configuration.side;
-  verdict.outcome = Outcome::advice;
-  if (const auto rival = rival_in_doubt(candidates, winner, precision)) {
-    verdict.outcome = Outcome::cannot_tell;
-    verdict.text = rival_text(winner, candidates[*rival], candidates);
-    return verdict;
-  }
-  if (!verdict.cpu || !verdict.gpu) {
-    verdict.text = alone_text(winner, candidates);
-    return verdict;
-  }
-  const Candidate& loser = candidates[first == *verdict.cpu ? *verdict.gpu : *verdict.cpu];
-  if (overlap(winner.cost_per_million, loser.cost_per_million)) {
-    verdict.outcome = Outcome::cannot_tell;
-  }
-  verdict.text = against_text(winner, loser, candidates, verdict.outcome == Outcome::advice);
-  return verdict;
+  choice.text = choice.rival ? rival_text(winner, candidates[*choice.rival])
+                : second     ? against_text(winner, candidates[*second])
+                             : alone_text(winner, candidates);
+  return choice;
 }
 
-void add_verdicts(const std::vector<std::size_t>& order, Advice& advice) {
-  advice.verdicts.push_back(make_verdict(advice.candidates, order, ""));
+void add_choices(const std::vector<std::size_t>& order, Advice& advice) {
+  advice.choices.push_back(make_choice(advice.candidates, order, ""));
   std::set<std::string> precisions[2];
   for (const Candidate& candidate : advice.candidates) {
     if (!candidate.unusable.empty()) continue;
@@ -181,7 +200,7 @@ void add_verdicts(const std::vector<std::size_t>& order, Advice& advice) {
   }
   for (const std::string& precision : precisions[0]) {
     if (precisions[1].count(precision) == 0 || precision.empty()) continue;
-    advice.verdicts.push_back(make_verdict(advice.candidates, order, precision));
+    advice.choices.push_back(make_choice(advice.candidates, order, precision));
   }
 }
 
@@ -196,7 +215,7 @@ void add_ranking(const std::vector<std::size_t>& order, Advice& advice) {
   }
 }
 
-void add_break_evens(Advice& advice) {
+void add_break_evens(const Question& question, Advice& advice) {
   std::vector<std::size_t> take_part;
   std::optional<std::size_t> best[2];
   for (std::size_t i = 0; i < advice.candidates.size(); ++i) {
@@ -205,12 +224,17 @@ void add_break_evens(Advice& advice) {
     if (candidate.answer_without_budget() == Answer::misses) continue;
     take_part.push_back(i);
     auto& side = best[candidate.configuration.side == Side::cpu ? 0 : 1];
-    if (!side || candidate.rate.per_s > advice.candidates[*side].rate.per_s) side = i;
+    if (!side || low_end(candidate.rate) > low_end(advice.candidates[*side].rate)) side = i;
   }
   if (!best[0] || !best[1]) return;
-  advice.load = load_break_even(advice.candidates[*best[0]], advice.candidates[*best[1]]);
-  advice.load->cpu = *best[0];
-  advice.load->gpu = *best[1];
+  const Candidate& cpu = advice.candidates[*best[0]];
+  const Candidate& gpu = advice.candidates[*best[1]];
+  if (cpu.rate.interval && gpu.rate.interval) {
+    advice.load = load_break_even({*cpu.rate.interval, cpu.price}, {*gpu.rate.interval, gpu.price},
+                                  question.utilisation);
+    advice.load_cpu = *best[0];
+    advice.load_gpu = *best[1];
+  }
   advice.batch = batch_break_even(advice.candidates, take_part);
 }
 
@@ -219,9 +243,10 @@ double paced_p99(const std::vector<Candidate>& candidates, Side side, double rat
   double lowest = std::numeric_limits<double>::infinity();
   for (const Candidate& candidate : candidates) {
     if (candidate.configuration.side != side || !candidate.unusable.empty()) continue;
-    for (const Record* record : candidate.configuration.paced) {
+    for (const Row* row : candidate.configuration.paced) {
+      const Record* record = row->record;
       const auto p99 = record->latency_s.find("p99");
-      if (record->cell.rate_per_s != rate || !unusable(*record).empty()) continue;
+      if (row->cell().rate_per_s != rate || !row->unusable.empty()) continue;
       if (p99 == record->latency_s.end() || !plausible(p99->second.value)) continue;
       lowest = std::min(lowest, p99->second.value);
     }
@@ -233,8 +258,8 @@ std::set<double> paced_rates(const std::vector<Candidate>& candidates, Side side
   std::set<double> rates;
   for (const Candidate& candidate : candidates) {
     if (candidate.configuration.side != side) continue;
-    for (const Record* record : candidate.configuration.paced) {
-      rates.insert(record->cell.rate_per_s);
+    for (const Row* row : candidate.configuration.paced) {
+      rates.insert(row->cell().rate_per_s);
     }
   }
   return rates;
@@ -250,42 +275,14 @@ void add_faster_at(Advice& advice) {
       advice.faster_at.push_back(row);
     }
   }
-  advice.faster_basis = "paced";
-  if (!advice.faster_at.empty() || !advice.load) return;
-  // The two cells of the break-even, by the queue model, at a few loads up to what either can do.
-  const auto& cpu = advice.candidates[advice.load->cpu].queue;
-  const auto& gpu = advice.candidates[advice.load->gpu].queue;
-  if (!cpu || !gpu) return;
-  advice.faster_basis = "modelled";
-  const double most = std::max(cpu->full_rate(), gpu->full_rate());
-  constexpr int kLoads = 9;
-  for (int i = 0; i < kLoads; ++i) {
-    const double load = most * std::pow(0.5, kLoads - i);
-    const auto p99 = [&](const advise::Queue& queue) {
-      const auto response = queue.respond(load);
-      return response ? response->p99_s : std::numeric_limits<double>::infinity();
-    };
-    advice.faster_at.push_back({load, p99(*cpu), p99(*gpu)});
-  }
 }
 
 Context make_context(const Question& question, const std::vector<Family>& families,
-                     std::span<const Configuration> configurations) {
-  Context context{question, families, 0, std::nullopt};
-  for (const Configuration& configuration : configurations) {
-    if (!configuration.paced.empty()) {
-      (configuration.side == Side::cpu ? context.cpu_paced : context.gpu_paced) = true;
-    }
-    context.best_length = std::max(context.best_length, configuration.cell().max_length);
-  }
-  for (const Configuration& configuration : configurations) {
-    const record::Cell& cell = configuration.cell();
-    if (cell.max_length != context.best_length || cell.precision != Precision::fp32) continue;
-    for (const Record* record : configuration.all()) {
-      if (record->accuracy && unusable(*record).empty()) {
-        context.reference_accuracy = record->accuracy->share;
-      }
-    }
+                     const Sorted& sorted) {
+  Context context{question, sorted.rows, families};
+  for (const Configuration& configuration : sorted.configurations) {
+    if (configuration.paced.empty()) continue;
+    (configuration.side == Side::cpu ? context.cpu_paced : context.gpu_paced) = true;
   }
   return context;
 }
@@ -293,8 +290,8 @@ Context make_context(const Question& question, const std::vector<Family>& famili
 }  // namespace
 
 Result<Study> Study::of(std::span<const Record> records) {
-  Study study;
-  BREAKEVEN_TRY(study.sorted_, sort_records(records));
+  BREAKEVEN_TRY(Sorted sorted, sort_records(records));
+  Study study(std::move(sorted));
   const std::size_t count = study.sorted_.configurations.size();
   if (count > kMaxCandidates) {
     return fail("advise/many",
@@ -307,7 +304,7 @@ Result<Study> Study::of(std::span<const Record> records) {
 
 std::vector<Candidate> Study::rated(const Question& question) {
   const std::vector<Configuration>& configurations = sorted_.configurations;
-  const Context context = make_context(question, families_, configurations);
+  const Context context = make_context(question, families_, sorted_);
   if (modelled_.empty() || max_wait_s_ != question.max_wait_s) {
     modelled_.clear();
     for (const Configuration& configuration : configurations) {
@@ -330,15 +327,15 @@ Advice advice_for(std::vector<Candidate> rated, const Question& question) {
     price_for_load(candidate, question);
   }
   const std::vector<std::size_t> order = in_order(advice.candidates);
-  add_verdicts(order, advice);
-  const Verdict& best = advice.verdicts.front();
+  add_choices(order, advice);
+  const Choice& best = advice.choices.front();
   advice.outcome = best.outcome;
   if (best.cpu || best.gpu) advice.winner = best.winner == Side::cpu ? best.cpu : best.gpu;
   if (!advice.winner && !order.empty() && advice.candidates[order.front()].unusable.empty()) {
     advice.nearest = order.front();
   }
   add_ranking(order, advice);
-  add_break_evens(advice);
+  add_break_evens(question, advice);
   advice.headline = headline_of(advice, question);
   return advice;
 }

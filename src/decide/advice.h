@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "decide/break_even.h"
+#include "decide/batches.h"
 #include "decide/candidate.h"
 #include "decide/latency_study.h"
+#include "decide/machines.h"
 #include "record/record.h"
 
 namespace breakeven::decide {
@@ -32,17 +33,20 @@ struct Ranked {
 };
 
 // CPU against GPU over the candidates of one precision, or over all.
-struct Verdict {
-  std::string precision;                // "" = each side's best within the allowed loss
+struct Choice {
+  std::string precision;                // "" = each side's best
   std::optional<std::size_t> cpu, gpu;  // candidates: the cheapest that keeps the limits
+  // The candidate of the other side that would be cheaper at the good end of its range, or if it
+  // kept its limits: why nothing can be told.
+  std::optional<std::size_t> rival;
   Outcome outcome = Outcome::cannot_tell;
   Side winner = Side::cpu;  // when outcome is advice
   std::string text;
 };
 
-// Where one side answers sooner under the same load, by paced records of one rate or the model.
+// The measured p99 of each side's best cell at one load, on one machine.
 struct FasterAtLoad {
-  double load = 0;                      // texts a second, on one machine
+  double load = 0;                      // texts a second
   double cpu_p99_s = 0, gpu_p99_s = 0;  // infinite = cannot keep up
 };
 
@@ -53,11 +57,11 @@ struct Advice {
   std::optional<std::size_t> nearest;  // when no cell keeps the limits
   std::vector<Candidate> candidates;
   std::vector<Ranked> ranking;
-  std::vector<Verdict> verdicts;
+  std::vector<Choice> choices;  // over all, then by precision
   std::optional<LoadBreakEven> load;
+  std::size_t load_cpu = 0, load_gpu = 0;  // its candidates: the surest high rate of each side
   std::optional<BatchBreakEven> batch;
-  std::vector<FasterAtLoad> faster_at;  // by load
-  std::string faster_basis;             // "paced" or "modelled"
+  std::vector<FasterAtLoad> faster_at;  // by load: paced rates that both sides share
   std::vector<Family> families;
   std::vector<std::string> notes;    // assumptions, mixes, what must be borne in mind
   std::vector<std::string> missing;  // what was not measured and what would mend it
@@ -78,6 +82,8 @@ class Study {
   const std::vector<std::string>& notes() const { return sorted_.notes; }
 
  private:
+  explicit Study(Sorted sorted) : sorted_(std::move(sorted)) {}
+
   Sorted sorted_;
   std::vector<Family> families_;
   std::vector<Modelled> modelled_;  // of each configuration, with max_wait_s_
@@ -85,13 +91,12 @@ class Study {
 };
 
 // Prices, load, budget and the limits on memory and accuracy on top of rated candidates: everything
-// but faster_at and families. The report's page does the same in the browser
-// (src/report/page/decide.js); a test holds the two together.
+// but faster_at and families.
 Advice advice_for(std::vector<Candidate> rated, const Question& question);
 
 // Study, decide and the rest. Errors: those of Study::of(); advise/price (missing for a side that
 // has records, negative or not a number), advise/limit (a limit is not a number above 0; a budget
-// without a load).
+// without a load; utilisation or peak out of range).
 Result<Advice> advise(std::span<const record::Record> records, const Question& question);
 
 }  // namespace breakeven::decide

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "base/units.h"
 #include "measure/parity.h"
@@ -23,37 +22,28 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kKeepsUp = 0.98;
 
 std::vector<std::string> doubts_of(const Configuration& configuration) {
-  std::set<std::string> codes;
   std::vector<std::string> doubts;
-  const record::Parity* unproven = nullptr;
-  bool judged = false;
-  for (const Record* record : configuration.all()) {
-    if (record->verdict == record::Verdict::noisy) {
-      for (const record::Reason& reason : record->reasons) codes.insert(reason.code);
-      if (record->reasons.empty()) codes.insert("no reason given");
+  for (const Row* row : configuration.all()) {
+    for (const std::string& doubt : row->doubts) {
+      if (std::find(doubts.begin(), doubts.end(), doubt) == doubts.end()) doubts.push_back(doubt);
     }
-    if (!record->parity) continue;
-    judged = true;
-    if (record->parity->outcome == record::Agreement::unproven) unproven = &*record->parity;
   }
-  if (!codes.empty()) doubts.push_back(fmt::format("noisy: {}", fmt::join(codes, ", ")));
-  if (unproven != nullptr) {
-    doubts.push_back(fmt::format("parity unproven on {} texts", unproven->texts));
-  }
-  if (!judged) doubts.emplace_back("parity not judged");
   return doubts;
 }
 
 std::optional<record::Estimate> batch_seconds(const Configuration& configuration) {
-  const Record* serial = configuration.serial;
-  if (serial == nullptr || !plausible(serial->reviews_per_s.value)) return std::nullopt;
-  const record::Estimate& rate = serial->reviews_per_s;
+  const Row* serial = configuration.serial;
+  if (serial == nullptr || !serial->unusable.empty() || serial->per_s.value <= 0) {
+    return std::nullopt;
+  }
   // The last batch of a pass may be smaller.
-  const double texts = std::min(static_cast<double>(serial->cell.batch),
-                                std::max(1.0, static_cast<double>(serial->texts.count)));
-  record::Estimate batch{texts / rate.value, std::nullopt, rate.samples};
-  if (const auto interval = interval_of(rate); interval && interval->low > 0) {
-    batch.interval = record::Interval{texts / interval->high, texts / interval->low, 0.95};
+  const double texts = std::min(static_cast<double>(serial->cell().batch),
+                                std::max(1.0, static_cast<double>(serial->record->texts.count)));
+  record::Estimate batch = inverse_of(serial->per_s);
+  batch.value *= texts;
+  if (batch.interval) {
+    batch.interval->low *= texts;
+    batch.interval->high *= texts;
   }
   return batch;
 }
@@ -67,7 +57,7 @@ std::optional<advise::Server> make_server(const Configuration& configuration,
   advise::Server server;
   server.max_batch = cell.batch;
   server.max_wait_s = context.question.max_wait_s;
-  const Record* serial = configuration.serial;
+  const Record* serial = configuration.serial != nullptr ? configuration.serial->record : nullptr;
   if (!family->lengths.empty() && family->model) {
     server.lengths = family->lengths;
     server.batch_s = [model = *family->model, padding = cell.padding,
@@ -95,18 +85,26 @@ std::optional<advise::Server> make_server(const Configuration& configuration,
   return server;
 }
 
-// How far off the server's times may be, relative; nothing when nobody knows.
-std::optional<double> time_error(const Candidate& candidate, const Context& context) {
-  if (candidate.times_drawn) {
-    if (!candidate.batch_s || !candidate.batch_s->interval) return std::nullopt;
-    const record::Estimate& batch = *candidate.batch_s;
-    return std::max(batch.interval->high / batch.value - 1, 1 - batch.interval->low / batch.value);
+// How many times longer and shorter the server's times may be than the model has them: the range of
+// the rate that they were fitted to, and what the fit leaves. Nothing when nobody knows.
+struct TimeFactors {
+  double slow = 1, fast = 1;
+};
+std::optional<TimeFactors> time_factors(const Candidate& candidate, const Context& context) {
+  const Row* serial = candidate.configuration.serial;
+  if (serial == nullptr || !serial->per_s.interval) return std::nullopt;
+  const record::Interval& rate = *serial->per_s.interval;
+  double residual = 0;
+  if (!candidate.times_drawn) {
+    const auto family =
+        std::find_if(context.families.begin(), context.families.end(), [&](const Family& each) {
+          return each.holds(candidate.configuration) && each.model && each.model->half_width;
+        });
+    if (family == context.families.end()) return std::nullopt;
+    residual = family->model->residual_relative_rms;
   }
-  for (const Family& family : context.families) {
-    if (!family.holds(candidate.configuration) || !family.model) continue;
-    if (family.model->half_width) return family.model->residual_relative_rms;
-  }
-  return std::nullopt;
+  return TimeFactors{serial->per_s.value / rate.low * (1 + residual),
+                     serial->per_s.value / rate.high * std::max(0.1, 1 - residual)};
 }
 
 bool falls_behind(const Record& record) {
@@ -121,18 +119,15 @@ const record::Estimate* p99_of(const Record& record) {
   return p99 != record.latency_s.end() && plausible(p99->second.value) ? &p99->second : nullptr;
 }
 
-// What a paced record says about a limit on p99.
-Answer keeps_p99(const Record& record, double limit_s) {
+// What a paced record says about a limit on p99; without a limit, whether it kept up.
+Answer keeps_p99(const Record& record, const std::optional<double>& limit_s) {
   if (falls_behind(record)) return Answer::misses;
+  if (!limit_s) return Answer::keeps;
   const record::Estimate* p99 = p99_of(record);
-  if (p99 == nullptr) return Answer::cannot_tell;
-  const auto interval = interval_of(*p99);
-  if (interval && interval->low <= limit_s && interval->high > limit_s) return Answer::cannot_tell;
-  // Requests that wait for the same batches are not independent: so many may not carry an interval.
-  const bool all_within = std::all_of(record.samples_s.begin(), record.samples_s.end(),
-                                      [&](double seconds) { return seconds <= limit_s; });
-  if (!interval && !all_within) return Answer::cannot_tell;
-  return p99->value <= limit_s ? Answer::keeps : Answer::misses;
+  const auto interval = p99 != nullptr ? interval_of(*p99) : std::nullopt;
+  if (!interval) return Answer::cannot_tell;
+  if (interval->high <= *limit_s) return Answer::keeps;
+  return interval->low > *limit_s ? Answer::misses : Answer::cannot_tell;
 }
 
 // Why keeps_p99() cannot tell.
@@ -153,56 +148,85 @@ std::string doubt_about_p99(const Record& record, double limit_s) {
   return fmt::format("p99 {} {}: too few independent samples for an interval", value, from);
 }
 
-std::string contradiction(const Record& record) {
-  const record::Estimate* p99 = p99_of(record);
-  return fmt::format("p99 {} at {}/s, which is less",
-                     p99 != nullptr ? format_seconds(p99->value) : "not known",
-                     three_digits(record.cell.rate_per_s));
+// What the paced records of a configuration say: a machine keeps up to a rate between the highest
+// that was kept and the lowest that was missed.
+struct Bracket {
+  const Row* kept = nullptr;    // the highest
+  const Row* missed = nullptr;  // the lowest
+  const Row* unsure = nullptr;  // the lowest that cannot be told
+};
+Bracket bracket_of(const Configuration& configuration, const std::optional<double>& limit_s) {
+  Bracket bracket;
+  for (const Row* row : configuration.paced) {
+    if (!row->unusable.empty()) continue;
+    const Answer answer = keeps_p99(*row->record, limit_s);
+    if (answer == Answer::keeps) bracket.kept = row;
+    if (answer == Answer::misses && bracket.missed == nullptr) bracket.missed = row;
+    if (answer == Answer::cannot_tell && bracket.unsure == nullptr) bracket.unsure = row;
+  }
+  return bracket;
 }
 
-// A limit on p99 from paced records: the highest rate that was seen to keep it.
-void rate_from_paced(Candidate& candidate, double limit_s) {
-  Check check{"p99", Answer::cannot_tell, "", 1};
-  const Record* lowest_miss = nullptr;
-  bool doubt_below = false;          // a lower rate than that one may keep the limit
-  const Record* not_kept = nullptr;  // the last that did not surely keep it
-  const Record* spoiled = nullptr;   // the same, below a rate that did
-  for (const Record* record : candidate.configuration.paced) {
-    if (!unusable(*record).empty()) continue;
-    const Answer answer = keeps_p99(*record, limit_s);
-    if (answer != Answer::keeps) not_kept = record;
-    if (answer == Answer::keeps) {
-      spoiled = not_kept;
-      candidate.rate = {record->cell.rate_per_s,
-                        record::Interval{record->cell.rate_per_s, record->cell.rate_per_s, 0.95},
-                        "paced"};
-      check = {"p99", Answer::keeps,
-               fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99_of(*record)->value),
-                           three_digits(record->cell.rate_per_s), format_seconds(limit_s)),
-               1};
-      if (record->cell.arrivals == Arrivals::constant) {
-        check.text += ", requests evenly spaced: real ones bunch up";
-      }
-    } else if (answer == Answer::misses && lowest_miss == nullptr) {
-      lowest_miss = record;
-    } else if (check.text.empty()) {
-      doubt_below = lowest_miss == nullptr;
-      check.text = doubt_about_p99(*record, limit_s);
-    }
+double rate_of(const Row& row) {
+  return row.cell().rate_per_s;
+}
+
+// More load does not make a machine faster: one of the two was measured in bad company.
+bool contradicts(const Bracket& bracket) {
+  return bracket.kept != nullptr && bracket.missed != nullptr &&
+         rate_of(*bracket.missed) < rate_of(*bracket.kept);
+}
+
+void set_rate(Candidate& candidate, const Bracket& bracket) {
+  const Row& kept = *bracket.kept;
+  const double high = bracket.missed != nullptr ? rate_of(*bracket.missed) : kInfinity;
+  candidate.rate = {rate_of(kept), record::Interval{rate_of(kept), high}, "paced"};
+  if (const record::Estimate* p99 = p99_of(*kept.record)) {
+    candidate.p99_s = record::Estimate{p99->value, interval_of(*p99), p99->samples};
   }
-  if (check.answer != Answer::keeps && lowest_miss != nullptr && !doubt_below) {
-    const record::Estimate* p99 = p99_of(*lowest_miss);
-    const double rate = lowest_miss->cell.rate_per_s;
+  const std::string busy =
+      kept.record->paced ? ", " + percent(kept.record->paced->busy_share) + " busy" : "";
+  candidate.next =
+      bracket.missed == nullptr
+          ? fmt::format("at higher rates: at {}/s{}, its limit was not reached",
+                        three_digits(rate_of(kept)), busy)
+          : fmt::format("at rates between {}/s, which it kept, and {}/s, which it did not",
+                        three_digits(rate_of(kept)), three_digits(high));
+}
+
+std::string p99_at(const Row& row, double limit_s) {
+  const std::string rate = three_digits(rate_of(row));
+  const record::Estimate* p99 = p99_of(*row.record);
+  if (p99 == nullptr || falls_behind(*row.record)) return fmt::format("falls behind at {}/s", rate);
+  return fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99->value), rate,
+                     format_seconds(limit_s));
+}
+
+void rate_from_paced(Candidate& candidate, double limit_s) {
+  const Bracket bracket = bracket_of(candidate.configuration, limit_s);
+  Check check{"p99", Answer::cannot_tell, "", 1};
+  if (contradicts(bracket)) {
+    check.text = fmt::format("{}, though it kept {}/s", p99_at(*bracket.missed, limit_s),
+                             three_digits(rate_of(*bracket.kept)));
+    candidate.next = fmt::format("again at {}/s", three_digits(rate_of(*bracket.missed)));
+  } else if (bracket.kept != nullptr) {
+    set_rate(candidate, bracket);
+    check.answer = Answer::keeps;
+    check.text = p99_at(*bracket.kept, limit_s);
+    if (bracket.kept->cell().arrivals == Arrivals::constant) {
+      check.text += ", requests evenly spaced: real ones bunch up";
+    }
+  } else if (bracket.unsure != nullptr &&
+             (bracket.missed == nullptr || rate_of(*bracket.unsure) < rate_of(*bracket.missed))) {
+    check.text = doubt_about_p99(*bracket.unsure->record, limit_s);
+    candidate.next = fmt::format("longer at {}/s", three_digits(rate_of(*bracket.unsure)));
+  } else if (bracket.missed != nullptr) {
+    const record::Estimate* p99 = p99_of(*bracket.missed->record);
     check.answer = Answer::misses;
     check.excess = p99 != nullptr ? std::max(1.0, p99->value / limit_s) : 1;
-    check.text = p99 != nullptr
-                     ? fmt::format("p99 {} at {}/s, {} allowed", format_seconds(p99->value),
-                                   three_digits(rate), format_seconds(limit_s))
-                     : fmt::format("falls behind at {}/s", three_digits(rate));
+    check.text = p99_at(*bracket.missed, limit_s);
   }
   candidate.checks.push_back(std::move(check));
-  // More load does not make a machine faster: one of the two was measured in bad company.
-  if (spoiled != nullptr) candidate.doubts.push_back(contradiction(*spoiled));
 }
 
 // The same from the queue model.
@@ -215,7 +239,6 @@ void rate_from_model(Candidate& candidate, const Context& context, double limit_
     return;
   }
   const advise::Queue& queue = *candidate.queue;
-  const std::optional<double> error = time_error(candidate, context);
   const double rate = queue.highest_rate(limit_s);
   if (rate <= 0) {
     const auto lone = queue.respond(1e-4 * queue.full_rate());
@@ -227,35 +250,48 @@ void rate_from_model(Candidate& candidate, const Context& context, double limit_
     return;
   }
   candidate.rate = {rate, std::nullopt, "modelled"};
-  if (error) {
-    candidate.rate.interval =
-        record::Interval{queue.highest_rate(limit_s, 1 + *error),
-                         queue.highest_rate(limit_s, std::max(0.1, 1 - *error)), 0.95};
+  candidate.next = "in paced mode under this limit (--mode paced --p99)";
+  const auto factors = time_factors(candidate, context);
+  if (factors) {
+    // No queue answers more than the machine was seen to compute.
+    const record::Estimate& measured = candidate.configuration.serial->per_s;
+    candidate.rate.per_s = std::min(rate, measured.value);
+    candidate.rate.interval = record::Interval{
+        std::min(queue.highest_rate(limit_s, factors->slow), measured.interval->low),
+        std::min(queue.highest_rate(limit_s, factors->fast), measured.interval->high)};
   }
-  const bool sure = error && candidate.rate.interval->low > 0;
+  const bool sure = factors && candidate.rate.interval->low > 0;
   candidate.checks.push_back(
       {"p99", sure ? Answer::keeps : Answer::cannot_tell,
-       fmt::format("p99 {} up to {}/s (modelled{})", format_seconds(limit_s), three_digits(rate),
-                   error ? "" : ", nobody knows how well: too few batch sizes or passes"),
+       fmt::format("p99 {} up to {}/s (modelled{})", format_seconds(limit_s),
+                   three_digits(candidate.rate.per_s),
+                   factors ? "" : ", nobody knows how well: too few batch sizes or rounds"),
        1});
 }
 
+// Texts that always wait for the machine: the mode that is surely faster.
 void rate_without_limit(Candidate& candidate) {
-  const Record* stream = candidate.configuration.stream;
-  if (stream != nullptr && unusable(*stream).empty() && plausible(stream->reviews_per_s.value)) {
-    candidate.rate = {stream->reviews_per_s.value, interval_of(stream->reviews_per_s), "stream"};
+  const Row* best = nullptr;
+  for (const Row* row : {candidate.configuration.stream, candidate.configuration.serial}) {
+    if (row == nullptr || !row->unusable.empty() || row->per_s.value <= 0) continue;
+    if (best == nullptr || low_end(*row) > low_end(*best)) best = row;
+  }
+  if (best != nullptr) {
+    candidate.rate = {best->per_s.value, best->per_s.interval, to_string(best->cell().mode)};
+    candidate.next = "longer (--time)";
+    if (!best->per_s.interval) {
+      candidate.checks.push_back({"rate", Answer::cannot_tell, best->why_unsure(), 1});
+    }
     return;
   }
-  for (const Record* record : candidate.configuration.paced) {
-    const double rate = record->cell.rate_per_s;
-    if (!unusable(*record).empty() || falls_behind(*record)) continue;
-    candidate.rate = {rate, record::Interval{rate, rate, 0.95}, "paced"};
-  }
+  const Bracket bracket = bracket_of(candidate.configuration, std::nullopt);
+  if (bracket.kept != nullptr && !contradicts(bracket)) set_rate(candidate, bracket);
 }
 
 double memory_of(const Configuration& configuration) {
   double most = 0;
-  for (const Record* record : configuration.all()) {
+  for (const Row* row : configuration.all()) {
+    const Record* record = row->record;
     if (!record->memory) continue;
     most = std::max(most, static_cast<double>(record->memory->peak_rss_bytes));
     for (const auto& device :
@@ -275,7 +311,8 @@ Check check_memory(double most, double allowed) {
 
 std::optional<double> measured_loss(const Configuration& configuration) {
   std::optional<double> worst;
-  for (const Record* record : configuration.all()) {
+  for (const Row* row : configuration.all()) {
+    const Record* record = row->record;
     if (!record->parity || !record->parity->accuracy_loss) continue;
     if (!std::isfinite(*record->parity->accuracy_loss)) continue;
     worst = std::max(worst.value_or(-1), *record->parity->accuracy_loss);
@@ -297,20 +334,11 @@ Check check_accuracy(const std::optional<double>& loss, double allowed) {
           allowed > 0 ? std::max(1.0, *loss / allowed) : 1 + std::max(0.0, *loss)};
 }
 
-// Cutting texts shorter makes another classifier, which the judge (cut alike) does not see.
-std::optional<Cut> cut_of(const Configuration& configuration, const Context& context) {
-  const Record& record = *configuration.any;
-  if (record.cell.max_length >= context.best_length || record.texts.truncated == 0) {
-    return std::nullopt;
+std::optional<Cut> cut_of(const Configuration& configuration) {
+  for (const Row* row : configuration.all()) {
+    if (row->cut) return row->cut;
   }
-  Cut cut{fmt::format("{} of {} texts cut at {} tokens", record.texts.truncated, record.texts.count,
-                      record.cell.max_length),
-          std::nullopt};
-  if (record.accuracy && context.reference_accuracy) {
-    const double loss = *context.reference_accuracy - record.accuracy->share;
-    if (std::isfinite(loss)) cut.loss = loss;
-  }
-  return cut;
+  return std::nullopt;
 }
 
 Check check_length(const Cut& cut, double allowed) {
@@ -324,7 +352,8 @@ Check check_length(const Cut& cut, double allowed) {
 }
 
 void fill_energy(Candidate& candidate) {
-  for (const Record* record : candidate.configuration.all()) {
+  for (const Row* row : candidate.configuration.all()) {
+    const Record* record = row->record;
     if (record->cell.mode == Mode::serial && candidate.configuration.stream != nullptr) continue;
     const record::Energy& energy = record->energy;
     if (energy.texts == 0) continue;
@@ -344,20 +373,22 @@ void fill_energy(Candidate& candidate) {
 
 std::string why_unusable(const Configuration& configuration) {
   std::string why;
-  for (const Record* record : configuration.all()) {
-    const std::string reason = unusable(*record);
-    if (reason.empty()) continue;
-    why = reason;
+  bool any_usable = false;
+  for (const Row* row : configuration.all()) {
+    any_usable |= row->unusable.empty();
+    if (row->unusable.empty()) continue;
+    why = row->unusable;
     // Wrong outputs in one mode are wrong outputs; a failed measurement spoils only its own mode.
-    if (measure::breaks_parity(*record)) return why;
+    if (measure::breaks_parity(*row->record)) return why;
   }
-  for (const Record* record : configuration.all()) {
-    if (unusable(*record).empty()) return "";
-  }
-  return why;
+  return any_usable ? "" : why;
 }
 
 }  // namespace
+
+double low_end(const Rate& rate) {
+  return rate.interval ? rate.interval->low : rate.per_s * 1e-12;
+}
 
 Answer Candidate::answer() const {
   Answer worst = Answer::keeps;
@@ -393,6 +424,7 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
   const Question& question = context.question;
   Candidate candidate;
   candidate.configuration = configuration;
+  candidate.name = context.rows.name_of(*configuration.any);
   candidate.unusable = why_unusable(configuration);
   candidate.doubts = doubts_of(configuration);
   fill_energy(candidate);
@@ -400,7 +432,7 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
   candidate.is_reference =
       candidate.cell().precision == Precision::fp32 && candidate.cell().runtime.is_native();
   candidate.accuracy_loss = measured_loss(configuration);
-  candidate.cut = cut_of(configuration, context);
+  candidate.cut = cut_of(configuration);
   if (!candidate.unusable.empty()) return candidate;
   candidate.batch_s = batch_seconds(configuration);
   candidate.queue = modelled.queue;
@@ -417,7 +449,7 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
     rate_from_model(candidate, context, *question.p99_s);
   }
   if (!question.p99_s && candidate.rate.per_s <= 0) {
-    candidate.unusable = "no stream or paced cell that counts: the rate is not known";
+    candidate.unusable = "no cell of it counts: the rate is not known";
   }
   return candidate;
 }
@@ -442,30 +474,18 @@ void price_for_load(Candidate& candidate, const Question& question) {
   if (!candidate.unusable.empty()) return;
   const Rate& rate = candidate.rate;
   if (rate.per_s <= 0) return;
-  // Without an interval nobody knows how sure the rate is: anything from nothing to everything.
-  const double low = rate.interval ? rate.interval->low : 0;
-  const double high = rate.interval ? rate.interval->high : kInfinity;
-  constexpr double kMillion = 1e6;
+  // Without an interval nobody knows how sure the rate is: it may be anything below.
+  const MachineKind kind{rate.interval.value_or(record::Interval{0, rate.per_s}), candidate.price};
   if (!question.load_per_s) {
-    const auto cost = [&](double per_s) {
-      return per_s > 0 ? candidate.price / 3600 / per_s * kMillion : kInfinity;
-    };
-    candidate.cost_per_million = {cost(rate.per_s), cost(high), cost(low)};
+    candidate.cost_per_million = cost_a_million(kind, question.utilisation);
     return;
   }
   const double load = *question.load_per_s;
-  const auto machines = [&](double per_s) {
-    return per_s > 0 ? std::max(1.0, std::ceil(load / per_s)) : kInfinity;
-  };
-  candidate.machines = Amount{machines(rate.per_s), machines(high), machines(low)};
-  const auto scaled = [&](double factor) {
-    const Amount& count = *candidate.machines;
-    // A machine that costs nothing costs nothing however many there are.
-    const auto times = [factor](double n) { return factor > 0 ? factor * n : 0; };
-    return Amount{times(count.value), times(count.low), times(count.high)};
-  };
-  candidate.cost_per_month = scaled(candidate.price * kHoursAMonth);
-  candidate.cost_per_million = scaled(candidate.price / 3600 / load * kMillion);
+  candidate.machines = machines_for(load * question.peak, kind, question.utilisation);
+  candidate.cost_per_month = cost_a_month(*candidate.machines, candidate.price);
+  const double million = 1e6 / (load * 3600 * kHoursAMonth);  // of the texts of a month
+  candidate.cost_per_million = {candidate.cost_per_month->low * million,
+                                candidate.cost_per_month->high * million};
   if (!question.budget_per_month) return;
   const double budget = *question.budget_per_month;
   const Amount& cost = *candidate.cost_per_month;
@@ -474,8 +494,8 @@ void price_for_load(Candidate& candidate, const Question& question) {
                                              : Answer::misses;
   candidate.checks.push_back(
       {"budget", answer,
-       fmt::format("{} a month, {} allowed", three_digits(cost.value), three_digits(budget)),
-       std::max(1.0, cost.value / budget)});
+       fmt::format("{} a month, {} allowed", three_digits(cost.low), three_digits(budget)),
+       std::max(1.0, cost.low / budget)});
 }
 
 }  // namespace breakeven::decide

@@ -11,28 +11,28 @@
 #include "advise/queue_model.h"
 #include "decide/configuration.h"
 #include "decide/latency_study.h"
+#include "decide/machines.h"
 
 namespace breakeven::decide {
-
-// An average month: 365.25 days ÷ 12.
-inline constexpr double kHoursAMonth = 365.25 * 24 / 12;
 
 // Prices are of one machine an hour, in any one currency.
 struct Question {
   std::optional<double> cpu_price, gpu_price;
   std::optional<double> p99_s;             // of a request, from its arrival
-  std::optional<double> load_per_s;        // texts
+  std::optional<double> load_per_s;        // texts, on average
   std::optional<double> memory_bytes;      // of the process: peak RSS, and of the device
   std::optional<double> budget_per_month;  // needs a load
   std::optional<double> accuracy_loss;     // share; absent = what docs/parity.md lets pass
   double max_wait_s = 0;                   // queue model: how long a batch may wait to fill
+  double utilisation = kUtilisation;       // of the low end of a rate, in (0, 1]
+  double peak = 1;                         // the busiest time ÷ the average load, at least 1
 };
 
 enum class Answer : std::uint8_t { keeps, cannot_tell, misses };
 
 // What one limit says about a candidate.
 struct Check {
-  std::string limit;  // "p99", "memory", "budget", "accuracy loss", "length"
+  std::string limit;  // "p99", "memory", "budget", "accuracy loss", "length", "rate"
   Answer answer = Answer::keeps;
   std::string text;   // "p99 140 ms, 100 ms allowed"
   double excess = 1;  // how many times over the limit; 1 = within or not known
@@ -40,34 +40,36 @@ struct Check {
 
 struct Rate {
   double per_s = 0;  // texts a second of one machine; 0 = none
+  // Under a load: from the highest rate that was kept to the lowest that was missed, infinite when
+  // none was. Nothing: nobody knows how sure the rate is.
   std::optional<record::Interval> interval;
-  std::string basis;  // "stream", "paced", "modelled": what it stands on; empty = nothing
+  std::string basis;  // "stream", "serial", "paced", "modelled": what it stands on; "" = nothing
 };
 
-// Whole numbers that may be beyond counting.
-struct Amount {
-  double value = 0, low = 0, high = 0;
-  bool sure() const { return low == high; }
-};
+// The low end; a rate of unknown range comes behind all others.
+double low_end(const Rate& rate);
 
 struct Candidate {
   Configuration configuration;
+  std::string name;      // RowSet::name_of()
   std::string unusable;  // why it takes no part at all; empty = it does
   Rate rate;
   std::vector<Check> checks;
-  std::vector<std::string> doubts;  // "noisy: spread", "parity unproven on 64 texts"
-  bool times_drawn = false;         // the queue draws measured times, no latency model is behind it
+  std::vector<std::string> doubts;  // of its rows: "parity unproven on 64 texts"
+  std::string next;  // "at higher rates: ...": what to measure where its range decides
+  std::optional<record::Estimate> p99_s;       // measured, of the paced row that the rate stands on
   std::shared_ptr<const advise::Queue> queue;  // null when its parts are not known
-  std::optional<record::Estimate> batch_s;     // serial: mean time of a batch
+  bool times_drawn = false;  // the queue draws measured times, no latency model is behind it
+  std::optional<record::Estimate> batch_s;  // serial: mean time of a batch
   std::optional<double> joules_per_1000, net_joules_per_1000;
   double memory_bytes = 0;              // the most of the process and the device; 0 = not measured
   bool is_reference = false;            // our fp32: accuracy is lost against it
   std::optional<double> accuracy_loss;  // share; nothing = the texts had no labels
   std::optional<Cut> cut;
   double price = 0;
-  std::optional<Amount> machines;        // for the load
+  std::optional<Amount> machines;        // for the load at its peak
   std::optional<Amount> cost_per_month;  // of these machines
-  Amount cost_per_million;               // texts; at full use of one machine without a load
+  Amount cost_per_million;               // texts; at full planned use without a load
 
   Answer answer() const;  // the worst of the checks
   Answer answer_without_budget() const;
@@ -75,12 +77,10 @@ struct Candidate {
   const record::Cell& cell() const { return configuration.cell(); }
 };
 
-// `best_length`: the largest max_length of all records; `reference_accuracy`: of fp32 there.
 struct Context {
   const Question& question;
+  const RowSet& rows;
   const std::vector<Family>& families;
-  std::uint64_t best_length = 0;
-  std::optional<double> reference_accuracy;
   bool cpu_paced = false, gpu_paced = false;  // a side has paced cells: only those decide a p99
 };
 
@@ -98,8 +98,7 @@ Candidate make_candidate(const Configuration& configuration, const Context& cont
 // The checks of memory, accuracy and length.
 void check_limits(Candidate& candidate, const Question& question);
 
-// Price, machines for a load and what they cost, at the rate and at both ends of its interval; the
-// check of the budget.
+// Price, machines for a load and what they cost over the rate's interval; the check of the budget.
 void price_for_load(Candidate& candidate, const Question& question);
 
 }  // namespace breakeven::decide

@@ -29,47 +29,14 @@ std::string configuration_key(const Record& record) {
                      to_string(cell.padding), cell.batch, cell.threads, cell.max_length);
 }
 
-std::string cell_key(const Record& record) {
-  const record::Cell& cell = record.cell;
-  return fmt::format("{}\n{}\n{}\n{} {}", configuration_key(record), to_string(cell.mode),
-                     to_string(cell.arrivals), cell.rate_per_s, cell.max_wait_s);
-}
-
-std::vector<const Record*> last_of_each(std::span<const Record> records,
-                                        std::vector<std::string>& notes) {
-  std::vector<const Record*> kept;
-  std::map<std::string, std::size_t> places;
-  std::size_t replaced = 0;
-  std::size_t other = 0;
-  for (const Record& record : records) {
-    if (record.kind != record::Kind::cell) {
-      ++other;
-      continue;
-    }
-    const auto [place, is_new] = places.emplace(cell_key(record), kept.size());
-    if (is_new) {
-      kept.push_back(&record);
-    } else {
-      kept[place->second] = &record;
-      ++replaced;
-    }
-  }
-  if (replaced > 0) {
-    notes.push_back(
-        fmt::format("measured more than once: of {} records the later one counts", replaced));
-  }
-  if (other > 0) notes.push_back(fmt::format("{} records are no cells and were left out", other));
-  return kept;
-}
-
-Result<void> check_one_question(const std::vector<const Record*>& records,
-                                std::vector<std::string>& notes) {
-  const Record& first = *records.front();
+Result<void> check_one_question(const RowSet& rows, std::vector<std::string>& notes) {
+  const Record& first = *rows.rows().front().record;
   std::set<std::string> texts;
   std::set<std::string> commits;
   double shortest = 0;
   double longest = 0;
-  for (const Record* record : records) {
+  for (const Row& row : rows.rows()) {
+    const Record* record = row.record;
     if (record->model_hash != first.model_hash) {
       return fail(
           "advise/model",
@@ -104,44 +71,59 @@ Result<void> check_one_question(const std::vector<const Record*>& records,
 
 }  // namespace
 
-std::vector<const Record*> Configuration::all() const {
-  std::vector<const Record*> records = paced;
-  for (const Record* record : {serial, stream}) {
-    if (record != nullptr) records.push_back(record);
+std::vector<const Row*> Configuration::all() const {
+  std::vector<const Row*> rows = paced;
+  for (const Row* row : {serial, stream}) {
+    if (row != nullptr) rows.push_back(row);
   }
-  return records;
+  return rows;
 }
 
-Result<Sorted> sort_records(std::span<const Record> records) {
-  Sorted sorted;
-  const std::vector<const Record*> kept = last_of_each(records, sorted.notes);
-  if (kept.empty()) {
-    return fail("advise/empty", "no measured cell is in these records",
-                "give journals that `breakeven run` wrote");
+Sorted sort_rows(std::span<const Record> records) {
+  Sorted sorted{RowSet(records), {}, {}};
+  const std::vector<Row>& rows = sorted.rows.rows();
+  const std::size_t replaced = sorted.rows.replaced();
+  if (replaced > 0) {
+    sorted.notes.push_back(
+        fmt::format("measured more than once: of {} records the later one counts", replaced));
   }
-  BREAKEVEN_TRY_VOID(check_one_question(kept, sorted.notes));
+  const std::size_t other = records.size() - rows.size() - replaced;
+  if (other > 0) {
+    sorted.notes.push_back(fmt::format("{} records are no cells and were left out", other));
+  }
+  sorted.notes.insert(sorted.notes.end(), sorted.rows.doubts().begin(), sorted.rows.doubts().end());
   std::map<std::string, std::size_t> places;
-  for (const Record* record : kept) {
+  for (const Row& row : rows) {
     const auto [place, is_new] =
-        places.emplace(configuration_key(*record), sorted.configurations.size());
+        places.emplace(configuration_key(*row.record), sorted.configurations.size());
     if (is_new) {
       Configuration& added = sorted.configurations.emplace_back();
-      added.side = side_of(*record);
-      added.machine = machine_of(*record);
-      added.any = record;
+      added.side = row.side;
+      added.machine = machine_of(*row.record);
+      added.any = row.record;
     }
     Configuration& configuration = sorted.configurations[place->second];
-    if (record->cell.mode == Mode::serial) configuration.serial = record;
-    if (record->cell.mode == Mode::stream) configuration.stream = record;
-    if (record->cell.mode == Mode::paced && plausible(record->cell.rate_per_s)) {
-      configuration.paced.push_back(record);
+    if (row.cell().mode == Mode::serial) configuration.serial = &row;
+    if (row.cell().mode == Mode::stream) configuration.stream = &row;
+    if (row.cell().mode == Mode::paced && plausible(row.cell().rate_per_s)) {
+      configuration.paced.push_back(&row);
     }
   }
   for (Configuration& configuration : sorted.configurations) {
     std::stable_sort(
         configuration.paced.begin(), configuration.paced.end(),
-        [](const Record* a, const Record* b) { return a->cell.rate_per_s < b->cell.rate_per_s; });
+        [](const Row* a, const Row* b) { return a->cell().rate_per_s < b->cell().rate_per_s; });
   }
+  return sorted;
+}
+
+Result<Sorted> sort_records(std::span<const Record> records) {
+  Sorted sorted = sort_rows(records);
+  if (sorted.rows.rows().empty()) {
+    return fail("advise/empty", "no measured cell is in these records",
+                "give journals that `breakeven run` wrote");
+  }
+  BREAKEVEN_TRY_VOID(check_one_question(sorted.rows, sorted.notes));
   return sorted;
 }
 

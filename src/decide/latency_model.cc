@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "base/units.h"
 #include "measure/statistics.h"
 
 namespace breakeven::decide {
@@ -161,21 +160,6 @@ bool usable(const Point& point) {
          std::isfinite(point.shape.squares) && point.shape.squares >= 0;
 }
 
-std::string outside_of(const LatencyModel& model, const Shape& shape) {
-  const auto check = [](const Range& range, double value, const char* what) {
-    // A thousandth more is the same place.
-    if (Range{range.low * 0.999, range.high * 1.001}.holds(value)) return std::string();
-    return fmt::format("{} {} (measured: {} to {})", three_digits(value), what,
-                       three_digits(range.low), three_digits(range.high));
-  };
-  std::string text = check(model.texts, shape.texts, "texts a batch");
-  if (text.empty()) text = check(model.tokens, shape.tokens, "tokens a batch");
-  if (text.empty()) {
-    text = check(model.mean_length, shape.tokens / std::max(1.0, shape.texts), "tokens a text");
-  }
-  return text;
-}
-
 }  // namespace
 
 Shape shape_of(std::span<const std::uint32_t> lengths, Padding padding, std::uint64_t max_length) {
@@ -247,28 +231,6 @@ Result<LatencyModel> fit_latency(std::span<const Point> points, bool pairs_known
 double seconds_of(const LatencyModel& model, const Shape& shape) {
   return model.a_s.value + model.b_s_per_token.value * shape.tokens +
          model.c_s_per_token2.value * shape.squares;
-}
-
-Prediction predict(const LatencyModel& model, const Shape& shape) {
-  Prediction prediction;
-  prediction.seconds = seconds_of(model, shape);
-  if (model.half_width) {
-    prediction.interval =
-        record::Interval{prediction.seconds * std::max(0.0, 1 - *model.half_width),
-                         prediction.seconds * (1 + *model.half_width), 0.95};
-  }
-  prediction.outside = outside_of(model, shape);
-  return prediction;
-}
-
-std::uint64_t largest_batch(const LatencyModel& model, double length, double limit_s,
-                            std::uint64_t most) {
-  const double text_s =
-      model.b_s_per_token.value * length + model.c_s_per_token2.value * length * length;
-  const double left = limit_s - model.a_s.value;
-  if (!(left > 0) || text_s > left) return 0;
-  if (text_s * static_cast<double>(most) <= left) return most;
-  return static_cast<std::uint64_t>(left / text_s);
 }
 
 }  // namespace breakeven::decide

@@ -32,8 +32,7 @@ std::vector<Shape> shapes_of(std::span<const std::uint32_t> lengths, std::uint64
 
 struct Point {
   Shape shape;
-  double seconds = 0;     // > 0
-  std::size_t group = 0;  // whose residuals are shown together: one cell's
+  double seconds = 0;  // > 0
 };
 
 struct Range {
@@ -60,17 +59,5 @@ Result<LatencyModel> fit_latency(std::span<const Point> points, bool pairs_known
 
 // The fitted time alone.
 double seconds_of(const LatencyModel& model, const Shape& shape);
-
-struct Prediction {
-  double seconds = 0;
-  std::optional<record::Interval> interval;  // of one batch
-  std::string outside;  // "512 texts a batch (measured: 1 to 32)": extrapolated; empty = measured
-};
-Prediction predict(const LatencyModel& model, const Shape& shape);
-
-// The largest batch whose time stays within `limit_s` when every text has `length` tokens. 0 when
-// not even one text does. At most `most`.
-std::uint64_t largest_batch(const LatencyModel& model, double length, double limit_s,
-                            std::uint64_t most = 4096);
 
 }  // namespace breakeven::decide

@@ -38,8 +38,12 @@ std::vector<std::string> doubts_of(const Record& record) {
   std::vector<std::string> doubts;
   std::set<std::string> codes;
   for (const record::Reason& reason : record.reasons) {
-    if (std::find(std::begin(kOfPasses), std::end(kOfPasses), reason.code) == std::end(kOfPasses))
+    if (reason.code == "carried-over") {
+      doubts.push_back(reason.message);
+    } else if (std::find(std::begin(kOfPasses), std::end(kOfPasses), reason.code) ==
+               std::end(kOfPasses)) {
       codes.insert(reason.code);
+    }
   }
   if (!codes.empty()) doubts.push_back(fmt::format("disturbed: {}", fmt::join(codes, ", ")));
   if (!record.parity) {
@@ -147,6 +151,10 @@ std::string unusable(const Record& record) {
   return "";
 }
 
+double low_end(const Row& row) {
+  return row.per_s.interval ? row.per_s.interval->low : row.per_s.value * 1e-12;
+}
+
 record::Estimate ratio_of(const record::Estimate& a, const record::Estimate& b) {
   record::Estimate ratio{a.value / b.value, std::nullopt, std::min(a.samples, b.samples)};
   if (!a.interval || !b.interval || !(a.interval->low > 0) || !(b.interval->low > 0)) return ratio;
@@ -179,7 +187,7 @@ RowSet::RowSet(std::span<const Record> records) {
   bool any_schema_1 = false;
   for (const Record& record : records) {
     if (record.kind != record::Kind::cell) continue;
-    any_schema_1 |= record.schema_version < 2;
+    any_schema_1 |= record.schema_version < 2 && record.cell.mode != Mode::paced;
     const auto [place, is_new] = places.emplace(cell_key(record), rows_.size());
     if (is_new) {
       rows_.emplace_back();

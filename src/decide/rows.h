@@ -80,6 +80,9 @@ class RowSet {
 // A number that a measurement can have given: finite, above 0, and not beyond all reason.
 bool plausible(double value);
 
+// The low end of its rate; a row without an interval comes behind every row that has one.
+double low_end(const Row& row);
+
 // Why a record cannot be used at all ("INVALID: steal", "outputs break parity", "batch 0"); "" = it
 // can.
 std::string unusable(const record::Record& record);

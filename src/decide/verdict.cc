@@ -7,11 +7,6 @@
 namespace breakeven::decide {
 namespace {
 
-// A row without an interval decides nothing, so that it comes behind every row that has one.
-double low_end(const Row& row) {
-  return row.per_s.interval ? row.per_s.interval->low : row.per_s.value * 1e-12;
-}
-
 bool closed_loop(const Row& row) {
   return row.may_win() && row.cell().mode != Mode::paced;
 }

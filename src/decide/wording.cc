@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/units.h"
 
@@ -13,17 +14,15 @@ namespace {
 
 template <class Show>
 std::string shown(const Amount& amount, Show show) {
-  if (!std::isfinite(amount.value)) return "?";
-  if (amount.sure()) return show(amount.value);
-  if (!std::isfinite(amount.high)) return show(amount.value) + " (no interval)";
-  return fmt::format("{} [{}, {}]", show(amount.value), show(amount.low), show(amount.high));
+  if (!std::isfinite(amount.high)) return "?";
+  if (amount.sure()) return show(amount.high);
+  return fmt::format("{} ({}-{})", show(amount.high), show(amount.low), show(amount.high));
 }
 
 std::string machines_text(const Candidate& candidate) {
   if (!candidate.machines) return "";
   const Amount& count = *candidate.machines;
-  return fmt::format("{} machine{}", count_text(count),
-                     count.value == 1 && count.sure() ? "" : "s");
+  return fmt::format("{} machine{}", count_text(count), count.high == 1 ? "" : "s");
 }
 
 std::string cost_text(const Candidate& candidate) {
@@ -31,15 +30,6 @@ std::string cost_text(const Candidate& candidate) {
   if (!candidate.machines) return text + " at full use";
   return fmt::format("{}, {} a month, {}", machines_text(candidate),
                      amount_text(*candidate.cost_per_month), text);
-}
-
-std::string rate_text(const Rate& rate) {
-  std::string text = three_digits(rate.per_s);
-  if (rate.interval && rate.interval->low != rate.interval->high) {
-    text += fmt::format(" [{}, {}]", three_digits(rate.interval->low),
-                        three_digits(rate.interval->high));
-  }
-  return text + "/s " + rate.basis;
 }
 
 std::string joined_doubts(const Candidate& candidate) {
@@ -52,6 +42,11 @@ std::string failed_checks(const Candidate& candidate, Answer answer) {
     if (check.answer == answer) texts.push_back(check.text);
   }
   return fmt::format("{}", fmt::join(texts, "; "));
+}
+
+std::string next_text(const Candidate& candidate) {
+  if (candidate.next.empty()) return "";
+  return fmt::format(" Measure next: {}, {}.", candidate.name, candidate.next);
 }
 
 std::string side_name(Side side) {
@@ -79,7 +74,9 @@ void add_missing_side(const Question& question, Advice& advice) {
       text += fmt::format(
           "; at {} an hour it is cheaper a text at full use if it keeps up with "
           "more than {} texts/s",
-          three_digits(*price), three_digits(winner->rate.per_s * *price / winner->price));
+          three_digits(*price),
+          three_digits((winner->rate.interval ? winner->rate.interval->low : winner->rate.per_s) *
+                       *price / winner->price));
     }
     advice.missing.push_back(std::move(text));
   }
@@ -123,40 +120,13 @@ void add_machine_note(Advice& advice) {
   }
 }
 
-bool alike_in(const std::vector<Candidate>& all, const auto& get) {
-  return std::all_of(all.begin(), all.end(), [&](const Candidate& candidate) {
-    return get(candidate) == get(all.front());
-  });
-}
-
 }  // namespace
 
-std::string name_of(const Candidate& candidate, const std::vector<Candidate>& all) {
-  const record::Cell& cell = candidate.cell();
-  std::vector<std::string> parts = {to_string(cell.device) + " " + to_string(cell.precision),
-                                    fmt::format("batch {}", cell.batch)};
-  const auto add = [&](const auto& get, const std::string& text) {
-    if (!alike_in(all, get)) parts.push_back(text);
-  };
-  add([](const Candidate& c) { return c.cell().runtime; },
-      cell.runtime.name + (cell.runtime.variant.empty() ? "" : " " + cell.runtime.variant));
-  // A GPU's cell has CPU threads too; they are worth a word only where they vary on one side.
-  add(
-      [&](const Candidate& c) {
-        const bool same_side = c.configuration.side == candidate.configuration.side;
-        return same_side ? c.cell().threads : cell.threads;
-      },
-      fmt::format("{} thread{}", cell.threads, cell.threads == 1 ? "" : "s"));
-  add([](const Candidate& c) { return c.cell().max_length; },
-      fmt::format("max length {}", cell.max_length));
-  add([](const Candidate& c) { return c.cell().padding; }, "padding " + to_string(cell.padding));
-  add(
-      [&](const Candidate& c) {
-        const bool same_side = c.configuration.side == candidate.configuration.side;
-        return same_side ? c.configuration.machine : candidate.configuration.machine;
-      },
-      candidate.configuration.any->machine.cpu_model);
-  return fmt::format("{}", fmt::join(parts, ", "));
+std::string range_text(const Rate& rate) {
+  if (!rate.interval) return three_digits(rate.per_s) + " ?";
+  if (std::isinf(rate.interval->high)) return three_digits(rate.interval->low) + " or more";
+  return fmt::format("{} [{}, {}]", three_digits(rate.per_s), three_digits(rate.interval->low),
+                     three_digits(rate.interval->high));
 }
 
 std::string amount_text(const Amount& amount) {
@@ -181,8 +151,8 @@ std::string standing_of(const Candidate& candidate, const Candidate* winner) {
       break;
   }
   if (&candidate == winner || winner == nullptr) return "wins";
-  return candidate.cost_per_million.value > winner->cost_per_million.value ? "costs more"
-                                                                           : "same cost";
+  return candidate.cost_per_million.high > winner->cost_per_million.high ? "costs more"
+                                                                         : "same cost";
 }
 
 std::string reason_of(const Candidate& candidate, const Candidate* winner) {
@@ -192,15 +162,14 @@ std::string reason_of(const Candidate& candidate, const Candidate* winner) {
     return failed_checks(candidate, Answer::cannot_tell);
   }
   if (&candidate == winner || winner == nullptr) return joined_doubts(candidate);
-  const double ours = candidate.cost_per_million.value;
-  const double best = winner->cost_per_million.value;
+  const double ours = candidate.cost_per_million.high;
+  const double best = winner->cost_per_million.high;
   if (ours > best) {
     std::string text = best > 0
                            ? fmt::format("{} times the winner's cost", three_digits(ours / best))
                            : "the winner costs nothing";
-    if (candidate.cost_per_million.low <= winner->cost_per_million.high &&
-        !(candidate.cost_per_million.sure() && winner->cost_per_million.sure())) {
-      text += ", which the intervals do not tell apart";
+    if (candidate.cost_per_million.low <= best && !candidate.cost_per_million.sure()) {
+      text += ", though its range reaches down to it";
     }
     return text;
   }
@@ -212,42 +181,52 @@ std::string reason_of(const Candidate& candidate, const Candidate* winner) {
   return fmt::format("batch {}, the winner's {}", candidate.cell().batch, winner->cell().batch);
 }
 
-std::string none_text(bool any, bool doubt) {
+std::string none_text(bool any, const Candidate* doubtful) {
   if (!any) return "Can't tell: no cell counts.";
-  return doubt ? "Can't tell: no cell surely keeps the limits, but some might."
-               : "No cell keeps the limits.";
+  if (doubtful == nullptr) return "No cell keeps the limits.";
+  return fmt::format("Can't tell: no cell surely keeps the limits, but {} might: {}.{}",
+                     doubtful->name, failed_checks(*doubtful, Answer::cannot_tell),
+                     next_text(*doubtful));
 }
 
-std::string rival_text(const Candidate& winner, const Candidate& rival,
-                       const std::vector<Candidate>& all) {
-  return fmt::format("Too close to call: {} keeps the limits ({}), but {} might be cheaper: {}.",
-                     name_of(winner, all), cost_text(winner), name_of(rival, all),
-                     failed_checks(rival, Answer::cannot_tell));
+std::string rival_text(const Candidate& winner, const Candidate& rival) {
+  std::string why = failed_checks(rival, Answer::cannot_tell);
+  if (why.empty()) why = cost_text(rival);
+  std::string text =
+      fmt::format("Too close to call: {} keeps the limits ({}), but {} might be cheaper: {}.",
+                  winner.name, cost_text(winner), rival.name, why);
+  // Whichever range is wider decides less; one that is open or not known has no width.
+  const auto width = [](const Candidate& candidate) {
+    const Amount& cost = candidate.cost_per_million;
+    const bool known = candidate.rate.interval && std::isfinite(candidate.rate.interval->high);
+    return known && cost.low > 0 ? cost.high / cost.low : std::numeric_limits<double>::infinity();
+  };
+  const Candidate& next = width(rival) >= width(winner) ? rival : winner;
+  return text + next_text(next);
 }
 
 std::string alone_text(const Candidate& winner, const std::vector<Candidate>& all) {
   const Side other = winner.configuration.side == Side::cpu ? Side::gpu : Side::cpu;
-  return fmt::format("{}: {}, {}. {}.", side_name(winner.configuration.side), name_of(winner, all),
-                     cost_text(winner),
-                     any_of_side(all, other)
-                         ? fmt::format("No {} cell keeps the limits", side_name(other))
-                         : fmt::format("No {} was measured", side_name(other)));
+  return fmt::format(
+      "{}: {}, {}. {}.", side_name(winner.configuration.side), winner.name, cost_text(winner),
+      any_of_side(all, other) ? fmt::format("No {} cell surely keeps the limits", side_name(other))
+                              : fmt::format("No {} was measured", side_name(other)));
 }
 
-std::string against_text(const Candidate& winner, const Candidate& loser,
-                         const std::vector<Candidate>& all, bool sure) {
-  const std::string first = fmt::format("{} ({})", name_of(winner, all), cost_text(winner));
-  const std::string second = fmt::format("{} ({})", name_of(loser, all), cost_text(loser));
-  if (!sure) {
-    return fmt::format("Too close to call: {} and {} are not told apart by their intervals.", first,
-                       second);
+std::string against_text(const Candidate& winner, const Candidate& loser) {
+  const std::string first = fmt::format("{} ({})", winner.name, cost_text(winner));
+  const std::string second = fmt::format("{} ({})", loser.name, cost_text(loser));
+  const std::string side = side_name(winner.configuration.side);
+  const double ratio = loser.cost_per_million.high / winner.cost_per_million.high;
+  if (loser.cost_per_million.high == winner.cost_per_million.high) {
+    const std::string why =
+        winner.p99_s && loser.p99_s && winner.p99_s->value < loser.p99_s->value
+            ? fmt::format("and answers sooner: p99 {} against {}",
+                          format_seconds(winner.p99_s->value), format_seconds(loser.p99_s->value))
+            : "and no measured p99 says that the other answers sooner";
+    return fmt::format("{}: {} costs the same as {} {}.", side, first, second, why);
   }
-  const double ratio = loser.cost_per_million.value / winner.cost_per_million.value;
-  if (loser.cost_per_million.value == winner.cost_per_million.value) {
-    return fmt::format("{}: {} costs the same as {} and is chosen because it answers sooner.",
-                       side_name(winner.configuration.side), first, second);
-  }
-  return fmt::format("{}: {} against {}{}.", side_name(winner.configuration.side), first, second,
+  return fmt::format("{}: {} against {}{}.", side, first, second,
                      std::isfinite(ratio) ? fmt::format(", {} times", three_digits(ratio)) : "");
 }
 
@@ -257,25 +236,27 @@ std::string headline_of(const Advice& advice, const Question& question) {
   if (advice.outcome == Outcome::advice) {
     const Candidate& winner = advice.candidates[*advice.winner];
     std::string text =
-        fmt::format("Take {}{}: {}; one machine sustains {}.", name_of(winner, advice.candidates),
-                    load, cost_text(winner), rate_text(winner.rate));
+        fmt::format("Take {}{}: {}; one machine sustains {} texts/s ({}).", winner.name, load,
+                    cost_text(winner), range_text(winner.rate), winner.rate.basis);
     if (!winner.doubts.empty()) text += " Bear in mind: " + joined_doubts(winner) + ".";
     return text;
   }
-  if (advice.outcome == Outcome::cannot_tell) return advice.verdicts.front().text;
+  if (advice.outcome == Outcome::cannot_tell) return advice.choices.front().text;
   const Candidate& nearest = advice.candidates[advice.nearest.value_or(0)];
-  return fmt::format("No cell keeps the limits{}; nearest is {}: {}.", load,
-                     name_of(nearest, advice.candidates), failed_checks(nearest, Answer::misses));
+  return fmt::format("No cell keeps the limits{}; nearest is {}: {}.", load, nearest.name,
+                     failed_checks(nearest, Answer::misses));
 }
 
 void add_notes(const Question& question, Advice& advice) {
   if (!question.load_per_s) {
     advice.notes.emplace_back(
-        "no load was given: costs are at full use of one machine, with no idle time in them");
+        "no load was given: costs are of machines that are always as busy as planned");
   } else {
-    advice.notes.emplace_back(
-        "cost: whole machines, ceil(load / rate), paid whether they are busy or idle; a month is "
-        "730.5 hours");
+    advice.notes.emplace_back(fmt::format(
+        "machines: whole ones, ceil(load{} / ({} x low end of the rate)), paid whether they "
+        "are busy or idle; a month is 730.5 hours",
+        question.peak > 1 ? " x " + three_digits(question.peak) : "",
+        percent(question.utilisation)));
   }
   if (!question.p99_s) {
     advice.notes.emplace_back(

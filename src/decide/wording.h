@@ -8,10 +8,6 @@
 
 namespace breakeven::decide {
 
-// "cpu int8, batch 1, 2 threads": what tells the candidates apart, always with device, precision
-// and batch.
-std::string name_of(const Candidate& candidate, const std::vector<Candidate>& all);
-
 // As Ranked::standing says, but for "cheapest".
 std::string standing_of(const Candidate& candidate, const Candidate* winner);
 // Why it lost, with its numbers; for the winner what is doubtful about it.
@@ -19,20 +15,21 @@ std::string reason_of(const Candidate& candidate, const Candidate* winner);
 
 // Verdicts: nobody keeps the limits; a doubtful rival would be cheaper; nobody to compare with; two
 // sides.
-std::string none_text(bool any, bool doubt);
-std::string rival_text(const Candidate& winner, const Candidate& rival,
-                       const std::vector<Candidate>& all);
+std::string none_text(bool any, const Candidate* doubtful);
+std::string rival_text(const Candidate& winner, const Candidate& rival);
 std::string alone_text(const Candidate& winner, const std::vector<Candidate>& all);
-std::string against_text(const Candidate& winner, const Candidate& loser,
-                         const std::vector<Candidate>& all, bool sure);
+std::string against_text(const Candidate& winner, const Candidate& loser);
 
 std::string headline_of(const Advice& advice, const Question& question);
+// Texts a second: "37.9 [27.2, 62.3]", "100 or more", "50.0 ?" when nobody knows the range.
+std::string range_text(const Rate& rate);
 // Assumptions and what is missing.
 void add_notes(const Question& question, Advice& advice);
 
-// "2.31", "1.20 to 3.40" when the ends differ, "?" when nobody knows.
+// What is planned with and, when the ends differ, the range: "2.31", "3.40 (1.20-3.40)"; "?" when
+// nobody knows.
 std::string amount_text(const Amount& amount);
-// The same of whole things: "2", "3 [2, 4]".
+// The same of whole things: "2", "4 (2-4)".
 std::string count_text(const Amount& count);
 
 }  // namespace breakeven::decide

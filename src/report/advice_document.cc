@@ -36,6 +36,8 @@ std::string asked(const Question& question) {
   add("CPU machine ", question.cpu_price, [&](double v) { return plain(v) + "/h"; });
   add("GPU machine ", question.gpu_price, [&](double v) { return plain(v) + "/h"; });
   add("load ", question.load_per_s, [&](double v) { return plain(v) + " texts/s"; });
+  if (question.peak > 1) parts.push_back("peak " + times(question.peak));
+  parts.push_back("planned use " + percent(question.utilisation));
   add("p99 within ", question.p99_s, format_seconds);
   add("memory within ", question.memory_bytes, format_bytes);
   add("budget ", question.budget_per_month, [&](double v) { return plain(v) + " a month"; });
@@ -57,7 +59,7 @@ void add_ranking(Document& document, const Advice& advice) {
   const bool energy =
       std::any_of(advice.candidates.begin(), advice.candidates.end(),
                   [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
-  std::vector<Column> columns = {left("cell"), right("texts/s [95 %]")};
+  std::vector<Column> columns = {left("cell"), right("texts/s")};
   if (loaded) columns.push_back(right("machines", 1));
   if (loaded) columns.push_back(right("a month", 3));
   columns.push_back(right("a million texts"));
@@ -69,9 +71,7 @@ void add_ranking(Document& document, const Advice& advice) {
   for (const decide::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
     const bool rated = candidate.rate.per_s > 0;
-    std::vector<TableCell> row = {
-        decide::name_of(candidate, advice.candidates),
-        rated ? with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-"};
+    std::vector<TableCell> row = {candidate.name, rated ? decide::range_text(candidate.rate) : "-"};
     const auto amount = [&](const std::optional<decide::Amount>& value) {
       return TableCell(value ? decide::amount_text(*value) : "-");
     };
@@ -94,18 +94,16 @@ void add_ranking(Document& document, const Advice& advice) {
   if (advice.ranking.size() > 1) document.heading("Why the others lost");
   for (const decide::Ranked& ranked : advice.ranking) {
     if (ranked.standing == "wins" || ranked.standing == "cheapest") continue;
-    document.bullet(fmt::format(
-        "{}: {}", decide::name_of(advice.candidates[ranked.candidate], advice.candidates),
-        ranked.reason));
+    document.bullet(fmt::format("{}: {}", advice.candidates[ranked.candidate].name, ranked.reason));
   }
 }
 
-void add_verdicts(Document& document, const Advice& advice) {
+void add_choices(Document& document, const Advice& advice) {
   document.heading("CPU or GPU");
-  for (const decide::Verdict& verdict : advice.verdicts) {
-    document.bullet((verdict.precision.empty() ? "Best precision within the allowed loss: "
-                                               : "Same precision (" + verdict.precision + "): ") +
-                    verdict.text);
+  for (const decide::Choice& choice : advice.choices) {
+    document.bullet((choice.precision.empty() ? "Each at its best precision: "
+                                              : "Same precision (" + choice.precision + "): ") +
+                    choice.text);
   }
 }
 
@@ -128,29 +126,14 @@ void add_load(Document& document, const Advice& advice) {
   const decide::LoadBreakEven& load = *advice.load;
   document.heading("From which load the GPU is cheaper");
   document.paragraph(fmt::format("Whole machines of {} against whole machines of {}.",
-                                 decide::name_of(advice.candidates[load.gpu], advice.candidates),
-                                 decide::name_of(advice.candidates[load.cpu], advice.candidates)));
+                                 advice.candidates[advice.load_gpu].name,
+                                 advice.candidates[advice.load_cpu].name));
   if (!load.decided) {
     document.bullet("Can't tell: both cost the same a text within a hundred thousand machines.");
     return;
   }
   document.bullet("Cheaper for the first time above: " + threshold_text(load.first, "never"));
   document.bullet("Cheaper at every load above: " + threshold_text(load.always, "never"));
-  constexpr std::size_t kShown = 6;
-  std::vector<std::string> ranges;
-  for (const decide::LoadRange& range : load.cheaper) {
-    if (ranges.size() == kShown) {
-      ranges.emplace_back("...");
-      break;
-    }
-    ranges.push_back(std::isfinite(range.to)
-                         ? fmt::format("{} to {}", three_digits(range.from), three_digits(range.to))
-                         : fmt::format("above {}", three_digits(range.from)));
-  }
-  if (ranges.size() > 1) {
-    document.bullet(
-        fmt::format("In pieces, because machines are whole: {} texts/s", fmt::join(ranges, ", ")));
-  }
 }
 
 std::string lead_text(decide::Leads leads) {
@@ -180,7 +163,7 @@ void add_batches(Document& document, const Advice& advice) {
 
 void add_faster(Document& document, const Advice& advice) {
   if (advice.faster_at.empty()) return;
-  document.heading(fmt::format("From which load the GPU is faster ({})", advice.faster_basis));
+  document.heading("Which answers sooner at one load (paced)");
   Table table(
       {right("texts/s on one machine"), right("CPU p99"), right("GPU p99"), left("faster")});
   const auto time = [](double seconds) {
@@ -202,54 +185,7 @@ std::string name_of_family(const decide::Family& family) {
                      counted(cell.threads, "thread"));
 }
 
-void add_padding(Document& document, const decide::Family& family) {
-  const auto costs = decide::padding_costs(family);
-  if (costs.empty()) return;
-  Table table({left("padding"), right("batch"), right("wasted tokens"), right("a pass"),
-               right("over packed"), left("extrapolated", 1)});
-  for (const decide::PaddingCost& cost : costs) {
-    table.add_row({to_string(cost.padding), std::to_string(cost.batch), percent(cost.waste_share),
-                   format_seconds(cost.pass_s), times(cost.over_packed),
-                   cost.extrapolated.empty() ? "no" : cost.extrapolated});
-  }
-  document.paragraph("What padding costs, by the model of " + name_of_family(family) + ":");
-  document.table(std::move(table));
-}
-
-void add_consequences(Document& document, const decide::Family& family, const Question& question) {
-  if (const auto cost = decide::length_cost(family)) {
-    document.bullet(
-        fmt::format("{}: in batches of {} a text of the real mix takes {}; if all had the mean "
-                    "length {}, if all "
-                    "had {} tokens {} ({} the real mix).",
-                    name_of_family(family), cost->batch, format_seconds(cost->real_s),
-                    format_seconds(cost->at_mean_s), family.max_length,
-                    format_seconds(cost->at_max_s), times(cost->at_max_s / cost->real_s)));
-  }
-  if (!question.p99_s) return;
-  if (const auto batch = decide::largest_batch_within(family, *question.p99_s)) {
-    document.bullet(fmt::format(
-        "{}: within {} fits a batch of {} of the mean length ({} tokens), {} of the longest "
-        "({}){}.",
-        name_of_family(family), format_seconds(*question.p99_s),
-        counted(batch->at_mean_length, "text"), three_digits(batch->mean_length), batch->at_longest,
-        three_digits(batch->longest),
-        batch->extrapolated.empty() ? "" : "; extrapolated: " + batch->extrapolated));
-  }
-}
-
-// The engines of the answer and of the break-even; --format json has all.
-bool matters(const decide::Family& family, const Advice& advice) {
-  std::vector<std::size_t> candidates;
-  if (advice.winner) candidates.push_back(*advice.winner);
-  if (advice.nearest) candidates.push_back(*advice.nearest);
-  if (advice.load) candidates.insert(candidates.end(), {advice.load->cpu, advice.load->gpu});
-  return std::any_of(candidates.begin(), candidates.end(), [&](std::size_t i) {
-    return family.holds(advice.candidates[i].configuration);
-  });
-}
-
-void add_models(Document& document, const Advice& advice, const Question& question) {
+void add_models(Document& document, const Advice& advice) {
   document.heading("Latency model: t = a + b x tokens + c x tokens^2 (of each text) a batch");
   Table table({left("engine"), right("a"), right("b a token"), right("c a pair"),
                right("residual", 1), right("largest", 2), right("points", 3)});
@@ -272,25 +208,11 @@ void add_models(Document& document, const Advice& advice, const Question& questi
       document.bullet(name_of_family(family) + ": no model: " + family.why_not, Style::dim);
       continue;
     }
-    std::vector<std::string> cells;
-    for (const decide::CellResidual& cell : family.cells) {
-      cells.push_back(
-          fmt::format("batch {}{} {:+.1f} % (largest {:+.1f} %)", cell.batch,
-                      cell.padding == Padding::none ? "" : " " + to_string(cell.padding),
-                      cell.mean * 100, cell.largest * 100));
-    }
-    if (family.model->half_width) {
-      document.bullet(fmt::format("{}, measured less fitted: {}", name_of_family(family),
-                                  fmt::join(cells, ", ")));
-    } else {
+    if (!family.model->half_width) {
       document.bullet(name_of_family(family) +
                       ": as many batch sizes as terms, so the line goes through them and nobody "
                       "knows its error");
     }
-    add_consequences(document, family, question);
-  }
-  for (const decide::Family& family : advice.families) {
-    if (matters(family, advice)) add_padding(document, family);
   }
 }
 
@@ -307,12 +229,12 @@ Document make_document(const Advice& advice, const Question& question) {
   Document document;
   document.paragraph(advice.headline, Style::strong);
   document.paragraph(asked(question));
-  add_verdicts(document, advice);
+  add_choices(document, advice);
   add_ranking(document, advice);
   add_load(document, advice);
   add_batches(document, advice);
   add_faster(document, advice);
-  add_models(document, advice, question);
+  add_models(document, advice);
   add_lines(document, "What this stands on", advice.notes, Style::plain);
   add_lines(document, "What is missing", advice.missing, Style::careful);
   return document;

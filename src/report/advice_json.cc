@@ -3,7 +3,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "decide/wording.h"
 #include "record/json_fields.h"
 
 namespace breakeven::report {
@@ -36,7 +35,7 @@ Json estimate(const std::optional<record::Estimate>& value) {
 }
 
 Json amount(const decide::Amount& value) {
-  return {{"value", number(value.value)}, {"low", number(value.low)}, {"high", number(value.high)}};
+  return {{"low", number(value.low)}, {"high", number(value.high)}};
 }
 Json amount(const std::optional<decide::Amount>& value) {
   return value ? amount(*value) : Json(nullptr);
@@ -79,7 +78,7 @@ Json cell(const record::Cell& value) {
   return json;
 }
 
-Json candidate_json(const Candidate& candidate, const Advice& advice) {
+Json candidate_json(const Candidate& candidate) {
   Json checks = Json::array();
   for (const decide::Check& check : candidate.checks) {
     checks.push_back({{"limit", check.limit},
@@ -87,7 +86,7 @@ Json candidate_json(const Candidate& candidate, const Advice& advice) {
                       {"text", check.text},
                       {"excess", number(check.excess)}});
   }
-  return {{"name", decide::name_of(candidate, advice.candidates)},
+  return {{"name", candidate.name},
           {"side", name(candidate.configuration.side)},
           {"cell", cell(candidate.cell())},
           {"unusable", candidate.unusable},
@@ -103,7 +102,8 @@ Json candidate_json(const Candidate& candidate, const Advice& advice) {
           {"joules_per_1000_texts", number(candidate.joules_per_1000)},
           {"net_joules_per_1000_texts", number(candidate.net_joules_per_1000)},
           {"checks", std::move(checks)},
-          {"doubts", candidate.doubts}};
+          {"doubts", candidate.doubts},
+          {"next", candidate.next}};
 }
 
 Json threshold(const decide::Threshold& value) {
@@ -114,16 +114,11 @@ Json threshold(const decide::Threshold& value) {
 
 Json load_json(const Advice& advice) {
   if (!advice.load) return nullptr;
-  Json ranges = Json::array();
-  for (const decide::LoadRange& range : advice.load->cheaper) {
-    ranges.push_back({{"above", number(range.from)}, {"up_to", number(range.to)}});
-  }
-  return {{"cpu", advice.load->cpu},
-          {"gpu", advice.load->gpu},
+  return {{"cpu", advice.load_cpu},
+          {"gpu", advice.load_gpu},
           {"decided", advice.load->decided},
           {"gpu_first_cheaper_above", threshold(advice.load->first)},
-          {"gpu_always_cheaper_above", threshold(advice.load->always)},
-          {"gpu_cheaper", std::move(ranges)}};
+          {"gpu_always_cheaper_above", threshold(advice.load->always)}};
 }
 
 Json batch_json(const Advice& advice) {
@@ -154,15 +149,6 @@ Json range(const decide::Range& value) {
 Json model_json(const decide::Family& family) {
   if (!family.model) return nullptr;
   const decide::LatencyModel& model = *family.model;
-  Json cells = Json::array();
-  for (const decide::CellResidual& residual : family.cells) {
-    cells.push_back({{"batch", residual.batch},
-                     {"max_length", residual.max_length},
-                     {"padding", to_string(residual.padding)},
-                     {"points", residual.points},
-                     {"mean_residual", number(residual.mean)},
-                     {"largest_residual", number(residual.largest)}});
-  }
   return {{"a_s", estimate(model.a_s)},
           {"b_s_per_token", estimate(model.b_s_per_token)},
           {"c_s_per_token2", model.pairs_known ? estimate(model.c_s_per_token2) : Json(nullptr)},
@@ -173,42 +159,12 @@ Json model_json(const decide::Family& family) {
           {"measured",
            {{"texts_per_batch", range(model.texts)},
             {"tokens_per_batch", range(model.tokens)},
-            {"tokens_per_text", range(model.mean_length)}}},
-          {"cells", std::move(cells)}};
+            {"tokens_per_text", range(model.mean_length)}}}};
 }
 
-Json family_json(const decide::Family& family, const decide::Question& question) {
-  Json padding = Json::array();
-  for (const decide::PaddingCost& cost : decide::padding_costs(family)) {
-    padding.push_back({{"padding", to_string(cost.padding)},
-                       {"batch", cost.batch},
-                       {"waste_share", number(cost.waste_share)},
-                       {"pass_s", number(cost.pass_s)},
-                       {"over_packed", number(cost.over_packed)},
-                       {"extrapolated", cost.extrapolated}});
-  }
-  Json lengths = nullptr;
-  if (const auto cost = decide::length_cost(family)) {
-    lengths = {{"batch", cost->batch},
-               {"real_s_per_text", number(cost->real_s)},
-               {"at_mean_length_s_per_text", number(cost->at_mean_s)},
-               {"at_max_length_s_per_text", number(cost->at_max_s)}};
-  }
-  Json largest = nullptr;
-  if (question.p99_s) {
-    if (const auto batch = decide::largest_batch_within(family, *question.p99_s)) {
-      largest = {{"limit_s", *question.p99_s},
-                 {"at_mean_length", batch->at_mean_length},
-                 {"at_max_length", batch->at_longest},
-                 {"extrapolated", batch->extrapolated}};
-    }
-  }
-  return {{"cell", cell(family.any->cell)},
-          {"model", model_json(family)},
-          {"why_not", family.why_not},
-          {"padding", std::move(padding)},
-          {"length_distribution", std::move(lengths)},
-          {"largest_batch", std::move(largest)}};
+Json family_json(const decide::Family& family) {
+  return {
+      {"cell", cell(family.any->cell)}, {"model", model_json(family)}, {"why_not", family.why_not}};
 }
 
 Json question_json(const decide::Question& question) {
@@ -219,7 +175,9 @@ Json question_json(const decide::Question& question) {
           {"memory_bytes", number(question.memory_bytes)},
           {"budget_per_month", number(question.budget_per_month)},
           {"accuracy_loss", number(question.accuracy_loss)},
-          {"max_wait_s", number(question.max_wait_s)}};
+          {"max_wait_s", number(question.max_wait_s)},
+          {"utilisation", number(question.utilisation)},
+          {"peak", number(question.peak)}};
 }
 
 }  // namespace
@@ -227,7 +185,7 @@ Json question_json(const decide::Question& question) {
 std::string to_json(const Advice& advice, const decide::Question& question) {
   Json candidates = Json::array();
   for (const Candidate& candidate : advice.candidates) {
-    candidates.push_back(candidate_json(candidate, advice));
+    candidates.push_back(candidate_json(candidate));
   }
   Json ranking = Json::array();
   for (const decide::Ranked& ranked : advice.ranking) {
@@ -235,27 +193,27 @@ std::string to_json(const Advice& advice, const decide::Question& question) {
                        {"standing", ranked.standing},
                        {"reason", ranked.reason}});
   }
-  Json verdicts = Json::array();
-  for (const decide::Verdict& verdict : advice.verdicts) {
-    const bool sure = verdict.outcome == decide::Outcome::advice;
-    verdicts.push_back(
-        {{"precision", verdict.precision.empty() ? Json(nullptr) : Json(verdict.precision)},
-         {"outcome", name(verdict.outcome)},
-         {"winner", sure ? Json(name(verdict.winner)) : Json(nullptr)},
-         {"cpu", index(verdict.cpu)},
-         {"gpu", index(verdict.gpu)},
-         {"text", verdict.text}});
+  Json choices = Json::array();
+  for (const decide::Choice& choice : advice.choices) {
+    const bool sure = choice.outcome == decide::Outcome::advice;
+    choices.push_back(
+        {{"precision", choice.precision.empty() ? Json(nullptr) : Json(choice.precision)},
+         {"outcome", name(choice.outcome)},
+         {"winner", sure ? Json(name(choice.winner)) : Json(nullptr)},
+         {"cpu", index(choice.cpu)},
+         {"gpu", index(choice.gpu)},
+         {"rival", index(choice.rival)},
+         {"text", choice.text}});
   }
   Json faster = Json::array();
   for (const decide::FasterAtLoad& row : advice.faster_at) {
     faster.push_back({{"texts_per_s", number(row.load)},
                       {"cpu_p99_s", number(row.cpu_p99_s)},
-                      {"gpu_p99_s", number(row.gpu_p99_s)},
-                      {"basis", advice.faster_basis}});
+                      {"gpu_p99_s", number(row.gpu_p99_s)}});
   }
   Json families = Json::array();
   for (const decide::Family& family : advice.families) {
-    families.push_back(family_json(family, question));
+    families.push_back(family_json(family));
   }
   const Json json = {
       {"outcome", name(advice.outcome)},
@@ -266,7 +224,7 @@ std::string to_json(const Advice& advice, const decide::Question& question) {
       {"nearest", index(advice.nearest)},
       {"candidates", std::move(candidates)},
       {"ranking", std::move(ranking)},
-      {"verdicts", std::move(verdicts)},
+      {"choices", std::move(choices)},
       {"break_even_load", load_json(advice)},
       {"break_even_batch", batch_json(advice)},
       {"p99_at_load", std::move(faster)},

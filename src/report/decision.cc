@@ -1,6 +1,7 @@
 #include "report/decision.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -47,20 +48,32 @@ Json number(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
 }
 
-// A candidate under one limit.
+Json range(double low, double high) {
+  return Json::array({low, number(high)});
+}
+
+// A candidate under one limit: what the page multiplies, and the words that it shows.
 Json rated_json(const Candidate& candidate) {
-  Json checks = Json::array();
+  std::vector<std::string> texts;
   for (const decide::Check& check : candidate.checks) {
-    checks.push_back(Json::array(
-        {check.limit, static_cast<int>(check.answer), check.text, number(check.excess)}));
+    if (check.answer == candidate.answer()) texts.push_back(check.text);
   }
-  const auto& interval = candidate.rate.interval;
-  return {{"unusable", candidate.unusable},
-          {"rate", candidate.rate.per_s},
-          {"interval", interval ? Json::array({interval->low, interval->high}) : Json(nullptr)},
-          {"basis", candidate.rate.basis},
-          {"doubts", candidate.doubts},
-          {"checks", std::move(checks)}};
+  const decide::Rate& rate = candidate.rate;
+  const auto& p99 = candidate.p99_s;
+  Json json = {{"unusable", candidate.unusable},
+               {"per_s", rate.per_s},
+               {"rate", nullptr},
+               {"rate_text", rate.per_s > 0 ? decide::range_text(rate) : "-"},
+               {"p99", nullptr},
+               {"doubts", fmt::format("{}", fmt::join(candidate.doubts, ", "))},
+               {"answer", static_cast<int>(candidate.answer())},
+               {"reason", fmt::format("{}", fmt::join(texts, "; "))},
+               {"excess", number(candidate.excess())}};
+  // Of unknown range: anything below.
+  if (rate.per_s > 0) json["rate"] = range(0, rate.per_s);
+  if (rate.interval) json["rate"] = range(rate.interval->low, rate.interval->high);
+  if (p99 && p99->interval) json["p99"] = range(p99->interval->low, p99->interval->high);
+  return json;
 }
 
 Json cut_json(const std::optional<decide::Cut>& cut) {
@@ -68,19 +81,42 @@ Json cut_json(const std::optional<decide::Cut>& cut) {
   return {{"text", cut->text}, {"loss", number(cut->loss)}};
 }
 
-Json cell_json(const Candidate& candidate, const std::vector<Candidate>& all) {
-  return {{"name", printable(decide::name_of(candidate, all))},
-          {"side", candidate.configuration.side == decide::Side::cpu ? "cpu" : "gpu"},
-          {"precision", to_string(candidate.cell().precision)},
-          {"batch", candidate.cell().batch},
-          {"batch_s", candidate.batch_s ? number(candidate.batch_s->value) : Json(nullptr)},
-          {"joules_per_1000", number(candidate.joules_per_1000)},
-          {"net_joules_per_1000", number(candidate.net_joules_per_1000)},
-          {"memory_bytes", candidate.memory_bytes},
-          {"is_reference", candidate.is_reference},
-          {"accuracy_loss", number(candidate.accuracy_loss)},
-          {"cut", cut_json(candidate.cut)},
-          {"at", Json::array()}};
+Json cell_json(const Candidate& candidate) {
+  return {
+      {"name", printable(candidate.name)},
+      {"side", candidate.configuration.side == decide::Side::cpu ? "cpu" : "gpu"},
+      {"precision", to_string(candidate.cell().precision)},
+      {"batch", candidate.cell().batch},
+      {"batch_s", candidate.batch_s ? number(candidate.batch_s->value) : Json(nullptr)},
+      {"joules_per_1000", number(candidate.joules_per_1000)},
+      {"net_joules_per_1000", number(candidate.net_joules_per_1000)},
+      {"memory_bytes", candidate.memory_bytes},
+      {"memory_text", candidate.memory_bytes > 0 ? "memory " + format_bytes(candidate.memory_bytes)
+                                                 : "memory was not measured"},
+      {"is_reference", candidate.is_reference},
+      {"accuracy_loss", number(candidate.accuracy_loss)},
+      {"accuracy_text",
+       candidate.accuracy_loss
+           ? fmt::format("accuracy loss {} points", three_digits(*candidate.accuracy_loss * 100))
+           : "accuracy loss not known: the texts had no labels"},
+      {"cut", cut_json(candidate.cut)},
+      {"at", Json::array()}};
+}
+
+// What the page says of an outcome; the names of cells and the numbers are put behind it.
+Json words() {
+  return {{"advice", "Take"},
+          {"no cell", "No cell keeps the limits; nearest is"},
+          {"can't tell", "Can't tell: the ranges allow both. Cheapest as planned:"},
+          {"nothing", "Can't tell: no cell surely keeps the limits."},
+          {"rival", "Might be cheaper:"},
+          {"budget", "over the budget"},
+          {"overall", "Each at its best precision"},
+          {"same precision", "Same precision"},
+          {"always", "GPU always cheaper above"},
+          {"example", "Example prices: move the sliders to yours."},
+          {"wins", "wins"},
+          {"standing", {"keeps the limits", "can't tell", "misses", "left out"}}};
 }
 
 std::string asked_text(const Start& start, const decide::Question& question) {
@@ -104,7 +140,7 @@ Table ranking_table(const decide::Advice& advice) {
   const bool energy =
       std::any_of(advice.candidates.begin(), advice.candidates.end(),
                   [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
-  std::vector<Column> columns = {left("cell"), right("texts/s [95 %]"), right("machines"),
+  std::vector<Column> columns = {left("cell"), right("texts/s"), right("machines"),
                                  right("a month"), right("a million texts")};
   if (energy) columns.insert(columns.end(), {right("J/1,000 texts"), right("net of idle")});
   columns.insert(columns.end(), {left("result"), left("why")});
@@ -112,12 +148,11 @@ Table ranking_table(const decide::Advice& advice) {
   for (const decide::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
     const bool rated = candidate.rate.per_s > 0 && candidate.machines.has_value();
-    std::vector<TableCell> row = {
-        printable(decide::name_of(candidate, advice.candidates)),
-        rated ? rate_with_interval({candidate.rate.per_s, candidate.rate.interval, 0}) : "-",
-        rated ? decide::count_text(*candidate.machines) : "-",
-        rated ? decide::amount_text(*candidate.cost_per_month) : "-",
-        rated ? decide::amount_text(candidate.cost_per_million) : "-"};
+    std::vector<TableCell> row = {printable(candidate.name),
+                                  rated ? decide::range_text(candidate.rate) : "-",
+                                  rated ? decide::count_text(*candidate.machines) : "-",
+                                  rated ? decide::amount_text(*candidate.cost_per_month) : "-",
+                                  rated ? decide::amount_text(candidate.cost_per_million) : "-"};
     const auto joules = [](const std::optional<double>& value) {
       return TableCell(value ? three_digits(*value) : "not available");
     };
@@ -134,11 +169,11 @@ void add_text(const Start& start, const decide::Question& question, const decide
               Decision& decision) {
   decision.headline = advice.headline;
   decision.asked = asked_text(start, question);
-  for (const decide::Verdict& verdict : advice.verdicts) {
-    decision.verdicts.bullet((verdict.precision.empty()
-                                  ? "Best precision within the allowed loss: "
-                                  : "Same precision (" + verdict.precision + "): ") +
-                             verdict.text);
+  for (const decide::Choice& choice : advice.choices) {
+    decision.verdicts.bullet((choice.precision.empty()
+                                  ? "Each at its best precision: "
+                                  : "Same precision (" + choice.precision + "): ") +
+                             choice.text);
   }
   decision.ranking = ranking_table(advice);
   for (const std::string& line : advice.missing) decision.missing.bullet(line, Style::careful);
@@ -166,7 +201,7 @@ Decision decide_for_page(std::span<const record::Record> records, const Start& s
   }
   question.load_per_s = start.load_per_s.value_or(usual_load(rated));
   Json cells = Json::array();
-  for (const Candidate& candidate : rated) cells.push_back(cell_json(candidate, rated));
+  for (const Candidate& candidate : rated) cells.push_back(cell_json(candidate));
   for (const std::optional<double>& limit : limits) {
     question.p99_s = limit;
     rated = study->rated(question);
@@ -186,21 +221,27 @@ Decision decide_for_page(std::span<const record::Record> records, const Start& s
   if (!any_rate) return decision;  // sliders would change nothing
 
   Json offered = Json::array();
-  for (const std::optional<double>& limit : limits) offered.push_back(number(limit));
+  Json offered_text = Json::array();
+  for (const std::optional<double>& limit : limits) {
+    offered.push_back(number(limit));
+    offered_text.push_back(limit ? format_seconds(*limit) : "none");
+  }
   const auto at = std::find(limits.begin(), limits.end(), start.p99_s) - limits.begin();
   const Json json = {{"limits_s", std::move(offered)},
+                     {"limit_texts", std::move(offered_text)},
+                     {"words", words()},
                      {"cells", std::move(cells)},
                      {"start",
                       {{"cpu_price", start.cpu_price},
                        {"gpu_price", start.gpu_price},
                        {"load_per_s", *question.load_per_s},
+                       {"peak", question.peak},
+                       {"utilisation", question.utilisation},
                        {"limit", at},
                        {"memory_bytes", number(question.memory_bytes)},
                        {"accuracy_loss", number(question.accuracy_loss)},
                        {"budget_per_month", number(question.budget_per_month)}}},
-                     {"start_headline", advice.headline},
-                     {"example_prices", start.example_prices},
-                     {"missing", advice.missing}};
+                     {"example_prices", start.example_prices}};
   decision.json = json.dump(-1, ' ', true, Json::error_handler_t::replace);
   return decision;
 }

@@ -50,6 +50,13 @@ TEST_F(DecideTest, QuantitiesAreParsedStrictly) {
     expect_refused(advise_ + "--accuracy-loss=" + bad, "--accuracy-loss");
   }
   expect_refused(advise_ + "--max-wait 5", "--max-wait");
+  for (const std::string bad : {"''", "0", "101", "-1", "x"}) {
+    expect_refused(advise_ + "--utilisation=" + bad, "--utilisation");
+  }
+  for (const std::string bad : {"''", "0.5", "-1", "x3"}) {
+    expect_refused(advise_ + "--peak=" + bad, "--peak");
+  }
+  expect_refused(advise_ + "--gpu t4", "h100");
   expect_refused(advise_ + "--format csv", "csv");
   expect_refused(advise_ + "-o /no/such/folder/x", "/no/such/folder");
 }
@@ -78,12 +85,24 @@ TEST_F(DecideTest, AP99IsDecidedFromTheRealPacedRecords) {
                           "--load 100/s --p99 ";
   const Ended kept = run(ask + "50ms");
   EXPECT_EQ(kept.code, 0) << kept.err;
-  EXPECT_THAT(kept.out, HasSubstr("Take cpu int8, batch 8 for 100 texts/s: 3 machines"));
-  EXPECT_THAT(kept.out, HasSubstr("sustains 40.0/s paced"));
+  EXPECT_THAT(kept.out, HasSubstr("Take cpu int8, batch 8 for 100 texts/s: 4 (1-4) machines"));
+  EXPECT_THAT(kept.out, HasSubstr("sustains 40.0 or more texts/s (paced)"));
   EXPECT_THAT(kept.out, HasSubstr("47.1 ms [42.0 ms, 58.5 ms] at 20.0/s cannot be told from"));
   const Ended strict = run(ask + "20ms");
   EXPECT_EQ(strict.code, 1) << strict.err;
   EXPECT_THAT(strict.out, HasSubstr("nearest is cpu int8, batch 8: p99 28.1 ms at 20.0/s"));
+}
+
+// The built-in model is of the shape of the shipped record; the texts' lengths come from the
+// journal.
+TEST_F(DecideTest, AKnownGpuStandsBesideTheCpuOnItsOwnLengths) {
+  const Ended known = run("advise '" BREAKEVEN_SOURCE_DIR
+                          "/results/2026-11-22-xeon-amx-2cpu/pytorch-128.jsonl' --gpu h100 "
+                          "--cpu-price 0.19 --gpu-price 2 --load 20000/s");
+  EXPECT_EQ(known.code, 0) << known.err << known.out;
+  EXPECT_THAT(known.out, HasSubstr("Take cuda:0"));
+  EXPECT_THAT(known.out, HasSubstr("record of an NVIDIA H100 80GB HBM3 of 2026-11-26"));
+  expect_refused(advise_ + "--gpu h100 --gpu-price 2", "hold no lengths");
 }
 
 TEST_F(DecideTest, AdviceAsJsonSaysTheSame) {
@@ -135,7 +154,7 @@ TEST_F(DecideTest, ARecordOfNothingIsAMarkedRow) {
        "{\"schema_version\":1,\"cell\":{\"device\":\"cuda:0\",\"variant\":\"\\u001b[31mred\"}}\n");
   const Ended advice = run("advise bare.jsonl --gpu-price 1");
   EXPECT_EQ(advice.code, 3) << advice.err;
-  EXPECT_THAT(advice.out, HasSubstr("no stream or paced cell that counts"));
+  EXPECT_THAT(advice.out, HasSubstr("no cell of it counts"));
   EXPECT_THAT(advice.out, Not(HasSubstr("\x1b")));
   const Ended comparison = run("compare bare.jsonl bare.jsonl --format md");
   EXPECT_EQ(comparison.code, 3) << comparison.err;

@@ -1,6 +1,5 @@
 #include "decide/latency_model.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,7 +17,6 @@ using breakeven::testing::cpu_run;
 using breakeven::testing::Engine;
 using breakeven::testing::made_up;
 using breakeven::testing::made_up_lengths;
-using ::testing::HasSubstr;
 
 std::vector<Point> points_of(double a, double b, double c, double noise, std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -27,7 +25,7 @@ std::vector<Point> points_of(double a, double b, double c, double noise, std::ui
   for (const std::uint64_t batch : {1U, 4U, 16U, 64U}) {
     for (const Shape& shape : shapes_of(made_up_lengths(), batch, Padding::none, 512)) {
       const double seconds = a + b * shape.tokens + c * shape.squares;
-      points.push_back({shape, seconds * std::exp(noise * normal(random)), 0});
+      points.push_back({shape, seconds * std::exp(noise * normal(random))});
     }
   }
   return points;
@@ -84,7 +82,7 @@ TEST(LatencyModel, NoTermIsNegative) {
   // Times that fall with the tokens would need a negative b.
   std::vector<Point> points;
   for (const double tokens : {100.0, 200.0, 400.0}) {
-    points.push_back({{1, tokens, tokens * tokens}, 1 / tokens, 0});
+    points.push_back({{1, tokens, tokens * tokens}, 1 / tokens});
   }
   const auto model = fit_latency(points);
   ASSERT_TRUE(model);
@@ -94,17 +92,16 @@ TEST(LatencyModel, NoTermIsNegative) {
 }
 
 TEST(LatencyModel, WithAsManyPointsAsTermsNobodyKnowsTheError) {
-  const std::vector<Point> points = {{{1, 100, 0}, 0.01, 0}, {{32, 3200, 0}, 0.2, 0}};
+  const std::vector<Point> points = {{{1, 100, 0}, 0.01}, {{32, 3200, 0}, 0.2}};
   const auto model = fit_latency(points, false);
   ASSERT_TRUE(model);
   EXPECT_FALSE(model->half_width);
   EXPECT_FALSE(model->b_s_per_token.interval);
-  EXPECT_FALSE(predict(*model, {16, 1600, 0}).interval);
 }
 
 TEST(LatencyModel, WhatIsNoMeasurementIsRefused) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const std::vector<Point> same = {{{1, 100, 1e4}, 0.01, 0}, {{1, 100, 1e4}, 0.02, 0}};
+  const std::vector<Point> same = {{{1, 100, 1e4}, 0.01}, {{1, 100, 1e4}, 0.02}};
   EXPECT_EQ(fit_latency(same).error().code, "advise/fit");
   EXPECT_EQ(fit_latency({}).error().code, "advise/fit");
   for (const double bad : {0.0, -1.0, nan, std::numeric_limits<double>::infinity()}) {
@@ -115,25 +112,6 @@ TEST(LatencyModel, WhatIsNoMeasurementIsRefused) {
     points[3].shape.tokens = bad;
     EXPECT_EQ(fit_latency(points).error().code, "advise/fit") << bad;
   }
-}
-
-TEST(LatencyModel, ExtrapolationIsSaid) {
-  const auto model = fit_latency(points_of(0.002, 4e-5, 2e-8, 0.01, 1));
-  ASSERT_TRUE(model);
-  EXPECT_EQ(predict(*model, {16, 16 * 200, 16 * 200 * 200}).outside, "");
-  EXPECT_THAT(predict(*model, {512, 512 * 200, 0}).outside,
-              HasSubstr("512 texts a batch (measured: 1.00 to 64.0)"));
-  EXPECT_THAT(predict(*model, {1, 2000, 4e6}).outside, HasSubstr("tokens a text"));
-}
-
-TEST(LatencyModel, TheLargestBatchWithinALimit) {
-  const auto model = fit_latency(points_of(0.002, 4e-5, 2e-8, 0, 1));
-  ASSERT_TRUE(model);
-  const double text_s = 4e-5 * 200 + 2e-8 * 200 * 200;
-  EXPECT_EQ(largest_batch(*model, 200, 0.002 + 10.5 * text_s), 10U);
-  EXPECT_EQ(largest_batch(*model, 200, 0.002 + 0.5 * text_s), 0U);
-  EXPECT_EQ(largest_batch(*model, 200, 0.001), 0U);
-  EXPECT_EQ(largest_batch(*model, 200, 1e9), 4096U);
 }
 
 Family only_family(const std::vector<record::Record>& records) {
@@ -152,34 +130,19 @@ std::vector<record::Record> serial_run(const Engine& engine) {
   return records;
 }
 
-TEST(LatencyStudy, FitsRecordsAndReckonsPadding) {
+TEST(LatencyStudy, FitsTheSerialRecordsOfAnEngine) {
   const auto records = serial_run(cpu_engine());
   const Family family = only_family(records);
   ASSERT_TRUE(family.model) << family.why_not;
+  EXPECT_NEAR(family.model->a_s.value, cpu_engine().a_s, 1e-8);
   EXPECT_NEAR(family.model->b_s_per_token.value, cpu_engine().b_s, 1e-9);
-  ASSERT_EQ(family.cells.size(), 3U);
-  for (const PaddingCost& cost : padding_costs(family)) {
-    // The made-up engine really computes what is padded, so that the model must meet it.
-    const record::Record truth =
-        made_up(cpu_engine(), Precision::fp32, cost.batch, Mode::serial, cost.padding);
-    double pass = 0;
-    for (std::size_t i = 0; i < truth.samples_s.size() / truth.passes; ++i)
-      pass += truth.samples_s[i];
-    EXPECT_NEAR(cost.pass_s, pass, 1e-6 * pass) << to_string(cost.padding) << " " << cost.batch;
-    EXPECT_NEAR(cost.waste_share,
-                1 - static_cast<double>(truth.texts.real_tokens) /
-                        static_cast<double>(truth.texts.computed_tokens),
-                1e-9);
-    if (cost.padding == Padding::none || cost.batch == 1) continue;
-    EXPECT_GT(cost.over_packed, 1.2) << to_string(cost.padding);
+  // The made-up engine really computes what is padded, so that the model must meet it.
+  const record::Record padded =
+      made_up(cpu_engine(), Precision::fp32, 8, Mode::serial, Padding::longest);
+  const auto shapes = shapes_of(padded.texts.token_counts, 8, Padding::longest, 512);
+  for (std::size_t batch = 0; batch < shapes.size(); ++batch) {
+    EXPECT_NEAR(seconds_of(*family.model, shapes[batch]), padded.samples_s[batch], 1e-6);
   }
-  const auto lengths = length_cost(family);
-  ASSERT_TRUE(lengths);
-  EXPECT_GT(lengths->real_s, lengths->at_mean_s);  // the squares of a mix are more than its mean's
-  EXPECT_GT(lengths->at_max_s, lengths->real_s);
-  const auto batch = largest_batch_within(family, 0.1);
-  ASSERT_TRUE(batch);
-  EXPECT_GT(batch->at_mean_length, batch->at_longest);
 }
 
 TEST(LatencyStudy, WithoutLengthsOnlyTheMeanIsKnown) {
@@ -189,8 +152,6 @@ TEST(LatencyStudy, WithoutLengthsOnlyTheMeanIsKnown) {
   ASSERT_TRUE(family.model) << family.why_not;
   EXPECT_FALSE(family.model->pairs_known);
   EXPECT_EQ(family.model->points, 3U);
-  EXPECT_TRUE(padding_costs(family).empty());
-  EXPECT_FALSE(length_cost(family));
 }
 
 TEST(LatencyStudy, RecordsThatDoNotFitTogetherAreLeftOut) {

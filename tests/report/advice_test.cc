@@ -75,13 +75,11 @@ TEST(AdviceOutput, JsonHoldsEveryPart) {
   EXPECT_EQ(json["outcome"], "advice");
   EXPECT_EQ(json["candidates"].size(), 12U);
   EXPECT_EQ(json["candidates"][*advice->winner]["side"], "gpu");
-  EXPECT_EQ(json["verdicts"].size(), 2U);
+  EXPECT_EQ(json["choices"].size(), 2U);
   EXPECT_EQ(json["break_even_batch"]["rows"].size(), 3U);
   EXPECT_TRUE(json["break_even_load"]["gpu_always_cheaper_above"]["texts_per_s"].is_number());
   EXPECT_EQ(json["engines"].size(), 4U);
-  EXPECT_EQ(json["engines"][0]["padding"].size(), 9U);
   EXPECT_TRUE(json["engines"][0]["model"]["b_s_per_token"]["value"].is_number());
-  EXPECT_GT(json["p99_at_load"].size(), 3U);
 }
 
 }  // namespace

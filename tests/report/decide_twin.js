@@ -5,30 +5,14 @@ const fs = require("fs");
 const decide = require(require("path").resolve(process.argv[2]));
 const cases = JSON.parse(fs.readFileSync(process.argv[3], "utf8"));
 
-const MOST_PIECES = 20; // compared one by one
-const shown = (number) => (number === null || Number.isFinite(number) ? number : null); // JSON has no infinity
-const nameOf = (candidate) => (candidate ? candidate.name : null);
-const amount = (value) => value && { value: shown(value.value), low: shown(value.low), high: shown(value.high) };
-const threshold = (value) => ({ load: value.load, low: shown(value.low), high: shown(value.high) });
+const amount = (ends) => ends && ends.map((end) => (Number.isFinite(end) ? end : null)); // JSON has no infinity
+const nameOf = (candidate) => candidate && candidate.cell.name;
 
 function answerOf(data, question) {
   const answer = decide.decide(data, question);
   return {
-    outcome: answer.outcome,
-    headline: answer.headline,
-    winner: nameOf(answer.winner),
-    nearest: nameOf(answer.nearest),
-    verdicts: answer.verdicts.map((verdict) => [verdict.precision, verdict.outcome, verdict.text]),
-    ranking: answer.ranking.map(({ candidate, standing, reason }) => [
-      candidate.name, standing, reason, amount(candidate.machines), amount(candidate.costPerMonth), amount(candidate.costPerMillion),
-    ]),
-    load: answer.load && {
-      cpu: nameOf(answer.load.cpu), gpu: nameOf(answer.load.gpu), decided: answer.load.decided,
-      first: answer.load.decided ? threshold(answer.load.first) : null,
-      always: answer.load.decided ? threshold(answer.load.always) : null,
-      pieces: answer.load.decided ? answer.load.cheaper.length : 0,
-      cheaper: answer.load.decided ? answer.load.cheaper.slice(0, MOST_PIECES).map(({ from, to }) => [from, shown(to)]) : null,
-    },
+    choices: answer.choices.map((choice) => [choice.precision, choice.outcome, nameOf(choice.winner), nameOf(choice.rival)]),
+    order: answer.order.map((one) => [one.cell.name, decide.answerOf(one), amount(one.machines), amount(one.costPerMonth), amount(one.costPerMillion)]),
   };
 }
 

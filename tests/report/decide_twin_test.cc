@@ -1,6 +1,6 @@
 // The page answers its sliders with a script of its own (src/report/page/decide.js). Here node runs
 // it on thousands of questions, and each answer must be advise's: costs to the last bit, the same
-// ranking, the same sentences.
+// ranking and choice.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,7 +10,6 @@
 
 #include "decide/advice.h"
 #include "decide/made_up_records.h"
-#include "decide/wording.h"
 #include "record/journal.h"
 #include "report/decision.h"
 #include "testing/paths.h"
@@ -25,21 +24,14 @@ using decide::Candidate;
 using testing::cpu_engine;
 using testing::gpu_engine;
 
-constexpr std::size_t kMostPieces = 20;  // as in decide_twin.js
-
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 Json amount(const decide::Amount& value) {
-  return {{"value", number(value.value)}, {"low", number(value.low)}, {"high", number(value.high)}};
+  return Json::array({number(value.low), number(value.high)});
 }
 Json amount(const std::optional<decide::Amount>& value) {
   return value ? amount(*value) : Json(nullptr);
-}
-Json threshold(const decide::Threshold& value) {
-  return {{"load", value.load ? Json(*value.load) : Json(nullptr)},
-          {"low", number(value.low)},
-          {"high", number(value.high)}};
 }
 std::string name_of(decide::Outcome outcome) {
   return outcome == decide::Outcome::advice    ? "advice"
@@ -50,42 +42,22 @@ std::string name_of(decide::Outcome outcome) {
 // As decide_twin.js writes it.
 Json answer_of(const Advice& advice) {
   const auto name = [&](const std::optional<std::size_t>& at) {
-    return at ? Json(decide::name_of(advice.candidates[*at], advice.candidates)) : Json(nullptr);
+    return at ? Json(advice.candidates[*at].name) : Json(nullptr);
   };
-  Json verdicts = Json::array();
-  for (const decide::Verdict& verdict : advice.verdicts) {
-    verdicts.push_back(Json::array({verdict.precision, name_of(verdict.outcome), verdict.text}));
+  Json choices = Json::array();
+  for (const decide::Choice& choice : advice.choices) {
+    const auto& winner = choice.winner == decide::Side::cpu ? choice.cpu : choice.gpu;
+    choices.push_back(
+        Json::array({choice.precision, name_of(choice.outcome), name(winner), name(choice.rival)}));
   }
-  Json ranking = Json::array();
+  Json order = Json::array();
   for (const decide::Ranked& ranked : advice.ranking) {
     const Candidate& candidate = advice.candidates[ranked.candidate];
-    ranking.push_back(Json::array({name(ranked.candidate), ranked.standing, ranked.reason,
-                                   amount(candidate.machines), amount(candidate.cost_per_month),
-                                   amount(candidate.cost_per_million)}));
+    order.push_back(Json::array({candidate.name, static_cast<int>(candidate.answer()),
+                                 amount(candidate.machines), amount(candidate.cost_per_month),
+                                 amount(candidate.cost_per_million)}));
   }
-  Json load = nullptr;
-  if (advice.load) {
-    const decide::LoadBreakEven& even = *advice.load;
-    Json cheaper = Json::array();
-    for (const decide::LoadRange& range : even.cheaper) {
-      if (cheaper.size() == kMostPieces) break;
-      cheaper.push_back(Json::array({range.from, number(range.to)}));
-    }
-    load = {{"cpu", name(even.cpu)},
-            {"gpu", name(even.gpu)},
-            {"decided", even.decided},
-            {"first", even.decided ? threshold(even.first) : Json(nullptr)},
-            {"always", even.decided ? threshold(even.always) : Json(nullptr)},
-            {"pieces", even.decided ? even.cheaper.size() : 0},
-            {"cheaper", even.decided ? std::move(cheaper) : Json(nullptr)}};
-  }
-  return {{"outcome", name_of(advice.outcome)},
-          {"headline", advice.headline},
-          {"winner", name(advice.winner)},
-          {"nearest", name(advice.nearest)},
-          {"verdicts", std::move(verdicts)},
-          {"ranking", std::move(ranking)},
-          {"load", std::move(load)}};
+  return {{"choices", std::move(choices)}, {"order", std::move(order)}};
 }
 
 Json number(const std::optional<double>& value) {
@@ -119,6 +91,8 @@ Json questions_on(const std::vector<record::Record>& records, const Json& data,
                           {{"cpu_price", *question.cpu_price},
                            {"gpu_price", *question.gpu_price},
                            {"load_per_s", *question.load_per_s},
+                           {"peak", question.peak},
+                           {"utilisation", question.utilisation},
                            {"limit", limit},
                            {"memory_bytes", number(question.memory_bytes)},
                            {"accuracy_loss", number(question.accuracy_loss)},
@@ -142,6 +116,8 @@ Json questions_on(const std::vector<record::Record>& records, const Json& data,
             const Limits& limits = kLimits[turn++ % std::size(kLimits)];
             question.memory_bytes = limits.memory_bytes;
             question.accuracy_loss = limits.accuracy_loss;
+            question.peak = static_cast<double>(1 + turn % 3);
+            question.utilisation = turn % 4 == 0 ? 1 : 0.7;
             ask(question, limit, rated);
           }
         }

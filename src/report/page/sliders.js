@@ -18,7 +18,7 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
     return element;
   }
 
-  const rates = data.cells.flatMap((cell) => cell.at.map((at) => at.rate)).filter((rate) => rate > 0);
+  const rates = data.cells.flatMap((cell) => cell.at.map((at) => at.per_s)).filter((rate) => rate > 0);
   const lowestRate = rates.length > 0 ? Math.min(...rates) : 1;
   const highestRate = rates.length > 0 ? Math.max(...rates) : 1;
 
@@ -78,14 +78,13 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
 
   // A slider over the limits that the report was made for.
   function limitControl() {
-    const text = (seconds) => (seconds === null ? "none" : decide.formatSeconds(seconds));
     const range = make("input", { type: "range", id: "p99_range", min: 0, max: data.limits_s.length - 1, step: 1 });
     const shown = make("output", { id: "p99" });
     const show = () => {
       // From strict to loose, "none" at the right end.
       const last = data.limits_s.length - 1;
       range.value = question.limit === 0 ? last : question.limit - 1;
-      shown.textContent = text(data.limits_s[question.limit]);
+      shown.textContent = data.limit_texts[question.limit];
       range.setAttribute("aria-valuetext", shown.textContent);
     };
     range.setAttribute("aria-label", "Limit on p99");
@@ -119,52 +118,39 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
     );
   }
 
-  // --- the answer as text
+  // --- the answer: words of the report with this question's cells and numbers
 
-  function loadText(threshold, never) {
-    const { threeDigits } = decide;
-    if (threshold.load === null) {
-      return Number.isFinite(threshold.low) ? `${never}, though within the intervals it might be from ${threeDigits(threshold.low)} texts/s` : never;
-    }
-    if (threshold.low === threshold.high) return `${threeDigits(threshold.load)} texts/s`;
-    const high = Number.isFinite(threshold.high) ? threeDigits(threshold.high) : "or never";
-    return `${threeDigits(threshold.load)} texts/s [${threeDigits(threshold.low)}, ${high}]`;
+  function priced(candidate) {
+    if (!candidate.machines) return candidate.cell.name;
+    const one = candidate.machines[1] === 1;
+    return `${candidate.cell.name}: ${decide.countText(candidate.machines)} machine${one ? "" : "s"}, ` +
+      `${decide.amountText(candidate.costPerMonth)} a month`;
   }
 
-  function breakEvenText() {
-    const load = answer.load;
-    if (load && !load.decided) return "Break-even: can't tell, both cost the same a text within a hundred thousand machines.";
-    if (load) {
-      return `Break-even of ${load.gpu.name} against ${load.cpu.name}: the GPU is cheaper for the first time above ${loadText(load.first, "no load")}, ` +
-        `and always above ${loadText(load.always, "no load")}.`;
+  function answerText({ winner, rival, outcome }) {
+    if (!winner) {
+      const nearest = answer.order[0];
+      if (outcome !== "no cell" || !nearest) return data.words.nothing;
+      return `${data.words[outcome]} ${nearest.cell.name} (${decide.reasonOf(nearest)}).`;
     }
-    return SIDES.map((side) => {
-      const needed = decide.neededRate(answer, question, side);
-      if (needed === null) return "";
-      const price = side === "cpu" ? question.cpu_price : question.gpu_price;
-      return `No ${SIDE_NAME[side]} was measured: at ${decide.threeDigits(price)} an hour it is cheaper a text at full use if it keeps up with more than ` +
-        `${decide.threeDigits(needed)} texts/s.`;
-    }).join(" ").trim();
-  }
-
-  function rankingCells({ candidate, standing, reason }, energy) {
-    const rated = candidate.rate > 0 && candidate.machines !== null;
-    const { threeDigits, amountText, countText } = decide;
-    const ends = candidate.interval ? ` [${threeDigits(candidate.interval[0])}, ${threeDigits(candidate.interval[1])}]` : "";
-    const joules = (value) => (value === null ? "not available" : threeDigits(value));
-    const cell = data.cells[answer.candidates.indexOf(candidate)];
-    return [candidate.name, rated ? threeDigits(candidate.rate) + ends : "-", rated ? countText(candidate.machines) : "-",
-            rated ? amountText(candidate.costPerMonth) : "-", rated ? amountText(candidate.costPerMillion) : "-",
-            ...(energy ? [joules(cell.joules_per_1000), joules(cell.net_joules_per_1000)] : []), standing, reason];
+    return `${data.words[outcome]} ${priced(winner)}.` + (rival ? ` ${data.words.rival} ${priced(rival)}.` : "");
   }
 
   function showRanking() {
     const table = byId("ranking");
     const heads = [...table.tHead.rows[0].cells];
     const energy = data.cells.some((cell) => cell.joules_per_1000 !== null);
-    const rows = answer.ranking.map((ranked) => {
-      const row = make("tr", {}, ...rankingCells(ranked, energy).map((text, at) => make("td", { textContent: text, className: heads[at].className })));
-      if (ranked.standing === "wins") row.cells[heads.length - 2].classList.add("good");
+    const joules = (value) => (value === null ? "not available" : decide.threeDigits(value));
+    const { winner, outcome } = answer.choices[0];
+    const rows = answer.order.map((one) => {
+      const standing = one.at.unusable !== "" ? data.words.standing[3] : data.words.standing[decide.answerOf(one)];
+      const wins = one === winner && outcome === "advice";
+      const texts = [one.cell.name, one.at.rate_text, ...(one.machines
+        ? [decide.countText(one.machines), decide.amountText(one.costPerMonth), decide.amountText(one.costPerMillion)] : ["-", "-", "-"]),
+        ...(energy ? [joules(one.cell.joules_per_1000), joules(one.cell.net_joules_per_1000)] : []),
+        wins ? data.words.wins : standing, decide.reasonOf(one)];
+      const row = make("tr", {}, ...texts.map((text, at) => make("td", { textContent: text, className: heads[at].className })));
+      if (wins) row.cells[heads.length - 2].classList.add("good");
       return row;
     });
     table.tBodies[0].replaceChildren(...rows);
@@ -172,43 +158,53 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
 
   function showText() {
     const headline = byId("headline");
-    headline.textContent = answer.headline;
-    headline.className = "strong " + (answer.outcome === "advice" ? "good" : answer.outcome === "no cell" ? "bad" : "careful");
-    headline.classList.toggle("good", false);
+    const { outcome } = answer.choices[0];
+    headline.textContent = answerText(answer.choices[0]);
+    headline.className = "strong " + (outcome === "advice" ? "good" : outcome === "no cell" ? "bad" : "careful");
     const prices = data.example_prices && question.cpu_price === data.start.cpu_price && question.gpu_price === data.start.gpu_price;
-    byId("asked").textContent = prices ? "Example prices: move the sliders to yours." : "";
-    byId("verdicts").replaceChildren(make("ul", {}, ...answer.verdicts.map((verdict) => make("li", {
-      textContent: (verdict.precision === "" ? "Best precision within the allowed loss: " : `Same precision (${verdict.precision}): `) + verdict.text,
+    byId("asked").textContent = prices ? data.words.example : "";
+    const always = alwaysCheaper();
+    byId("breakeven").textContent = always === null ? "" : `${data.words.always} ${decide.threeDigits(always)} texts/s.`;
+    byId("verdicts").replaceChildren(make("ul", {}, ...answer.choices.map((choice) => make("li", {
+      textContent: (choice.precision === "" ? data.words.overall : `${data.words["same precision"]} (${choice.precision})`) + ": " + answerText(choice),
     }))));
-    byId("breakeven").textContent = breakEvenText();
-    const missing = data.missing.filter((line) => !/^no (CPU|GPU) was measured/.test(line));
-    const sides = SIDES.filter((side) => !data.cells.some((cell) => cell.side === side))
-      .map((side) => `no ${SIDE_NAME[side]} was measured: measure on a ${SIDE_NAME[side]} machine and give its journal too`);
-    byId("missing").replaceChildren(make("ul", {}, ...[...sides, ...missing].map((line) => make("li", { className: "careful", textContent: line }))));
   }
 
   // --- cost over load
 
   // Points at which the cheapest cell of a side costs what it costs up to there: the chart steps after each. Exact for the first
   // MOST_STEPS machines of each cell; beyond, where steps are finer than a pixel, points evenly spaced.
+  const planned = (one) => (one.rate[0] * question.utilisation) / question.peak; // texts a second on average, of one machine
   function staircase(side, low, high) {
     const edges = new Set([low, high]);
-    const cells = answer.candidates.filter((one) => one.side === side && one.unusable === "" && one.rate > 0);
+    const cells = answer.candidates.filter((one) => one.side === side && one.at.unusable === "" && one.rate && one.rate[0] > 0);
     for (const one of cells) {
-      const first = Math.max(1, Math.floor(low / one.rate));
-      for (let step = first; step * one.rate <= high && step < first + MOST_STEPS; ++step) edges.add(step * one.rate);
+      const rate = planned(one);
+      const first = Math.max(1, Math.floor(low / rate));
+      for (let step = first; step * rate <= high && step < first + MOST_STEPS; ++step) edges.add(step * rate);
     }
-    const exact = MOST_STEPS * Math.min(...cells.map((one) => one.rate));
+    const exact = MOST_STEPS * Math.min(...cells.map(planned));
     for (let i = 0; i <= MOST_STEPS && exact < high; ++i) edges.add(exact * Math.pow(high / exact, i / MOST_STEPS));
     const steps = [...edges].filter((load) => load >= low && load <= high).sort((x, y) => x - y)
-      .map((load) => ({ load, best: decide.cheapestAt(answer, side, load) })).filter(({ best }) => best !== null);
+      .map((load) => ({ load, best: decide.cheapestAt(answer, question, side, load) })).filter(({ best }) => best !== null);
     // Of a flat stretch its two ends.
     return steps.filter(({ best }, at) => at === 0 || at === steps.length - 1 || best.cost !== steps[at + 1].best.cost);
   }
 
+  // The loads of the picture, and the one from which the GPU always costs less; null without one.
+  const span = () => [Math.min(lowestRate / 10, question.load_per_s / 2), Math.max(highestRate * 10, question.load_per_s * 2)];
+  function alwaysCheaper() {
+    const [cpu, gpu] = SIDES.map((side) => staircase(side, ...span()));
+    if (cpu.length === 0 || gpu.length === 0) return null;
+    const costAt = (steps, at) => (steps.find(({ load }) => load >= at) || steps[steps.length - 1]).best.cost;
+    const loads = [...cpu, ...gpu].map(({ load }) => load).sort((x, y) => x - y);
+    const dearer = loads.filter((load) => costAt(gpu, load) >= costAt(cpu, load));
+    const last = dearer[dearer.length - 1];
+    return last === undefined || last === loads[loads.length - 1] ? null : last;
+  }
+
   function costConfig(look) {
-    const low = Math.min(lowestRate / 10, question.load_per_s / 2);
-    const high = Math.max(highestRate * 10, question.load_per_s * 2);
+    const [low, high] = span();
     const datasets = [];
     const ys = [];
     SIDES.forEach((side, index) => {
@@ -218,7 +214,7 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
       datasets.push({
         label: `${SIDE_NAME[side]} (${question[side + "_price"]} an hour)`, ...seriesLook(index, look), pointRadius: 0, pointHitRadius: 4, stepped: "after",
         data: steps.map(({ load, best }) => ({ x: load, y: best.cost })),
-        labels: steps.map(({ load, best }) => `${best.candidate.name}: ${decide.threeDigits(best.cost)} a month at ${decide.threeDigits(load)} texts/s`),
+        labels: steps.map(({ load, best }) => `${best.candidate.cell.name}: ${decide.threeDigits(best.cost)} a month at ${decide.threeDigits(load)} texts/s`),
       });
     });
     const positive = ys.filter((y) => y > 0);
@@ -230,10 +226,8 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
       data: [{ x, y: bottom }, { x, y: top }], labels: [label, label],
     });
     upright(`load: ${decide.threeDigits(question.load_per_s)} texts/s`, question.load_per_s, look.text, [2, 3]);
-    const always = answer.load && answer.load.decided ? answer.load.always.load : null;
-    if (always !== null && always >= low && always <= high) {
-      upright(`GPU always cheaper above ${decide.threeDigits(always)} texts/s`, always, look.series[2], [10, 4]);
-    }
+    const always = alwaysCheaper();
+    if (always !== null) upright(`${data.words.always} ${decide.threeDigits(always)} texts/s`, always, look.series[2], [10, 4]);
     const options = common(look, (item) => item.dataset.labels[item.dataIndex] || item.dataset.label);
     options.scales = { x: axis("texts/s", [low, high], true, look), y: axis("a month", [...ys, ...(logarithmic ? [] : [0])], logarithmic, look) };
     return { type: "line", data: { datasets }, options };
