@@ -221,10 +221,13 @@ void RowSet::add_rates() {
   }
   for (std::size_t group = 0; group < noise_.size(); ++group) {
     std::vector<measure::RoundValues> of_group;
+    std::vector<const Record*> records;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-      if (rows_[i].group == group) of_group.push_back(seconds_[i]);
+      if (rows_[i].group != group) continue;
+      of_group.push_back(seconds_[i]);
+      records.push_back(rows_[i].record);
     }
-    noise_[group] = measure::pooled_noise(of_group);
+    noise_[group] = measure::pooled_noise(of_group, measure::visited_together(records));
   }
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     Row& row = rows_[i];

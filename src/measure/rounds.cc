@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <map>
 #include <numeric>
 #include <set>
@@ -16,9 +17,10 @@ namespace {
 using record::Estimate;
 using record::Interval;
 
-// A value of cell `cell` in round `round`: its log.
+// The log of a cell's value in a round. `stretch`: of the cells that are visited one after the
+// other in that round.
 struct Point {
-  std::size_t cell = 0, round = 0;
+  std::size_t cell = 0, round = 0, stretch = 0;
   double log = 0;
 };
 
@@ -48,13 +50,22 @@ std::vector<double> log_ratios(const RoundValues& a, const RoundValues& b) {
   return result;
 }
 
+struct Cell {
+  const RoundValues* values = nullptr;
+  std::size_t group = 0;
+};
+
 // Points of the cells that have two rounds at least: others say nothing about noise.
-std::vector<Point> points_of(std::span<const RoundValues> cells) {
+std::vector<Point> points_of(std::span<const Cell> cells) {
   std::vector<Point> points;
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> stretches;
   for (std::size_t cell = 0; cell < cells.size(); ++cell) {
-    if (logs(cells[cell]).size() < 2) continue;
-    for (std::size_t round = 0; round < cells[cell].size(); ++round) {
-      if (const auto& value = cells[cell][round]) points.push_back({cell, round, log_of(*value)});
+    const RoundValues& values = *cells[cell].values;
+    if (logs(values).size() < 2) continue;
+    for (std::size_t round = 0; round < values.size(); ++round) {
+      if (!values[round]) continue;
+      const auto stretch = stretches.try_emplace({cells[cell].group, round}, stretches.size());
+      points.push_back({cell, round, stretch.first->second, log_of(*values[round])});
     }
   }
   return points;
@@ -76,21 +87,22 @@ std::size_t take_out_means(const std::vector<Point>& points, std::size_t Point::
   return sums.size();
 }
 
-// Blocks of cells and rounds that no visit connects: each has a level of its own to take out.
-std::size_t unconnected_blocks(const std::vector<Point>& points) {
+// Blocks of cells and rounds (or stretches) that no visit connects: in each of them one level is
+// taken out twice.
+std::size_t unconnected_blocks(const std::vector<Point>& points, std::size_t Point::*shared) {
   std::map<std::size_t, std::size_t> of_cell;
-  std::map<std::size_t, std::size_t> of_round;
+  std::map<std::size_t, std::size_t> of_shared;
   for (const Point& point : points) {
     of_cell.try_emplace(point.cell, point.cell);
-    of_round.try_emplace(point.round, point.cell);
+    of_shared.try_emplace(point.*shared, point.cell);
   }
   for (bool changed = true; changed;) {
     changed = false;
     for (const Point& point : points) {
       std::size_t& cell = of_cell[point.cell];
-      std::size_t& round = of_round[point.round];
-      changed |= cell != round;
-      cell = round = std::min(cell, round);
+      std::size_t& other = of_shared[point.*shared];
+      changed |= cell != other;
+      cell = other = std::min(cell, other);
     }
   }
   std::set<std::size_t> blocks;
@@ -145,7 +157,50 @@ double median_range(std::span<const RoundValues> cells) {
   return ranges.empty() ? 1 : std::exp(median(ranges));
 }
 
-Noise noise_of(std::span<const RoundValues> cells) {
+// A sum of squares and its degrees of freedom.
+struct Squares {
+  double sum = 0, degrees = 0;
+  double mean() const { return degrees > 0 ? sum / degrees : 0; }
+  Squares operator-(const Squares& part) const {
+    return {std::max(0.0, sum - part.sum), degrees - part.degrees};
+  }
+};
+
+// What is left of `rest` (logs without their cells' levels) without what cells share. Least
+// squares: one step is exact when no visit is missing, repeating it converges otherwise.
+Squares without_shared(const std::vector<Point>& points, std::size_t Point::*shared,
+                       std::vector<double> rest) {
+  std::size_t cells = 0;
+  std::size_t all_shared = 0;
+  const double before = sum_of_squares(rest);
+  double previous = before;
+  for (int step = 0; step < 100; ++step) {
+    all_shared = take_out_means(points, shared, rest);
+    cells = take_out_means(points, &Point::cell, rest);
+    const double now = sum_of_squares(rest);
+    if (previous - now <= 1e-12 * before) break;
+    previous = now;
+  }
+  return {sum_of_squares(rest), static_cast<double>(points.size() - cells - all_shared +
+                                                    unconnected_blocks(points, shared))};
+}
+
+// Satterthwaite's degrees of freedom of a weighted sum of mean squares.
+double degrees_of(std::initializer_list<std::pair<double, Squares>> parts) {
+  double sum = 0;
+  double uncertain = 0;
+  double all = 0;
+  for (const auto& [weight, squares] : parts) {
+    if (squares.degrees <= 0) continue;
+    const double part = weight * squares.mean();
+    sum += part;
+    uncertain += part * part / squares.degrees;
+    all += squares.degrees;
+  }
+  return uncertain > 0 ? sum * sum / uncertain : all;
+}
+
+Noise noise_of(std::span<const Cell> cells) {
   Noise noise;
   const std::vector<Point> points = points_of(cells);
   if (points.empty()) return noise;
@@ -153,38 +208,31 @@ Noise noise_of(std::span<const RoundValues> cells) {
   rest.reserve(points.size());
   for (const Point& point : points) rest.push_back(point.log);
   const std::size_t cell_count = take_out_means(points, &Point::cell, rest);
-  const double around_levels = sum_of_squares(rest);
-  // What all cells of a round share, too: one step is exact when no visit is missing, repeating it
-  // converges to least squares otherwise.
-  std::size_t round_count = 0;
-  double previous = around_levels;
-  for (int step = 0; step < 100; ++step) {
-    round_count = take_out_means(points, &Point::round, rest);
-    take_out_means(points, &Point::cell, rest);
-    const double now = sum_of_squares(rest);
-    if (previous - now <= 1e-12 * around_levels) break;
-    previous = now;
-  }
-  const double of_rest = sum_of_squares(rest);
-  const auto cell_degrees = static_cast<double>(points.size() - cell_count);
-  const auto round_degrees = static_cast<double>(round_count - unconnected_blocks(points));
-  const double rest_degrees = cell_degrees - round_degrees;
-  noise.cell_sd = std::sqrt(around_levels / cell_degrees);
-  noise.cell_degrees = cell_degrees;
-  if (rest_degrees <= 0) return noise;
-  noise.pair_sd = std::sqrt(2 * of_rest / rest_degrees);
+  const Squares all{sum_of_squares(rest), static_cast<double>(points.size() - cell_count)};
+  const Squares no_rounds = without_shared(points, &Point::round, rest);
+  const Squares own = without_shared(points, &Point::stretch, rest);
+  const Squares rounds = all - no_rounds;
+  const Squares stretches = no_rounds - own;
+  noise.cell_sd = std::sqrt(all.mean());
+  // Cells share the state of the machine, so that their deviations are not worth cells × (rounds -
+  // 1) degrees.
+  noise.cell_degrees =
+      degrees_of({{rounds.degrees, rounds}, {stretches.degrees, stretches}, {own.degrees, own}});
+  // Two cells of different groups do not share a stretch; of one group alone nothing else is known.
+  const std::size_t count =
+      1 + std::max_element(points.begin(), points.end(), [](const Point& a, const Point& b) {
+            return a.stretch < b.stretch;
+          })->stretch;
+  const double size = static_cast<double>(points.size()) / static_cast<double>(count);
+  const double of_stretch = stretches.degrees > 0 ? 1 / size : 0;
+  const double variance = of_stretch * stretches.mean() + (1 - of_stretch) * own.mean();
+  noise.pair_sd = std::sqrt(2 * variance);
   // However many cells there are: they differ in noise, so that the pool says only about what this
   // pair's is. Without the limit 5.2 % of equal cells were told apart
   // (tests/study/coverage_test.cc).
   constexpr double kMostPairDegrees = 12;
-  noise.pair_degrees = std::min(rest_degrees, kMostPairDegrees);
-  // All cells of a round share its state, so that their deviations are not worth cells × (rounds -
-  // 1) degrees: Satterthwaite's, of the sum of both parts.
-  const double of_rounds = around_levels - of_rest;
-  if (around_levels > 0) {
-    noise.cell_degrees = around_levels * around_levels /
-                         (of_rounds * of_rounds / round_degrees + of_rest * of_rest / rest_degrees);
-  }
+  noise.pair_degrees =
+      std::min(kMostPairDegrees, degrees_of({{of_stretch, stretches}, {1 - of_stretch, own}}));
   return noise;
 }
 
@@ -253,15 +301,36 @@ void set_round(RoundValues& values, std::uint64_t round, double value) {
 
 }  // namespace
 
-Noise pooled_noise(std::span<const RoundValues> cells) {
-  std::vector<RoundValues> kept(cells.begin(), cells.end());
+std::vector<std::size_t> visited_together(std::span<const record::Record* const> records) {
+  std::vector<Setup> groups;
+  std::vector<std::size_t> group_of;
+  for (const record::Record* record : records) {
+    Setup setup = record->cell;
+    setup.batch = 0;
+    setup.mode = Mode::serial;
+    setup.rate_per_s = setup.max_wait_s = 0;
+    setup.arrivals = Arrivals::none;
+    const auto known = std::find(groups.begin(), groups.end(), setup);
+    group_of.push_back(static_cast<std::size_t>(known - groups.begin()));
+    if (known == groups.end()) groups.push_back(std::move(setup));
+  }
+  return group_of;
+}
+
+Noise pooled_noise(std::span<const RoundValues> cells, std::span<const std::size_t> groups) {
+  BREAKEVEN_CHECK(groups.empty() || groups.size() == cells.size(), "cells={} groups={}",
+                  cells.size(), groups.size());
+  std::vector<Cell> kept;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    kept.push_back({&cells[i], groups.empty() ? i : groups[i]});
+  }
   Noise noise = noise_of(kept);
   // Each cell that goes makes the rest quieter, so that the next may stand out.
   constexpr double kFarNoisier = 0.002;
   constexpr std::size_t kFewestKept = 3;
   while (kept.size() > kFewestKept) {
-    const auto gone = std::remove_if(kept.begin(), kept.end(), [&](const RoundValues& cell) {
-      const std::vector<double> values = logs(cell);
+    const auto gone = std::remove_if(kept.begin(), kept.end(), [&](const Cell& cell) {
+      const std::vector<double> values = logs(*cell.values);
       return values.size() >= 2 && noisier(values, noise.cell_sd, noise.cell_degrees, kFarNoisier);
     });
     if (gone == kept.end()) break;

@@ -28,15 +28,22 @@ inline constexpr std::size_t kMinRounds = 3;
 // Degrees of freedom are those of the standard deviation beside them; 0 = cannot be told.
 struct Noise {
   double cell_sd = 0, cell_degrees = 0;  // of a cell's value in one round around its level
-  double pair_sd = 0, pair_degrees = 0;  // of one cell's value ÷ another's in the same round
+  // Of one cell's value ÷ that of a cell of another group in the same round.
+  double pair_sd = 0, pair_degrees = 0;
   // The slowest round of a cell ÷ its fastest, of the median cell: how far the machine's speed
   // moved. At least 1; 1 where no cell has two rounds.
   double speed_range = 1;
 };
 
+// For each record the number of its group: cells that differ only in batch, mode and pace share a
+// packed model, so that a sweep visits them one after the other in each round.
+std::vector<std::size_t> visited_together(std::span<const record::Record* const> records);
+
 // From the cells of one device and one run, but for those that are far noisier than the rest (they
-// would make all others look so).
-Noise pooled_noise(std::span<const RoundValues> cells);
+// would make all others look so). `groups`: of visited_together(), as many as cells; empty = each
+// cell is visited at a time of its own. Cells of a group saw the machine in nearly the same state:
+// they are worth less than as many others, and two groups differ by more than two of their cells.
+Noise pooled_noise(std::span<const RoundValues> cells, std::span<const std::size_t> groups = {});
 
 // The geometric mean over the rounds and its interval; value 0 without a round, no interval below
 // kMinRounds. `samples` is the number of rounds. A cell that is noisier than `noise` (which is of

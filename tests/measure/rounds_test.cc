@@ -67,6 +67,43 @@ TEST(PooledNoise, BlocksThatShareNoRoundHaveLevelsOfTheirOwn) {
   EXPECT_EQ(noise.pair_degrees, 4) << "2 in each block, as if it were alone";
 }
 
+TEST(PooledNoise, CellsThatAreVisitedTogetherAreOneLookAtTheMachine) {
+  // Two groups of two cells. A group's stretch of a round is 0.1 off, its cells differ by 0.01.
+  const std::vector<RoundValues> cells = {of_logs({-0.11, 0.11, 0}),
+                                          of_logs({-0.09, 0.09, 0}),  // one group
+                                          of_logs({0.11, -0.11, 0}), of_logs({0.09, -0.09, 0})};
+  const Noise apart = pooled_noise(cells);
+  const Noise together = pooled_noise(cells, std::vector<std::size_t>{7, 7, 3, 3});
+  EXPECT_NEAR(apart.cell_sd, together.cell_sd, 1e-12);
+  EXPECT_GT(apart.cell_degrees, 5);
+  EXPECT_LT(together.cell_degrees, 2.1) << "two rounds' differences of two groups that add up to 0";
+  // Mean squares: of stretches 2 cells × 4 × 0.1², 2 degrees; of cells 8 × 0.01², 4 degrees.
+  const double of_stretches = 0.08 / 2;
+  const double of_cells = 0.0008 / 4;
+  EXPECT_NEAR(together.pair_sd, std::sqrt(of_stretches + of_cells), 1e-12);
+  EXPECT_NEAR(together.pair_degrees, 2, 0.05);
+  EXPECT_GT(together.pair_sd, apart.pair_sd);
+}
+
+TEST(PooledNoise, OfOneGroupAloneIsThatOfItsCells) {
+  const std::vector<RoundValues> cells = {of_logs({-0.09, -0.02, 0.11}),
+                                          of_logs({0.89, 1.02, 1.09})};
+  const Noise noise = pooled_noise(cells, std::vector<std::size_t>{0, 0});
+  EXPECT_NEAR(noise.pair_sd, pooled_noise(cells).pair_sd, 1e-12);
+  EXPECT_NEAR(noise.pair_degrees, 2, 1e-9);
+}
+
+TEST(VisitedTogether, AreCellsThatDifferInBatchAndModeOnly) {
+  std::vector<record::Record> records(4);
+  records[1].cell.batch = 32;
+  records[1].cell.mode = Mode::stream;
+  records[2].cell.precision = Precision::int8;
+  records[3].cell.runtime.name = "openvino";
+  std::vector<const record::Record*> all;
+  for (const record::Record& record : records) all.push_back(&record);
+  EXPECT_EQ(visited_together(all), (std::vector<std::size_t>{0, 0, 1, 2}));
+}
+
 TEST(PooledNoise, ACellThatIsFarNoisierDoesNotMakeTheRestLookSo) {
   std::vector<RoundValues> cells(11, of_logs({-0.01, 0, 0.01, 0, 0}));
   for (std::size_t i = 0; i < cells.size(); ++i) {
