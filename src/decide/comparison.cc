@@ -9,7 +9,7 @@
 #include <set>
 
 #include "base/units.h"
-#include "measure/parity.h"
+#include "decide/rows.h"
 #include "measure/statistics.h"
 #include "record/json.h"
 
@@ -134,16 +134,9 @@ bool all_usable(const std::vector<double>& seconds) {
 }
 
 // Why a record's times cannot be used; empty = they can.
-std::string unusable(const Record& record, const char* side) {
-  if (record.verdict == record::Verdict::invalid) {
-    std::string why;
-    for (const record::Reason& reason : record.reasons) {
-      if (why.empty() && reason.severity == record::Verdict::invalid) why = ": " + reason.code;
-    }
-    return fmt::format("{} is INVALID{}", side, why);
-  }
-  if (measure::breaks_parity(record)) {
-    return fmt::format("{} breaks parity", side);
+std::string why_not(const Record& record, const char* side) {
+  if (const std::string why = unusable(record); !why.empty()) {
+    return fmt::format("{}: {}", side, why);
   }
   if (record.samples_s.empty()) return fmt::format("{} holds no samples", side);
   if (!all_usable(record.samples_s)) {
@@ -207,8 +200,8 @@ CellChange change_of(const Record& before, const Record& after, double confidenc
   result.cell = before.cell;
   result.before_per_s = before.reviews_per_s;
   result.after_per_s = after.reviews_per_s;
-  result.doubt = unusable(before, "before");
-  if (result.doubt.empty()) result.doubt = unusable(after, "after");
+  result.doubt = why_not(before, "before");
+  if (result.doubt.empty()) result.doubt = why_not(after, "after");
   if (!result.doubt.empty()) return result;
   result.ratio = measure::ratio_of_times({before.samples_s, before.sample_positions},
                                          {after.samples_s, after.sample_positions}, confidence);

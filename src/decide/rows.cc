@@ -96,7 +96,9 @@ std::optional<Cut> cut_of(const Record& record, const FullLength& full) {
 
 measure::RoundValues seconds_a_text(const Record& record) {
   const auto usable = [](double seconds) { return plausible(seconds); };
-  if (record.texts.count == 0 ||
+  // Without positions nobody knows which batches make a pass.
+  const bool lost = record.cell.mode == Mode::serial && record.sample_positions.empty();
+  if (record.texts.count == 0 || lost ||
       !std::all_of(record.samples_s.begin(), record.samples_s.end(), usable)) {
     return {};
   }
@@ -139,7 +141,10 @@ std::string unusable(const Record& record) {
                        record.parity->texts);
   }
   if (record.verdict == record::Verdict::invalid) {
-    return "INVALID" + (record.reasons.empty() ? "" : ": " + record.reasons.front().code);
+    const auto why = std::find_if(
+        record.reasons.begin(), record.reasons.end(),
+        [](const auto& reason) { return reason.severity == record::Verdict::invalid; });
+    return "INVALID" + (why == record.reasons.end() ? "" : ": " + why->code);
   }
   if (record.cell.batch == 0) return "a batch of 0 texts is none";
   if (record.cell.max_length == 0) return "texts cut at 0 tokens are none";

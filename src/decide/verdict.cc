@@ -11,10 +11,11 @@ bool closed_loop(const Row& row) {
   return row.may_win() && row.cell().mode != Mode::paced;
 }
 
-const Row* best_of(const RowSet& rows, Side side) {
+template <class Keep>
+const Row* best_of(const RowSet& rows, Side side, Keep keep) {
   const Row* best = nullptr;
   for (const Row& row : rows.rows()) {
-    if (row.side != side || !closed_loop(row)) continue;
+    if (row.side != side || !closed_loop(row) || !keep(row.cell())) continue;
     if (best == nullptr || low_end(row) > low_end(*best)) best = &row;
   }
   return best;
@@ -96,8 +97,9 @@ int Lead::sign() const {
 
 Verdict verdict_of(const RowSet& rows) {
   Verdict verdict;
-  verdict.best_cpu = best_of(rows, Side::cpu);
-  verdict.best_gpu = best_of(rows, Side::gpu);
+  const auto any = [](const record::Cell&) { return true; };
+  verdict.best_cpu = best_of(rows, Side::cpu, any);
+  verdict.best_gpu = best_of(rows, Side::gpu, any);
   verdict.soonest_cpu = soonest_of(rows, Side::cpu);
   verdict.soonest_gpu = soonest_of(rows, Side::gpu);
   if (verdict.best_cpu != nullptr && verdict.best_gpu != nullptr) {
@@ -113,6 +115,17 @@ Verdict verdict_of(const RowSet& rows) {
     const auto& [precision, batch, mode] = key;
     verdict.same_precision.push_back(
         {precision, batch, mode, lead_in_speed(rows, *gpu_row, *cpu_row->second)});
+  }
+  for (const Side side : {Side::cpu, Side::gpu}) {
+    const auto native = [](bool fp32) {
+      return [fp32](const record::Cell& cell) {
+        return cell.runtime.is_native() && (cell.precision == Precision::fp32) == fp32;
+      };
+    };
+    const Row* lower = best_of(rows, side, native(false));
+    const Row* fp32 = best_of(rows, side, native(true));
+    if (lower == nullptr || fp32 == nullptr) continue;
+    verdict.over_fp32.push_back(lead_in_speed(rows, *lower, *fp32));
   }
   for (const Row& row : rows.rows()) {
     if (!closed_loop(row) || row.cell().runtime.is_native()) continue;

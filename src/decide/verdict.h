@@ -49,6 +49,9 @@ struct Verdict {
   std::optional<Lead> latency;     // soonest_gpu over soonest_cpu, in medians of a batch
   // Every precision, batch and mode that both devices measured with native rows, in this order.
   std::vector<AtPrecision> same_precision;
+  // What a lower precision brings: of each device that has both, the best native row of a lower
+  // one over the best of fp32.
+  std::vector<Lead> over_fp32;
   std::vector<Peer> peers;  // other runtimes' rows with a native row of the same cell
 };
 Verdict verdict_of(const RowSet& rows);

@@ -10,7 +10,7 @@
 
 #include "base/units.h"
 #include "decide/latency_model.h"
-#include "measure/parity.h"
+#include "decide/rows.h"
 #include "report/format.h"
 #include "report/keys.h"
 #include "report/runtimes.h"
@@ -86,8 +86,7 @@ class Charts {
   static std::vector<Record> only(const std::vector<Record>& records, record::Kind kind) {
     std::vector<Record> out;
     for (const Record& record : records) {
-      if (record.kind != kind || record.verdict == record::Verdict::invalid) continue;
-      if (!measure::breaks_parity(record)) out.push_back(record);
+      if (record.kind == kind && decide::unusable(record).empty()) out.push_back(record);
     }
     return out;
   }

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/units.h"
-#include "measure/parity.h"
+#include "decide/rows.h"
 #include "report/format.h"
 #include "report/tables.h"
 
@@ -32,10 +32,7 @@ std::vector<std::vector<const Record*>> by_configuration(const std::vector<Recor
                                                          const Keys& keys) {
   std::vector<std::vector<const Record*>> groups;
   for (const Record& record : records) {
-    if (!is_paced(record) || record.verdict == record::Verdict::invalid ||
-        measure::breaks_parity(record)) {
-      continue;
-    }
+    if (!is_paced(record) || !decide::unusable(record).empty()) continue;
     const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
       return keys.describe(*group.front()) == keys.describe(record) &&
              group.front()->cell.arrivals == record.cell.arrivals &&

@@ -9,51 +9,18 @@
 #include <set>
 
 #include "base/units.h"
-#include "measure/parity.h"
+#include "decide/verdict.h"
 #include "report/format.h"
 #include "report/tables.h"
 
 namespace breakeven::report {
 namespace {
 
-// The native row that answers the same question.
-const record::Record* native_beside(const std::vector<record::Record>& records, const Keys& keys,
-                                    const record::Record& other) {
-  const record::Record* found = nullptr;
-  for (const record::Record& record : records) {
-    if (!record.cell.runtime.is_native() || record.model_name != other.model_name ||
-        keys.machine_letter(record) != keys.machine_letter(other) ||
-        record.verdict == record::Verdict::invalid || measure::breaks_parity(record)) {
-      continue;
-    }
-    record::Cell cell = other.cell;
-    cell.runtime = {};
-    cell.padding = record.cell.padding;
-    if (!(cell == record.cell)) continue;
-    if (found == nullptr || record.cell.padding == Padding::none) found = &record;
-  }
-  return found;
-}
-
-record::Interval bounds(const record::Estimate& estimate) {
-  return estimate.interval.value_or(record::Interval{estimate.value, estimate.value});
-}
-
-// Each interval's far end against the other's near end: wider than need be, never too narrow.
-std::string ratio(const record::Estimate& native, const record::Estimate& other) {
-  if (native.value <= 0 || other.value <= 0) return "-";
-  std::string value = times(native.value / other.value);
-  if (!native.interval || !other.interval || other.interval->low <= 0) return value;
-  return fmt::format("{} [{}, {}]", value, three_digits(bounds(native).low / bounds(other).high),
-                     three_digits(bounds(native).high / bounds(other).low));
-}
-
-std::string compute_ratio(const record::Record& native, const record::Record& other) {
-  if (!native.stages || !other.stages || native.stages->compute_s <= 0 ||
-      other.stages->compute_s <= 0) {
-    return "-";
-  }
-  return times(other.stages->compute_s / native.stages->compute_s);
+std::string ratio(const decide::Lead& lead) {
+  const auto& interval = lead.ratio.interval;
+  if (!interval) return "?";
+  return fmt::format("{} [{}, {}]", times(lead.ratio.value), three_digits(interval->low),
+                     three_digits(interval->high));
 }
 
 }  // namespace
@@ -66,18 +33,13 @@ bool has_other_runtimes(const std::vector<record::Record>& records) {
 Table ratio_table(const std::vector<record::Record>& records, const Keys& keys) {
   Table table = keys.table({left("mode"), right("reviews/s", 1), right("native is [95 %]"),
                             right("compute alone"), left("result", 2)});
-  for (const record::Record& record : records) {
-    // Under a set load both answer what comes.
-    const bool paced = record.cell.mode == Mode::paced;
-    if (paced || record.cell.runtime.is_native() || record.reviews_per_s.value <= 0) continue;
-    const record::Record* native = native_beside(records, keys, record);
-    if (native == nullptr) continue;
-    // A pass that the time cut short is of fewer and other texts: nothing to compare.
-    const bool whole = native->passes > 0 && record.passes > 0;
-    table.add_row(
-        keys.row(record, {to_string(record.cell.mode), three_digits(record.reviews_per_s.value),
-                          whole ? ratio(native->reviews_per_s, record.reviews_per_s) : "-",
-                          whole ? compute_ratio(*native, record) : "-", verdict_cell(record)}));
+  const decide::RowSet rows(records);
+  for (const decide::Peer& peer : decide::verdict_of(rows).peers) {
+    const record::Record& record = *peer.native_over_peer.second->record;
+    table.add_row(keys.row(
+        record, {to_string(record.cell.mode), three_digits(record.reviews_per_s.value),
+                 ratio(peer.native_over_peer),
+                 peer.compute_ratio ? times(*peer.compute_ratio) : "-", verdict_cell(record)}));
   }
   return table;
 }

@@ -148,8 +148,8 @@ TEST(Compare, RowsThatDoNotCountCannotBeTold) {
   const Comparison comparison = compared(sample_run(), after);
   EXPECT_EQ(comparison.outcome, Change::cannot_tell);
   const auto doubt = [&](std::size_t cell) { return comparison.cells[cell].doubt; };
-  EXPECT_EQ(doubt(0), "after is INVALID: interrupted");
-  EXPECT_EQ(doubt(1), "after breaks parity");
+  EXPECT_EQ(doubt(0), "after: INVALID: interrupted");
+  EXPECT_EQ(doubt(1), "after: outputs break parity (0 of 128 labels differ)");
   EXPECT_EQ(doubt(2), "after holds no samples");
   for (const std::size_t cell : {3U, 4U, 5U}) {
     EXPECT_EQ(doubt(cell), "after holds times that are not above 0");

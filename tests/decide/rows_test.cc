@@ -202,6 +202,17 @@ TEST(Verdict, LatencyIsOfOneTextAtATime) {
   EXPECT_FALSE(verdict_of(RowSet(records)).latency);
 }
 
+TEST(Verdict, ALowerPrecisionStandsBesideFp32) {
+  const Records records = {stream_row(cpu_engine(), Precision::fp32, 1, {2, 2.1, 1.9}),
+                           stream_row(cpu_engine(), Precision::int8, 32, {0.5, 0.52, 0.48}),
+                           stream_row(gpu_engine(), Precision::fp16, 1, {0.1, 0.1, 0.1})};
+  const RowSet rows(records);
+  const Verdict verdict = verdict_of(rows);
+  ASSERT_EQ(verdict.over_fp32.size(), 1U);  // the GPU has no fp32
+  EXPECT_EQ(verdict.over_fp32[0].first->cell().precision, Precision::int8);
+  EXPECT_NEAR(verdict.over_fp32[0].ratio.value, 4, 0.1);
+}
+
 TEST(Verdict, APeerStandsBesideTheNativeRowOfItsCell) {
   Records records = {stream_row(cpu_engine(), Precision::int8, 32, {1, 1, 1}),
                      stream_row(cpu_engine(), Precision::int8, 32, {2, 2.1, 1.9}),
