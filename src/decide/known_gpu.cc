@@ -120,8 +120,9 @@ Record carried(const Record& known, const Record& own, const LatencyModel& model
   record.stages.reset();
   record.reasons.push_back(
       {"carried-over",
-       fmt::format("from the record of an {} of {:.10}, to these lengths by the latency model",
-                   known.gpu ? known.gpu->name : "unknown GPU", known.started_at),
+       fmt::format(
+           "from the {} record of {:.10}, carried over to these lengths by the latency model",
+           known.gpu ? known.gpu->name : "unknown GPU", known.started_at),
        0, 0, known.verdict});
   const std::vector<double> theirs = seconds_of_each(model, known);
   const std::vector<double> ours = seconds_of_each(model, record);

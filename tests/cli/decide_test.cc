@@ -101,7 +101,7 @@ TEST_F(DecideTest, AKnownGpuStandsBesideTheCpuOnItsOwnLengths) {
                           "--cpu-price 0.19 --gpu-price 2 --load 20000/s");
   EXPECT_EQ(known.code, 0) << known.err << known.out;
   EXPECT_THAT(known.out, HasSubstr("Take cuda:0"));
-  EXPECT_THAT(known.out, HasSubstr("record of an NVIDIA H100 80GB HBM3 of 2026-11-26"));
+  EXPECT_THAT(known.out, HasSubstr("NVIDIA H100 80GB HBM3 record of 2026-11-26"));
   expect_refused(advise_ + "--gpu h100 --gpu-price 2", "hold no lengths");
 }
 

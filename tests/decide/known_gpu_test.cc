@@ -71,7 +71,7 @@ TEST(KnownGpu, ItsTimesFollowTheOwnLengths) {
   const RowSet rows(*carried);
   for (const Row& row : rows.rows()) {
     EXPECT_TRUE(row.per_s.interval);
-    EXPECT_THAT(row.doubts, Contains(HasSubstr("from the record of an Made-up GPU of 2026-11-26")));
+    EXPECT_THAT(row.doubts, Contains(HasSubstr("from the Made-up GPU record of 2026-11-26")));
   }
 }
 
