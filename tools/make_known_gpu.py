@@ -6,7 +6,8 @@ usage: make_known_gpu.py OUT.jsonl JOURNAL...
 data/known/h100.jsonl: tools/make_known_gpu.py data/known/h100.jsonl results/2026-11-26-h100-16cpu/{main,batches}.jsonl
 
 Of each native cell of the GPU in mode serial or stream, at the longest max length, the record with most passes is kept, and of it
-only what the latency model and the tables need; samples are rounded to four digits. Rows of the CPU beside the GPU do not ship.
+only what the latency model and the tables need; samples are rounded to four digits. Rows of the CPU beside the GPU do not ship, nor do
+precisions that --precision all leaves out.
 """
 import argparse
 import json
@@ -18,6 +19,7 @@ KEPT = ("schema_version", "kind", "run_id", "started_at", "cell", "model_name", 
         "tokenizer", "verdict", "reasons", "texts", "passes", "warmup_passes", "samples_s", "sample_positions", "rounds",
         "sample_rounds", "latency_s", "reviews_per_s", "tokens_per_s", "spread", "stages", "batches_in_flight", "bound", "parity",
         "memory", "energy", "gpu", "machine", "build")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 # The built-in model is widened when it is loaded: models/builtin/README.md. Journals before schema 2 do not tell the shape.
 BUILTIN = {"layers": 6, "hidden": 768, "heads": 12, "intermediate": 3072}
 
@@ -48,6 +50,7 @@ def main():
     options = parser.parse_args()
     records = [json.loads(line) for path in options.journals for line in path.read_text().splitlines()]
     records = [r for r in records if r["kind"] == "cell" and r["cell"]["runtime"] == "native" and r["cell"]["device"] != "cpu"
+               and r["cell"]["precision"] in PRECISIONS
                and r["cell"]["mode"] in ("serial", "stream") and r["verdict"] != "INVALID" and r["passes"] > 0]
     if not records:
         sys.exit("make_known_gpu: no native row of a GPU in " + " ".join(map(str, options.journals)))

@@ -4,8 +4,8 @@
 usage: update_readme.py [--check] [--binary FILE] [--readme FILE] [JOURNAL]
 
 JOURNAL lies in the repository (results/...) and becomes the first block's; every other block is rendered again from the one that
-it names, as the first is without JOURNAL. "brief results" leave out stages, outputs and memory; "ratio results" hold nothing but how
-many times faster than other runtimes we are. --check writes nothing and exits 1 when a block is not what the journal gives.
+it names, as the first is without JOURNAL. "brief results" are the first screen; "ratio results" hold nothing but how many times faster
+than other runtimes we are. "... from JOURNAL without cpu stream 32" leaves out the rows of that device, mode and batch. --check writes nothing and exits 1 when a block is not what the journal gives.
 """
 import argparse
 import json
@@ -15,9 +15,10 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"<!-- (?P<kind>brief |ratio )?results(?: from (?P<journal>\S+))?: written by tools/update_readme\.py -->\n"
+BLOCK = re.compile(r"<!-- (?P<kind>brief |ratio )?results(?: from (?P<journal>\S+?)(?P<without>(?: without \S+ \S+ \d+)*))?: written by tools/update_readme\.py -->\n"
                    r"(?P<body>.*?)<!-- end of results -->\n", re.DOTALL)
 
 
@@ -36,14 +37,28 @@ def section(markdown, title):
     return found["table"] if found else sys.exit(f"update_readme: no section '{title}' in the report")
 
 
-def render(binary, journal, folder, kind):
-    command = [binary, "report", "--format", "md", journal] + ([] if kind == "" else ["--brief"])
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def kept(journal, without):
+    """The journal's lines but for those of a device, mode and batch."""
+    left_out = [tuple(words.split()) for words in without.split(" without ")[1:]]
+
+    def cell(line):
+        setup = json.loads(line)["cell"]
+        return setup["device"], setup["mode"], str(setup["batch"])
+    return "".join(line + "\n" for line in journal.read_text().splitlines() if cell(line) not in left_out)
+
+
+def render(binary, journal, folder, kind, without):
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as some:
+        if without:
+            some.write(kept(journal, without))
+            some.flush()
+        command = [binary, "report", "--format", "md", some.name if without else journal] + (["--brief"] if kind == "brief " else [])
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"update_readme: {binary} report failed: {result.stderr.strip()}")
     name = pathlib.Path(os.path.relpath(journal, folder)).as_posix()
     shown = section(result.stdout, "Other runtimes") if kind == "ratio " else result.stdout
-    return (f"<!-- {kind}results from {name}: written by tools/update_readme.py -->\n"
+    return (f"<!-- {kind}results from {name}{without}: written by tools/update_readme.py -->\n"
             f"`{command_of(journal)}`, every sample in [{name}]({name}):\n\n"
             f"{shown.strip()}\n"
             "<!-- end of results -->\n")
@@ -72,7 +87,7 @@ def main():
         # Beside README.md, or beside the folder that a page of docs/ lies in.
         if not journal.is_file() or not {readme.parent, readme.parent.parent} & set(journal.parents):
             sys.exit(f"update_readme: {journal} is not a file of this project")
-        written = render(options.binary, journal, readme.parent, block["kind"] or "")
+        written = render(options.binary, journal, readme.parent, block["kind"] or "", block["without"] or "")
         if written != block[0]:
             stale.append(journal.name)
         new += text[end:block.start()] + written

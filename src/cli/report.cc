@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/journals.h"
+#include "cli/known_gpu.h"
 #include "cli/output.h"
 #include "cli/quantities.h"
 
@@ -17,7 +18,7 @@ struct ReportFlags {
   std::vector<std::string> files;
   std::string format = "table", output;
   std::string cpu_price, gpu_price, load, p99, memory, accuracy_loss, budget;
-  bool brief = false;
+  bool all = false, brief = false;
 };
 
 // What the sliders of the HTML report start with.
@@ -29,9 +30,13 @@ Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& comma
   static constexpr const char* kForHtml[] = {"--cpu-price", "--gpu-price",     "--load",  "--p99",
                                              "--memory",    "--accuracy-loss", "--budget"};
   for (const char* name : kForHtml) {
-    if (command.count(name) == 0 || format == report::Format::html) continue;
+    const bool price = std::string_view(name).ends_with("-price");
+    if (command.count(name) == 0 || format == report::Format::html ||
+        (price && (format == report::Format::table || format == report::Format::md))) {
+      continue;
+    }
     return fail("flag/format", fmt::format("{} is for --format html", name),
-                "prices and limits decide nothing in the other formats: use breakeven advise");
+                "it decides nothing in the other formats: use breakeven advise");
   }
   BREAKEVEN_TRY_VOID(read_quantities(
       command, {{"--cpu-price", flags.cpu_price, parse_price, cpu_price},
@@ -50,11 +55,16 @@ Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& comma
 Result<void> run_report(const ReportFlags& flags, const CLI::App& command) {
   report::RenderOptions options;
   BREAKEVEN_TRY(options.format, report::parse_format(flags.format));
-  options.brief = flags.brief;
+  options.all = flags.all || (options.format != report::Format::table && !flags.brief);
   BREAKEVEN_TRY(options.start, read_start(flags, command, options.format));
+  if (!options.start.example_prices) {
+    options.first.cpu_price = options.start.cpu_price;
+    options.first.gpu_price = options.start.gpu_price;
+  }
   BREAKEVEN_TRY_VOID(check_output(flags.output));
   options.colour = use_colour(flags.output);
   BREAKEVEN_TRY(const std::vector<record::Record> records, read_journals(flags.files));
+  compare_with_known(records, options.first);
   BREAKEVEN_TRY(const std::string text, report::render(records, options));
   return write_output(flags.output, text);
 }
@@ -68,11 +78,11 @@ void add_report(CLI::App& app, Context& context) {
   command->add_option("files", flags->files, "Journals (breakeven-<time>.jsonl)")->required();
   command->add_option("--format", flags->format,
                       "table, md, csv, json, jsonl or html (default: table)");
-  command->add_flag("--brief", flags->brief,
-                    "Leaves out stages, outputs, memory and notes (table, md)");
+  command->add_flag("--all", flags->all, "table: every table and note, not the first screen alone");
+  command->add_flag("--brief", flags->brief, "md: the first screen alone, as table shows it");
   command->add_option("-o,--output", flags->output, "File for the report (default: stdout)");
   command->add_option("--cpu-price", flags->cpu_price,
-                      "html: the sliders start with this price of the CPU machine an hour: 0.19");
+                      "Price of the CPU machine an hour: 0.19; html: where its slider starts");
   command->add_option("--gpu-price", flags->gpu_price, "html: the same of the GPU machine: 0.53");
   command->add_option("--load", flags->load, "html: the load they start with: 40/s, 2M/day");
   command->add_option("--p99", flags->p99, "html: the limit on p99 they start with: 100ms");

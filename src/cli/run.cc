@@ -12,8 +12,10 @@
 #include "cli/given_options.h"
 #include "cli/interrupt.h"
 #include "cli/journals.h"
+#include "cli/known_gpu.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/quantities.h"
 #include "cli/study.h"
 #include "measure/parity.h"
 #include "record/journal.h"
@@ -36,6 +38,8 @@ struct RunFlags {
   StudyFlags study;
   AgainstFlags against;
   bool no_memory = false;
+  bool all = false;  // tables, too
+  std::string cpu_price, gpu_price;
   std::string html;  // file; "" = none
 };
 
@@ -144,6 +148,7 @@ class RunCommand {
  private:
   Result<std::vector<record::Record>> resume();
   Result<study::Outcome> measure(record::Journal& journal);
+  Result<void> show(const std::vector<record::Record>& records, const std::string& journal);
   std::string resume_command(const std::string& journal) const;
 
   const RunFlags& flags_;
@@ -187,11 +192,30 @@ std::string RunCommand::resume_command(const std::string& journal) const {
   return fmt::format("{}", fmt::join(words, " "));
 }
 
+Result<void> RunCommand::show(const std::vector<record::Record>& records,
+                              const std::string& journal) {
+  report::RenderOptions& how = study_->render;
+  how.all = flags_.all || how.format != report::Format::table;
+  how.first.time_s = study_->input.time_s;
+  how.first.journal = journal;
+  compare_with_known(records, how.first);
+  how.start.example_prices = !how.first.cpu_price || !how.first.gpu_price;
+  how.start.cpu_price = how.first.cpu_price.value_or(how.start.cpu_price);
+  how.start.gpu_price = how.first.gpu_price.value_or(how.start.gpu_price);
+  BREAKEVEN_TRY(const std::string text, report::render(records, how));
+  BREAKEVEN_TRY_VOID(write_output(flags_.study.output, text));
+  if (flags_.html.empty()) return {};
+  return write_output(flags_.html, report::to_html(records, how.start, how.first));
+}
+
 Result<void> RunCommand::run() {
   (void)stop_on_interrupt();  // from here on Ctrl-C means: end well
   BREAKEVEN_TRY_VOID(check_output(flags_.html));
   BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_,
                                       {kDefaultTexts, std::size_t(limit("model/texts_min"))}));
+  BREAKEVEN_TRY_VOID(read_quantities(
+      command_, {{"--cpu-price", flags_.cpu_price, parse_price, study_->render.first.cpu_price},
+                 {"--gpu-price", flags_.gpu_price, parse_price, study_->render.first.gpu_price}}));
   BREAKEVEN_TRY(Plan plan, plan_study(*study_));
   cells_ = std::move(plan.cells);
   for (const std::string& note : plan.notes) tell(note);
@@ -215,11 +239,7 @@ Result<void> RunCommand::run() {
   BREAKEVEN_TRY(study::Outcome outcome, measure(journal));
   records.insert(records.end(), outcome.records.begin(), outcome.records.end());
   records = in_order(cells_, records);
-  BREAKEVEN_TRY(const std::string text, report::render(records, study_->render));
-  BREAKEVEN_TRY_VOID(write_output(flags_.study.output, text));
-  if (!flags_.html.empty()) {
-    BREAKEVEN_TRY_VOID(write_output(flags_.html, report::to_html(records)));
-  }
+  BREAKEVEN_TRY_VOID(show(records, path));
   for (const std::string& note : outcome.notes) tell(note);
   if (outcome.interrupted) {
     tell(fmt::format("interrupted: {} of {} are in {}; go on with: {}", records.size(),
@@ -264,6 +284,10 @@ void add_run(CLI::App& app, Context& context) {
                       "Time for sampling, shared by the cells (default: 4m)");
   command->add_option("--resume", flags->study.resume,
                       "Journal of an interrupted run: its finished cells are not measured again");
+  command->add_flag("--all", flags->all, "table: every table and note, not the answer alone");
+  command->add_option("--cpu-price", flags->cpu_price,
+                      "Price of a CPU machine an hour: with the next one, loads get an answer");
+  command->add_option("--gpu-price", flags->gpu_price, "The same of a GPU machine");
   command->add_option("--html", flags->html, "File for the report as HTML, beside the other one");
   command->add_flag("--no-memory", flags->no_memory,
                     "Leaves out memory and cold start, which take a process for each cell");

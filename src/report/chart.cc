@@ -1,8 +1,10 @@
 #include "report/chart.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -68,9 +70,35 @@ std::optional<Drawable> drawable_lines(const LineChart& whole) {
   return result;
 }
 
+// Takes the bars of one colour out of a chart of shares.
+std::string say_one_colour(BarChart& chart) {
+  constexpr double kOneColour = 0.99;
+  constexpr std::size_t kNamed = 3;
+  std::vector<std::string> sentences;
+  for (std::size_t part = 0; part < chart.parts.size(); ++part) {
+    std::vector<std::string> names;
+    const std::size_t removed = std::erase_if(chart.bars, [&](const BarChart::Bar& bar) {
+      double sum = 0;
+      for (const double value : bar.values) sum += value;
+      const bool one = part < bar.values.size() && bar.values[part] > kOneColour * sum;
+      if (one && names.size() < kNamed) names.push_back(bar.name);
+      return one;
+    });
+    if (removed == 0) continue;
+    sentences.push_back(
+        fmt::format("{} is more than {:.0f} % of {}{}.", chart.parts[part], 100 * kOneColour,
+                    fmt::join(names, "; "),
+                    removed > kNamed ? fmt::format("; and {} more", removed - kNamed) : ""));
+    sentences.back()[0] =
+        static_cast<char>(std::toupper(static_cast<unsigned char>(sentences.back()[0])));
+  }
+  return fmt::format("{}", fmt::join(sentences, " "));
+}
+
 std::optional<Drawable> drawable_bars(const BarChart& whole) {
   Drawable result;
   BarChart chart = whole;
+  if (chart.as_shares) result.said = say_one_colour(chart);
   if (chart.bars.size() > kMostBars) {
     result.left_out = chart.bars.size() - kMostBars;
     chart.bars.resize(kMostBars);
@@ -83,7 +111,7 @@ std::optional<Drawable> drawable_bars(const BarChart& whole) {
       most = std::max(most, value);
     }
   }
-  if (most <= 0) return std::nullopt;
+  if (most <= 0 && result.said.empty()) return std::nullopt;
   result.chart = std::move(chart);
   return result;
 }
@@ -173,6 +201,11 @@ const std::string& title_of(const Chart& chart) {
 std::optional<Drawable> drawable(const Chart& chart) {
   const auto* lines = std::get_if<LineChart>(&chart);
   return lines != nullptr ? drawable_lines(*lines) : drawable_bars(std::get<BarChart>(chart));
+}
+
+bool Drawable::empty() const {
+  const auto* bars = std::get_if<BarChart>(&chart);
+  return bars != nullptr && bars->bars.empty();
 }
 
 std::string to_json(const Drawable& drawable) {

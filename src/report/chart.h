@@ -58,6 +58,10 @@ const std::string& title_of(const Chart& chart);
 struct Drawable {
   Chart chart;
   std::size_t left_out = 0;  // series or bars
+  // Bars of shares that are all but one colour show nothing: they are said in words instead, "" =
+  // there were none. When no other bar is left the chart is empty.
+  std::string said{};
+  bool empty() const;
 };
 std::optional<Drawable> drawable(const Chart& chart);
 

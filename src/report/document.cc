@@ -12,8 +12,7 @@ bool needs_gap(const std::vector<Block>& blocks, std::size_t at) {
   const Block::Kind here = blocks[at].kind;
   const Block::Kind before = blocks[at - 1].kind;
   if (before == Block::Kind::heading) return false;
-  if (here == Block::Kind::bullet && before == Block::Kind::bullet) return false;
-  return here != Block::Kind::paragraph || before != Block::Kind::paragraph;
+  return here != before || here == Block::Kind::table;
 }
 
 }  // namespace
@@ -24,6 +23,10 @@ void Document::heading(std::string text) {
 }
 void Document::paragraph(std::string text, Style style) {
   blocks_.push_back({Block::Kind::paragraph, printable(std::move(text)), style, std::nullopt});
+}
+void Document::labelled(std::string label, std::string text) {
+  blocks_.push_back({Block::Kind::labelled, printable(std::move(text)), Style::plain, std::nullopt,
+                     printable(std::move(label))});
 }
 void Document::bullet(std::string text, Style style) {
   blocks_.push_back({Block::Kind::bullet, printable(std::move(text)), style, std::nullopt});
@@ -46,6 +49,16 @@ std::string Document::to_text(std::size_t width, bool colour) const {
       case Block::Kind::paragraph:
         out += styled(wrap(block.text, width, 0), block.style, colour) + '\n';
         break;
+      case Block::Kind::labelled: {
+        // wrap() breaks at every space: those between label and text are put in afterwards.
+        constexpr std::size_t kIndent = 12;
+        std::string filler(kIndent, '.');
+        filler.replace(0, std::min(kIndent, block.label.size()), block.label, 0, kIndent);
+        std::string lines = wrap(filler + block.text, width, kIndent);
+        for (std::size_t at = block.label.size(); at < kIndent; ++at) lines[at] = ' ';
+        out += lines + '\n';
+        break;
+      }
       case Block::Kind::bullet:
         out += styled(wrap("- " + block.text, width, 2), block.style, colour) + '\n';
         break;
@@ -79,6 +92,9 @@ std::string Document::to_markdown() const {
         break;
       case Block::Kind::paragraph:
         out += block.text + '\n';
+        break;
+      case Block::Kind::labelled:
+        out += fmt::format("**{}** {}\n", block.label, block.text);
         break;
       case Block::Kind::bullet:
         out += "- " + block.text + '\n';

@@ -11,6 +11,13 @@ namespace breakeven::report {
 std::string seconds_with_interval(const record::Estimate& estimate);
 // "8.91 [8.80, 9.02]".
 std::string rate_with_interval(const record::Estimate& estimate);
+// For the first screen, where no number stands without its range. "16,200-16,500"; "16,200" when
+// both ends read so.
+std::string range_text(double low, double high);
+// "4.11-4.39 ms", "4.2 ms ?" without an interval.
+std::string seconds_range(const record::Estimate& estimate);
+// "308-812", "308 ?" without an interval.
+std::string rate_range(const record::Estimate& estimate);
 // "91.2 % [88.0, 94.1]" for a share and its interval.
 std::string percent_with_interval(double share, const record::Interval& interval);
 

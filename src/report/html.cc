@@ -15,13 +15,15 @@ namespace breakeven::report {
 namespace {
 
 // The place of a chart, and its numbers, which need no script.
-std::string figure(std::size_t index, const Chart& chart, std::size_t left_out) {
-  std::string out = fmt::format(
-      "<figure id=\"chart-{}\" class=\"chart\"><figcaption>{}</figcaption>\n"
-      "<div class=\"canvas\"></div>\n",
-      index, escape_html(title_of(chart)));
-  if (left_out > 0) {
-    out += fmt::format("<p class=\"dim\">{} more are not drawn: see the numbers.</p>\n", left_out);
+std::string figure(std::size_t index, const Chart& chart, const Drawable& drawn) {
+  std::string out = "<figure class=\"chart\"";
+  if (!drawn.empty()) out += fmt::format(" id=\"chart-{}\"", index);
+  out += fmt::format("><figcaption>{}</figcaption>\n", escape_html(title_of(chart)));
+  if (!drawn.empty()) out += "<div class=\"canvas\"></div>\n";
+  if (!drawn.said.empty()) out += element("p", "", drawn.said) + "\n";
+  if (drawn.left_out > 0) {
+    out += fmt::format("<p class=\"dim\">{} more are not drawn: see the numbers.</p>\n",
+                       drawn.left_out);
   }
   return out + "<details><summary>Numbers</summary>" + to_html(numbers_of(chart)) +
          "</details></figure>\n";
@@ -29,19 +31,18 @@ std::string figure(std::size_t index, const Chart& chart, std::size_t left_out) 
 
 std::string decision_html(const Decision& decision) {
   std::string out = "<section id=\"decision\">\n<h2>Which machine to rent</h2>\n";
+  const bool answers = decision.ranking && !decision.json.empty();
+  if (answers) {
+    out +=
+        "<figure id=\"cost\" class=\"chart\"><figcaption>Cost a month over load</figcaption>\n"
+        "<div class=\"canvas\"></div></figure>\n"
+        "<p id=\"breakeven\"></p>\n<div id=\"controls\"></div>\n";
+  }
   out +=
       fmt::format("<p id=\"headline\" class=\"strong\">{}</p>\n", escape_html(decision.headline));
   if (!decision.ranking) return out + "</section>\n";
   out += fmt::format("<p id=\"asked\" class=\"dim\">{}</p>\n", escape_html(decision.asked));
-  const bool answers = !decision.json.empty();
-  if (answers) out += "<div id=\"controls\"></div>\n";
   out += "<div id=\"verdicts\">" + to_html(decision.verdicts) + "</div>\n";
-  if (answers) {
-    out +=
-        "<p id=\"breakeven\"></p>\n"
-        "<figure id=\"cost\" class=\"chart\"><figcaption>Cost a month over load</figcaption>\n"
-        "<div class=\"canvas\"></div></figure>\n";
-  }
   out += "<h3>Ranking, cheapest first</h3>\n" + to_html(*decision.ranking, "ranking");
   return out + "<div id=\"missing\">" + to_html(decision.missing) + "</div>\n</section>\n";
 }
@@ -56,7 +57,9 @@ Figures figures_of(std::span<const record::Record> records) {
   for (const Chart& chart : charts({records.begin(), records.end()})) {
     const auto drawn = drawable(chart);
     if (!drawn) continue;
-    figures.html += figure(index++, chart, drawn->left_out);
+    figures.html += figure(index, chart, *drawn);
+    if (drawn->empty()) continue;
+    ++index;
     figures.json += (figures.json.empty() ? "" : ",\n") + to_json(*drawn);
   }
   figures.json = "[" + figures.json + "]";
@@ -107,20 +110,25 @@ std::string closing_tables(std::span<const record::Record> records) {
 
 }  // namespace
 
-std::string to_html(std::span<const record::Record> records, const Start& start) {
+std::string to_html(std::span<const record::Record> records, const Start& start,
+                    const FirstScreen& first) {
   const Parts parts = make_parts(records);
   std::string out = head() + "<h1>breakeven: CPU or GPU?</h1>\n";
   out +=
       "<noscript><p class=\"careful\">Script is switched off: no charts and no sliders. Every "
       "number is in the tables.</p></noscript>\n";
-  out += to_html(parts.header) + to_html(parts.verdict);
   const Figures figures = figures_of(records);
   const bool any_cell = std::any_of(records.begin(), records.end(), [](const auto& record) {
     return record.kind == record::Kind::cell;
   });
   Decision decision;
+  if (any_cell || records.empty()) {
+    out += "<section id=\"first\">\n" + to_html(first_screen(records, first)) + "</section>\n";
+  }
   if (any_cell) {
-    decision = decide_for_page(records, start);
+    std::vector<record::Record> all(records.begin(), records.end());
+    all.insert(all.end(), first.known.begin(), first.known.end());
+    decision = decide_for_page(all, start);
     out += decision_html(decision);
   }
   if (!figures.html.empty()) {
@@ -129,7 +137,8 @@ std::string to_html(std::span<const record::Record> records, const Start& start)
         "tables only. Whiskers at a point are its 95 % interval.</p>\n<div class=\"charts\">\n" +
         figures.html + "</div>\n";
   }
-  out += to_html(parts.tables) + to_html(parts.scaling) + to_html(parts.notes);
+  out += to_html(parts.header) + to_html(parts.verdict) + to_html(parts.tables) +
+         to_html(parts.scaling) + to_html(parts.notes);
   if (!records.empty()) out += closing_tables(records);
   return out + scripts(figures, decision) + "</body></html>\n";
 }

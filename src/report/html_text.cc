@@ -122,6 +122,10 @@ std::string to_html(const Document& document) {
       case Block::Kind::paragraph:
         out += element("p", class_of(block.style), block.text) + "\n";
         break;
+      case Block::Kind::labelled:
+        out += fmt::format("<p><strong>{}</strong> {}</p>\n", escape_html(block.label),
+                           escape_html(block.text));
+        break;
       case Block::Kind::bullet:
         out += element("li", class_of(block.style), block.text) + "\n";
         break;

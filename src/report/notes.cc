@@ -79,8 +79,8 @@ void parity_doubts(const std::vector<record::Record>& records, std::vector<std::
   }
   if (texts > 0) {
     out.push_back(fmt::format(
-        "parity is unproven: {} are too few to show flip rates this small; run once with "
-        "--judge 1000 (its verdict is kept for later runs)",
+        "parity is unproven: {} are too few to show flip rates this small; a longer --time judges "
+        "more, --judge 1000 all that it takes (its verdict is kept for later runs)",
         counted(texts, "text")));
   }
 }

@@ -84,14 +84,12 @@ void add_table(Document& document, const std::string& title, Table table) {
   document.table(std::move(table));
 }
 
-void cell_tables(Document& document, const Records& records, const Keys& keys, bool brief) {
+void cell_tables(Document& document, const Records& records, const Keys& keys) {
   const Records serial = with_mode(records, Mode::serial);
   const Records stream = with_mode(records, Mode::stream);
   if (!serial.empty()) {
     add_table(document, "Serial: latency, one batch in flight", latency_table(serial, keys));
-    if (!brief) {
-      add_table(document, "Serial: where a batch's time goes", stage_table(serial, keys));
-    }
+    add_table(document, "Serial: where a batch's time goes", stage_table(serial, keys));
   }
   if (!stream.empty()) {
     add_table(document, "Stream: throughput, several batches in flight",
@@ -103,7 +101,6 @@ void cell_tables(Document& document, const Records& records, const Keys& keys, b
     add_table(document, "Other runtimes: how many times faster native is",
               ratio_table(records, keys));
   }
-  if (brief) return;
   add_table(document, "Outputs against the judge", output_table(records, keys));
   add_table(document, "Memory, each in a fresh process", memory_table(records, keys));
   add_table(document, "GPU memory, each in a fresh process", gpu_memory_table(records, keys));
@@ -132,6 +129,29 @@ void explain(Document& document, const Records& cells, const Keys& keys) {
   bullets(document, "Warnings", warnings(cells, keys), Style::careful);
 }
 
+// The first screen, and answers of their own: latency under a load, and what `scale` found.
+Document brief_document(std::span<const record::Record> records, const RenderOptions& options) {
+  Records cells;
+  Records paced;
+  Records scalings;
+  for (const record::Record& record : records) {
+    (record.kind == record::Kind::scaling ? scalings
+     : record.cell.mode == Mode::paced    ? paced
+                                          : cells)
+        .push_back(record);
+  }
+  Document document;
+  if (!cells.empty() || records.empty()) document = first_screen(cells, options.first);
+  if (!paced.empty()) {
+    const Keys keys(paced);
+    add_table(document, "Paced: latency under a load, from when a request was due",
+              paced_table(paced, keys));
+    for (const std::string& line : paced_verdict(paced, keys)) document.bullet(line);
+  }
+  if (!scalings.empty()) scaling_blocks(document, scalings);
+  return document;
+}
+
 }  // namespace
 
 Result<Format> parse_format(std::string_view text) {
@@ -145,7 +165,7 @@ Result<Format> parse_format(std::string_view text) {
               "choose table, md, csv, json, jsonl or html");
 }
 
-Parts make_parts(std::span<const record::Record> all, bool brief) {
+Parts make_parts(std::span<const record::Record> all) {
   Parts parts;
   Records cells;
   Records scalings;
@@ -155,8 +175,8 @@ Parts make_parts(std::span<const record::Record> all, bool brief) {
   if (!cells.empty()) {
     const Keys keys(cells);
     header(parts.header, cells, keys);
-    cell_tables(parts.tables, cells, keys, brief);
-    if (!brief) explain(parts.notes, cells, keys);
+    cell_tables(parts.tables, cells, keys);
+    explain(parts.notes, cells, keys);
     bullets(parts.verdict, "Verdict", verdict(cells, keys));
   }
   if (!scalings.empty()) scaling_blocks(parts.scaling, scalings);
@@ -164,8 +184,8 @@ Parts make_parts(std::span<const record::Record> all, bool brief) {
   return parts;
 }
 
-Document make_document(std::span<const record::Record> all, bool brief) {
-  const Parts parts = make_parts(all, brief);
+Document make_document(std::span<const record::Record> all) {
+  const Parts parts = make_parts(all);
   Document document = parts.header;
   for (const Document* part : {&parts.tables, &parts.notes, &parts.verdict, &parts.scaling}) {
     document.append(*part);
@@ -174,17 +194,20 @@ Document make_document(std::span<const record::Record> all, bool brief) {
 }
 
 Result<std::string> render(std::span<const record::Record> records, const RenderOptions& options) {
+  const auto document = [&] {
+    return options.all ? make_document(records) : brief_document(records, options);
+  };
   switch (options.format) {
     case Format::table:
-      return make_document(records, options.brief).to_text(options.width, options.colour);
+      return document().to_text(options.width, options.colour);
     case Format::md:
-      return make_document(records, options.brief).to_markdown();
+      return document().to_markdown();
     case Format::csv:
       return to_csv(records);
     case Format::json:
       return record::to_json_array(records);
     case Format::html:
-      return to_html(records, options.start);
+      return to_html(records, options.start, options.first);
     case Format::jsonl:
       break;
   }

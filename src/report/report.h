@@ -12,6 +12,7 @@
 #include "record/record.h"
 #include "report/decision.h"
 #include "report/document.h"
+#include "report/first_screen.h"
 
 namespace breakeven::report {
 
@@ -22,7 +23,8 @@ struct RenderOptions {
   Format format = Format::table;
   std::size_t width = 100;  // of the table format
   bool colour = false;      // of the table format
-  bool brief = false;       // table and md: latency, throughput, ratios and verdict only
+  bool all = false;         // table and md: every table and note instead of the first screen
+  FirstScreen first;        // table, md, html
   Start start;              // html: prices and load that its sliders start with
 };
 
@@ -33,10 +35,10 @@ Result<std::string> render(std::span<const record::Record> records, const Render
 struct Parts {
   Document header, tables, notes, verdict, scaling;
 };
-Parts make_parts(std::span<const record::Record> records, bool brief = false);
+Parts make_parts(std::span<const record::Record> records);
 
 // Tables, notes and verdict as blocks.
-Document make_document(std::span<const record::Record> records, bool brief = false);
+Document make_document(std::span<const record::Record> records);
 
 // One line a record, with a header line; units stand in the column names (RFC 4180 quoting).
 std::string to_csv(std::span<const record::Record> records);

@@ -135,6 +135,9 @@ Result<void> Judges::find_shipped(Spec judge) {
 
 Result<void> Judges::choose_texts(const Spec& judge) {
   texts_ = input_.texts;
+  const bool for_nobody = std::all_of(input_.cells.begin(), input_.cells.end(),
+                                      [&](const record::Cell& cell) { return is_judge(cell); });
+  if (for_nobody) texts_ = texts_.first(std::min(texts_.size(), input_.timed));
   if (texts_.size() <= input_.timed) return {};
   BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, tools_.make(judge));
   BREAKEVEN_TRY(const double factor, guess_error(*classifier, judge, input_, *tools_.clock));

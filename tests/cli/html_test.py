@@ -18,7 +18,7 @@ BREAKEVEN = sys.argv[1]
 SOURCE = pathlib.Path(sys.argv[2])
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)><svg/onload=alert(3)></pre></style>&lt;\u202e{{7*7}}javascript:"
 ELEMENTS = set("html head meta title style body h1 h2 h3 p ul li div section table thead tbody tr th td details pre summary "
-               "figure figcaption noscript script".split())
+               "figure figcaption noscript script strong".split())
 ATTRIBUTES = set("lang charset http-equiv content name class id type".split())
 SCRIPT = re.compile(r"<script[^>]*>.*?</script>", re.DOTALL)
 
@@ -103,7 +103,8 @@ class HtmlTest(unittest.TestCase):
         self.assertEqual(means, {round(point[1], 6) for point in points if "mean" in point[4]})
         self.assertTrue(means)
         root = xml.etree.ElementTree.fromstring(SCRIPT.sub("", text).replace("<!DOCTYPE html>", ""))
-        figures = {figure.find("figcaption").text: figure for figure in root.iter("figure") if figure.get("id") != "cost"}
+        figures = {figure.find("figcaption").text: figure for figure in root.iter("figure")
+                   if figure.get("id", "").startswith("chart-")}
         self.assertEqual(list(figures), list(charts))
         rows = figures[title].findall(".//tbody/tr")
         self.assertEqual(len(rows), len(serial))
@@ -126,7 +127,7 @@ class HtmlTest(unittest.TestCase):
         self.assertIn("Asked: CPU machine 0.400 an hour", result.stdout)
         refused = subprocess.run(command, check=False, capture_output=True, text=True)
         self.assertEqual(refused.returncode, 2)
-        self.assertIn("--cpu-price is for --format html", refused.stderr)
+        self.assertIn("--load is for --format html", refused.stderr)
         for flag, value in (("--cpu-price", "-1"), ("--gpu-price", "nan"), ("--load", "40"), ("--p99", "0ms"), ("--memory", "0GB"),
                             ("--memory", "2"), ("--accuracy-loss", "101"), ("--accuracy-loss", "-1"), ("--budget", "nan/month")):
             refused = subprocess.run([BREAKEVEN, "report", str(journal), "--format", "html", flag, value], check=False, capture_output=True, text=True)

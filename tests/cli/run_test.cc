@@ -113,11 +113,12 @@ TEST_F(RunTest, DryRunListsCellsAndMeasuresNothing) {
 TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
   const Ended ended = run("run " + small_ + "--journal j.jsonl --html r.html");
   ASSERT_THAT(ended.code, ::testing::AnyOf(0, 3)) << ended.err;  // 3: too noisy to tell
-  EXPECT_THAT(ended.out, HasSubstr("Serial: latency"));
-  EXPECT_THAT(ended.out, HasSubstr("Stream: throughput"));
-  EXPECT_THAT(ended.out, HasSubstr("Cold start: from the start of a fresh process"));
-  EXPECT_THAT(ended.out, HasSubstr("Verdict"));
-  EXPECT_THAT(ended.out, HasSubstr("No GPU was measured"));
+  // On a busy machine no row may be usable.
+  EXPECT_THAT(ended.out,
+              ::testing::AnyOf(HasSubstr("No GPU was measured"), HasSubstr("No row can be used")));
+  EXPECT_THAT(ended.out, HasSubstr("How sure"));
+  EXPECT_THAT(ended.out, HasSubstr("advise j.jsonl"));
+  EXPECT_THAT(ended.out, Not(HasSubstr("Cold start")));
   EXPECT_THAT(ended.out, Not(HasSubstr("\x1b[")));
   EXPECT_THAT(ended.err, HasSubstr("j.jsonl"));
   std::istringstream lines(ended.out);
@@ -137,8 +138,12 @@ TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
   }
 
   // The report of the journal says the same, in every format.
-  const Ended again = run("report j.jsonl");
+  const Ended again = run("report j.jsonl --all");
   EXPECT_EQ(again.code, 0) << again.err;
+  for (const char* part : {"Serial: latency", "Stream: throughput", "Verdict",
+                           "Cold start: from the start of a fresh process"}) {
+    EXPECT_THAT(again.out, HasSubstr(part));
+  }
   EXPECT_GT(std::filesystem::file_size(folder_ / "r.html"), 10'000U);
   for (const std::string format : {"md", "csv", "json", "jsonl", "html"}) {
     const Ended rendered = run("report j.jsonl --format " + format + " -o out." + format);
@@ -148,7 +153,7 @@ TEST_F(RunTest, ARunGivesATableAJournalAndAVerdict) {
   }
 
   // Nothing is left to do, and the table is whole.
-  const Ended resumed = run("run " + small_ + "--resume j.jsonl");
+  const Ended resumed = run("run " + small_ + "--all --resume j.jsonl");
   EXPECT_THAT(resumed.err, HasSubstr("4 of 4 cells are in j.jsonl already"));
   EXPECT_THAT(resumed.out, HasSubstr("Serial: latency"));
   EXPECT_EQ(record::read_journal((folder_ / "j.jsonl").string())->records.size(), 4U);
@@ -158,7 +163,7 @@ TEST_F(RunTest, PacedLoadGivesRowsThatAdviseDecidesFrom) {
   const std::string paced =
       "run --model builtin-narrow --count 8 --precision fp32 --max-length 32 --mode paced "
       "--rate 5,1000000 --max-batch 4 --max-wait 2ms --time 10s ";
-  const Ended ended = run(paced + "--journal p.jsonl");
+  const Ended ended = run(paced + "--all --journal p.jsonl");
   ASSERT_THAT(ended.code, ::testing::AnyOf(0, 3)) << ended.err;
   EXPECT_THAT(ended.out, HasSubstr("Paced: latency under a load"));
   EXPECT_THAT(ended.out, HasSubstr("saturated"));

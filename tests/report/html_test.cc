@@ -99,6 +99,13 @@ TEST(BarChart, ValuesWithoutSenseCountAsNothing) {
   EXPECT_FALSE(
       drawable(BarChart{"t", "ms", {"a"}, {{"one", {nan}, ""}, {"two", {-1}, ""}}, false}));
   EXPECT_FALSE(drawable(BarChart{}));
+  // Of shares, a bar of one colour is a sentence.
+  BarChart shares{"t", "ms", {"a", "b"}, {{"one", {10, 30}}, {"two", {0, 7}}}, true};
+  EXPECT_EQ(std::get<BarChart>(drawable(shares)->chart).bars.size(), 1U);
+  EXPECT_EQ(drawable(shares)->said, "B is more than 99 % of two.");
+  EXPECT_FALSE(drawable(shares)->empty());
+  shares.bars.erase(shares.bars.begin());
+  EXPECT_TRUE(drawable(shares)->empty());
   chart.bars.assign(kMostBars + 2, chart.bars.front());
   EXPECT_EQ(drawable(chart)->left_out, 2U);
 }
@@ -112,9 +119,10 @@ TEST(Html, ARunHasItsChartsTablesAndVerdict) {
         "<h2>Environment</h2>", "Example CPU 9000", "<h2>Numbers</h2>"}) {
     EXPECT_THAT(html, HasSubstr(part));
   }
-  EXPECT_LT(html.find("<h2>Verdict</h2>"), html.find("<h2>Charts</h2>"));
-  EXPECT_LT(html.find("<h2>Charts</h2>"), html.find("Serial: latency"));
-  EXPECT_LT(html.find("<h2>Verdict</h2>"), html.find("Which machine to rent"));
+  EXPECT_LT(html.find("id=\"first\""), html.find("Which machine to rent"));
+  EXPECT_LT(html.find("Which machine to rent"), html.find("<h2>Charts</h2>"));
+  EXPECT_LT(html.find("<h2>Charts</h2>"), html.find("<h2>Verdict</h2>"));
+  EXPECT_LT(html.find("<h2>Verdict</h2>"), html.find("Serial: latency"));
   EXPECT_LT(html.find("Serial: latency"), html.find("<h2>Noise</h2>"));
   EXPECT_THAT(html, Not(HasSubstr("src=\"")));
   EXPECT_THAT(html, Not(HasSubstr("<link")));

@@ -97,6 +97,16 @@ after
         self.assertEqual(result.returncode, 1)
         self.assertIn("not what b.jsonl gives", result.stdout)
 
+    def test_rows_that_a_block_leaves_out_are_not_rendered(self):
+        rows = [json.dumps({"command": ["breakeven"], "cell": {"device": device, "mode": "stream", "batch": 32}}) for device in ("cpu", "cuda:0")]
+        self.journal.write_text("\n".join(rows) + "\n")
+        self.readme.write_text(EMPTY.replace("results:", "results from results/a.jsonl without cpu stream 32:"))
+        self.binary.write_text('#!/bin/sh\ncat "$4"\n')
+        self.assertEqual(tool(*self.options).stderr, "")
+        self.assertIn("cuda:0", self.readme.read_text())
+        self.assertNotIn('"cpu"', self.readme.read_text())
+        self.assertEqual(tool("--check", *self.options).returncode, 0)
+
     def test_what_cannot_be_done_is_said(self):
         self.assertIn("name a journal", tool(*self.options).stderr)
         self.assertIn("is not a file", tool(*self.options, self.folder / "gone.jsonl").stderr)

@@ -171,11 +171,15 @@
   }
 
   function heightOf(chart, width) {
-    const rows = (count) => Math.ceil(count / (width < NARROW ? 1 : 2)) * 24;
-    if (chart.kind === "line") return 300 + rows(chart.series.length + chart.limits.length);
+    // Of the legend, so that it takes its place below the picture and none of it.
+    const rows = (names) => {
+      const longest = Math.max(...names.map((name) => [...name].length));
+      return Math.ceil(names.length / Math.max(1, Math.floor(width / (44 + 6.5 * longest)))) * 20;
+    };
+    if (chart.kind === "line") return 290 + rows([...chart.series, ...chart.limits].map((one) => one.name));
     if (chart.upright) return 300;
     const lines = chart.bars.reduce((sum, bar) => sum + 0.8 + barName(chart, bar, width).length, 0);
-    return 90 + 16 * lines + (chart.parts.length > 1 ? rows(chart.parts.length) : 0);
+    return 90 + 16 * lines + (chart.parts.length > 1 ? rows(chart.parts) : 0);
   }
 
   // Puts a canvas into the figure's place and keeps what draws it again under another theme.
