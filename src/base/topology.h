@@ -1,7 +1,6 @@
 // Which CPUs share a core and a memory node, as the kernel describes them.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 

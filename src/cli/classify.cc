@@ -2,10 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <memory>
-#include <utility>
-#include <vector>
 
 #include "cli/commands.h"
 #include "cli/text_options.h"

@@ -2,7 +2,6 @@
 // person should know goes to stderr.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>

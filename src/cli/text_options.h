@@ -1,7 +1,6 @@
 // The flags that classify and tokenize share, as typed and as understood.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -1,9 +1,7 @@
 // breakeven tokenize: texts in, token ids out.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <charconv>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "base/thread_team.h"

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cstdint>
 #include <optional>
-#include <utility>
 
 #include "base/utf8.h"
 

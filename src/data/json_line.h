@@ -4,7 +4,6 @@
 // about text: see decode_string.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>

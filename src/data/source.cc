@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <filesystem>
-#include <unordered_set>
 #include <utility>
 
 #include "base/content_hash.h"

@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <initializer_list>
 #include <optional>
 #include <unordered_map>
-#include <utility>
 
 #include "base/json.h"
 #include "model/architectures/architecture.h"

@@ -2,11 +2,9 @@
 // architecture asks for, by name and shape, says what must be there.
 #pragma once
 
-#include <cstddef>
 #include <functional>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 
 #include "classifier/classifier.h"
 #include "runtimes/worker.h"

@@ -5,7 +5,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "text/id_sink.h"
 #include "text/spec.h"

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <set>
-#include <span>
 
 #include "base/utf8.h"
 #include "text/unicode.h"

@@ -3,7 +3,6 @@
 // beside them, and what the files say about lengths. Tokenizer is built from one.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -1,7 +1,6 @@
 #include "ops/cuda/lane.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"

@@ -16,7 +16,6 @@
 // Shuffles, matrix loads and products are calls of the whole warp: all 32 lanes make them together.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "ops/cuda/kernels/number.h"

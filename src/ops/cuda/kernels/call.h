@@ -1,7 +1,6 @@
 // A kernel launch as plain data: which kernel with which parameters, over which grid.
 #pragma once
 
-#include <cstddef>
 #include <type_traits>
 #include <variant>
 
