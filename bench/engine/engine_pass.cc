@@ -74,11 +74,11 @@ int main(int argc, char** argv) {
   breakeven::engine::NativeOptions options;
   options.reference = std::string(argv[3]) == "reference";
   if (!options.reference)
-    options.precision = value_or_exit(breakeven::parse<breakeven::Precision>(argv[3]));
+    options.setup.precision = value_or_exit(breakeven::parse<breakeven::Precision>(argv[3]));
   const std::size_t batch = std::stoul(argv[5]);
-  options.max_batch = batch;
-  options.max_length = std::stoul(argv[6]);
-  options.threads = static_cast<unsigned>(std::stoul(argv[7]));
+  options.setup.batch = batch;
+  options.setup.max_length = std::stoul(argv[6]);
+  options.setup.threads = static_cast<unsigned>(std::stoul(argv[7]));
   const auto classifier = value_or_exit(breakeven::engine::make_native(model, options));
   model.reset();
   fmt::print("ready {}\n", classifier->info().instruction_set);

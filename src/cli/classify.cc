@@ -20,16 +20,12 @@ Result<void> classify(const TextFlags& flags) {
   for (const std::string& note : {model->note, options.device_note}) {
     if (!note.empty()) tell(note);
   }
-  engine::NativeOptions native;
-  native.device = options.device;
-  native.precision = options.precision;
-  native.threads = options.threads;
-  native.max_batch = options.batch;
-  native.max_length =
-      options.max_length_given
-          ? options.max_length
-          : engine::default_max_length(model->tokenizer->info(), model->checkpoint.plan.positions);
-  BREAKEVEN_TRY(const auto classifier, engine::make_native(model, native));
+  Setup setup = options;
+  const std::size_t positions = model->checkpoint.plan.positions;
+  if (!options.max_length_given) {
+    setup.max_length = engine::default_max_length(model->tokenizer->info(), positions);
+  }
+  BREAKEVEN_TRY(const auto classifier, engine::make_native(model, {.setup = setup}));
 
   LabelCounts counts;
   // The first labels shall come soon; later windows are long, so that few workers wait at their
@@ -38,11 +34,10 @@ Result<void> classify(const TextFlags& flags) {
   auto finished = finish_stream(
       label_texts(*source, *classifier, options.batch, limits, output, counts), output);
   if (counts.cut > 0) {
-    const std::size_t positions = model->checkpoint.plan.positions;
     tell(fmt::format(
-        "cut at {} tokens: {} of {} texts{}", native.max_length, counts.cut, counts.texts,
-        native.max_length < positions ? fmt::format("; this model takes --max-length {}", positions)
-                                      : ", and this model takes no more"));
+        "cut at {} tokens: {} of {} texts{}", setup.max_length, counts.cut, counts.texts,
+        setup.max_length < positions ? fmt::format("; this model takes --max-length {}", positions)
+                                     : ", and this model takes no more"));
   }
   return finished;
 }

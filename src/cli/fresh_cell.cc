@@ -1,6 +1,5 @@
 #include "cli/fresh_cell.h"
 
-
 #include <algorithm>
 
 #include "base/json.h"

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/text_options.h"
 #include "cli/text_stream.h"
-#include "engine/native.h"
+#include "engine/load.h"
 
 namespace breakeven::cli {
 namespace {

@@ -83,11 +83,11 @@ std::vector<unsigned> nodes_of_threads(const Placement& placement) {
 
 CpuRunner::CpuRunner(const Setting& setting)
     : setting_(setting),
-      placement_(place(read_topology(usable_cpus().ids), setting.options.threads)),
+      placement_(place(read_topology(usable_cpus().ids), setting.options.setup.threads)),
       node_of_(nodes_of_threads(placement_)),
-      work_(setting.tokenizer, setting.options.threads),
-      busy_(setting.options.threads),
-      threads_(setting.options.threads,
+      work_(setting.tokenizer, setting.options.setup.threads),
+      busy_(setting.options.setup.threads),
+      threads_(setting.options.setup.threads,
                [this](unsigned member) { stay_on(cpus_of(node_of_[member])); }) {
   spread_lanes(node_of_, node_of_.size(), lane_nodes_);
 }
@@ -105,7 +105,8 @@ void CpuRunner::describe(ClassifierInfo& info) const {
 Result<void> CpuRunner::make_lanes(std::size_t count) {
   const NativeOptions& options = setting_.options;
   const std::size_t rows =
-      std::max(options.max_length, std::min(kGroupRows, options.max_batch * options.max_length));
+      std::max(options.setup.max_length,
+               std::min(kGroupRows, options.setup.batch * options.setup.max_length));
   while (lanes_.size() < std::min(count, node_of_.size())) {
     const unsigned node = lane_nodes_[lanes_.size()];
     const OnCpus here(cpus_of(node));  // its memory belongs where it will run
@@ -113,7 +114,7 @@ Result<void> CpuRunner::make_lanes(std::size_t count) {
     BREAKEVEN_TRY(Worker worker,
                   Worker::make(setting_.places.front(),
                                {.rows = rows,
-                                .sequences = std::min(options.max_batch, rows),
+                                .sequences = std::min(options.setup.batch, rows),
                                 .threads = 1,
                                 .helpers = std::min(neighbours, costs_.most_members) - 1}));
     lanes_.emplace_back().worker = std::move(worker);
@@ -122,7 +123,7 @@ Result<void> CpuRunner::make_lanes(std::size_t count) {
 }
 
 void CpuRunner::tokenize(std::span<const std::string_view> texts) {
-  work_.start(texts.size(), setting_.options.max_length);
+  work_.start(texts.size(), setting_.options.setup.max_length);
   const auto threads = threads_.size();
   if (threads == 1 || texts.size() < kTextsWorthSharing) {
     Lap lap(*setting_.options.clock);
@@ -188,7 +189,7 @@ Result<void> CpuRunner::compute(std::span<const std::string_view> texts, std::si
   std::ranges::fill(busy_, StageSeconds{});
   tokenize(texts);
   wall.tokenize += lap.seconds();
-  work_.pad(setting_.options.padding, setting_.options.max_length, batch);
+  work_.pad(setting_.options.setup.padding, setting_.options.setup.max_length, batch);
   double packing_s = 0;
   for (const Work& part : planner_.parts({work_.rows(), batch}, node_of_, costs_)) {
     planner_.plan(part, node_of_, costs_, groups_);

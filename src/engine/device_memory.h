@@ -10,8 +10,8 @@ namespace breakeven::engine {
 // Rows and sequences that a lane must take for batches of so many texts.
 ops::LaneLimits device_limits(const NativeOptions& options, std::size_t batch);
 
-// `lanes` lanes for batches of options.max_batch texts. Errors: ops/memory, with the largest batch
-// that fits.
+// `lanes` lanes for batches of options.setup.batch texts. Errors: ops/memory, with the largest
+// batch that fits.
 Result<void> check_device_memory(const Place& place, const NativeOptions& options,
                                  std::size_t lanes);
 

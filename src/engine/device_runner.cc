@@ -51,7 +51,7 @@ class DeviceRunner final : public Runner {
  public:
   explicit DeviceRunner(const Setting& setting)
       : setting_(setting),
-        rows_(device_limits(setting.options, setting.options.max_batch).rows),
+        rows_(device_limits(setting.options, setting.options.setup.batch).rows),
         batch_{BatchWork(setting.tokenizer, 1)} {}
 
   void describe(ClassifierInfo& info) const override;
@@ -106,11 +106,11 @@ void DeviceRunner::describe(ClassifierInfo& info) const {
 void DeviceRunner::prepare(BatchWork& work, std::span<const std::string_view> texts,
                            StageSeconds& stages) const {
   Lap lap(*setting_.options.clock);
-  const std::size_t max_length = setting_.options.max_length;
+  const std::size_t max_length = setting_.options.setup.max_length;
   work.start(texts.size(), max_length);
   work.tokenize(0, texts, 0, texts.size());
   stages.tokenize += lap.seconds();
-  work.pad(setting_.options.padding, max_length, texts.size());
+  work.pad(setting_.options.setup.padding, max_length, texts.size());
   stages.pack += lap.seconds();
 }
 
@@ -122,8 +122,8 @@ Result<void> DeviceRunner::make_lanes(std::size_t on_each, Lanes& lanes) const {
   std::vector<LaneWork> made;
   for (std::size_t i = 0; i < on_each * setting_.places.size(); ++i) {
     const Place& place = setting_.places[i % setting_.places.size()];
-    BREAKEVEN_TRY(Worker worker,
-                  Worker::make(place, device_limits(setting_.options, setting_.options.max_batch)));
+    BREAKEVEN_TRY(Worker worker, Worker::make(place, device_limits(setting_.options,
+                                                                   setting_.options.setup.batch)));
     made.push_back({std::move(worker), {BatchWork(setting_.tokenizer, 1)}});
   }
   lanes.threads = std::make_unique<ThreadTeam>(static_cast<unsigned>(made.size()));
@@ -218,7 +218,7 @@ Result<void> DeviceRunner::run_stream(std::span<const std::string_view> texts, s
                                       StreamResult& out) {
   const auto places = static_cast<unsigned>(setting_.places.size());
   BREAKEVEN_TRY_VOID(
-      make_lanes(std::clamp(setting_.options.threads / places, 2U, kMostLanes), stream_));
+      make_lanes(std::clamp(setting_.options.setup.threads / places, 2U, kMostLanes), stream_));
   out.batches_in_flight = static_cast<unsigned>(stream_.work.size());
   std::atomic<std::size_t> next{0};
   BREAKEVEN_TRY_VOID(drive(stream_, [&](unsigned lane) {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "engine/native.h"
+#include "engine/load.h"
 
 namespace breakeven::engine {
 

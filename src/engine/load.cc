@@ -1,5 +1,5 @@
-// Finds a model by what the user typed, loads it with its tokenizer, and checks that the two belong
-// together.
+#include "engine/load.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,7 +9,6 @@
 
 #include "base/files.h"
 #include "base/program_folder.h"
-#include "engine/native.h"
 #include "hub/cache.h"
 #include "model/widen.h"
 

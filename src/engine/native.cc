@@ -55,32 +55,31 @@ std::vector<Device> parts_of(const Device& device) {
   return parts;
 }
 
-Result<void> check_options(const LoadedModel& model, const NativeOptions& options) {
-  if (!options.device.is_cpu() && !ops::cuda_engine_built()) {
-    return fail("engine/device",
-                fmt::format("the native engine has no device '{}' in this build",
-                            to_string(options.device)),
-                "use --device cpu");
+Result<void> check(const LoadedModel& model, const Setup& setup) {
+  if (!setup.device.is_cpu() && !ops::cuda_engine_built()) {
+    return fail(
+        "engine/device",
+        fmt::format("the native engine has no device '{}' in this build", to_string(setup.device)),
+        "use --device cpu");
   }
-  if (options.max_batch == 0) {
+  if (setup.batch == 0) {
     return fail("engine/batch", "a batch of 0 texts cannot be run", "give --batch 1 or more");
   }
-  if (options.threads == 0) {
+  if (setup.threads == 0) {
     return fail("engine/threads", "0 threads cannot compute anything",
                 "give --threads 1 or more, or all");
   }
   const std::size_t positions = model.checkpoint.plan.positions;
-  if (options.max_length > positions) {
+  if (setup.max_length > positions) {
     return fail("engine/max-length",
-                fmt::format("--max-length {} is over the model's {} positions", options.max_length,
+                fmt::format("--max-length {} is over the model's {} positions", setup.max_length,
                             positions),
                 fmt::format("give --max-length {} or less", positions));
   }
-  if (options.max_length < 2) {
-    return fail(
-        "engine/max-length",
-        fmt::format("--max-length {} leaves no room for [CLS] and [SEP]", options.max_length),
-        "give --max-length 2 or more");
+  if (setup.max_length < 2) {
+    return fail("engine/max-length",
+                fmt::format("--max-length {} leaves no room for [CLS] and [SEP]", setup.max_length),
+                "give --max-length 2 or more");
   }
   return {};
 }
@@ -102,21 +101,21 @@ std::size_t bytes_a_weight(ops::Precision precision) {
 
 // Says what a model needs before it is taken: weights by their precision, and a scratch of the same
 // size while they are packed.
-Result<void> check_memory(const LoadedModel& model, const NativeOptions& options) {
-  if (!options.device.is_cpu()) return {};  // the device's own allocator says what it has
+Result<void> check_memory(const LoadedModel& model, const Setup& setup) {
+  if (!setup.device.is_cpu()) return {};  // the device's own allocator says what it has
   std::size_t parameters = 0;
   for (const model::TensorSpec& tensor : model.checkpoint.weights.table()) {
     std::size_t elements = 1;
     for (const std::size_t size : tensor.shape) elements *= size;
     parameters += elements;
   }
-  const std::size_t need = parameters * bytes_a_weight(options.precision);
+  const std::size_t need = parameters * bytes_a_weight(setup.precision);
   const MemoryLeft left = memory_left();
   if (need <= left.bytes) return {};
   return fail(
       "engine/memory",
       fmt::format("{} in {} needs {} for its weights, and {}", model.name,
-                  ops::to_string(options.precision), format_bytes(double(need)), left.to_string()),
+                  ops::to_string(setup.precision), format_bytes(double(need)), left.to_string()),
       left.advice() + ", use a lower --precision or a machine with more memory");
 }
 
@@ -124,10 +123,11 @@ Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options,
                                                    const Device& device) {
   if (options.reference) return ops::make_reference_backend();
   if (!device.is_cpu()) {
-    return ops::make_cuda_backend({.device = device.gpus.front(), .precision = options.precision});
+    return ops::make_cuda_backend(
+        {.device = device.gpus.front(), .precision = options.setup.precision});
   }
   return ops::make_cpu_backend(
-      {.precision = options.precision, .instruction_set = options.instruction_set});
+      {.precision = options.setup.precision, .instruction_set = options.instruction_set});
 }
 
 // A device with the model's weights on it.
@@ -138,7 +138,7 @@ Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
   BREAKEVEN_TRY(place.backend, make_backend(options, device));
   const ops::BackendInfo info = place.backend->info();
   const PackedCache::Key key{
-      &model, device, options.precision, options.reference, info.instruction_set, info.gemm};
+      &model, device, options.setup.precision, options.reference, info.instruction_set, info.gemm};
   try {
     BREAKEVEN_TRY(place.packed,
                   packed_cache().get(key, *place.backend, model.checkpoint.weights.view()));
@@ -152,11 +152,11 @@ Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
 
 Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const LoadedModel>& model,
                                                 const NativeOptions& options) {
-  BREAKEVEN_TRY_VOID(check_options(*model, options));
-  BREAKEVEN_TRY_VOID(check_memory(*model, options));
+  BREAKEVEN_TRY_VOID(check(*model, options.setup));
+  BREAKEVEN_TRY_VOID(check_memory(*model, options.setup));
   std::vector<Place> places;
-  const InterleavedMemory spread(place(read_topology(usable_cpus().ids), options.threads));
-  for (const Device& device : parts_of(options.device)) {
+  const InterleavedMemory spread(place(read_topology(usable_cpus().ids), options.setup.threads));
+  for (const Device& device : parts_of(options.setup.device)) {
     BREAKEVEN_TRY(Place place, make_place(*model, options, device));
     places.push_back(std::move(place));
   }

@@ -34,16 +34,10 @@ NativeClassifier::NativeClassifier(const LoadedModel& model, const NativeOptions
 
 ClassifierInfo NativeClassifier::info() const {
   const std::lock_guard lock(mutex_);
-  ClassifierInfo info;
-  info.device = options_.device;
-  info.precision = options_.precision;
+  ClassifierInfo info{options_.setup};
   info.instruction_set = places_.front().backend->info().instruction_set;
   info.model_name = model_name_;
   info.tokenizer = "breakeven";
-  info.threads = options_.threads;
-  info.max_length = options_.max_length;
-  info.batch = options_.max_batch;
-  info.padding = options_.padding;
   info.problem = plan_.problem;
   info.labels = plan_.labels;
   for (const Place& place : places_) info.weight_bytes += place.packed->weight_bytes();
@@ -53,22 +47,22 @@ ClassifierInfo NativeClassifier::info() const {
 
 Result<void> NativeClassifier::run_batch(std::span<const std::string_view> texts,
                                          BatchResult& out) {
-  BREAKEVEN_CHECK(!texts.empty() && texts.size() <= options_.max_batch, "texts={} max_batch={}",
-                  texts.size(), options_.max_batch);
+  BREAKEVEN_CHECK(!texts.empty() && texts.size() <= options_.setup.batch, "texts={} batch={}",
+                  texts.size(), options_.setup.batch);
   const std::lock_guard lock(mutex_);
   make_room(texts.size(), plan_.labels.size(), out);
   out.stages = {};
   try {
     return runner_->run_batch(texts, out);
   } catch (const ops::DeviceFailure& failure) {
-    return tl::unexpected<Error>(device_failed(to_string(options_.device), failure));
+    return tl::unexpected<Error>(device_failed(to_string(options_.setup.device), failure));
   }
 }
 
 Result<void> NativeClassifier::run_stream(std::span<const std::string_view> texts,
                                           std::size_t batch, StreamResult& out) {
-  BREAKEVEN_CHECK(batch >= 1 && batch <= options_.max_batch, "batch={} max_batch={}", batch,
-                  options_.max_batch);
+  BREAKEVEN_CHECK(batch >= 1 && batch <= options_.setup.batch, "batch={} of {}", batch,
+                  options_.setup.batch);
   const std::lock_guard lock(mutex_);
   make_room(texts.size(), plan_.labels.size(), out);
   out.busy = {};
@@ -76,7 +70,7 @@ Result<void> NativeClassifier::run_stream(std::span<const std::string_view> text
   try {
     return runner_->run_stream(texts, batch, out);
   } catch (const ops::DeviceFailure& failure) {
-    return tl::unexpected<Error>(device_failed(to_string(options_.device), failure));
+    return tl::unexpected<Error>(device_failed(to_string(options_.setup.device), failure));
   }
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "classifier/classifier.h"
-#include "engine/native.h"
+#include "engine/load.h"
 #include "record/record.h"
 #include "study/work.h"
 

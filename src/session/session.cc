@@ -91,14 +91,7 @@ Result<runtimes::FreshWorker> Session::measure_fresh(const study::Spec& spec,
 }
 
 engine::NativeOptions native_options(const study::Spec& spec, const std::string& instruction_set) {
-  return {.device = spec.device,
-          .precision = spec.precision,
-          .threads = spec.threads,
-          .max_length = spec.max_length,
-          .max_batch = spec.batch,
-          .padding = spec.padding,
-          .instruction_set = instruction_set,
-          .reference = spec.reference};
+  return {.setup = spec, .instruction_set = instruction_set, .reference = spec.reference};
 }
 
 }  // namespace breakeven::session

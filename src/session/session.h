@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "classifier/classifier.h"
+#include "engine/native.h"
 #include "runtimes/runtimes.h"
 #include "session/axes.h"
 #include "session/model.h"

@@ -1,4 +1,6 @@
 // What --model may be, and what is said when it is something else.
+#include "engine/load.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,6 @@
 #include <fstream>
 #include <iterator>
 
-#include "engine/native.h"
 #include "testing/nobody.h"
 #include "testing/paths.h"
 

@@ -27,14 +27,15 @@ struct Gpus {
   std::vector<std::shared_ptr<HostRuntime>> runtimes;
   std::unique_ptr<NativeClassifier> classifier;
   Gpus(NativeOptions options, const std::vector<HostDevice>& devices) {
-    options.device = {};
+    options.setup.device = {};
     std::vector<Place> places;
     for (const HostDevice& device : devices) {
       Place place;
       place.device = "cuda:" + std::to_string(places.size());
-      options.device.gpus.push_back(static_cast<int>(places.size()));
+      options.setup.device.gpus.push_back(static_cast<int>(places.size()));
       runtimes.push_back(std::make_shared<HostRuntime>(device));
-      place.backend = ops::cuda::make_blocks(runtimes.back(), options.precision, {.kernels = {}});
+      place.backend =
+          ops::cuda::make_blocks(runtimes.back(), options.setup.precision, {.kernels = {}});
       place.packed = place.backend->pack(narrow()->checkpoint.weights.view()).value();
       places.push_back(std::move(place));
     }
@@ -51,8 +52,8 @@ const std::vector<std::string_view> kTexts = {
     "a great film", "terrible !", "", "the actors were not bad , the plot was", "unwatchable"};
 
 std::vector<float> judged(const std::vector<std::string_view>& texts) {
-  const auto judge =
-      *make_native(narrow(), {.max_length = 32, .max_batch = texts.size(), .reference = true});
+  const auto judge = *make_native(
+      narrow(), {.setup = {.max_length = 32, .batch = texts.size()}, .reference = true});
   BatchResult out;
   EXPECT_TRUE(judge->run_batch(texts, out));
   return out.logits;
@@ -61,10 +62,10 @@ std::vector<float> judged(const std::vector<std::string_view>& texts) {
 TEST(NativeCuda, BatchesAgreeWithTheReference) {
   const auto right = judged(kTexts);
   for (const Padding padding : {Padding::none, Padding::longest}) {
-    Gpu gpu({.precision = ops::Precision::fp16,
-             .max_length = 32,
-             .max_batch = kTexts.size(),
-             .padding = padding});
+    Gpu gpu({.setup = {.precision = ops::Precision::fp16,
+                       .max_length = 32,
+                       .batch = kTexts.size(),
+                       .padding = padding}});
     BatchResult out;
     for (int pass = 0; pass < 3; ++pass) {  // eager, captured, replayed
       ASSERT_TRUE(gpu.classifier->run_batch(kTexts, out));
@@ -82,7 +83,7 @@ TEST(NativeCuda, BatchesAgreeWithTheReference) {
 TEST(NativeCuda, Fp8KeepsLabelsAndKnowsNoNeighbours) {
   const auto right = judged(kTexts);
   const std::size_t classes = right.size() / kTexts.size();
-  Gpu gpu({.precision = ops::Precision::fp8, .max_length = 32, .max_batch = kTexts.size()},
+  Gpu gpu({.setup = {.precision = ops::Precision::fp8, .max_length = 32, .batch = kTexts.size()}},
           {.minor = 9});
   BatchResult out;
   ASSERT_TRUE(gpu.classifier->run_batch(kTexts, out));
@@ -101,7 +102,7 @@ TEST(NativeCuda, Fp8KeepsLabelsAndKnowsNoNeighbours) {
 }
 
 TEST(NativeCuda, TheRecordSaysWhichKernelsRan) {
-  Gpu gpu({.precision = ops::Precision::fp16, .max_length = 32, .max_batch = 2},
+  Gpu gpu({.setup = {.precision = ops::Precision::fp16, .max_length = 32, .batch = 2}},
           {.gemm_library = false});
   const ClassifierInfo info = gpu.classifier->info();
   EXPECT_EQ(to_string(info.device), "cuda:0");
@@ -113,7 +114,7 @@ TEST(NativeCuda, TheRecordSaysWhichKernelsRan) {
 
 TEST(NativeCuda, ABatchThatDoesNotFitIsRefusedWithTheLargestThatDoes) {
   const HostDevice small{.memory_bytes = std::size_t{24} << 20};
-  Gpu gpu({.precision = ops::Precision::fp16, .max_length = 128, .max_batch = 400}, small);
+  Gpu gpu({.setup = {.precision = ops::Precision::fp16, .max_length = 128, .batch = 400}}, small);
   BatchResult out;
   const auto refused = gpu.classifier->run_batch(kTexts, out);
   ASSERT_FALSE(refused);
@@ -125,7 +126,8 @@ TEST(NativeCuda, ABatchThatDoesNotFitIsRefusedWithTheLargestThatDoes) {
   const std::size_t fits = std::stoul(hint.substr(hint.rfind(' ') + 1));
   ASSERT_GE(fits, 1U);
   for (const std::size_t batch : {fits, fits + 1}) {
-    Gpu other({.precision = ops::Precision::fp16, .max_length = 128, .max_batch = batch}, small);
+    Gpu other({.setup = {.precision = ops::Precision::fp16, .max_length = 128, .batch = batch}},
+              small);
     const std::vector<std::string_view> one = {"a great film"};
     EXPECT_EQ(other.classifier->run_batch(one, out).has_value(), batch == fits) << batch;
   }
@@ -137,7 +139,8 @@ std::vector<std::string_view> many() {
   for (int i = 0; i < 12; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i * 7 % 5)]);
   return texts;
 }
-const NativeOptions kTwoAtOnce{.precision = ops::Precision::fp16, .max_length = 32, .max_batch = 2};
+const NativeOptions kTwoAtOnce{
+    .setup = {.precision = ops::Precision::fp16, .max_length = 32, .batch = 2}};
 
 // One queue of batches for all devices: the slow one takes fewer, results keep the texts' order.
 TEST(NativeGpus, OneStreamRunsOnAllOfThem) {
@@ -179,10 +182,10 @@ TEST(NativeGpus, OneThatFailsInTheMiddleEndsTheStream) {
 TEST(NativeGpus, ABatchIsSharedOutWhereItIsLargeEnough) {
   std::vector<std::string_view> texts;
   for (int i = 0; i < 32; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i % 5)]);
-  const NativeOptions options{.precision = ops::Precision::fp16,
-                              .max_length = 32,
-                              .max_batch = texts.size(),
-                              .padding = Padding::max_length};
+  const NativeOptions options{.setup = {.precision = ops::Precision::fp16,
+                                        .max_length = 32,
+                                        .batch = texts.size(),
+                                        .padding = Padding::max_length}};
   const auto right = judged(texts);
   Gpus gpus(options, {{}, {}});
   BatchResult out;
@@ -207,7 +210,7 @@ TEST(NativeGpus, TheRecordSaysWhereTheyDiffer) {
 }
 
 TEST(NativeGpus, TheSmallestOneDecidesWhatFits) {
-  Gpus gpus({.precision = ops::Precision::fp16, .max_length = 128, .max_batch = 400},
+  Gpus gpus({.setup = {.precision = ops::Precision::fp16, .max_length = 128, .batch = 400}},
             {{}, {.memory_bytes = std::size_t{24} << 20}});
   BatchResult out;
   const auto refused = gpus.classifier->run_batch(kTexts, out);
@@ -217,7 +220,7 @@ TEST(NativeGpus, TheSmallestOneDecidesWhatFits) {
 }
 
 TEST(NativeCuda, AGpuThatIsNotThereIsRefused) {
-  const auto made = make_native(narrow(), {.device = Device{{99}}});
+  const auto made = make_native(narrow(), {.setup = {.device = Device{{99}}}});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ops::cuda_engine_built() ? "device/failed" : "engine/device");
 }

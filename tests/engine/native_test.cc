@@ -82,7 +82,7 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
 // What the reference says of each text alone.
 std::vector<float> judged_one_by_one(const std::vector<std::string_view>& texts,
                                      std::size_t max_length) {
-  const auto judge = make({.max_length = max_length, .reference = true});
+  const auto judge = make({.setup = {.max_length = max_length}, .reference = true});
   std::vector<float> logits;
   BatchResult out;
   for (const std::string_view text : texts) {
@@ -103,7 +103,8 @@ TEST_P(NativeWays, AgreesWithTheReferenceOnSingleTexts) {
   const auto texts = views(owned);
   static const std::vector<float> judge = judged_one_by_one(texts, kMaxLength);
   const auto classifier =
-      make({.threads = threads, .max_length = kMaxLength, .max_batch = batch, .padding = padding});
+      make({.setup = {
+                .threads = threads, .max_length = kMaxLength, .batch = batch, .padding = padding}});
   const Answers serial = one_by_one(*classifier, texts, batch);
   EXPECT_LE(largest_difference(serial.logits, judge), limit("model/fp32/logit_abs_max"));
   StreamResult stream;
@@ -138,11 +139,11 @@ TEST_P(NativeBits, ATextsLogitsKnowNoBatchNoScheduleAndNoThreadCount) {
     for (const Padding padding : {Padding::none, Padding::max_length}) {
       const bool every_way = padding == Padding::none;
       const auto options = [&](unsigned threads, std::size_t batch) {
-        return NativeOptions{.precision = precision,
-                             .threads = threads,
-                             .max_length = 200,
-                             .max_batch = batch,
-                             .padding = padding,
+        return NativeOptions{.setup = {.precision = precision,
+                                       .threads = threads,
+                                       .max_length = 200,
+                                       .batch = batch,
+                                       .padding = padding},
                              .instruction_set = set};
       };
       const Answers alone = one_by_one(*make(options(1, 1)), texts, 1);
@@ -173,8 +174,8 @@ TEST(Native, PaddingToTheLongestChangesNoBitWhateverTheThreads) {
   const auto owned = texts_of(30, 10);
   const auto texts = views(owned);
   const auto with = [&](unsigned threads) {
-    return one_by_one(*make({.threads = threads, .max_batch = 6, .padding = Padding::longest}),
-                      texts, 6);
+    return one_by_one(
+        *make({.setup = {.threads = threads, .batch = 6, .padding = Padding::longest}}), texts, 6);
   };
   const Answers alone = with(1);
   EXPECT_EQ(with(2).logits, alone.logits);
@@ -198,7 +199,7 @@ TEST(Native, StagesAddUpToTheBatch) {
   const auto texts = views(owned);
   for (const unsigned threads : {1U, 2U}) {
     const CountingClock clock;
-    const auto classifier = make({.threads = threads, .max_batch = 24, .clock = &clock});
+    const auto classifier = make({.setup = {.threads = threads, .batch = 24}, .clock = &clock});
     for (const std::size_t count : {1U, 24U}) {
       const double before = clock.readings();
       BatchResult out;
@@ -223,7 +224,7 @@ TEST(Native, AWarmPassAllocatesNoBuffer) {
   const auto owned = texts_of(24, 5);
   const auto texts = views(owned);
   for (const ops::Precision precision : native_precisions({})) {
-    const auto classifier = make({.precision = precision, .threads = 2, .max_batch = 24});
+    const auto classifier = make({.setup = {.precision = precision, .threads = 2, .batch = 24}});
     BatchResult out;
     StreamResult stream;
     for (int warm = 0; warm < 2; ++warm) {
@@ -246,16 +247,16 @@ TEST(Native, AWarmPassAllocatesNoBuffer) {
 TEST(Native, ClassifiersOfOnePrecisionShareTheirPackedWeights) {
   // Without the hooks (a sanitizer's build) both counts are 0 and only the sizes are compared.
   measure::start_counting_allocations();
-  const auto first = make({.max_batch = 1});
+  const auto first = make({.setup = {.batch = 1}});
   const std::uint64_t weights = first->info().weight_bytes;
   const std::uint64_t before = measure::allocated_bytes();
-  const auto second = make({.max_batch = 32});
+  const auto second = make({.setup = {.batch = 32}});
   EXPECT_LT(measure::allocated_bytes(), before + weights / 10);
   EXPECT_EQ(second->info().weight_bytes, weights);
 }
 
 TEST(Native, InfoSaysWhatRuns) {
-  const auto classifier = make({.threads = 2, .max_length = 64, .max_batch = 4});
+  const auto classifier = make({.setup = {.threads = 2, .max_length = 64, .batch = 4}});
   const ClassifierInfo info = classifier->info();
   EXPECT_EQ(info.device, Device{});
   EXPECT_EQ(info.precision, Precision::fp32);
@@ -272,12 +273,12 @@ std::string code_of(const NativeOptions& options) {
 
 TEST(Native, OptionsThatCannotRunAreRefusedByName) {
   if (!ops::cuda_engine_built()) {
-    EXPECT_EQ(code_of({.device = Device{{0}}}), "engine/device");
+    EXPECT_EQ(code_of({.setup = {.device = Device{{0}}}}), "engine/device");
   }
-  EXPECT_EQ(code_of({.threads = 0}), "engine/threads");
-  EXPECT_EQ(code_of({.max_length = 513}), "engine/max-length");
-  EXPECT_EQ(code_of({.max_length = 1}), "engine/max-length");
-  EXPECT_EQ(code_of({.max_batch = 0}), "engine/batch");
+  EXPECT_EQ(code_of({.setup = {.threads = 0}}), "engine/threads");
+  EXPECT_EQ(code_of({.setup = {.max_length = 513}}), "engine/max-length");
+  EXPECT_EQ(code_of({.setup = {.max_length = 1}}), "engine/max-length");
+  EXPECT_EQ(code_of({.setup = {.batch = 0}}), "engine/batch");
 }
 
 TEST(Load, ATokenizerOfAnotherModelIsRefused) {

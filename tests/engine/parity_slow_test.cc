@@ -50,10 +50,9 @@ std::size_t texts_wanted() {
 std::vector<float> logits_of(const std::shared_ptr<const LoadedModel>& model,
                              ops::Precision precision, std::span<const std::string_view> texts,
                              bool reference = false) {
-  auto classifier = make_native(model, {.precision = precision,
-                                        .threads = usable_cpus().threads(),
-                                        .max_batch = 32,
-                                        .reference = reference});
+  auto classifier = make_native(
+      model, {.setup = {.precision = precision, .threads = usable_cpus().threads(), .batch = 32},
+              .reference = reference});
   EXPECT_TRUE(classifier.has_value()) << (classifier ? "" : classifier.error().to_string());
   StreamResult out;
   EXPECT_TRUE((*classifier)->run_stream(texts, 32, out).has_value());

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "ops/cpu/packer.h"
 
 namespace breakeven::ops::cpu {
