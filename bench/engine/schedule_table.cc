@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/schedule_model.h"
+#include "testing/schedule_model.h"
 
 int main(int argc, char** argv) {
   using namespace breakeven::engine;

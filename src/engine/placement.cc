@@ -62,10 +62,6 @@ std::size_t Placement::node_of(unsigned thread) const {
   return nodes.size() - 1;
 }
 
-const NodeShare& Placement::team_node() const {
-  return *std::ranges::max_element(nodes, {}, &NodeShare::threads);
-}
-
 std::string Placement::describe() const {
   const unsigned count = threads();
   std::string text = fmt::format("{} thread{} on {} node{}", count, count == 1 ? "" : "s",

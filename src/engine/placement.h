@@ -28,8 +28,6 @@ struct Placement {
   unsigned threads() const;
   // Which of `nodes` thread number `thread` of a stream belongs to.
   std::size_t node_of(unsigned thread) const;
-  // Where a team runs: the node with the most threads, which are all that it may have.
-  const NodeShare& team_node() const;
   // "16 threads on 16 cores, 2 nodes of 8, weights interleaved".
   std::string describe() const;
 };

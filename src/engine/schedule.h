@@ -1,6 +1,6 @@
 // How texts meet the threads of a CPU: what is computed together, in which order, by whom, and who
 // helps whom. Pure index work on costs: no thread, no clock, no backend. cpu_runner.cc carries it
-// out, and schedule_model.h plays it out in time (docs/decisions/0024).
+// out, and the tests play it out in time (tests/testing/schedule_model.h, docs/decisions/0024).
 //
 // A thread takes the dearest group that nobody has taken and computes it on a lane. When none is
 // left, it helps the lane that will be busy longest, as one more member of its team.

@@ -30,7 +30,6 @@ class TokenMatcher {
   }
 
   bool empty() const { return entries_.empty(); }
-  const std::vector<Entry>& entries() const { return entries_; }
 
   // Costs the length of the longest entry times the logarithm of their number.
   Match at_start_of(View text) const {

@@ -89,7 +89,7 @@ TEST(Placement, OneNodeIsLeftToTheKernel) {
     EXPECT_EQ(sensible_threads(topology, 0), threads);
     const Placement placement = place(topology, threads);
     EXPECT_FALSE(placement.pinned || placement.interleaved);
-    EXPECT_EQ(placement.team_node().threads, threads) << "a team takes all";
+    EXPECT_EQ(placement.nodes.front().threads, threads);
   }
 }
 
@@ -103,7 +103,6 @@ TEST(Placement, TwoSocketsWithHyperthreads) {
   EXPECT_EQ(all.nodes[1].threads, 16U);
   EXPECT_EQ(all.nodes[1].cpus.front(), 16);
   EXPECT_EQ(all.nodes[1].cpus.size(), 32U);
-  EXPECT_EQ(all.team_node().threads, 16U) << "a team stays on one node";
   EXPECT_EQ(all.node_of(0), 0U);
   EXPECT_EQ(all.node_of(15), 0U);
   EXPECT_EQ(all.node_of(16), 1U);
@@ -117,7 +116,6 @@ TEST(Placement, TwoSocketsWithHyperthreads) {
   const Placement odd = place(topology, 21);
   EXPECT_EQ(odd.nodes[0].threads, 10U);
   EXPECT_EQ(odd.nodes[1].threads, 11U);
-  EXPECT_EQ(odd.team_node().node, odd.nodes[1].node);
   EXPECT_EQ(place(topology, 64).threads(), 64U) << "asked for: hardware threads, too";
 }
 

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <random>
 
-#include "engine/schedule_model.h"
+#include "testing/schedule_model.h"
 
 namespace breakeven::engine {
 namespace {

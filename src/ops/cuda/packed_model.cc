@@ -234,14 +234,4 @@ template class DeviceModel<float>;
 template class DeviceModel<Half>;
 template class DeviceModel<Bf16>;
 
-std::size_t weight_bytes_of(const ModelShape& shape, Precision precision) {
-  Arena counted;
-  if (precision == Precision::fp32) {
-    DeviceModel<float>(shape).lay_out(counted);
-  } else {
-    DeviceModel<Half>(shape).lay_out(counted);
-  }
-  return counted.used();
-}
-
 }  // namespace breakeven::ops::cuda

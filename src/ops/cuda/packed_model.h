@@ -45,9 +45,6 @@ struct DeviceLayer {
   QuantisedLinear coded_qkv, coded_project, coded_up, coded_down;
 };
 
-// Bytes that the weights of a model take on the device, before any is taken.
-std::size_t weight_bytes_of(const ModelShape& shape, Precision precision);
-
 template <class T>
 class DeviceModel final : public PackedModel {
  public:

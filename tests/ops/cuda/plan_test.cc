@@ -154,8 +154,6 @@ TEST(Memory, IsToldBeforeItIsTaken) {
     auto runtime = std::make_shared<emulator::HostRuntime>();
     const auto backend = make_blocks(runtime, precision, {.kernels = {}});
     const auto model = backend->pack(encoder.weights).value();
-    EXPECT_EQ(model->weight_bytes(),
-              weight_bytes_of(shape_of(encoder.weights, precision).value(), precision));
     EXPECT_EQ(runtime->memory_use().weights, model->weight_bytes());
     const LaneLimits limits{.rows = 100, .sequences = 7};
     const std::size_t told = backend->lane_bytes(*model, limits);

@@ -1,4 +1,4 @@
-#include "engine/schedule_model.h"
+#include "testing/schedule_model.h"
 
 #include <algorithm>
 #include <limits>
