@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "base/files.h"
+#include "base/topology.h"
 
 namespace breakeven {
 namespace {
@@ -35,25 +36,6 @@ std::optional<std::size_t> parse_size(std::string_view text) {
   if (unit == "M") return number << 20U;
   if (unit == "G") return number << 30U;
   return std::nullopt;
-}
-
-// How many CPUs a list such as "0-3,8,10-11" names.
-unsigned count_cpus(std::string_view list) {
-  unsigned count = 0;
-  while (!list.empty()) {
-    const std::string_view part = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(list.size(), part.size() + 1));
-    unsigned first = 0;
-    unsigned last = 0;
-    const char* end = part.data() + part.size();
-    const auto [dash, error] = std::from_chars(part.data(), end, first);
-    if (error != std::errc{}) return 0;
-    last = first;
-    if (dash != end && std::from_chars(dash + 1, end, last).ec != std::errc{}) return 0;
-    if (last < first) return 0;
-    count += last - first + 1;
-  }
-  return count;
 }
 
 // Folders of `parent` whose names are `prefix` and a number.
@@ -90,8 +72,8 @@ std::vector<CpuCache> cpu_caches(const std::string& root) {
   std::vector<CpuCache> caches;
   for (const auto& [kind, lists] : instances) {
     const auto& [level, type, bytes] = kind;
-    caches.push_back(
-        {level, type, bytes, static_cast<unsigned>(lists.size()), count_cpus(*lists.begin())});
+    caches.push_back({level, type, bytes, static_cast<unsigned>(lists.size()),
+                      static_cast<unsigned>(parse_cpu_list(*lists.begin()).size())});
   }
   return caches;
 }

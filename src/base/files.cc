@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/unwritable.h"
 
 namespace breakeven {
@@ -18,21 +19,6 @@ namespace {
 std::string reason(int error_number) {
   return std::generic_category().message(error_number);
 }
-
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Result<void> write_all(int fd, std::string_view content, const std::string& path) {
   while (!content.empty()) {

@@ -1,10 +1,15 @@
 // Which CPUs share a core and a memory node, as the kernel describes them.
 #pragma once
 
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace breakeven {
+
+// CPUs as the kernel lists them: "0-3,8" -> {0, 1, 2, 3, 8}; empty for anything else.
+std::set<int> parse_cpu_list(std::string_view text);
 
 struct LogicalCpu {
   int id = 0;

@@ -4,10 +4,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
+#include <algorithm>
 #include <utility>
 
 #include "base/files.h"
+#include "base/numbers.h"
 #include "engine/placement.h"
 #include "ops/cuda/device_list.h"
 
@@ -42,12 +43,8 @@ void add_text_flags(CLI::App& command, TextFlags& flags) {
 
 Result<std::uint64_t> parse_number(const std::string& flag, const std::string& text,
                                    std::uint64_t least, std::uint64_t most) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size() && number >= least &&
-      number <= most) {
-    return number;
-  }
+  const auto number = breakeven::parse_number<std::uint64_t>(text);
+  if (number && *number >= least && *number <= most) return *number;
   return fail("flag/number",
               fmt::format("{} '{}' is no whole number from {} to {}", flag, text, least, most),
               fmt::format("give for example {} {}", flag, std::max<std::uint64_t>(least, 32)));

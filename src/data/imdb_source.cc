@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <tuple>
 #include <utility>
 
 #include "base/files.h"
+#include "base/numbers.h"
 #include "base/random.h"
 #include "data/labels.h"
 
@@ -24,12 +24,6 @@ std::string_view take_last(std::string_view& path) {
   const std::string_view last = slash == std::string_view::npos ? path : path.substr(slash + 1);
   path = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
   return last;
-}
-
-template <class T>
-bool whole_number(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 class ImdbSource final : public Source {
@@ -95,11 +89,12 @@ std::optional<ImdbEntry> parse_imdb_path(std::string_view path) {
   file.remove_suffix(4);
   const std::size_t bar = file.find('_');
   if (bar == std::string_view::npos) return std::nullopt;
+  const auto number = parse_number<unsigned>(file.substr(0, bar));
+  const auto rating = parse_number<int>(file.substr(bar + 1));
+  if (!number || !rating) return std::nullopt;
   ImdbEntry entry;
-  if (!whole_number(file.substr(0, bar), entry.number) ||
-      !whole_number(file.substr(bar + 1), entry.rating)) {
-    return std::nullopt;
-  }
+  entry.number = *number;
+  entry.rating = *rating;
   entry.id = fmt::format("{}/{}/{}", split, label, file);
   entry.positive = label == "pos";
   return entry;

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cmath>
+
+#include "base/numbers.h"
 
 namespace breakeven::data {
 namespace {
@@ -49,9 +50,7 @@ std::optional<std::int32_t> LabelMap::by_name(std::string_view name) const {
 }
 
 std::optional<std::int32_t> LabelMap::by_number(std::string_view text) const {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  const double number = parse_number<double>(text).value_or(-1);
   // 1.0 counts as 1: tables with gaps are often written so.
   const double limit = labels_.empty() ? 2147483647.0 : static_cast<double>(labels_.size()) - 1;
   if (!(number >= 0 && number <= limit) || number != std::floor(number)) return std::nullopt;

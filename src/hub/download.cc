@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "base/numbers.h"
 #include "base/units.h"
 #include "hub/file_lock.h"
 
@@ -33,13 +33,6 @@ tl::unexpected<Error> disk_error(const fs::path& path, int error_number) {
               kDiskHint);
 }
 
-std::optional<std::uint64_t> parse_number(std::string_view text) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 // "bytes 100-199/1000": the first byte that comes and the size of the whole.
 struct ContentRange {
   std::uint64_t from = 0;
@@ -51,9 +44,9 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
   const auto dash = text.find('-');
   const auto slash = text.find('/');
   if (dash == std::string_view::npos || slash == std::string_view::npos) return std::nullopt;
-  const auto from = parse_number(text.substr(0, dash));
+  const auto from = parse_number<std::uint64_t>(text.substr(0, dash));
   if (!from) return std::nullopt;
-  return ContentRange{*from, parse_number(text.substr(slash + 1))};
+  return ContentRange{*from, parse_number<std::uint64_t>(text.substr(slash + 1))};
 }
 
 // The file that grows: <destination>.incomplete.
@@ -182,7 +175,7 @@ Result<void> Download::begin_answer(const Response& answer, Partial& partial) co
   } else {
     // The whole file, whether or not a part was asked for.
     if (partial.size() > 0) BREAKEVEN_TRY_VOID(partial.clear());
-    total = parse_number(answer.header("content-length"));
+    total = parse_number<std::uint64_t>(answer.header("content-length"));
   }
   if (wanted_.size && total && *total != *wanted_.size) return wrong_size(*total, "announces");
   return {};

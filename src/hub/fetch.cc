@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <chrono>
 #include <optional>
 #include <set>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/numbers.h"
 #include "base/weight_index.h"
 #include "hub/cache.h"
 
@@ -148,11 +148,7 @@ Result<std::optional<RemoteFile>> ModelFetch::look_up(const std::string& file) {
   const std::string size = response.header("x-linked-size").empty() && !is_redirect
                                ? response.header("content-length")
                                : response.header("x-linked-size");
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), number);
-  if (!size.empty() && error == std::errc() && end == size.data() + size.size()) {
-    remote.size = number;
-  }
+  remote.size = parse_number<std::uint64_t>(size);
   if (!is_commit(remote.commit) || !can_be_file_name(remote.etag)) {
     return fail("hub/endpoint",
                 fmt::format("{} answers, but not as a Hugging Face hub does", printable_url(url)),

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/numbers.h"
 #include "text/tokenizer_json.h"
 
 namespace breakeven::text {
@@ -80,10 +80,8 @@ Result<void> read_added_decoder(const JsonObject& config, std::vector<AddedToken
   for (const auto& [name, value] : decoder.fields()) {
     BREAKEVEN_TRY(const JsonObject object, decoder.as_object(value, name));
     BREAKEVEN_TRY(AddedToken token, read_added_token(object));
-    const char* end = name.data() + name.size();
-    const auto parsed = std::from_chars(name.data(), end, token.id);
-    if (parsed.ec != std::errc() || parsed.ptr != end || token.id < 0)
-      return decoder.wrong(name, value, "named by an id");
+    token.id = parse_number<std::int32_t>(name).value_or(-1);
+    if (token.id < 0) return decoder.wrong(name, value, "named by an id");
     added.push_back(std::move(token));
   }
   return {};
