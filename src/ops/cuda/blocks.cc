@@ -84,16 +84,10 @@ void Blocks<T>::attention(Lane& base, std::size_t layer) {
   DeviceLane<T>& lane = own(base);
   const DeviceLayer<T>& weights = lane.model().layers.at(layer);
   const ModelShape& shape = lane.model().shape();
-  multiply(lane, {.rows = lane.bucket().rows,
-                  .columns = 3 * shape.hidden,
-                  .depth = shape.hidden,
-                  .a = lane.act().x,
-                  .a_row = shape.hidden,
-                  .b = weights.qkv,
-                  .b_row = shape.hidden,
-                  .bias = weights.qkv_bias,
-                  .out = lane.act().wide,
-                  .out_row = 3 * shape.hidden});
+  GemmCall call = dense_product(lane.bucket().rows, 3 * shape.hidden, shape.hidden, lane.act().x,
+                                weights.qkv, lane.act().wide);
+  call.bias = weights.qkv_bias;
+  multiply(lane, call);
   attend(lane);
 }
 
@@ -133,16 +127,10 @@ void Blocks<T>::cls_attention(Lane& base, std::size_t layer) {
                          narrow(sequences), narrow(shape.hidden)},
          {.x = blocks_for(sequences, GatherCls<T, R>::kThreads / kWarp)});
   const std::size_t hidden = shape.hidden;
-  multiply(lane, {.rows = sequences,
-                  .columns = hidden,
-                  .depth = hidden,
-                  .a = act.x_cls,
-                  .a_row = hidden,
-                  .b = weights.qkv,
-                  .b_row = hidden,
-                  .bias = weights.qkv_bias,
-                  .out = act.query_cls,
-                  .out_row = hidden});
+  GemmCall queries =
+      dense_product(sequences, hidden, hidden, act.x_cls, weights.qkv, act.query_cls);
+  queries.bias = weights.qkv_bias;
+  multiply(lane, queries);
   // keys[b, h] = Wk_h^T q[b, h]: Wk's rows h D .. + D as a matrix [D, H].
   multiply(lane, {.rows = sequences,
                   .columns = hidden,
@@ -183,15 +171,8 @@ void Blocks<T>::project_ln(Lane& base, std::size_t layer, Act x) {
   const DeviceLayer<T>& weights = lane.model().layers.at(layer);
   const std::size_t hidden = lane.model().shape().hidden;
   const RowSet<T> rows = rows_of(lane, x);
-  multiply(lane, {.rows = rows.rows,
-                  .columns = hidden,
-                  .depth = hidden,
-                  .a = rows.ctx,
-                  .a_row = hidden,
-                  .b = weights.project,
-                  .b_row = hidden,
-                  .out = lane.act().wide,
-                  .out_row = hidden});
+  multiply(lane,
+           dense_product(rows.rows, hidden, hidden, rows.ctx, weights.project, lane.act().wide));
   residual_norm(lane, rows, lane.act().wide, weights.project_bias, weights.attention_norm);
 }
 
@@ -202,28 +183,14 @@ void Blocks<T>::ffn_ln(Lane& base, std::size_t layer, Act x) {
   const ModelShape& shape = lane.model().shape();
   const RowSet<T> rows = rows_of(lane, x);
   T* hidden_layer = lane.act().wide;
-  multiply(lane, {.rows = rows.rows,
-                  .columns = shape.intermediate,
-                  .depth = shape.hidden,
-                  .a = rows.x,
-                  .a_row = shape.hidden,
-                  .b = weights.up,
-                  .b_row = shape.hidden,
-                  .out = hidden_layer,
-                  .out_row = shape.intermediate});
+  multiply(lane, dense_product(rows.rows, shape.intermediate, shape.hidden, rows.x, weights.up,
+                               hidden_layer));
   const BiasActivation<T> kernel{hidden_layer, weights.up_bias, shape.activation, narrow(rows.rows),
                                  narrow(shape.intermediate)};
   launch_rows(lane, kernel, PlainBiasActivation<T>{kernel}, rows.rows * shape.intermediate);
   // The context has been used: its memory takes the result.
-  multiply(lane, {.rows = rows.rows,
-                  .columns = shape.hidden,
-                  .depth = shape.intermediate,
-                  .a = hidden_layer,
-                  .a_row = shape.intermediate,
-                  .b = weights.down,
-                  .b_row = shape.intermediate,
-                  .out = rows.ctx,
-                  .out_row = shape.hidden});
+  multiply(lane, dense_product(rows.rows, shape.hidden, shape.intermediate, hidden_layer,
+                               weights.down, rows.ctx));
   residual_norm(lane, rows, rows.ctx, weights.down_bias, weights.ffn_norm);
 }
 
@@ -233,15 +200,8 @@ void Blocks<T>::head(Lane& base) {
   const DeviceModel<T>& model = lane.model();
   const ModelShape& shape = model.shape();
   const std::size_t sequences = lane.bucket().sequences;
-  multiply(lane, {.rows = sequences,
-                  .columns = shape.hidden,
-                  .depth = shape.hidden,
-                  .a = lane.act().x_cls,
-                  .a_row = shape.hidden,
-                  .b = model.dense,
-                  .b_row = shape.hidden,
-                  .out = lane.act().wide,
-                  .out_row = shape.hidden});
+  multiply(lane, dense_product(sequences, shape.hidden, shape.hidden, lane.act().x_cls, model.dense,
+                               lane.act().wide));
   launch(lane,
          Head<T>{lane.act().wide, model.dense_bias, model.classifier, model.classifier_bias,
                  lane.act().logits, shape.head_activation, narrow(sequences), narrow(shape.hidden),

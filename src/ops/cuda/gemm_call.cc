@@ -17,6 +17,19 @@ std::size_t alignment_of(const void* at) {
 
 }  // namespace
 
+GemmCall dense_product(std::size_t rows, std::size_t columns, std::size_t depth, const void* a,
+                       const void* b, void* out) {
+  return {.rows = rows,
+          .columns = columns,
+          .depth = depth,
+          .a = a,
+          .a_row = depth,
+          .b = b,
+          .b_row = depth,
+          .out = out,
+          .out_row = columns};
+}
+
 ColumnMajorGemm to_column_major(const GemmCall& call) {
   return {.m = call.columns,
           .n = call.rows,

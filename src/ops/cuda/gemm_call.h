@@ -34,6 +34,11 @@ struct GemmCall {
   std::size_t out_stride = 0;
 };
 
+// The call of one product whose matrices are stored without gaps: a [rows, depth], w [columns,
+// depth], out [rows, columns].
+GemmCall dense_product(std::size_t rows, std::size_t columns, std::size_t depth, const void* a,
+                       const void* b, void* out);
+
 // The same product in BLAS's words, where every matrix is column-major: out^T = w a^T. First is w,
 // second is a; bias is one value a row of the result, as cublasLt's BIAS epilogue adds it.
 struct ColumnMajorGemm {

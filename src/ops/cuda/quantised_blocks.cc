@@ -122,16 +122,10 @@ class QuantisedBlocks final : public Blocks<Half> {
   void multiply(const DeviceLane<Half>& lane, const QuantisedRows& in,
                 const QuantisedLinear& weights, std::size_t rows, std::size_t columns) const {
     const std::size_t hidden = lane.model().shape().hidden;
-    product(lane, {.precision = kPrecisionOfCode<Code>,
-                   .rows = rows,
-                   .columns = columns,
-                   .depth = hidden,
-                   .a = in.values,
-                   .a_row = hidden,
-                   .b = weights.weight,
-                   .b_row = hidden,
-                   .out = lane.act().scratch.sums,
-                   .out_row = columns});
+    GemmCall call =
+        dense_product(rows, columns, hidden, in.values, weights.weight, lane.act().scratch.sums);
+    call.precision = kPrecisionOfCode<Code>;
+    product(lane, call);
   }
 
   // The FFN's hidden layer, quantised.
