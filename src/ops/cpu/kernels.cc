@@ -11,25 +11,11 @@ std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size) 
 
 namespace {
 
-const Kernels& avx2_kernels() {
+template <auto... Fill>
+const Kernels& filled_by() {
   static const Kernels kTable = [] {
     Kernels table{};
-    N_AVX2::fill_row_kernels(table);
-    N_AVX2::fill_matrix_kernels(table);
-    N_AVX2::fill_gemm_kernels(table);
-    N_AVX2::fill_attention_kernels(table);
-    return table;
-  }();
-  return kTable;
-}
-
-const Kernels& avx512_kernels() {
-  static const Kernels kTable = [] {
-    Kernels table{};
-    N_AVX3::fill_row_kernels(table);
-    N_AVX3::fill_matrix_kernels(table);
-    N_AVX3::fill_gemm_kernels(table);
-    N_AVX3::fill_attention_kernels(table);
+    (Fill(table), ...);
     return table;
   }();
   return kTable;
@@ -40,7 +26,12 @@ const Kernels& avx512_kernels() {
 // What fills a table is compiled for its instruction set like the kernels, and stores pointers by
 // the vector: a CPU without AVX-512 must not reach it.
 const Kernels& kernels_for(bool avx512) {
-  return avx512 ? avx512_kernels() : avx2_kernels();
+  if (avx512) {
+    return filled_by<N_AVX3::fill_row_kernels, N_AVX3::fill_matrix_kernels,
+                     N_AVX3::fill_gemm_kernels, N_AVX3::fill_attention_kernels>();
+  }
+  return filled_by<N_AVX2::fill_row_kernels, N_AVX2::fill_matrix_kernels, N_AVX2::fill_gemm_kernels,
+                   N_AVX2::fill_attention_kernels>();
 }
 
 }  // namespace breakeven::ops::cpu

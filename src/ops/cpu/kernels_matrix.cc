@@ -45,6 +45,20 @@ HWY_INLINE void multiply_tile(const float* HWY_RESTRICT a, std::size_t a_stride,
   }
 }
 
+// The last rows, fewer than a tile has.
+template <std::size_t VectorCount, std::size_t RowCount = kTileRows - 1>
+HWY_INLINE void multiply_rest(std::size_t rows, const float* a, std::size_t a_stride,
+                              const float* b, std::size_t b_stride, float* c, std::size_t c_stride,
+                              std::size_t depth) {
+  if constexpr (RowCount > 0) {
+    if (rows == RowCount) {
+      multiply_tile<RowCount, VectorCount>(a, a_stride, b, b_stride, c, c_stride, depth);
+    } else {
+      multiply_rest<VectorCount, RowCount - 1>(rows, a, a_stride, b, b_stride, c, c_stride, depth);
+    }
+  }
+}
+
 template <std::size_t VectorCount>
 HWY_INLINE void multiply_rows(const float* a, std::size_t a_stride, const float* b,
                               std::size_t b_stride, float* c, std::size_t c_stride,
@@ -54,27 +68,8 @@ HWY_INLINE void multiply_rows(const float* a, std::size_t a_stride, const float*
     multiply_tile<kTileRows, VectorCount>(a + r * a_stride, a_stride, b, b_stride, c + r * c_stride,
                                           c_stride, depth);
   }
-  const float* rest = a + r * a_stride;
-  float* to = c + r * c_stride;
-  switch (rows - r) {
-    case 1:
-      multiply_tile<1, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
-      break;
-    case 2:
-      multiply_tile<2, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
-      break;
-    case 3:
-      multiply_tile<3, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
-      break;
-    case 4:
-      multiply_tile<4, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
-      break;
-    case 5:
-      multiply_tile<5, VectorCount>(rest, a_stride, b, b_stride, to, c_stride, depth);
-      break;
-    default:
-      break;
-  }
+  multiply_rest<VectorCount>(rows - r, a + r * a_stride, a_stride, b, b_stride, c + r * c_stride,
+                             c_stride, depth);
 }
 
 void multiply(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride, float* c,
