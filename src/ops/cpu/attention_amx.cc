@@ -1,24 +1,7 @@
 // Attention of one head on AMX tiles: bf16 products, fp32 scores, softmax and sums.
 #include "ops/cpu/tile_kernels.h"
-
-// Tests define BREAKEVEN_EMULATED_TILES and bring the instructions as plain functions. Otherwise
-// all below is compiled for AMX; nothing of the standard library may be instantiated here, because
-// a copy of it with these instructions could be the one that the linker keeps.
-#ifndef BREAKEVEN_EMULATED_TILES
-#define BREAKEVEN_TILES_NAMESPACE amx
-#include <immintrin.h>
-
-#include "ops/cpu/tile_config.h"
-#ifdef __clang__
-#pragma clang attribute push(                                                                     \
-    __attribute__((target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile," \
-                          "amx-bf16"))),                                                          \
-    apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")
-#endif
-#endif
+// What follows is compiled for AMX.
+#include "ops/cpu/amx_begin.inc"
 
 namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE {
 namespace {
@@ -110,7 +93,7 @@ void pack_values(const HalfAttentionTask& task, const Room& room) {
 }
 
 // What a tile is loaded over is set to zero first: a load waits for what it replaces (gemm_amx.cc).
-inline __attribute__((always_inline)) void zero_operands() {
+BREAKEVEN_INLINE void zero_operands() {
   zero_tile<4>();
   zero_tile<5>();
   zero_tile<6>();
@@ -150,43 +133,56 @@ void multiply_scores_of_64(const HalfAttentionTask& task, const Room& room, std:
   }
 }
 
-// scores[RowTiles * 16, keys] = q k^T. Tiles 0-3 are sums, 4 and 5 rows of q, 6 and 7 keys.
+// Products of RowTiles x 2 tiles: 0-3 are sums, 4 and 5 rows, 6 and 7 columns.
+template <int RowTiles>
+BREAKEVEN_INLINE void zero_sums() {
+  zero_tile<0>();
+  zero_tile<1>();
+  if constexpr (RowTiles == 2) {
+    zero_tile<2>();
+    zero_tile<3>();
+  }
+}
+// `stride`: elements from row to row.
+template <int RowTiles>
+BREAKEVEN_INLINE void add_products(const Bf16* rows, std::size_t stride, const std::byte* first,
+                                   const std::byte* second) {
+  zero_operands();
+  load_tile<4>(rows, stride * sizeof(Bf16));
+  load_tile<6>(first, 64);
+  load_tile<7>(second, 64);
+  if constexpr (RowTiles == 2) load_tile<5>(rows + kTile * stride, stride * sizeof(Bf16));
+  multiply_bf16<0, 4, 6>();
+  multiply_bf16<1, 4, 7>();
+  if constexpr (RowTiles == 2) {
+    multiply_bf16<2, 5, 6>();
+    multiply_bf16<3, 5, 7>();
+  }
+}
+template <int RowTiles>
+BREAKEVEN_INLINE void store_sums(float* to, std::size_t stride) {
+  store_tile<0>(to, stride * sizeof(float));
+  store_tile<1>(to + kTile, stride * sizeof(float));
+  if constexpr (RowTiles == 2) {
+    store_tile<2>(to + kTile * stride, stride * sizeof(float));
+    store_tile<3>(to + kTile * stride + kTile, stride * sizeof(float));
+  }
+}
+
+// scores[RowTiles * 16, keys] = q k^T
 template <int RowTiles>
 void multiply_scores(const HalfAttentionTask& task, const Room& room, std::size_t query) {
   if (room.depth == 2 * kPairs) return multiply_scores_of_64<RowTiles>(task, room, query);
   const Bf16* q = task.q + query * task.stride;
-  const std::size_t q_bytes = task.stride * sizeof(Bf16);
-  const std::size_t score_bytes = room.keys * sizeof(float);
   const auto* packed = reinterpret_cast<const std::byte*>(room.packed_keys);
   const std::size_t block = room.depth / kPairs * kTileBytes;  // 16 keys
   for (std::size_t key = 0; key < room.keys; key += kPairs) {
     const std::byte* keys = packed + key / kTile * block;
-    zero_tile<0>();
-    zero_tile<1>();
-    if constexpr (RowTiles == 2) {
-      zero_tile<2>();
-      zero_tile<3>();
-    }
+    zero_sums<RowTiles>();
     for (std::size_t d = 0; d < room.depth; d += kPairs, keys += kTileBytes) {
-      zero_operands();
-      load_tile<4>(q + d, q_bytes);
-      load_tile<6>(keys, 64);
-      load_tile<7>(keys + block, 64);
-      if constexpr (RowTiles == 2) load_tile<5>(q + kTile * task.stride + d, q_bytes);
-      multiply_bf16<0, 4, 6>();
-      multiply_bf16<1, 4, 7>();
-      if constexpr (RowTiles == 2) {
-        multiply_bf16<2, 5, 6>();
-        multiply_bf16<3, 5, 7>();
-      }
+      add_products<RowTiles>(q + d, task.stride, keys, keys + block);
     }
-    float* to = room.scores + key;
-    store_tile<0>(to, score_bytes);
-    store_tile<1>(to + kTile, score_bytes);
-    if constexpr (RowTiles == 2) {
-      store_tile<2>(to + kTile * room.keys, score_bytes);
-      store_tile<3>(to + kTile * room.keys + kTile, score_bytes);
-    }
+    store_sums<RowTiles>(room.scores + key, room.keys);
   }
 }
 
@@ -203,21 +199,17 @@ inline __m512 exp2(__m512 x) {
 
 // The sum or maximum over all lanes, in every lane.
 template <class Combine>
-inline __attribute__((always_inline)) __m512 across(__m512 x, const Combine& combine) {
+BREAKEVEN_INLINE __m512 across(__m512 x, const Combine& combine) {
   x = combine(x, _mm512_shuffle_f32x4(x, x, 0x4E));
   x = combine(x, _mm512_shuffle_f32x4(x, x, 0xB1));
   x = combine(x, _mm512_permute_ps(x, 0x4E));
   return combine(x, _mm512_permute_ps(x, 0xB1));
 }
 struct Most {
-  inline __attribute__((always_inline)) __m512 operator()(__m512 a, __m512 b) const {
-    return _mm512_max_ps(a, b);
-  }
+  BREAKEVEN_INLINE __m512 operator()(__m512 a, __m512 b) const { return _mm512_max_ps(a, b); }
 };
 struct Sum {
-  inline __attribute__((always_inline)) __m512 operator()(__m512 a, __m512 b) const {
-    return _mm512_add_ps(a, b);
-  }
+  BREAKEVEN_INLINE __m512 operator()(__m512 a, __m512 b) const { return _mm512_add_ps(a, b); }
 };
 
 // Unnormalised shares of kRowsTogether rows as bf16, and 1 / their sums. Rows take turns because
@@ -262,40 +254,15 @@ inline void share_rows(const HalfAttentionTask& task, const Room& room, std::siz
 // context[RowTiles * 16, depth] = shares v
 template <int RowTiles>
 void multiply_values(const Room& room) {
-  const std::size_t share_bytes = room.keys * sizeof(Bf16);
-  const std::size_t context_bytes = room.depth * sizeof(float);
   const std::size_t block = room.depth / kTile * kTileBytes;  // 32 keys
   for (std::size_t d = 0; d < room.depth; d += kPairs) {
     const std::byte* values =
         reinterpret_cast<const std::byte*>(room.packed_values) + d / kTile * kTileBytes;
-    zero_tile<0>();
-    zero_tile<1>();
-    if constexpr (RowTiles == 2) {
-      zero_tile<2>();
-      zero_tile<3>();
-    }
+    zero_sums<RowTiles>();
     for (std::size_t key = 0; key < room.keys; key += kPairs, values += block) {
-      zero_operands();
-      load_tile<4>(room.shares + key, share_bytes);
-      load_tile<6>(values, 64);
-      load_tile<7>(values + kTileBytes, 64);
-      if constexpr (RowTiles == 2) {
-        load_tile<5>(room.shares + kTile * room.keys + key, share_bytes);
-      }
-      multiply_bf16<0, 4, 6>();
-      multiply_bf16<1, 4, 7>();
-      if constexpr (RowTiles == 2) {
-        multiply_bf16<2, 5, 6>();
-        multiply_bf16<3, 5, 7>();
-      }
+      add_products<RowTiles>(room.shares + key, room.keys, values, values + kTileBytes);
     }
-    float* to = room.context + d;
-    store_tile<0>(to, context_bytes);
-    store_tile<1>(to + kTile, context_bytes);
-    if constexpr (RowTiles == 2) {
-      store_tile<2>(to + kTile * room.depth, context_bytes);
-      store_tile<3>(to + kTile * room.depth + kTile, context_bytes);
-    }
+    store_sums<RowTiles>(room.context + d, room.depth);
   }
 }
 
@@ -348,10 +315,4 @@ void release() {
 
 }  // namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE
 
-#ifndef BREAKEVEN_EMULATED_TILES
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#endif
+#include "ops/cpu/amx_end.inc"

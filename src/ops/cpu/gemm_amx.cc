@@ -1,25 +1,7 @@
 // The GEMMs on AMX tiles.
 #include "ops/cpu/tile_kernels.h"
-
-// Tests define BREAKEVEN_EMULATED_TILES and bring the instructions as plain functions. Otherwise
-// all below is compiled for AMX; nothing of the standard library may be instantiated here, because
-// a copy of it with these instructions could be the one that the linker keeps.
-#ifndef BREAKEVEN_EMULATED_TILES
-#define BREAKEVEN_TILES_NAMESPACE amx
-#include <immintrin.h>
-
-#include "ops/cpu/tile_config.h"
-#ifdef __clang__
-#pragma clang attribute push(                                                                     \
-    __attribute__((target("avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile," \
-                          "amx-bf16,amx-int8,prfchw"))),                                          \
-    apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target( \
-    "avx2,fma,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16,amx-int8,prfchw")
-#endif
-#endif
+// What follows is compiled for AMX.
+#include "ops/cpu/amx_begin.inc"
 
 namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE {
 namespace {
@@ -40,7 +22,7 @@ constexpr std::size_t kLightRows = 4;
 // Rows whose output lines are fetched in one step, for a depth of 768 in bytes all of them.
 constexpr std::size_t kBringRows = 3;
 
-inline __attribute__((always_inline)) __m512 load_or_zero(const float* from, std::size_t first) {
+BREAKEVEN_INLINE __m512 load_or_zero(const float* from, std::size_t first) {
   return from == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(from + first);
 }
 
@@ -58,14 +40,13 @@ struct Source {
 template <class Product>
 struct OneProduct {
   static constexpr std::size_t kStepBytes = 2 * kTileBytes;  // weights of one panel
-  static inline __attribute__((always_inline)) void load(const Source& from, std::size_t stride) {
+  static BREAKEVEN_INLINE void load(const Source& from, std::size_t stride) {
     load_passing_tile<4>(from.in, stride);
     load_tile<6>(from.weights, kLine);
     load_tile<7>(from.weights + kTileBytes, kLine);
     load_passing_tile<5>(from.in + kTile * stride, stride);
   }
-  static inline __attribute__((always_inline)) void step(const Source& /*now*/, const Source& next,
-                                                         std::size_t stride) {
+  static BREAKEVEN_INLINE void step(const Source& /*now*/, const Source& next, std::size_t stride) {
     Product::template multiply<0, 4, 6>();
     Product::template multiply<1, 4, 7>();
     zero_tile<4>();
@@ -83,15 +64,14 @@ struct OneProduct {
 // loads for 12 products of tiles.
 struct ThreeProducts {
   static constexpr std::size_t kStepBytes = 4 * kTileBytes;
-  static inline __attribute__((always_inline)) void load(const Source& from, std::size_t stride) {
+  static BREAKEVEN_INLINE void load(const Source& from, std::size_t stride) {
     const std::byte* low = from.in + stride / 2;
     load_passing_tile<4>(low, stride);
     load_tile<6>(from.weights, kLine);
     load_tile<7>(from.weights + kTileBytes, kLine);
     load_passing_tile<5>(low + kTile * stride, stride);
   }
-  static inline __attribute__((always_inline)) void step(const Source& now, const Source& next,
-                                                         std::size_t stride) {
+  static BREAKEVEN_INLINE void step(const Source& now, const Source& next, std::size_t stride) {
     multiply_bf16<0, 4, 6>();
     multiply_bf16<1, 4, 7>();
     zero_tile<4>();
@@ -131,20 +111,20 @@ struct Bf16Product : OneProduct<Bf16Product> {
   Bf16Product(const GemmRows& /*in*/, const PanelWeights& weights) : bias(weights.bias) {}
 
   template <int Sum, int First, int Second>
-  static inline __attribute__((always_inline)) void multiply() {
+  static BREAKEVEN_INLINE void multiply() {
     multiply_bf16<Sum, First, Second>();
   }
   struct Columns {
     __m512 bias[2];
   };
-  inline __attribute__((always_inline)) Columns columns(std::size_t first) const {
+  BREAKEVEN_INLINE Columns columns(std::size_t first) const {
     return {{load_or_zero(bias, first), load_or_zero(bias, first + kTile)}};
   }
   struct Row {};
-  inline __attribute__((always_inline)) Row row(std::size_t /*row*/) const { return {}; }
+  BREAKEVEN_INLINE Row row(std::size_t /*row*/) const { return {}; }
   template <int Half>
-  inline __attribute__((always_inline)) __m512 value(const float* sums, const Row& /*row*/,
-                                                     const Columns& columns) const {
+  BREAKEVEN_INLINE __m512 value(const float* sums, const Row& /*row*/,
+                                const Columns& columns) const {
     return _mm512_add_ps(_mm512_load_ps(sums + Half * kTile), columns.bias[Half]);
   }
 };
@@ -167,13 +147,13 @@ struct Int8Product : OneProduct<Int8Product> {
         row_zero(in.row_zero) {}
 
   template <int Sum, int First, int Second>
-  static inline __attribute__((always_inline)) void multiply() {
+  static BREAKEVEN_INLINE void multiply() {
     multiply_int8<Sum, First, Second>();
   }
   struct Columns {
     __m512 bias[2], scale[2], sum[2];
   };
-  inline __attribute__((always_inline)) Columns columns(std::size_t first) const {
+  BREAKEVEN_INLINE Columns columns(std::size_t first) const {
     return {{load_or_zero(bias, first), load_or_zero(bias, first + kTile)},
             {_mm512_loadu_ps(column_scale + first), _mm512_loadu_ps(column_scale + first + kTile)},
             {_mm512_loadu_ps(column_sum + first), _mm512_loadu_ps(column_sum + first + kTile)}};
@@ -181,13 +161,12 @@ struct Int8Product : OneProduct<Int8Product> {
   struct Row {
     __m512 scale, zero;
   };
-  inline __attribute__((always_inline)) Row row(std::size_t row) const {
+  BREAKEVEN_INLINE Row row(std::size_t row) const {
     return {set(row_scale[row]), _mm512_cvtepi32_ps(_mm512_set1_epi32(row_zero[row]))};
   }
   // The zero point leaves by a fused multiply-add: below 2^24 nothing is rounded before the scales.
   template <int Half>
-  inline __attribute__((always_inline)) __m512 value(const float* sums, const Row& row,
-                                                     const Columns& columns) const {
+  BREAKEVEN_INLINE __m512 value(const float* sums, const Row& row, const Columns& columns) const {
     const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + Half * kTile));
     const __m512 exact = _mm512_fnmadd_ps(row.zero, columns.sum[Half], sum);
     return _mm512_fmadd_ps(exact, _mm512_mul_ps(row.scale, columns.scale[Half]),
@@ -205,13 +184,10 @@ struct SplitProduct : ThreeProducts {
   using Row = Bf16Product::Row;
   Bf16Product sums;
   SplitProduct(const GemmRows& in, const PanelWeights& weights) : sums(in, weights) {}
-  inline __attribute__((always_inline)) Columns columns(std::size_t first) const {
-    return sums.columns(first);
-  }
-  inline __attribute__((always_inline)) Row row(std::size_t row) const { return sums.row(row); }
+  BREAKEVEN_INLINE Columns columns(std::size_t first) const { return sums.columns(first); }
+  BREAKEVEN_INLINE Row row(std::size_t row) const { return sums.row(row); }
   template <int Half>
-  inline __attribute__((always_inline)) __m512 value(const float* from, const Row& row,
-                                                     const Columns& columns) const {
+  BREAKEVEN_INLINE __m512 value(const float* from, const Row& row, const Columns& columns) const {
     return sums.value<Half>(from, row, columns);
   }
 };
@@ -225,11 +201,10 @@ struct HalfSink {
   std::size_t stride;
   Function function;
   explicit HalfSink(const GemmOutput& to) : out(to.half), stride(to.stride) {}
-  inline __attribute__((always_inline)) void bring(std::size_t row, std::size_t column) const {
+  BREAKEVEN_INLINE void bring(std::size_t row, std::size_t column) const {
     __builtin_prefetch(out + row * stride + column, 1);
   }
-  inline __attribute__((always_inline)) void put(__m512 low, __m512 high, std::size_t row,
-                                                 std::size_t column) const {
+  BREAKEVEN_INLINE void put(__m512 low, __m512 high, std::size_t row, std::size_t column) const {
     const __m512bh both = _mm512_cvtne2ps_pbh(function(high), function(low));
     _mm512_storeu_si512(out + row * stride + column, reinterpret_cast<const __m512i&>(both));
   }
@@ -243,12 +218,11 @@ struct SplitSink {
   std::size_t stride;
   Function function;
   explicit SplitSink(const GemmOutput& to) : out(to.half), stride(to.stride) {}
-  inline __attribute__((always_inline)) void bring(std::size_t row, std::size_t column) const {
+  BREAKEVEN_INLINE void bring(std::size_t row, std::size_t column) const {
     __builtin_prefetch(out + row * 2 * stride + column, 1);
     __builtin_prefetch(out + row * 2 * stride + stride + column, 1);
   }
-  inline __attribute__((always_inline)) void put(__m512 low, __m512 high, std::size_t row,
-                                                 std::size_t column) const {
+  BREAKEVEN_INLINE void put(__m512 low, __m512 high, std::size_t row, std::size_t column) const {
     const __m512 first = function(low);
     const __m512 second = function(high);
     const __m512bh rounded = _mm512_cvtne2ps_pbh(second, first);
@@ -262,7 +236,7 @@ struct SplitSink {
   }
 
  private:
-  static inline __attribute__((always_inline)) __m512 widened(__m256i halves) {
+  static BREAKEVEN_INLINE __m512 widened(__m256i halves) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
   }
 };
@@ -273,12 +247,11 @@ struct FullSink {
   float* out;
   std::size_t stride;
   explicit FullSink(const GemmOutput& to) : out(to.full), stride(to.stride) {}
-  inline __attribute__((always_inline)) void bring(std::size_t row, std::size_t column) const {
+  BREAKEVEN_INLINE void bring(std::size_t row, std::size_t column) const {
     __builtin_prefetch(out + row * stride + column, 1);
     __builtin_prefetch(out + row * stride + column + kTile, 1);
   }
-  inline __attribute__((always_inline)) void put(__m512 low, __m512 high, std::size_t row,
-                                                 std::size_t column) const {
+  BREAKEVEN_INLINE void put(__m512 low, __m512 high, std::size_t row, std::size_t column) const {
     float* to = out + row * stride + column;
     _mm512_storeu_ps(to, Adds ? _mm512_add_ps(_mm512_loadu_ps(to), low) : low);
     _mm512_storeu_ps(to + 16, Adds ? _mm512_add_ps(_mm512_loadu_ps(to + 16), high) : high);
@@ -295,9 +268,9 @@ struct Pending {
 };
 
 template <class Product, class Sink>
-inline __attribute__((always_inline)) void finish_rows(const Product& product, const Sink& sink,
-                                                       const typename Product::Columns& columns,
-                                                       Pending& block, std::size_t end) {
+BREAKEVEN_INLINE void finish_rows(const Product& product, const Sink& sink,
+                                  const typename Product::Columns& columns, Pending& block,
+                                  std::size_t end) {
   for (; block.done < end; ++block.done) {
     const float* sums = block.sums + block.done * kPanel;
     const std::size_t at = block.row + block.done;
@@ -310,10 +283,10 @@ inline __attribute__((always_inline)) void finish_rows(const Product& product, c
 // One block: `steps` steps of depth, of which the last one loads the first one of the next block.
 // Meanwhile the vector units finish the block before.
 template <class Product, class Sink>
-inline __attribute__((always_inline)) void multiply_block(
-    const Product& product, const Sink& sink, const Source& now, const Source& next,
-    std::size_t stride, std::size_t steps, Pending& before, Pending coming, std::size_t share,
-    const std::byte*& ahead, std::size_t lines) {
+BREAKEVEN_INLINE void multiply_block(const Product& product, const Sink& sink, const Source& now,
+                                     const Source& next, std::size_t stride, std::size_t steps,
+                                     Pending& before, Pending coming, std::size_t share,
+                                     const std::byte*& ahead, std::size_t lines) {
   Source at = now;
   const typename Product::Columns columns = product.columns(before.column);
   for (std::size_t step = 1; step <= steps; ++step) {
@@ -334,7 +307,7 @@ inline __attribute__((always_inline)) void multiply_block(
   finish_rows(product, sink, columns, before, before.rows);
 }
 
-inline __attribute__((always_inline)) void store_block(float* to) {
+BREAKEVEN_INLINE void store_block(float* to) {
   constexpr std::size_t kStride = kPanel * sizeof(float);
   store_tile<0>(to, kStride);
   zero_tile<0>();
@@ -451,10 +424,4 @@ void multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
 
 }  // namespace breakeven::ops::cpu::BREAKEVEN_TILES_NAMESPACE
 
-#ifndef BREAKEVEN_EMULATED_TILES
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#endif
+#include "ops/cpu/amx_end.inc"

@@ -5,6 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
+// Kernels are one function each: a call would leave the tiles' code without what it holds in
+// registers.
+#define BREAKEVEN_INLINE inline __attribute__((always_inline))
+
 namespace breakeven::ops::cpu {
 
 inline constexpr std::size_t kTile = 16;  // rows, and 32-bit columns
