@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/monotonic.h"
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 
 namespace {
 

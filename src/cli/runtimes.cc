@@ -1,6 +1,4 @@
 // breakeven runtimes list | setup: the Python environments that run other engines.
-#include "runtimes/runtimes.h"
-
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "runtimes/environment.h"
+#include "runtimes/pool.h"
 #include "runtimes/setup.h"
 
 namespace breakeven::cli {

@@ -12,7 +12,7 @@
 #include "cli/text_options.h"
 #include "engine/placement.h"
 #include "measure/statistics.h"
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 
 namespace breakeven::cli {
 namespace {

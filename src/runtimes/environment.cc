@@ -14,7 +14,7 @@
 #include "base/files.h"
 #include "base/monotonic.h"
 #include "base/process.h"
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 #include "runtimes/scripts.h"
 
 namespace breakeven::runtimes {

@@ -1,4 +1,5 @@
-// The workers of a study (declared in runtimes.h).
+#include "runtimes/pool.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +13,6 @@
 #include "base/monotonic.h"
 #include "runtimes/environment.h"
 #include "runtimes/process_classifier.h"
-#include "runtimes/runtimes.h"
 #include "runtimes/scripts.h"
 #include "runtimes/worker.h"
 
@@ -80,52 +80,20 @@ std::span<const std::string_view> known_runtimes() {
   return kNames;
 }
 
-class Pool::Impl {
- public:
-  explicit Impl(PoolOptions options) : options_(std::move(options)) {}
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
-  ~Impl() {
-    for (const auto& slot : slots_) end(*slot);
-  }
+Pool::Pool(PoolOptions options) : options_(std::move(options)) {}
 
-  Result<Capabilities> capabilities(const std::string& runtime);
-  Result<std::unique_ptr<Classifier>> make(const WorkerSpec& wanted);
-  Result<FreshWorker> measure_fresh(const WorkerSpec& wanted,
-                                    std::span<const std::string_view> texts, bool stream);
+Pool::~Pool() {
+  for (const auto& slot : slots_) end(*slot);
+}
 
- private:
-  struct Slot {
-    std::unique_ptr<Worker> worker;
-    bool loaded = false, held = false;
-    std::uint64_t used = 0;  // when it was last let go, as a running number
-  };
-
-  Result<std::string> interpreter_of(const std::string& runtime) const;
-  Result<std::unique_ptr<Worker>> start(const std::string& runtime);
-  Result<Slot*> loaded_slot(const WorkerSpec& spec);
-  Slot* find(const WorkerSpec& spec);
-  Slot* find_unloaded(const std::string& runtime);
-  Slot& keep(std::unique_ptr<Worker> worker);
-  void release(Slot& slot);
-  void drop(const Slot& slot);
-  void make_room();
-  static void end(Slot& slot);
-
-  PoolOptions options_;
-  std::vector<std::unique_ptr<Slot>> slots_;
-  std::map<std::string, Result<Capabilities>> capabilities_;
-  std::uint64_t releases_ = 0;
-};
-
-Result<std::string> Pool::Impl::interpreter_of(const std::string& runtime) const {
+Result<std::string> Pool::interpreter_of(const std::string& runtime) const {
   const auto named = options_.interpreters.find(runtime);
   if (named != options_.interpreters.end()) return named->second;
   if (runtime == kNullRuntime) return "python3";
   return find_interpreter(runtime, {});
 }
 
-Result<std::unique_ptr<Worker>> Pool::Impl::start(const std::string& runtime) {
+Result<std::unique_ptr<Worker>> Pool::start(const std::string& runtime) {
   std::string scripts = options_.scripts;
   if (scripts.empty()) {
     BREAKEVEN_TRY(scripts, scripts_folder());
@@ -141,7 +109,7 @@ Result<std::unique_ptr<Worker>> Pool::Impl::start(const std::string& runtime) {
       {runtime, interpreter, script, options_.limits, options_.progress, options_.stop});
 }
 
-Result<Capabilities> Pool::Impl::capabilities(const std::string& runtime) {
+Result<Capabilities> Pool::capabilities(const std::string& runtime) {
   if (const auto known = capabilities_.find(runtime); known != capabilities_.end()) {
     return known->second;
   }
@@ -160,7 +128,7 @@ Result<Capabilities> Pool::Impl::capabilities(const std::string& runtime) {
   return found;
 }
 
-Result<std::unique_ptr<Classifier>> Pool::Impl::make(const WorkerSpec& wanted) {
+Result<std::unique_ptr<Classifier>> Pool::make(const WorkerSpec& wanted) {
   BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime.name));
   BREAKEVEN_TRY(const WorkerSpec spec, resolve(wanted, known));
   BREAKEVEN_TRY(Slot* const slot, loaded_slot(spec));
@@ -168,7 +136,7 @@ Result<std::unique_ptr<Classifier>> Pool::Impl::make(const WorkerSpec& wanted) {
 }
 
 // A slot that is held and runs.
-Result<Pool::Impl::Slot*> Pool::Impl::loaded_slot(const WorkerSpec& spec) {
+Result<Pool::Slot*> Pool::loaded_slot(const WorkerSpec& spec) {
   if (Slot* const slot = find(spec); slot != nullptr) {
     if (slot->held) {
       return fail("runtime/busy", fmt::format("runtime {}: a classifier of the same spec lives",
@@ -198,9 +166,8 @@ Result<Pool::Impl::Slot*> Pool::Impl::loaded_slot(const WorkerSpec& spec) {
   return slot;
 }
 
-Result<FreshWorker> Pool::Impl::measure_fresh(const WorkerSpec& wanted,
-                                              std::span<const std::string_view> texts,
-                                              bool stream) {
+Result<FreshWorker> Pool::measure_fresh(const WorkerSpec& wanted,
+                                        std::span<const std::string_view> texts, bool stream) {
   BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime.name));
   BREAKEVEN_TRY(const WorkerSpec spec, resolve(wanted, known));
   BREAKEVEN_TRY(const auto worker, start(spec.runtime.name));
@@ -227,14 +194,14 @@ Result<FreshWorker> Pool::Impl::measure_fresh(const WorkerSpec& wanted,
   return fresh;
 }
 
-Pool::Impl::Slot* Pool::Impl::find(const WorkerSpec& spec) {
+Pool::Slot* Pool::find(const WorkerSpec& spec) {
   for (const auto& slot : slots_) {
     if (slot->loaded && slot->worker->spec() == spec) return slot.get();
   }
   return nullptr;
 }
 
-Pool::Impl::Slot* Pool::Impl::find_unloaded(const std::string& runtime) {
+Pool::Slot* Pool::find_unloaded(const std::string& runtime) {
   for (const auto& slot : slots_) {
     if (!slot->loaded && slot->worker->capabilities().runtime == runtime &&
         slot->worker->running()) {
@@ -244,13 +211,13 @@ Pool::Impl::Slot* Pool::Impl::find_unloaded(const std::string& runtime) {
   return nullptr;
 }
 
-Pool::Impl::Slot& Pool::Impl::keep(std::unique_ptr<Worker> worker) {
+Pool::Slot& Pool::keep(std::unique_ptr<Worker> worker) {
   slots_.push_back(std::make_unique<Slot>());
   slots_.back()->worker = std::move(worker);
   return *slots_.back();
 }
 
-void Pool::Impl::release(Slot& slot) {
+void Pool::release(Slot& slot) {
   slot.held = false;
   slot.used = ++releases_;
   if (slot.worker->running() && (!slot.loaded || on_cpu(slot.worker->spec()))) {
@@ -262,16 +229,16 @@ void Pool::Impl::release(Slot& slot) {
   }
 }
 
-void Pool::Impl::end(Slot& slot) {
+void Pool::end(Slot& slot) {
   slot.worker->resume();
   slot.worker->end();
 }
 
-void Pool::Impl::drop(const Slot& slot) {
+void Pool::drop(const Slot& slot) {
   std::erase_if(slots_, [&](const auto& other) { return other.get() == &slot; });
 }
 
-void Pool::Impl::make_room() {
+void Pool::make_room() {
   const std::size_t wanted = wanted_free_bytes(options_.root);
   while (available_memory_bytes(options_.root) < wanted) {
     Slot* oldest = nullptr;
@@ -282,23 +249,6 @@ void Pool::Impl::make_room() {
     end(*oldest);
     drop(*oldest);
   }
-}
-
-Pool::Pool(PoolOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
-
-Pool::~Pool() = default;
-
-Result<Capabilities> Pool::capabilities(const std::string& runtime) {
-  return impl_->capabilities(runtime);
-}
-
-Result<std::unique_ptr<Classifier>> Pool::make(const WorkerSpec& spec) {
-  return impl_->make(spec);
-}
-
-Result<FreshWorker> Pool::measure_fresh(const WorkerSpec& spec,
-                                        std::span<const std::string_view> texts, bool stream) {
-  return impl_->measure_fresh(spec, texts, stream);
 }
 
 }  // namespace breakeven::runtimes

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 #include "classifier/classifier.h"
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 
 namespace breakeven::runtimes {
 

@@ -14,8 +14,8 @@
 
 #include "base/process.h"
 #include "base/result.h"
+#include "runtimes/pool.h"
 #include "runtimes/protocol.h"
-#include "runtimes/runtimes.h"
 
 namespace breakeven::runtimes {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 #include "study/plan.h"
 
 namespace breakeven::session {

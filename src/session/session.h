@@ -16,7 +16,7 @@
 #include "base/result.h"
 #include "classifier/classifier.h"
 #include "engine/native.h"
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 #include "session/axes.h"
 #include "session/model.h"
 #include "study/plan.h"

@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/given_options.h"
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 
 namespace breakeven::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "runtimes/runtimes.h"
+#include "runtimes/pool.h"
 #include "testing/paths.h"
 
 namespace breakeven::runtimes {

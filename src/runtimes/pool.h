@@ -19,6 +19,8 @@
 
 namespace breakeven::runtimes {
 
+class Worker;
+
 // The names that `--runtime` knows beside "native".
 std::span<const std::string_view> known_runtimes();  // pytorch, onnxruntime, openvino, ctranslate2
 
@@ -92,8 +94,28 @@ class Pool {
                                     bool stream);
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  // A worker, and whether a classifier holds it.
+  struct Slot {
+    std::unique_ptr<Worker> worker;
+    bool loaded = false, held = false;
+    std::uint64_t used = 0;  // when it was last let go, as a running number
+  };
+
+  Result<std::string> interpreter_of(const std::string& runtime) const;
+  Result<std::unique_ptr<Worker>> start(const std::string& runtime);
+  Result<Slot*> loaded_slot(const WorkerSpec& spec);
+  Slot* find(const WorkerSpec& spec);
+  Slot* find_unloaded(const std::string& runtime);
+  Slot& keep(std::unique_ptr<Worker> worker);
+  void release(Slot& slot);
+  void drop(const Slot& slot);
+  void make_room();
+  static void end(Slot& slot);
+
+  PoolOptions options_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::map<std::string, Result<Capabilities>> capabilities_;
+  std::uint64_t releases_ = 0;
 };
 
 }  // namespace breakeven::runtimes
