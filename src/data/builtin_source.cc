@@ -94,15 +94,8 @@ Joined join_to(std::vector<std::size_t>& pool, double target, Random& random) {
 
 class BuiltinSource final : public Source {
  public:
-  explicit BuiltinSource(const SourceOptions& options) : seed_(options.seed) {
-    const LabelMap labels(options.labels);
-    positive_ = labels.by_name("positive");
-    negative_ = labels.by_name("negative");
-    if (!positive_ || !negative_) {
-      labels_note_ = fmt::format("; no accuracy: the model's labels ({}) are not positive/negative",
-                                 labels.names());
-      positive_ = negative_ = std::nullopt;
-    }
+  explicit BuiltinSource(const SourceOptions& options)
+      : seed_(options.seed), sentiments_(options.labels) {
     // A start of its own for each seed.
     Random random(seed_);
     start_ = static_cast<double>(random.next() >> 11) * 0x1p-53;
@@ -112,7 +105,7 @@ class BuiltinSource final : public Source {
   std::string note() const override {
     return fmt::format(
         "built-in reviews: {} written for this project, joined to the lengths of IMDB's{}",
-        builtin_reviews().size(), labels_note_);
+        builtin_reviews().size(), sentiments_.note());
   }
 
   Result<std::optional<Review>> next() override {
@@ -148,7 +141,7 @@ class BuiltinSource final : public Source {
       review.text += part.text;
       review.originals.push_back(fingerprint(part.text));
     }
-    review.label = positive ? positive_ : negative_;
+    review.label = sentiments_.of(positive);
     return review;
   }
 
@@ -156,9 +149,7 @@ class BuiltinSource final : public Source {
   double start_ = 0;
   std::size_t next_ = 0;
   std::unordered_set<std::uint64_t> handed_out_;
-  std::optional<std::int32_t> positive_;
-  std::optional<std::int32_t> negative_;
-  std::string labels_note_;
+  Sentiments sentiments_;
 };
 
 bool is_word_byte(unsigned char c) {

@@ -29,21 +29,15 @@ std::string_view take_last(std::string_view& path) {
 class ImdbSource final : public Source {
  public:
   ImdbSource(std::vector<ImdbEntry> entries, const SourceOptions& options, std::string where)
-      : entries_(std::move(entries)), split_(options.split), where_(std::move(where)) {
-    const LabelMap labels(options.labels);
-    positive_ = labels.by_name("positive");
-    negative_ = labels.by_name("negative");
-    if (!positive_ || !negative_) {
-      labels_note_ = fmt::format("; no accuracy: the model's labels ({}) are not positive/negative",
-                                 labels.names());
-      positive_ = negative_ = std::nullopt;
-    }
-  }
+      : entries_(std::move(entries)),
+        split_(options.split),
+        where_(std::move(where)),
+        sentiments_(options.labels) {}
 
   std::string name() const override { return "imdb " + split_; }
   std::string note() const override {
     return fmt::format("IMDB (Maas et al. 2011), {} reviews from {}{}", entries_.size(), where_,
-                       labels_note_);
+                       sentiments_.note());
   }
 
   Result<std::optional<Review>> next() override {
@@ -60,7 +54,7 @@ class ImdbSource final : public Source {
       }
       review.text = *std::move(text);
     }
-    review.label = entry.positive ? positive_ : negative_;
+    review.label = sentiments_.of(entry.positive);
     review.extra = fmt::format(R"({{"id":"{}","rating":{}}})", entry.id, entry.rating);
     return std::optional(std::move(review));
   }
@@ -70,9 +64,7 @@ class ImdbSource final : public Source {
   std::size_t next_ = 0;
   std::string split_;
   std::string where_;
-  std::optional<std::int32_t> positive_;
-  std::optional<std::int32_t> negative_;
-  std::string labels_note_;
+  Sentiments sentiments_;
 };
 
 }  // namespace

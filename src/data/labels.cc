@@ -93,4 +93,14 @@ std::string LabelMap::names() const {
   return fmt::format("{}", fmt::join(labels_, ", "));
 }
 
+Sentiments::Sentiments(const std::vector<std::string>& labels) {
+  const LabelMap map(labels);
+  positive_ = map.by_name("positive");
+  negative_ = map.by_name("negative");
+  if (positive_ && negative_) return;
+  positive_ = negative_ = std::nullopt;
+  note_ =
+      fmt::format("; no accuracy: the model's labels ({}) are not positive/negative", map.names());
+}
+
 }  // namespace breakeven::data

@@ -37,4 +37,17 @@ class LabelMap {
   std::vector<std::string> labels_;
 };
 
+// The model's labels of positive and of negative reviews, for data sets that know those two.
+class Sentiments {
+ public:
+  explicit Sentiments(const std::vector<std::string>& labels);
+  std::optional<std::int32_t> of(bool positive) const { return positive ? positive_ : negative_; }
+  // Why there are none: "; no accuracy: the model's labels (...) are not positive/negative", or "".
+  const std::string& note() const { return note_; }
+
+ private:
+  std::optional<std::int32_t> positive_, negative_;
+  std::string note_;
+};
+
 }  // namespace breakeven::data

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/numbers.h"
 #include "base/units.h"
 #include "hub/file_lock.h"
@@ -53,21 +54,12 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
 class Partial {
  public:
   static Result<Partial> open(const fs::path& path) {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0) return disk_error(path, errno);
-    Partial partial(path, fd);
+    Partial partial(path, ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
     struct stat status {};
-    if (::fstat(fd, &status) != 0) return disk_error(path, errno);
+    const bool good = partial.file_.is_open() && ::fstat(partial.file_.get(), &status) == 0;
+    if (!good) return disk_error(path, errno);
     partial.size_ = static_cast<std::uint64_t>(status.st_size);
     return partial;
-  }
-  Partial(Partial&& other) noexcept
-      : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
-  Partial& operator=(Partial&&) = delete;
-  Partial(const Partial&) = delete;
-  Partial& operator=(const Partial&) = delete;
-  ~Partial() {
-    if (fd_ >= 0) ::close(fd_);
   }
 
   std::uint64_t size() const { return size_; }
@@ -75,7 +67,7 @@ class Partial {
 
   Result<void> append(std::string_view piece) {
     while (!piece.empty()) {
-      const ssize_t written = ::write(fd_, piece.data(), piece.size());
+      const ssize_t written = ::write(file_.get(), piece.data(), piece.size());
       if (written < 0) {
         if (errno == EINTR) continue;
         return disk_error(path_, errno);
@@ -86,19 +78,19 @@ class Partial {
     return {};
   }
   Result<void> clear() {
-    if (::ftruncate(fd_, 0) != 0) return disk_error(path_, errno);
+    if (::ftruncate(file_.get(), 0) != 0) return disk_error(path_, errno);
     size_ = 0;
     return {};
   }
   Result<void> sync() const {
-    if (::fsync(fd_) != 0) return disk_error(path_, errno);
+    if (::fsync(file_.get()) != 0) return disk_error(path_, errno);
     return {};
   }
 
  private:
-  Partial(fs::path path, int fd) : path_(std::move(path)), fd_(fd) {}
+  Partial(fs::path path, int fd) : path_(std::move(path)), file_(fd) {}
   fs::path path_;
-  int fd_;
+  Descriptor file_;
   std::uint64_t size_ = 0;
 };
 

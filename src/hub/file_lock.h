@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 
 namespace breakeven::hub {
@@ -17,15 +18,9 @@ class FileLock {
   static Result<FileLock> take(const std::filesystem::path& path,
                                const std::function<void()>& on_wait);
 
-  FileLock(FileLock&& other) noexcept;
-  FileLock& operator=(FileLock&&) = delete;
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
-  ~FileLock();
-
  private:
-  explicit FileLock(int fd) : fd_(fd) {}
-  int fd_;
+  explicit FileLock(Descriptor file) : file_(std::move(file)) {}
+  Descriptor file_;  // closing it lets go of the lock
 };
 
 }  // namespace breakeven::hub
