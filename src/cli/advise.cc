@@ -94,11 +94,8 @@ void add_advise(CLI::App& app, Context& context) {
   command->footer(
       "Exit codes: 0 an answer; 1 no cell keeps the limits; 2 usage or environment; 3 can't tell: "
       "too\nclose to call, or nothing valid to decide from.");
-  command->callback([flags, command, &context] {
-    if (const auto result = run_advise(*flags, *command, context); !result) {
-      report_error(context, result.error());
-    }
-  });
+  command->callback(
+      [flags, command, &context] { finish(context, run_advise(*flags, *command, context)); });
 }
 
 }  // namespace breakeven::cli

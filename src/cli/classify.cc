@@ -52,9 +52,7 @@ void add_classify(CLI::App& app, Context& context) {
       "score or logits becomes input_index, input_label and so on.");
   const auto flags = std::make_shared<TextFlags>();
   add_text_flags(command, *flags);
-  command.callback([flags, &context] {
-    if (const auto done = classify(*flags); !done) report_error(context, done.error());
-  });
+  command.callback([flags, &context] { finish(context, classify(*flags)); });
 }
 
 }  // namespace breakeven::cli

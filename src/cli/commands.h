@@ -26,6 +26,10 @@ struct Context {
 
 // Prints "breakeven: message; hint" to stderr and sets the exit code to kUsage.
 void report_error(Context& context, const Error& error);
+// What a subcommand's callback does with the end of its run.
+inline void finish(Context& context, const Result<void>& run) {
+  if (!run) report_error(context, run.error());
+}
 
 void add_run(CLI::App& app, Context& context);
 void add_scale(CLI::App& app, Context& context);

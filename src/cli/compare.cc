@@ -53,11 +53,7 @@ void add_compare(CLI::App& app, Context& context) {
   command->add_option("-o,--output", flags->output, "File for the report (default: stdout)");
   command->footer(
       "Exit codes: 0 same or faster; 1 a cell is slower; 2 usage or environment; 3 can't tell.");
-  command->callback([flags, &context] {
-    if (const auto result = run_compare(*flags, context); !result) {
-      report_error(context, result.error());
-    }
-  });
+  command->callback([flags, &context] { finish(context, run_compare(*flags, context)); });
 }
 
 }  // namespace breakeven::cli

@@ -295,9 +295,7 @@ void add_info(CLI::App& app, Context& context) {
   command->callback([format, &context] {
     const Info info = gather();
     const std::string text = *format == "json" ? to_json(info).dump(2) + "\n" : to_table(info);
-    if (const Result<void> printed = write_output("", text); !printed) {
-      report_error(context, printed.error());
-    }
+    finish(context, write_output("", text));
   });
 }
 

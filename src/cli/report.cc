@@ -90,11 +90,7 @@ void add_report(CLI::App& app, Context& context) {
   command->add_option("--accuracy-loss", flags->accuracy_loss,
                       "html: the same of points of accuracy that may be lost: 0.5");
   command->add_option("--budget", flags->budget, "html: the same of the budget: 200/month");
-  command->callback([flags, command, &context] {
-    if (const auto result = run_report(*flags, *command); !result) {
-      report_error(context, result.error());
-    }
-  });
+  command->callback([flags, command, &context] { finish(context, run_report(*flags, *command)); });
 }
 
 }  // namespace breakeven::cli

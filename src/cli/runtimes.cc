@@ -148,16 +148,12 @@ void add_runtimes(CLI::App& app, Context& context) {
       ->take_all();
   CLI::App& listing = *command.add_subcommand("list", "Which are there, their versions, and where");
   listing.fallthrough();
-  listing.callback([flags, &context] {
-    if (const auto done = list(*flags, context); !done) report_error(context, done.error());
-  });
+  listing.callback([flags, &context] { finish(context, list(*flags, context)); });
   CLI::App& setup = *command.add_subcommand(
       "setup", "Install runtimes, each into an environment of its own in the cache folder");
   setup.fallthrough();
   setup.add_option("NAME", flags->names, "pytorch, onnxruntime, openvino, ctranslate2; none = all");
-  setup.callback([flags, &context] {
-    if (const auto done = set_up(*flags, context); !done) report_error(context, done.error());
-  });
+  setup.callback([flags, &context] { finish(context, set_up(*flags, context)); });
 }
 
 }  // namespace breakeven::cli

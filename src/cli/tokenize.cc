@@ -92,9 +92,7 @@ void add_tokenize(CLI::App& app, Context& context) {
       "are passed on; one that is called input_ids becomes input_input_ids.");
   const auto flags = std::make_shared<TextFlags>();
   add_text_flags(command, *flags);
-  command.callback([flags, &context] {
-    if (const auto done = tokenize(*flags); !done) report_error(context, done.error());
-  });
+  command.callback([flags, &context] { finish(context, tokenize(*flags)); });
 }
 
 }  // namespace breakeven::cli
