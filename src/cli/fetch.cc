@@ -3,7 +3,6 @@
 #include "hub/fetch.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -15,6 +14,7 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 
 namespace breakeven::cli {
 namespace {
@@ -36,7 +36,7 @@ class ProgressPrinter {
         draw(event);
         return;
       case Kind::checking:
-        if (terminal_) transient_line(fmt::format("{}  checking", event.file));
+        status_.show(fmt::format("{}  checking", event.file));
         return;
       case Kind::present:
         line(fmt::format("{}: already there{}", event.file, size_text(event)));
@@ -53,8 +53,10 @@ class ProgressPrinter {
     }
   }
 
+  void clear() { status_.clear(); }
   void line(const std::string& text) {
-    std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", text.c_str());
+    status_.clear();
+    std::fprintf(stderr, "%s\n", text.c_str());
   }
 
  private:
@@ -63,13 +65,8 @@ class ProgressPrinter {
     return fmt::format(" ({})", format_bytes(static_cast<double>(*event.total_bytes)));
   }
 
-  void transient_line(const std::string& text) {
-    std::fprintf(stderr, "\r\033[K%s", text.c_str());
-    std::fflush(stderr);
-  }
-
   void draw(const hub::Event& event) {
-    if (!terminal_) return;
+    if (!status_.on_terminal()) return;
     const Clock::time_point now = Clock::now();
     if (event.file != file_) {
       file_ = event.file;
@@ -97,10 +94,10 @@ class ProgressPrinter {
     } else {
       text += fmt::format("  {}", format_bytes(done));
     }
-    transient_line(text);
+    status_.show(std::move(text));
   }
 
-  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  StatusLine status_;
   std::string file_;
   Clock::time_point started_, drawn_;
   std::uint64_t first_bytes_ = 0;
@@ -136,7 +133,7 @@ void run_fetch(const FetchOptions& options, Context& context) {
   auto place = options.name == "imdb" ? fetch_imdb(*settings, printer)
                                       : fetch_model(options, *settings, printer);
   if (!place) {
-    if (::isatty(STDERR_FILENO) == 1) std::fprintf(stderr, "\r\033[K");
+    printer.clear();
     return report_error(context, place.error());
   }
   std::printf("%s\n", place->c_str());

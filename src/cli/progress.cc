@@ -27,34 +27,29 @@ std::string progress_text(std::string_view what, double done, double left_s, std
   return text;
 }
 
-ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
+StatusLine::StatusLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
 
-ProgressLine::~ProgressLine() {
-  clear();
-}
-
-void ProgressLine::update(std::string_view what, double done, double left_s) {
-  if (terminal_) show(progress_text(what, done, left_s, terminal_width() - 1));
-}
-
-void ProgressLine::loading(std::string_view what, double done) {
+void StatusLine::show(std::string text) {
   if (!terminal_) return;
-  std::string text = fmt::format("[loading] {}, {:.0f} %", what, done * 100);
   if (text.size() >= terminal_width()) text.resize(terminal_width() - 1);
-  show(text);
-}
-
-void ProgressLine::show(const std::string& text) {
   std::fprintf(stderr, "\r\x1b[K%s", text.c_str());
   std::fflush(stderr);
   shown_ = true;
 }
 
-void ProgressLine::clear() {
+void StatusLine::clear() {
   if (!shown_) return;
   std::fprintf(stderr, "\r\x1b[K");
   std::fflush(stderr);
   shown_ = false;
+}
+
+void ProgressLine::update(std::string_view what, double done, double left_s) {
+  line_.show(progress_text(what, done, left_s, terminal_width() - 1));
+}
+
+void ProgressLine::loading(std::string_view what, double done) {
+  line_.show(fmt::format("[loading] {}, {:.0f} %", what, done * 100));
 }
 
 }  // namespace breakeven::cli

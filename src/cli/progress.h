@@ -1,5 +1,4 @@
-// A progress line on stderr: what runs, how far, how long still. Nothing when stderr is no
-// terminal.
+// A line on stderr that changes in place: what runs, how far, how long still.
 #pragma once
 
 #include <string>
@@ -9,19 +8,31 @@
 
 namespace breakeven::cli {
 
-class ProgressLine final : public study::Progress {
+// Shows nothing where stderr is no terminal.
+class StatusLine {
  public:
-  ProgressLine();
-  ~ProgressLine() override;
-  void update(std::string_view what, double done, double left_s) override;
-  // What another runtime does while it loads: "converting", 0.3.
-  void loading(std::string_view what, double done);
+  StatusLine();
+  StatusLine(const StatusLine&) = delete;
+  StatusLine& operator=(const StatusLine&) = delete;
+  ~StatusLine() { clear(); }
+  bool on_terminal() const { return terminal_; }
+  void show(std::string text);  // cut at the terminal's width
   void clear();
 
  private:
-  void show(const std::string& text);
   bool terminal_ = false;
   bool shown_ = false;
+};
+
+class ProgressLine final : public study::Progress {
+ public:
+  void update(std::string_view what, double done, double left_s) override;
+  // What another runtime does while it loads: "converting", 0.3.
+  void loading(std::string_view what, double done);
+  void clear() { line_.clear(); }
+
+ private:
+  StatusLine line_;
 };
 
 // "[ 42 %] cpu bf16 batch 32 stream · 1:12 left", cut at `width` columns.

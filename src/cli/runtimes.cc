@@ -1,6 +1,5 @@
 // breakeven runtimes list | setup: the Python environments that run other engines.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -13,6 +12,7 @@
 #include "base/process.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/progress.h"
 #include "runtimes/environment.h"
 #include "runtimes/pool.h"
 #include "runtimes/setup.h"
@@ -71,30 +71,25 @@ Result<void> list(const RuntimesFlags& flags, Context& context) {
 class SetupPrinter {
  public:
   explicit SetupPrinter(std::string runtime) : runtime_(std::move(runtime)) {}
-  SetupPrinter(const SetupPrinter&) = delete;
-  SetupPrinter& operator=(const SetupPrinter&) = delete;
-  ~SetupPrinter() {
-    if (terminal_) std::fprintf(stderr, "\r\033[K");
-  }
 
-  void show(std::string_view what) const {
+  void show(std::string_view what) {
     const std::string line = fmt::format("{}: {}", runtime_, what);
-    std::fprintf(stderr, terminal_ ? "\r\033[K%.79s" : "%s\n", line.c_str());
-    std::fflush(stderr);
+    if (!status_.on_terminal()) std::fprintf(stderr, "%s\n", line.c_str());
+    status_.show(line);
   }
   void keep(std::string_view line) {
     constexpr std::size_t kLines = 60;
     log_.push_back(printable(line));
     if (log_.size() > kLines) log_.pop_front();
   }
-  void print_log() const {
-    if (terminal_) std::fprintf(stderr, "\r\033[K");
+  void print_log() {
+    status_.clear();
     for (const std::string& line : log_) std::fprintf(stderr, "  %s\n", line.c_str());
   }
 
  private:
   std::string runtime_;
-  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  StatusLine status_;
   std::deque<std::string> log_;
 };
 
