@@ -44,18 +44,19 @@ std::string printable_url(const std::string& url);
 bool is_transient(const Error& error);
 
 // One connection, kept alive between requests. Proxies come from the environment, as curl reads it.
+// Tests answer in its place.
 class Http {
  public:
   // A transfer that brings less than 1 kB/s for `stall_s` seconds is given up.
   explicit Http(double stall_s);
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
-  ~Http();
+  virtual ~Http();
 
   // The last answer, whatever its status. Errors: hub/url, hub/dns, hub/connect, hub/tls,
   // hub/stalled, hub/broken-off, hub/redirect (too many, or to a place not to be trusted), those of
   // request.body.
-  Result<Response> perform(const Request& request);
+  virtual Result<Response> perform(const Request& request);
 
  private:
   struct Handle;

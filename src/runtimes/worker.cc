@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -13,8 +12,6 @@ namespace {
 
 // A message of texts: large enough to cost nothing, small enough for any JSON reader.
 constexpr std::size_t kTextsBytes = 8U << 20;
-// A line of progress starts a question's limit anew, but not for ever.
-constexpr double kLimitsWithProgress = 4;
 
 std::string with_last_words(std::string message, const std::string& words) {
   return words.empty() ? message : fmt::format("{}; its last words: {}", message, words);
@@ -130,11 +127,10 @@ Result<Reply> Worker::ask(const Question& question, const std::string& request) 
   if (failure_) return tl::unexpected<Error>(*failure_);
   std::string_view rest = request;
   sent_s_ = monotonic_now_s();
-  const double last_s = sent_s_ + kLimitsWithProgress * question.limit_s;
+  const AnswerDeadline deadline(sent_s_, question.limit_s);
   while (true) {
     std::string line;
-    const double deadline_s = std::min(monotonic_now_s() + question.limit_s, last_s);
-    const TalkLimits limits{deadline_s, options_.stop};
+    const TalkLimits limits{deadline.after(monotonic_now_s()), options_.stop};
     const TalkEnd end = process_->talk(rest, Until::line, limits, line);
     received_s_ = monotonic_now_s();
     rest = {};

@@ -2,6 +2,7 @@
 // docs/runtimes.md. Any failure but a refusal ends it; every later question gets the same error.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,19 @@ struct WorkerOptions {
   TimeLimits limits{};
   std::function<void(std::string_view what, double done)> progress{};
   const std::atomic<bool>* stop = nullptr;
+};
+
+// When an answer is too late: `limit_s` after the question or after the last line of progress, but
+// four times that after the question, whatever progress is told.
+class AnswerDeadline {
+ public:
+  AnswerDeadline(double asked_s, double limit_s)
+      : limit_s_(limit_s), last_s_(asked_s + kLimitsWithProgress * limit_s) {}
+  double after(double told_s) const { return std::min(told_s + limit_s_, last_s_); }
+
+ private:
+  static constexpr double kLimitsWithProgress = 4;
+  double limit_s_, last_s_;
 };
 
 // Errors of every question: runtime/died, runtime/time-limit, runtime/garbage, runtime/clock,

@@ -176,7 +176,10 @@ TEST_F(RunTest, PacedLoadGivesRowsThatAdviseDecidesFrom) {
     ASSERT_TRUE(record.paced);
     EXPECT_EQ(record.cell.batch, 4U);
     EXPECT_EQ(record.cell.max_wait_s, 0.002);
-    EXPECT_TRUE(record.paced->saturated || record.cell.rate_per_s < 1000);
+    // Whether 5 a second are too much is the machine's to say: PacedSweepTest has a made-up one.
+    if (record.cell.rate_per_s > 1000) {
+      EXPECT_TRUE(record.paced->saturated);
+    }
     EXPECT_EQ(record.parity->flips, 0U);
     ASSERT_TRUE(record.cold_start);
     EXPECT_NEAR(

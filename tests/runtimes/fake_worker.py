@@ -11,7 +11,6 @@ import time
 
 MODE = pathlib.Path(sys.argv[0]).stem
 WHERE, _, WHAT = MODE.partition("-")  # "run-hang": hangs when it is asked to run
-PAUSE_S = float(os.environ.get("PAUSE_S", "0"))
 TEXTS = []
 SPEC = {}
 
@@ -59,7 +58,7 @@ def misbehave(request):
     elif WHAT == "endless":
         while True:
             send({"id": number, "progress": 0.5, "what": "converting"})
-            time.sleep(PAUSE_S)
+            time.sleep(0.01)
     elif WHAT == "unsupported":
         send({"id": number, "error": {"code": "unsupported", "message": "no bf16 here", "hint": "take fp32"}})
     elif WHAT == "refuse":
@@ -86,7 +85,6 @@ def hello():
 def load(request):
     SPEC.update(request)
     for done in (0.25, 0.5, 1):
-        time.sleep(PAUSE_S if WHAT == "slow" else 0)
         send({"id": request["id"], "progress": done, "what": "converting"})
     answer = {"labels": ["some", "none"], "problem": "single_label", "weight_bytes": 1000, "instruction_set": "",
               "settings": {"threads": str(request["threads"]), "model": request["model"]}}

@@ -2,11 +2,10 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <thread>
 
-#include "base/monotonic.h"
 #include "fake_runtimes.h"
+#include "runtimes/worker.h"
 
 namespace breakeven::runtimes {
 namespace {
@@ -160,49 +159,33 @@ TEST_F(WorkerFailures, AFloodOnStderrDelaysNothing) {
   EXPECT_EQ(batch.logits.at(0), 3);
 }
 
-// Between two lines of progress the worker waits PAUSE_S, a part of the limit. A busy machine may
-// add to it: then the same is tried with longer times, until the machine's delay no longer counts.
-class WorkerProgress : public WorkerFailures {
- protected:
-  static constexpr double kLongest_s = 300;
+TEST(AnswerDeadline, ProgressStartsTheLimitAnewButNotForEver) {
+  const AnswerDeadline deadline(100, 10);
+  EXPECT_EQ(deadline.after(100), 110);
+  EXPECT_EQ(deadline.after(109.5), 119.5) << "told in time";
+  EXPECT_EQ(deadline.after(129), 139);
+  EXPECT_EQ(deadline.after(130), 140) << "four limits";
+  EXPECT_EQ(deadline.after(139), 140);
+}
 
-  ~WorkerProgress() override { ::unsetenv("PAUSE_S"); }
-
-  Result<std::unique_ptr<Classifier>> load(const std::string& mode, double limit_s,
-                                           double pause_s) {
-    options_.limits.load_s = limit_s;
-    ::setenv("PAUSE_S", std::to_string(pause_s).c_str(), 1);
-    pool_.reset();
-    return make(spec_of(mode));
-  }
-};
-
-TEST_F(WorkerProgress, StartsTheLimitAnew) {
+TEST_F(WorkerFailures, ProgressIsToldAndIsNoAnswer) {
   std::vector<std::string> seen;
   options_.progress = [&](std::string_view what, double done) {
     seen.push_back(std::string(what) + " " + std::to_string(done).substr(0, 4));
   };
-  for (double limit_s = 0.6; limit_s < kLongest_s; limit_s *= 4) {
-    seen.clear();
-    if (load("load-slow", limit_s, limit_s / 2)) break;  // three pauses: more than the limit
-  }
+  ASSERT_TRUE(make(spec_of("good")));
   EXPECT_THAT(seen,
               ::testing::ElementsAre("converting 0.25", "converting 0.50", "converting 1.00"));
 }
 
-TEST_F(WorkerProgress, DoesNotHoldARequestForEver) {
-  double took_s = 0;
-  double limit_s = 0.3;
-  for (; limit_s < kLongest_s; limit_s *= 4) {
-    const double before_s = monotonic_now_s();
-    const auto made = load("load-endless", limit_s, limit_s / 3);
-    took_s = monotonic_now_s() - before_s;
-    ASSERT_FALSE(made);
-    EXPECT_EQ(made.error().code, "runtime/time-limit");
-    EXPECT_THAT(made.error().message, HasSubstr("no answer within "));
-    if (took_s >= 4 * limit_s) break;  // else a line came late and the shorter limit ended it
-  }
-  EXPECT_GE(took_s, 4 * limit_s);
+// However fast the machine is: its lines come in time and end at four limits, or one comes too
+// late.
+TEST_F(WorkerFailures, EndlessProgressDoesNotHoldARequestForEver) {
+  options_.limits.load_s = 0.1;
+  const auto made = make(spec_of("load-endless"));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, "runtime/time-limit");
+  EXPECT_THAT(made.error().message, HasSubstr("no answer within "));
 }
 
 TEST_F(WorkerFailures, TheStopFlagEndsAWait) {
