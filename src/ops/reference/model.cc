@@ -1,0 +1,37 @@
+#include "ops/reference/model.h"
+
+namespace breakeven::ops::reference {
+namespace {
+
+void check_linear(const Linear& linear, std::size_t out, std::size_t in, const char* name) {
+  BREAKEVEN_CHECK(linear.panels.out == out && linear.panels.in == in, "{} [{}, {}], not [{}, {}]",
+                  name, linear.panels.out, linear.panels.in, out, in);
+}
+
+void check_norm(const Norm& norm, std::size_t hidden, const char* name) {
+  BREAKEVEN_CHECK(norm.gamma.size() == hidden && norm.beta.size() == hidden, "{} {} {}", name,
+                  norm.gamma.size(), norm.beta.size());
+}
+
+}  // namespace
+
+void ReferenceModel::check() const {
+  BREAKEVEN_CHECK(hidden > 0 && heads > 0 && hidden % heads == 0, "H={} N={}", hidden, heads);
+  BREAKEVEN_CHECK(word.size() == vocabulary * hidden, "word {}", word.size());
+  BREAKEVEN_CHECK(position.size() == positions * hidden, "position {}", position.size());
+  BREAKEVEN_CHECK(token_type.size() % hidden == 0, "token_type {}", token_type.size());
+  check_norm(embedding_norm, hidden, "embedding norm");
+  for (const Layer& layer : layers) {
+    for (const Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.project}) {
+      check_linear(*linear, hidden, hidden, "attention");
+    }
+    check_linear(layer.up, intermediate, hidden, "up");
+    check_linear(layer.down, hidden, intermediate, "down");
+    check_norm(layer.attention_norm, hidden, "attention norm");
+    check_norm(layer.ffn_norm, hidden, "ffn norm");
+  }
+  check_linear(dense, hidden, hidden, "head dense");
+  check_linear(classifier, labels, hidden, "classifier");
+}
+
+}  // namespace breakeven::ops::reference

@@ -1,0 +1,108 @@
+// A model as the reference holds it: fp32 copies, matrices in panels.
+#pragma once
+
+#include <vector>
+
+#include "base/check.h"
+#include "ops/reference/primitives.h"
+
+namespace breakeven::ops::reference {
+
+// Owns copies: the caller's weights live only until pack() has returned.
+struct Linear {
+  explicit Linear(const LinearWeights& weights)
+      : storage(round_up_to_panel(weights.out) * weights.in),
+        bias(weights.bias.begin(), weights.bias.end()) {
+    BREAKEVEN_CHECK(
+        weights.weight.size() == weights.out * weights.in && weights.bias.size() == weights.out,
+        "weight {} bias {} for [{}, {}]", weights.weight.size(), weights.bias.size(), weights.out,
+        weights.in);
+    panels = pack_panels(weights.weight.data(), weights.out, weights.in, weights.in, 1, storage);
+  }
+  std::vector<float> storage;
+  std::vector<float> bias;
+  Panels panels;  // into storage: moving a vector keeps its memory, copying would not
+  Linear(Linear&&) = default;
+  Linear(const Linear&) = delete;
+  Linear& operator=(const Linear&) = delete;
+  Linear& operator=(Linear&&) = delete;
+  ~Linear() = default;
+  std::size_t bytes() const { return (storage.size() + bias.size()) * sizeof(float); }
+};
+
+struct Norm {
+  explicit Norm(const NormWeights& weights)
+      : gamma(weights.gamma.begin(), weights.gamma.end()),
+        beta(weights.beta.begin(), weights.beta.end()),
+        eps(weights.eps) {}
+  NormWeights view() const { return {gamma, beta, eps}; }
+  std::size_t bytes() const { return (gamma.size() + beta.size()) * sizeof(float); }
+  std::vector<float> gamma, beta;
+  float eps;
+};
+
+struct Layer {
+  explicit Layer(const LayerWeights& weights)
+      : query(weights.query),
+        key(weights.key),
+        value(weights.value),
+        project(weights.project),
+        attention_norm(weights.attention_norm),
+        up(weights.up),
+        down(weights.down),
+        ffn_norm(weights.ffn_norm) {}
+  std::size_t bytes() const {
+    return query.bytes() + key.bytes() + value.bytes() + project.bytes() + attention_norm.bytes() +
+           up.bytes() + down.bytes() + ffn_norm.bytes();
+  }
+  Linear query, key, value, project;
+  Norm attention_norm;
+  Linear up, down;
+  Norm ffn_norm;
+};
+
+class ReferenceModel final : public PackedModel {
+ public:
+  explicit ReferenceModel(const EncoderWeights& weights)
+      : hidden(weights.hidden),
+        heads(weights.heads),
+        intermediate(weights.intermediate),
+        vocabulary(weights.vocabulary),
+        positions(weights.positions),
+        labels(weights.labels),
+        activation(weights.activation),
+        word(weights.embedding.word.begin(), weights.embedding.word.end()),
+        position(weights.embedding.position.begin(), weights.embedding.position.end()),
+        token_type(weights.embedding.token_type.begin(), weights.embedding.token_type.end()),
+        embedding_norm(weights.embedding.norm),
+        layers(weights.layers.begin(), weights.layers.end()),
+        dense(weights.head.dense),
+        head_activation(weights.head.activation),
+        classifier(weights.head.classifier) {
+    check();
+  }
+
+  std::size_t weight_bytes() const override {
+    std::size_t bytes = (word.size() + position.size() + token_type.size()) * sizeof(float) +
+                        embedding_norm.bytes() + dense.bytes() + classifier.bytes();
+    for (const Layer& layer : layers) bytes += layer.bytes();
+    return bytes;
+  }
+
+  std::size_t head_size() const { return hidden / heads; }
+  std::size_t token_types() const { return token_type.size() / hidden; }
+
+  std::size_t hidden, heads, intermediate, vocabulary, positions, labels;
+  Activation activation;
+  std::vector<float> word, position, token_type;
+  Norm embedding_norm;
+  std::vector<Layer> layers;
+  Linear dense;
+  Activation head_activation;
+  Linear classifier;
+
+ private:
+  void check() const;  // aborts where a size is not what the shape says
+};
+
+}  // namespace breakeven::ops::reference
