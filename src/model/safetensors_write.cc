@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/json_scan.h"
 
 namespace breakeven::model {
 namespace {
@@ -56,19 +58,30 @@ Result<void> write_weights(const ModelWeights& weights, const std::string& path)
   return write_file_atomic(path, parts);
 }
 
+// Fields that stay the same keep their bytes; those of the new sizes come last.
 Result<std::string> changed_config(const EncoderPlan& plan, const std::string& path) {
   BREAKEVEN_TRY(const std::string text, read_file(path));
-  // Read by what writes it: fields that stay the same must come out as they went in.
-  Json config = Json::parse(text, nullptr, false);
-  if (!config.is_object()) {
-    return fail("config/json", fmt::format("{} is not a JSON object", path), "fetch it again");
+  std::vector<RawJsonField> fields;
+  if (const auto problem = scan_json_object(text, fields)) {
+    return fail("config/json", fmt::format("{}: byte {}: {}", path, problem->at, problem->what),
+                "fetch it again");
   }
-  config[plan.architecture->hidden.front()] = plan.hidden;
-  config[plan.architecture->heads.front()] = plan.heads;
-  config[plan.architecture->intermediate.front()] = plan.intermediate;
-  config.erase("torch_dtype");  // the name of older versions
-  config["dtype"] = "float32";
-  return config.dump(2) + "\n";
+  const std::pair<std::string_view, std::string> changed[] = {
+      {plan.architecture->hidden.front(), std::to_string(plan.hidden)},
+      {plan.architecture->heads.front(), std::to_string(plan.heads)},
+      {plan.architecture->intermediate.front(), std::to_string(plan.intermediate)},
+      {"dtype", "\"float32\""}};
+  std::string config;
+  const auto add = [&config](std::string_view key, std::string_view value) {
+    config += fmt::format("{}  \"{}\": {}", config.empty() ? "{\n" : ",\n", key, value);
+  };
+  for (const RawJsonField& field : fields) {
+    const bool goes =
+        std::ranges::any_of(changed, [&](const auto& each) { return each.first == field.key; });
+    if (!goes && field.key != "torch_dtype") add(field.key, field.value);  // dtype's older name
+  }
+  for (const auto& [key, value] : changed) add(key, value);
+  return config + "\n}\n";
 }
 
 }  // namespace
