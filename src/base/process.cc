@@ -18,7 +18,7 @@
 namespace breakeven {
 namespace {
 
-constexpr std::size_t kLastWordsBytes = 4096;
+constexpr std::size_t kErrorBytes = 4096;
 // How often a wait looks at its deadline, at the flag and at the child: a child that has ended may
 // have left its streams to a grandchild.
 constexpr int kLookEvery_ms = 20;
@@ -57,7 +57,7 @@ struct Process::State {
   std::optional<int> status;  // of waitpid, once it has ended
   std::string received;       // of its stdout, not yet handed out
   std::size_t searched = 0;   // bytes of `received` known to hold no newline
-  std::string words;          // the end of its stderr
+  std::string errors;         // the end of its stderr
 
   void signal(int number) const {
     if (!status) ::kill(own_group ? -pid : pid, number);
@@ -77,10 +77,10 @@ struct Process::State {
     return seen != 0;
   }
 
-  void read_words() {
+  void read_errors() {
     constexpr std::size_t kAtOnce = 1U << 20;  // a flood must not keep us from the deadline
-    drain(streams.err, words, kAtOnce);
-    if (words.size() > kLastWordsBytes) words.erase(0, words.size() - kLastWordsBytes);
+    drain(streams.err, errors, kAtOnce);
+    if (errors.size() > kErrorBytes) errors.erase(0, errors.size() - kErrorBytes);
   }
 
   void exchange(std::string_view& rest, std::size_t answer_bytes) {
@@ -96,7 +96,7 @@ struct Process::State {
   void read_all(std::size_t answer_bytes) {
     const std::size_t most = answer_bytes + 1;
     drain(streams.out, received, most - std::min(most, received.size()));
-    read_words();
+    read_errors();
   }
 
   bool take_line(std::string& line) {
@@ -126,31 +126,31 @@ int Process::pid() const {
   return state_->pid;
 }
 
-TalkEnd Process::talk(std::string_view request, Until until, const TalkLimits& limits,
-                      std::string& answer) {
+AskEnd Process::ask(std::string_view request, Until until, const AskLimits& limits,
+                    std::string& answer) {
   State& state = *state_;
   double closed_s = 0;  // since when its stdout is closed
   while (true) {
     if (until == Until::line && request.empty() && state.take_line(answer)) {
-      return TalkEnd::answered;
+      return AskEnd::answered;
     }
     if (until == Until::end && request.empty()) state.streams.in.close();
     if (!state.streams.in.is_open()) request = {};
     if (state.reap(WNOHANG)) {
       state.read_all(limits.answer_bytes);
-      if (until == Until::line && state.take_line(answer)) return TalkEnd::answered;
+      if (until == Until::line && state.take_line(answer)) return AskEnd::answered;
       if (until == Until::end) answer = std::exchange(state.received, {});
-      return answer.size() > limits.answer_bytes ? TalkEnd::too_long : TalkEnd::exited;
+      return answer.size() > limits.answer_bytes ? AskEnd::too_long : AskEnd::exited;
     }
-    if (state.received.size() > limits.answer_bytes) return TalkEnd::too_long;
+    if (state.received.size() > limits.answer_bytes) return AskEnd::too_long;
     const double now = monotonic_now_s();
-    if (now >= limits.deadline_s) return TalkEnd::time_limit;
+    if (now >= limits.deadline_s) return AskEnd::time_limit;
     if (limits.stop != nullptr && limits.stop->load(std::memory_order_relaxed)) {
-      return TalkEnd::interrupted;
+      return AskEnd::interrupted;
     }
     if (until == Until::line && !state.streams.out.is_open()) {
       if (closed_s == 0) closed_s = now;
-      if (now > closed_s + kStreamsOutliveBy_s) return TalkEnd::closed;
+      if (now > closed_s + kStreamsOutliveBy_s) return AskEnd::closed;
     }
     state.exchange(request, limits.answer_bytes);
   }
@@ -178,9 +178,9 @@ void Process::kill() {
   state_->read_all(0);
 }
 
-bool Process::wait_for_end(const TalkLimits& limits) {
+bool Process::wait_for_end(const AskLimits& limits) {
   std::string rest;
-  return talk({}, Until::end, limits, rest) == TalkEnd::exited;
+  return ask({}, Until::end, limits, rest) == AskEnd::exited;
 }
 
 bool Process::ended_well() const {
@@ -200,13 +200,18 @@ std::string Process::ending() const {
   return fmt::format("ended with exit code {}", WEXITSTATUS(*state_->status));
 }
 
-std::string Process::last_words() const {
-  std::string_view words = state_->words;
+std::string Process::last_error() const {
+  std::string_view errors = state_->errors;
   const auto is_blank = [](char c) { return (c >= 0 && c <= ' ') || c == 127; };
-  while (!words.empty() && is_blank(words.back())) words.remove_suffix(1);
-  const auto newline = words.rfind('\n');
-  if (newline != std::string_view::npos) words.remove_prefix(newline + 1);
-  return printable(words);
+  while (!errors.empty() && is_blank(errors.back())) errors.remove_suffix(1);
+  const auto newline = errors.rfind('\n');
+  if (newline != std::string_view::npos) errors.remove_prefix(newline + 1);
+  return printable(errors);
+}
+
+std::string Process::with_last_error(const std::string& message) const {
+  const std::string line = last_error();
+  return line.empty() ? message : fmt::format("{}; the last line of its stderr: {}", message, line);
 }
 
 std::string printable(std::string_view text, std::size_t most) {

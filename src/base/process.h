@@ -1,6 +1,6 @@
 // A child process and its three streams: write to it, read a line or everything from it, with a
-// deadline and a flag that ends the wait; pause, resume and kill it. What it says on stderr is kept
-// to its last words. Trusts nothing that the child does.
+// deadline and a flag that ends the wait; pause, resume and kill it. The last line of its
+// stderr is kept. Trusts nothing that the child does.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,9 @@ struct ProcessOptions {
   bool own_group = false;
 };
 
-// Why a talk ended. After time_limit, interrupted, too_long and closed the child still runs.
-enum class TalkEnd : std::uint8_t {
+// Why a wait for an answer ended. After time_limit, interrupted, too_long and closed the child
+// still runs.
+enum class AskEnd : std::uint8_t {
   answered,     // Until::line: the line is there
   exited,       // the child has ended; with Until::end that is what was waited for
   time_limit,   // the deadline passed
@@ -34,7 +35,7 @@ enum class TalkEnd : std::uint8_t {
   closed,       // it closed its stdout and goes on
 };
 
-struct TalkLimits {
+struct AskLimits {
   double deadline_s = 0;  // on the monotonic clock
   const std::atomic<bool>* stop = nullptr;
   std::size_t answer_bytes = 256U << 20;
@@ -56,11 +57,10 @@ class Process {
   int pid() const;
 
   // Writes `request` to its stdin and reads from its stdout: the next line, without its newline
-  // (what follows is kept for the next talk), or with Until::end, which closes its stdin behind the
-  // request, all that it prints until it has ended. A child that reads nothing is no error: its
+  // (what follows is kept for the next question), or with Until::end, which closes its stdin behind
+  // the request, all that it prints until it has ended. A child that reads nothing is no error: its
   // exit tells why.
-  TalkEnd talk(std::string_view request, Until until, const TalkLimits& limits,
-               std::string& answer);
+  AskEnd ask(std::string_view request, Until until, const AskLimits& limits, std::string& answer);
 
   bool running();  // looks
   // SIGSTOP, and waits until it has really stopped; SIGCONT.
@@ -69,7 +69,7 @@ class Process {
   // SIGKILL, and waits for its end. Harmless when it has ended.
   void kill();
   // Closes its stdin and waits; true when it has ended by then.
-  bool wait_for_end(const TalkLimits& limits);
+  bool wait_for_end(const AskLimits& limits);
 
   // Of a child that has ended.
   bool ended_well() const;  // exit code 0
@@ -77,7 +77,9 @@ class Process {
   std::string ending() const;  // "ended with exit code 3", "was killed by signal 11 (...)"
   // The last line on its stderr that says something, without control characters, at most 300 bytes
   // of it; "" when there is none.
-  std::string last_words() const;
+  std::string last_error() const;
+  // "message; the last line of its stderr: ..."; the message alone when there is none.
+  std::string with_last_error(const std::string& message) const;
 
  private:
   struct State;

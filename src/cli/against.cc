@@ -44,7 +44,7 @@ class TemporaryFolder {
 };
 
 struct Ran {
-  std::string out, last_words, ending;
+  std::string out, last_error, ending;
   bool well = false;
 };
 
@@ -52,14 +52,14 @@ Result<Ran> run_program(const std::string& program, const std::vector<std::strin
                         double limit_s) {
   BREAKEVEN_TRY(const std::unique_ptr<Process> process, Process::start({program, arguments}));
   Ran ran;
-  const TalkEnd end =
-      process->talk("", Until::end, {monotonic_now_s() + limit_s, &stop_on_interrupt()}, ran.out);
-  if (end == TalkEnd::interrupted) process->wait_for_end({monotonic_now_s() + 60, nullptr});
+  const AskEnd end =
+      process->ask("", Until::end, {monotonic_now_s() + limit_s, &stop_on_interrupt()}, ran.out);
+  if (end == AskEnd::interrupted) process->wait_for_end({monotonic_now_s() + 60, nullptr});
   process->kill();
   ran.well = process->ended_well();
-  ran.ending = end == TalkEnd::time_limit ? fmt::format("did not end within {:.0f} s", limit_s)
-                                          : process->ending();
-  ran.last_words = process->last_words();
+  ran.ending = end == AskEnd::time_limit ? fmt::format("did not end within {:.0f} s", limit_s)
+                                         : process->ending();
+  ran.last_error = process->last_error();
   return ran;
 }
 
@@ -140,8 +140,8 @@ Result<void> Against::check_other() {
   BREAKEVEN_TRY(const Ran planned, run_program(flags_.other, dry, 10 * kLimit_s));
   if (planned.well || stop_on_interrupt()) return {};
   return fail("against/failed",
-              fmt::format("'{}' does not take these flags: it {}; its last words: {}", flags_.other,
-                          planned.ending, planned.last_words));
+              fmt::format("'{}' does not take these flags: it {}; the last line of its stderr: {}",
+                          flags_.other, planned.ending, planned.last_error));
 }
 
 Result<void> Against::take_turn(Side& side, std::size_t turn) {
@@ -165,8 +165,9 @@ Result<void> Against::take_turn(Side& side, std::size_t turn) {
         "compare builds of the same schema version");
   }
   if (!journal || journal->records.empty()) {
-    return fail("against/failed", fmt::format("{} measured nothing: it {}; its last words: {}",
-                                              side.name, ran.ending, ran.last_words));
+    return fail("against/failed",
+                fmt::format("{} measured nothing: it {}; the last line of its stderr: {}",
+                            side.name, ran.ending, ran.last_error));
   }
   for (const record::Record& record : journal->records) {
     if (record.schema_version == record::kSchemaVersion) continue;

@@ -118,13 +118,12 @@ Result<std::string> ask_versions(const std::string& interpreter,
   options.arguments.insert(options.arguments.end(), packages.begin(), packages.end());
   BREAKEVEN_TRY(const std::unique_ptr<Process> process, Process::start(options));
   std::string answer;
-  const TalkEnd end =
-      process->talk("", Until::end, {.deadline_s = monotonic_now_s() + kInspectLimit_s}, answer);
-  if (end == TalkEnd::exited && process->ended_well()) return answer;
-  const std::string how =
-      end == TalkEnd::exited ? process->ending() : std::string("did not answer");
+  const AskEnd end =
+      process->ask("", Until::end, {.deadline_s = monotonic_now_s() + kInspectLimit_s}, answer);
+  if (end == AskEnd::exited && process->ended_well()) return answer;
+  const std::string how = end == AskEnd::exited ? process->ending() : std::string("did not answer");
   return fail("runtime/interpreter",
-              fmt::format("{} {}: {}", interpreter, how, process->last_words()),
+              fmt::format("{} {}: {}", interpreter, how, process->last_error()),
               "name another Python, or set the runtime up again");
 }
 

@@ -80,11 +80,11 @@ class Pool {
   // A classifier on a worker of this spec, started or woken; a variant "" takes the first that can
   // do the rest. The worker stops or ends with the classifier; a
   // second one of the same spec while the first lives is runtime/busy. Errors, here and of the
-  // classifier's calls, each with the worker's last words: runtime/missing, runtime/unsupported
-  // (also: what it can do), runtime/start, runtime/died, runtime/time-limit, runtime/garbage (an
-  // answer that the protocol does not know), runtime/clock (times that cannot be), runtime/refused
-  // (its own error; only after this, unsupported and missing does the classifier go on),
-  // runtime/interrupted.
+  // classifier's calls, each with the last line of the worker's stderr: runtime/missing,
+  // runtime/unsupported (also: what it can do), runtime/start, runtime/died, runtime/time-limit,
+  // runtime/garbage (an answer that the protocol does not know), runtime/clock (times that cannot
+  // be), runtime/refused (its own error; only after this, unsupported and missing does the
+  // classifier go on), runtime/interrupted.
   Result<std::unique_ptr<Classifier>> make(const WorkerSpec& spec);
 
   // A new process that classifies `texts` once in batches of max_batch (`stream`: as a stream,

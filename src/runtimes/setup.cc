@@ -58,7 +58,7 @@ class Setup {
  private:
   Result<void> run(const std::string& step, std::vector<std::string> command);
   void take_line(const std::string& line);
-  Error failure(const std::string& step, TalkEnd end, const Process& process) const;
+  Error failure(const std::string& step, AskEnd end, const Process& process) const;
   void tell(std::string_view what) const {
     if (options_.progress) options_.progress(what);
   }
@@ -86,13 +86,13 @@ void Setup::take_line(const std::string& line) {
   }
 }
 
-Error Setup::failure(const std::string& step, TalkEnd end, const Process& process) const {
-  if (end == TalkEnd::time_limit) {
+Error Setup::failure(const std::string& step, AskEnd end, const Process& process) const {
+  if (end == AskEnd::time_limit) {
     return {"runtime/time-limit",
             fmt::format("setting up {}: not done after {:.0f} s", runtime_, options_.limit_s),
             "try again; what pip has downloaded is kept"};
   }
-  if (end == TalkEnd::interrupted) {
+  if (end == AskEnd::interrupted) {
     return {"runtime/interrupted", fmt::format("setting up {} was interrupted", runtime_), ""};
   }
   if (process.ending() == "ended with exit code 127") {  // the shell's
@@ -117,13 +117,13 @@ Result<void> Setup::run(const std::string& step, std::vector<std::string> comman
   BREAKEVEN_TRY(const std::unique_ptr<Process> process,
                 Process::start({"/bin/sh", std::move(command), true}));
   std::string line;
-  TalkEnd end = TalkEnd::answered;
-  while (end == TalkEnd::answered) {
-    end = process->talk("", Until::line, {.deadline_s = deadline_s_, .stop = options_.stop}, line);
-    if (end == TalkEnd::answered) take_line(line);
+  AskEnd end = AskEnd::answered;
+  while (end == AskEnd::answered) {
+    end = process->ask("", Until::line, {.deadline_s = deadline_s_, .stop = options_.stop}, line);
+    if (end == AskEnd::answered) take_line(line);
   }
-  if (end == TalkEnd::exited && process->ended_well()) return {};
-  if (end == TalkEnd::closed || end == TalkEnd::too_long) process->kill();
+  if (end == AskEnd::exited && process->ended_well()) return {};
+  if (end == AskEnd::closed || end == AskEnd::too_long) process->kill();
   return tl::unexpected<Error>(failure(step, end, *process));
 }
 

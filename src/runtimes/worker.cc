@@ -13,10 +13,6 @@ namespace {
 // A message of texts: large enough to cost nothing, small enough for any JSON reader.
 constexpr std::size_t kTextsBytes = 8U << 20;
 
-std::string with_last_words(std::string message, const std::string& words) {
-  return words.empty() ? message : fmt::format("{}; its last words: {}", message, words);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Worker>> Worker::start(const WorkerOptions& options) {
@@ -130,11 +126,11 @@ Result<Reply> Worker::ask(const Question& question, const std::string& request) 
   const AnswerDeadline deadline(sent_s_, question.limit_s);
   while (true) {
     std::string line;
-    const TalkLimits limits{deadline.after(monotonic_now_s()), options_.stop};
-    const TalkEnd end = process_->talk(rest, Until::line, limits, line);
+    const AskLimits limits{deadline.after(monotonic_now_s()), options_.stop};
+    const AskEnd end = process_->ask(rest, Until::line, limits, line);
     received_s_ = monotonic_now_s();
     rest = {};
-    if (end != TalkEnd::answered) {
+    if (end != AskEnd::answered) {
       return tl::unexpected<Error>(fail_for_good(failure_of(end, question)));
     }
     BREAKEVEN_TRY(Reply reply, settle(question, Reply::parse(line, id_)));
@@ -149,7 +145,7 @@ Result<T> Worker::settle(const Question& question, Result<T> value) {
   Error error = std::move(value).error();
   error.message = in_words(question, error.message);
   if (is_refusal(error)) return tl::unexpected<Error>(error);
-  error.message = with_last_words(error.message, process_->last_words());
+  error.message = process_->with_last_error(error.message);
   return tl::unexpected<Error>(fail_for_good(std::move(error)));
 }
 
@@ -157,23 +153,23 @@ std::string Worker::in_words(const Question& question, const std::string& what) 
   return fmt::format("runtime {}: {}: {}", options_.runtime, question.name, what);
 }
 
-Error Worker::failure_of(TalkEnd end, const Question& question) const {
+Error Worker::failure_of(AskEnd end, const Question& question) const {
   const auto error = [&](const char* code, const std::string& what, const char* hint = "") {
-    return Error{code, with_last_words(in_words(question, what), process_->last_words()), hint};
+    return Error{code, process_->with_last_error(in_words(question, what)), hint};
   };
   switch (end) {
-    case TalkEnd::time_limit:
+    case AskEnd::time_limit:
       return error("runtime/time-limit",
                    fmt::format("no answer within {:.2g} s", received_s_ - sent_s_),
                    "fewer or shorter texts, or a smaller batch, take less time");
-    case TalkEnd::interrupted:
+    case AskEnd::interrupted:
       return {"runtime/interrupted", in_words(question, "interrupted"), ""};
-    case TalkEnd::too_long:
+    case AskEnd::too_long:
       return error("runtime/garbage", "it printed a line of over 256 MB");
-    case TalkEnd::closed:
+    case AskEnd::closed:
       return error("runtime/died", "it closed its stdout");
-    case TalkEnd::answered:  // no failure
-    case TalkEnd::exited:
+    case AskEnd::answered:  // no failure
+    case AskEnd::exited:
       break;
   }
   return error("runtime/died", "it " + process_->ending(),

@@ -88,7 +88,7 @@ class Worker {
                               std::size_t texts, bool stream);
   Result<void> send_texts(std::span<const std::string_view> texts);
   std::string in_words(const Question& question, const std::string& what) const;
-  Error failure_of(TalkEnd end, const Question& question) const;
+  Error failure_of(AskEnd end, const Question& question) const;
   Error fail_for_good(Error error);
 
   WorkerOptions options_;

@@ -24,12 +24,12 @@ std::unique_ptr<Process> shell(const std::string& script, bool own_group = false
   return *std::move(started);
 }
 
-TalkLimits within(double seconds) {
+AskLimits within(double seconds) {
   return {monotonic_now_s() + seconds};
 }
 
 // Ends a hang; what is awaited comes, however busy the machine is.
-TalkLimits patiently() {
+AskLimits patiently() {
   return within(3600);
 }
 
@@ -58,7 +58,7 @@ TEST(Process, TalksLineByLine) {
   const auto process = shell("while read -r line; do echo \"<$line>\"; done");
   std::string answer;
   for (const std::string word : {"one", "two", ""}) {
-    ASSERT_EQ(process->talk(word + "\n", Until::line, patiently(), answer), TalkEnd::answered);
+    ASSERT_EQ(process->ask(word + "\n", Until::line, patiently(), answer), AskEnd::answered);
     EXPECT_EQ(answer, "<" + word + ">");
   }
   EXPECT_TRUE(process->running());
@@ -70,12 +70,11 @@ TEST(Process, TalksLineByLine) {
 TEST(Process, LinesThatCameEarlyAreKept) {
   const auto process = shell("printf 'a\\nb\\n'; printf c; exit 3");
   std::string answer;
-  ASSERT_EQ(process->talk("", Until::line, patiently(), answer), TalkEnd::answered);
+  ASSERT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::answered);
   EXPECT_EQ(answer, "a");
-  ASSERT_EQ(process->talk("", Until::line, patiently(), answer), TalkEnd::answered);
+  ASSERT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::answered);
   EXPECT_EQ(answer, "b");
-  EXPECT_EQ(process->talk("", Until::line, patiently(), answer), TalkEnd::exited)
-      << "no whole line";
+  EXPECT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::exited) << "no whole line";
   EXPECT_FALSE(process->ended_well());
   EXPECT_EQ(process->ending(), "ended with exit code 3");
 }
@@ -83,38 +82,38 @@ TEST(Process, LinesThatCameEarlyAreKept) {
 TEST(Process, ALongLineHasALimit) {
   const auto process = shell("yes | tr -d '\\n' | head -c 3000000; exec sleep 1000");
   std::string answer;
-  TalkLimits limits = patiently();
+  AskLimits limits = patiently();
   limits.answer_bytes = 1U << 20;
-  EXPECT_EQ(process->talk("", Until::line, limits, answer), TalkEnd::too_long);
+  EXPECT_EQ(process->ask("", Until::line, limits, answer), AskEnd::too_long);
 }
 
 TEST(Process, AClosedStdoutIsNoticed) {
   const auto process = shell("exec >&-; sleep 1000");
   std::string answer;
-  EXPECT_EQ(process->talk("", Until::line, patiently(), answer), TalkEnd::closed);
+  EXPECT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::closed);
 }
 
 TEST(Process, AFloodOfWordsDoesNotHideTheDeadline) {
   const auto process = shell("echo words >&2; echo begun; exec yes words >&2");
   std::string answer;
-  ASSERT_EQ(process->talk("", Until::line, patiently(), answer), TalkEnd::answered);
-  EXPECT_EQ(process->talk("", Until::line, within(0.3), answer), TalkEnd::time_limit);
+  ASSERT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::answered);
+  EXPECT_EQ(process->ask("", Until::line, within(0.3), answer), AskEnd::time_limit);
   process->kill();
   EXPECT_EQ(process->ending_signal(), SIGKILL);
-  EXPECT_THAT(process->last_words(), HasSubstr("word"));
-  EXPECT_LE(process->last_words().size(), 303U);
+  EXPECT_THAT(process->last_error(), HasSubstr("word"));
+  EXPECT_LE(process->last_error().size(), 303U);
 }
 
 TEST(Process, APausedOneStandsStill) {
   const auto process = shell("while read -r line; do echo \"$line\"; done", true);
   std::string answer;
-  ASSERT_EQ(process->talk("a\n", Until::line, patiently(), answer), TalkEnd::answered);
+  ASSERT_EQ(process->ask("a\n", Until::line, patiently(), answer), AskEnd::answered);
   process->pause();
   EXPECT_EQ(state_of(process->pid()), 'T');
   process->pause();  // harmless
-  EXPECT_EQ(process->talk("b\n", Until::line, within(0.1), answer), TalkEnd::time_limit);
+  EXPECT_EQ(process->ask("b\n", Until::line, within(0.1), answer), AskEnd::time_limit);
   process->resume();
-  ASSERT_EQ(process->talk("", Until::line, patiently(), answer), TalkEnd::answered);
+  ASSERT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::answered);
   EXPECT_EQ(answer, "b");
   process->pause();
   process->kill();
@@ -127,7 +126,7 @@ TEST(Process, APausedOneStandsStill) {
 TEST(Process, AGroupGoesWithItsLeader) {
   const auto process = shell("sleep 1000 & echo $!; read -r line", true);
   std::string answer;
-  ASSERT_EQ(process->talk("", Until::line, patiently(), answer), TalkEnd::answered);
+  ASSERT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::answered);
   const int grandchild = std::stoi(answer);
   EXPECT_EQ(::getpgid(grandchild), process->pid()) << "Ctrl-C reaches another group";
   EXPECT_NE(::getpgid(0), process->pid());
@@ -136,7 +135,7 @@ TEST(Process, AGroupGoesWithItsLeader) {
   process->kill();
   EXPECT_TRUE(ends(grandchild));
   const auto other = shell("sleep 1000 & echo $!", true);
-  ASSERT_EQ(other->talk("", Until::line, patiently(), answer), TalkEnd::answered);
+  ASSERT_EQ(other->ask("", Until::line, patiently(), answer), AskEnd::answered);
   EXPECT_TRUE(other->wait_for_end(patiently()));
   EXPECT_TRUE(ends(std::stoi(answer))) << "also when the leader ended by itself";
 }
@@ -175,7 +174,7 @@ TEST(Process, SignalsAreAsANewProgramExpectsThem) {
   const auto process = shell("grep -E 'SigIgn|SigBlk' /proc/self/status");
   ::sigaction(SIGPIPE, &before, nullptr);
   std::string answer;
-  ASSERT_EQ(process->talk("", Until::end, patiently(), answer), TalkEnd::exited);
+  ASSERT_EQ(process->ask("", Until::end, patiently(), answer), AskEnd::exited);
   std::istringstream lines(answer);
   std::string name;
   std::string mask;
@@ -191,7 +190,7 @@ TEST(Process, ItsEndNamesTheSignal) {
   EXPECT_TRUE(process->wait_for_end(patiently()));
   EXPECT_EQ(process->ending_signal(), SIGSEGV);
   EXPECT_EQ(process->ending(), "was killed by signal 11 (Segmentation fault)");
-  EXPECT_EQ(process->last_words(), "bye");
+  EXPECT_EQ(process->last_error(), "bye");
 }
 
 TEST(Process, ProgramsAreFoundOnThePath) {

@@ -45,12 +45,12 @@ TEST(Child, ThatDoesNotReadIsNoTrouble) {
   EXPECT_EQ(answer->json, "1\n");
 }
 
-TEST(Child, AFailureCarriesItsLastWords) {
+TEST(Child, AFailureCarriesTheLastLineOfStderr) {
   const auto answer = shell("echo first >&2; printf 'no \\033[31mmodel here\\n\\n' >&2; exit 2");
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, "child/failed");
   EXPECT_THAT(answer.error().message, HasSubstr("exit code 2"));
-  EXPECT_THAT(answer.error().message, HasSubstr("last words: no  [31mmodel here"));
+  EXPECT_THAT(answer.error().message, HasSubstr("last line of its stderr: no  [31mmodel here"));
   EXPECT_THAT(answer.error().message, Not(HasSubstr("first")));
 }
 

@@ -51,22 +51,23 @@ TEST_P(WorkerFailures, IsAnErrorThatSaysSo) {
 
 INSTANTIATE_TEST_SUITE_P(
     AtHello, WorkerFailures,
-    ::testing::Values(
-        Failure{"hello-die", "runtime/died",
-                "hello: it ended with exit code 3; its last words: ImportError: no such  library"},
-        Failure{"hello-killed", "runtime/died", "killed by signal 9"},
-        Failure{"hello-hang", "runtime/time-limit", "no answer within "},
-        Failure{"hello-rubbish", "runtime/garbage", "'Downloading shards: 100%'"},
-        Failure{"hello-version", "runtime/garbage", "version 3 of the protocol, not 2"},
-        Failure{"hello-name", "runtime/garbage", "it says that it is 'other'"},
-        Failure{"hello-array", "runtime/garbage", "no message"}));
+    ::testing::Values(Failure{"hello-die", "runtime/died",
+                              "hello: it ended with exit code 3; the last line of its stderr: "
+                              "ImportError: no such  library"},
+                      Failure{"hello-killed", "runtime/died", "killed by signal 9"},
+                      Failure{"hello-hang", "runtime/time-limit", "no answer within "},
+                      Failure{"hello-rubbish", "runtime/garbage", "'Downloading shards: 100%'"},
+                      Failure{"hello-version", "runtime/garbage",
+                              "version 3 of the protocol, not 2"},
+                      Failure{"hello-name", "runtime/garbage", "it says that it is 'other'"},
+                      Failure{"hello-array", "runtime/garbage", "no message"}));
 
 INSTANTIATE_TEST_SUITE_P(
     AtLoad, WorkerFailures,
     ::testing::Values(
         Failure{"load-die", "runtime/died", "load: it ended with exit code 3"},
         Failure{"load-killed", "runtime/died", "may have run out of memory"},
-        Failure{"load-hang", "runtime/time-limit", " s; its last words: thinkin"},
+        Failure{"load-hang", "runtime/time-limit", " s; the last line of its stderr: thinkin"},
         Failure{"load-mute", "runtime/died", "closed its stdout"},
         Failure{"load-badprogress", "runtime/garbage", "progress is 7"},
         Failure{"load-unsupported", "runtime/unsupported", "load: no bf16 here; take fp32"},
