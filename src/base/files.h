@@ -57,7 +57,7 @@ Result<std::string> read_file(const std::string& path);
 // Writes a temporary file beside `path`, syncs it and renames it into place, so that a reader sees
 // the old or the new content and a full disk loses nothing. Errors: file/unwritable.
 Result<void> write_file_atomic(const std::string& path, std::string_view content);
-// The same for content that lies in several places, one behind the other.
+// The same for content that lies in several places, one after the other.
 Result<void> write_file_atomic(const std::string& path, std::span<const std::string_view> parts);
 
 // $XDG_CACHE_HOME/breakeven or ~/.cache/breakeven; made if it is missing. Errors: file/unwritable.

@@ -8,7 +8,7 @@
 
 namespace breakeven {
 
-// Decimal; nothing for a blank, a plus sign, anything behind the number, and what T cannot hold.
+// Decimal; nothing for a blank, a plus sign, anything after the number, and what T cannot hold.
 template <class T>
 std::optional<T> parse_number(std::string_view text) {
   T number{};

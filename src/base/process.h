@@ -57,7 +57,7 @@ class Process {
   int pid() const;
 
   // Writes `request` to its stdin and reads from its stdout: the next line, without its newline
-  // (what follows is kept for the next question), or with Until::end, which closes its stdin behind
+  // (what follows is kept for the next question), or with Until::end, which closes its stdin after
   // the request, all that it prints until it has ended. A child that reads nothing is no error: its
   // exit tells why.
   AskEnd ask(std::string_view request, Until until, const AskLimits& limits, std::string& answer);
@@ -88,7 +88,7 @@ class Process {
 };
 
 // `text` with every control character as a space, its outer spaces removed, cut to `most` bytes
-// (the end is kept, behind "..."): words of another program that are to stand in one line of ours.
+// (the end is kept, after "..."): words of another program that are to stand in one line of ours.
 std::string printable(std::string_view text, std::size_t most = 300);
 
 }  // namespace breakeven

@@ -56,7 +56,7 @@ ThreadTeam::State ThreadTeam::wait_until(const Condition& condition) {
   return state;
 }
 
-// Whoever is not counted in `size` has come after the run was handed out: work_ is not for it.
+// A member that `size` does not count came after the run had started: work_ is not for it.
 void ThreadTeam::take_part(unsigned member, const State& state) {
   if (member >= state.size) return;
   (*work_)(member);
@@ -91,7 +91,7 @@ void ThreadTeam::open() {
   const std::lock_guard lock(mutex_);
   open_ = guests_ > 0;
   come_ = 0;
-  state_.store(next);  // nobody waits for this
+  state_.store(next);  // no thread waits for this
 }
 
 unsigned ThreadTeam::admit() {

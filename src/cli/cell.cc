@@ -16,7 +16,7 @@
 namespace breakeven::cli {
 namespace {
 
-// Whose memory NVML shall tell; null for a CPU cell.
+// Asks NVML for the memory of the cell's GPU; null for a CPU cell.
 std::unique_ptr<measure::DeviceMemoryMeter> memory_meter(const Device& device) {
   for (const ops::Gpu& gpu : device.is_cpu() ? std::vector<ops::Gpu>() : ops::list_gpus().gpus) {
     if (device == Device{{gpu.index}}) {

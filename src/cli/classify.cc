@@ -28,8 +28,8 @@ Result<void> classify(const TextFlags& flags) {
   BREAKEVEN_TRY(const auto classifier, engine::make_native(model, {.setup = setup}));
 
   LabelCounts counts;
-  // The first labels shall come soon; later windows are long, so that few workers wait at their
-  // end.
+  // Short at first, so that the first labels come soon; later windows are long, so that few
+  // workers wait at their end.
   const WindowLimits limits{.first_texts = 4 * options.batch, .texts = 64 * options.batch};
   auto finished = finish_stream(
       label_texts(*source, *classifier, options.batch, limits, output, counts), output);

@@ -23,7 +23,7 @@ tl::unexpected<Error> refuse(const std::string& flag, const std::string& text, c
               fmt::format("write for example {}", example));
 }
 
-// A plain decimal number at the front of `text`, which is moved behind it. Nothing for a sign,
+// A plain decimal number at the front of `text`, which is moved after it. Nothing for a sign,
 // "inf", "nan", hexadecimal or no number at all.
 bool take_number(std::string_view& text, double& number) {
   if (text.empty() || !((text[0] >= '0' && text[0] <= '9') || text[0] == '.')) return false;

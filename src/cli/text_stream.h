@@ -18,7 +18,7 @@ namespace breakeven::cli {
 
 // How much is held in memory at once.
 struct WindowLimits {
-  std::size_t first_texts = 128;              // the first results shall come soon
+  std::size_t first_texts = 128;              // few, so that the first results come soon
   std::size_t texts = 2048;                   // doubled from first_texts up to this
   std::size_t bytes = std::size_t{64} << 20;  // a window ends with the text that reaches this
 };

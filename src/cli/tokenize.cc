@@ -25,7 +25,7 @@ void append_ids(const std::vector<std::int32_t>& ids, std::string& out) {
 }
 
 // Tokenises a window with all threads: each member takes a run of neighbours, so that the lines
-// only have to be put behind each other.
+// only have to be joined.
 class WindowTokenizer {
  public:
   WindowTokenizer(const text::Tokenizer& tokenizer, const text::EncodeOptions& options,

@@ -48,7 +48,7 @@ class LineReader {
   Error too_long(std::size_t first_line) const;
 
  private:
-  Result<bool> fill();  // reads more behind end_; false at the end of the stream
+  Result<bool> fill();  // reads more after end_; false at the end of the stream
   Result<void> skip_byte_order_mark();
 
   std::unique_ptr<ByteStream> bytes_;
@@ -56,7 +56,7 @@ class LineReader {
   std::string buffer_;
   std::size_t read_bytes_ = 4096;  // of the next read; grows, since most files are large
   std::size_t begin_ = 0;          // first byte not yet handed out
-  std::size_t end_ = 0;            // behind the last byte read
+  std::size_t end_ = 0;            // after the last byte read
   std::size_t line_ = 0;
   bool started_ = false;
 };

@@ -16,7 +16,7 @@ class CsvReader {
   CsvReader(LineReader& lines, char separator) : lines_(lines), separator_(separator) {}
 
   // The next record's fields into `fields`; false at the end. Blank lines are skipped.
-  // Errors: data/csv (a quote that does not end, or text behind a closing quote),
+  // Errors: data/csv (a quote that does not end, or text after a closing quote),
   // data/line-too-long (a record over the reader's limit), file/unreadable.
   Result<bool> next(std::vector<std::string>& fields);
 
@@ -24,7 +24,7 @@ class CsvReader {
 
  private:
   enum class State : std::uint8_t { field_start, plain, quoted, quote_in_quoted };
-  // Takes one physical line; the record goes on behind it when the state is `quoted` afterwards.
+  // Takes one physical line; the record goes on after it when the state is `quoted` afterwards.
   Result<void> take_line(std::string_view line, std::vector<std::string>& fields);
 
   LineReader& lines_;

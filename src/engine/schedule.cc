@@ -13,7 +13,7 @@ namespace breakeven::engine {
 namespace {
 
 constexpr double kNoTeams = 0;
-// Of the least end that could be: nobody looks for a better plan than that.
+// Times the least possible end: a plan within it is good enough, and no better one is looked for.
 constexpr double kCloseEnough = 1.005;
 // Rows that one look at a lane costs, of some nanoseconds, and the share of a pass that may be
 // spent on looking for a better plan.

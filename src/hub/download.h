@@ -15,7 +15,7 @@
 
 namespace breakeven::hub {
 
-// What happens, for whoever shows it.
+// What happens, told to the caller.
 struct Event {
   enum class Kind : std::uint8_t {
     present,   // it was there already, and is right

@@ -18,7 +18,7 @@
 //   safetensors/size              data_offsets hold another number of bytes than shape x dtype
 //   safetensors/overlap, safetensors/gap
 //   safetensors/truncated         data_offsets beyond the end of the file
-//   safetensors/trailing-bytes    bytes behind the last tensor
+//   safetensors/trailing-bytes    bytes after the last tensor
 // and those of MappedFile::open.
 #pragma once
 

@@ -2,14 +2,14 @@
 // runs on it.
 //
 // Ops are *blocks*, coarse enough that a backend may fuse GEMM + bias + residual + LayerNorm + row
-// scale behind one call. The forward pass never sees a matrix, a transpose or a softmax, and never
+// scale in one call. The forward pass never sees a matrix, a transpose or a softmax, and never
 // touches activations: it names them (Act), and layout, number format, scales and the residual copy
 // are the backend's.
 //
 // Three implementations: ops/reference (plain fp32 loops, the judge), ops/cpu, ops/cuda.
 // This header is reachable from .cu files: C++20 only, no CUDA header, no build flag.
 //
-// Letters: B sequences in a group, T packed rows (all sequences one behind the other), H hidden, N
+// Letters: B sequences in a group, T packed rows (all sequences one after the other), H hidden, N
 // heads, D = H/N head size, F intermediate, V vocabulary, P positions, L layers, C labels.
 #pragma once
 

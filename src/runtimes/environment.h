@@ -12,7 +12,7 @@
 
 namespace breakeven::runtimes {
 
-// "NAME=PATH" as it stands behind --python, PATH an interpreter or the folder of a virtual
+// "NAME=PATH" as it stands after --python, PATH an interpreter or the folder of a virtual
 // environment -> interpreter by runtime. Errors: runtime/unknown, runtime/interpreter (no "=", or
 // nothing at PATH that can be executed).
 Result<std::map<std::string, std::string>> parse_interpreters(

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What pip and venv say, and what it means for her.
+// Words in the output of pip and venv, and what they mean for the user.
 struct Meaning {
   std::string_view words, code, message, hint;
 };

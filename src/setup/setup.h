@@ -29,7 +29,7 @@ struct Names<Precision> {
 
 // How texts of different lengths share a batch.
 enum class Padding : std::uint8_t {
-  none,        // packed one behind the other: no padding exists
+  none,        // packed one after the other: no padding exists
   longest,     // every text padded to the longest of its batch, and really computed
   max_length,  // every text padded to the maximum length, and really computed
 };

@@ -25,7 +25,7 @@ ByStages::ByStages(const TokenizerSpec& spec, const PieceModel& model)
 }
 
 // Calls on_segment for the text between added tokens and writes the tokens' ids. The search goes on
-// behind a token itself, not behind the whitespace that it strips on its right.
+// after a token itself, not after the whitespace that it strips on its right.
 template <class OnSegment>
 void ByStages::for_each_segment(const Matcher& matcher, std::u32string_view text, IdSink& sink,
                                 OnSegment on_segment) const {

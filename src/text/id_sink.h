@@ -1,5 +1,5 @@
-// Where a text's ids gather before they are cut and dressed: knows when a cut on the right makes
-// further reading pointless, and forgets what a cut on the left will drop.
+// Where a text's ids gather before they are cut and special ids are added: knows when a cut on the
+// right makes further reading pointless, and forgets what a cut on the left will drop.
 #pragma once
 
 #include <algorithm>

@@ -16,7 +16,7 @@ namespace {
 
 using Effect = CodePointTable::Effect;
 
-// Words of a register's width must be allowed, and the pieces of the longest word must fit behind
+// Words of a register's width must be allowed, and the pieces of the longest word must fit after
 // the ids that a block asks for.
 constexpr std::size_t kMinCharsPerWord = PieceKey::kMaxBytes, kMaxCharsPerWord = 1000;
 constexpr std::size_t kBlockIds = 4096;
@@ -155,7 +155,7 @@ OnePass::Piece OnePass::longest_piece(const char* at, std::size_t left, bool sta
   return {-1, 0};
 }
 
-// The pieces of a word by greedy search. `word` has PieceKey::kMaxBytes readable bytes behind it.
+// The pieces of a word by greedy search. `word` has PieceKey::kMaxBytes readable bytes after it.
 std::int32_t* OnePass::greedy(const char* word, std::size_t length, std::size_t chars,
                               std::int32_t* out) const {
   std::int32_t* const begin = out;

@@ -42,7 +42,7 @@ class OnePass {
       return slots_[(key.low ^ key.high * kHashHigh) * kHashLow >> (64 - kSlotBits)];
     }
     std::vector<Slot> slots_;
-    std::vector<char> word_;  // the bytes of one word, PieceKey::kMaxBytes readable behind them
+    std::vector<char> word_;  // the bytes of one word, PieceKey::kMaxBytes readable after them
     std::array<unsigned char, 2 * kReadAhead> tail_{};
   };
 

@@ -22,7 +22,7 @@ enum class Route : std::uint8_t {
   by_stages  // normalise, split and look up one after the other, by the definition
 };
 
-// How one call cuts and dresses its ids.
+// How one call cuts its ids and which special ids it adds.
 struct EncodeOptions {
   // Ids at most, special tokens included. Below the number of special tokens (0 and 1; 2 for a
   // pair) nothing is cut, as in HF.

@@ -25,7 +25,7 @@ Result<Arena> Arena::allocate(std::size_t bytes) {
                             format_bytes(static_cast<double>(bytes)), memory_left().to_string()),
                 "take a smaller batch or a shorter maximum length");
   }
-  ::madvise(base, arena.size_, MADV_HUGEPAGE);  // a wish: refused where huge pages are off
+  ::madvise(base, arena.size_, MADV_HUGEPAGE);  // may be refused: where huge pages are off
   arena.base_ = static_cast<std::byte*>(base);
   return arena;
 }

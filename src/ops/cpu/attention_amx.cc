@@ -296,7 +296,7 @@ void attention(const HalfAttentionTask& task) {
     } else {
       multiply_scores<1>(task, room, query);
     }
-    // Rows behind the last one hold scores of whatever follows, which nobody reads.
+    // Rows after the last one hold scores of whatever follows, which nobody reads.
     for (std::size_t r = 0; r < rows; r += kRowsTogether) share_rows(task, room, r, inverse + r);
     if (rows > kTile) {
       multiply_values<2>(room);

@@ -16,7 +16,7 @@ struct AttentionBlock {
   std::uint32_t head_begin = 0;
   std::uint32_t head_end = 0;
   std::size_t offset = 0;   // of its first row in the planes of q, k and v, elements
-  std::size_t columns = 0;  // of its rows in the planes: its heads, behind the last one the padding
+  std::size_t columns = 0;  // of its rows in the planes: its heads, after the last one the padding
 };
 
 struct AttentionShape {

@@ -21,7 +21,7 @@ enum class NumberFormat : std::uint8_t { none, f32, bf16, u8, split };
 constexpr std::size_t bytes_of(NumberFormat format) {
   return format == NumberFormat::u8 ? 1 : format == NumberFormat::bf16 ? 2 : 4;
 }
-// `count` elements behind `base`.
+// `count` elements after `base`.
 inline std::byte* offset(void* base, std::size_t count, NumberFormat format) {
   return static_cast<std::byte*>(base) + count * bytes_of(format);
 }
@@ -39,7 +39,7 @@ struct GemmInput {
 };
 
 struct NormParameters {
-  const float* gamma = nullptr;  // [padded width], zero behind width
+  const float* gamma = nullptr;  // [padded width], zero after width
   const float* beta = nullptr;
   float eps = 0;
   std::size_t width = 0;  // what mean and variance run over

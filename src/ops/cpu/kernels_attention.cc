@@ -211,7 +211,7 @@ HWY_INLINE void store_pair(const VF (&values)[kVectors], Element* to) {
   }
 }
 
-// Shares of Rows rows, still to be divided by their sums, and 1 / those. Zeros behind the last key.
+// Shares of Rows rows, still to be divided by their sums, and 1 / those. Zeros after the last key.
 template <std::size_t Rows, class Element>
 HWY_INLINE void share_rows(const AttentionTaskOf<Element>& task, const Room<Element>& room,
                            std::size_t row, float* inverse) {

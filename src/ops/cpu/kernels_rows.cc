@@ -145,7 +145,7 @@ HWY_INLINE void squared_distances(const float* rows, std::size_t stride, std::si
   }
 }
 
-// `rows` hold the sums to normalise (zeros behind width), and the results afterwards.
+// `rows` hold the sums to normalise (zeros after width), and the results afterwards.
 template <std::size_t Rows>
 HWY_INLINE void normalise_rows(float* rows, std::size_t stride, const NormParameters& norm,
                                std::size_t first, const GemmInput& out) {

@@ -8,7 +8,7 @@
 namespace breakeven::ops::cpu {
 namespace {
 
-// Tiles read up to 31 rows behind the last one.
+// Tiles read up to 31 rows after the last one.
 constexpr std::size_t kSpareRows = 64;
 // A query range shorter than this does not pay for packing the keys once more.
 constexpr std::size_t kLeastQueries = 64;

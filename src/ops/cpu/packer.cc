@@ -11,7 +11,7 @@
 namespace breakeven::ops::cpu {
 namespace {
 
-// A part of a matrix with zeros behind its real rows and columns.
+// A part of a matrix with zeros after its real rows and columns.
 std::vector<float> cut(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
                        std::size_t columns, std::size_t depth) {
   std::vector<float> part(columns * depth, 0.0F);

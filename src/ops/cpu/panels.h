@@ -62,7 +62,7 @@ void pack_panels(const void* from, std::size_t columns, std::size_t depth, Weigh
                  std::byte* to);
 
 // Rows of fp32 or bf16, or of u8 with their scales, or split: `stride` high halves, then as many
-// low ones, a row being 4 * stride bytes. On tiles up to 31 rows behind the last one are read, and
+// low ones, a row being 4 * stride bytes. On tiles up to 31 rows after the last one are read, and
 // ignored: they must be memory of the same buffer.
 struct GemmRows {
   const void* data = nullptr;

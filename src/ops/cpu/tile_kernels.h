@@ -14,7 +14,7 @@ struct TileKernels {
   // residual) done on each 32 x 32 block of results while the tiles work on the next block.
   // docs/cpu.md says why it is as it is.
   MultiplyPanels* multiply;
-  // As Kernels::attention_bf16. Up to 32 rows behind the last query and 64 bytes behind the last
+  // As Kernels::attention_bf16. Up to 32 rows after the last query and 64 bytes after the last
   // column are read (and ignored), so they must be memory of the same buffer. The scratch memory
   // has tile_attention_scratch_bytes().
   void (*attention)(const HalfAttentionTask& task);

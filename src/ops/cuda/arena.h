@@ -1,4 +1,4 @@
-// Lays buffers out one behind the other. With a null base it only counts.
+// Lays buffers out one after the other. With a null base it only counts.
 #pragma once
 
 #include <cstddef>

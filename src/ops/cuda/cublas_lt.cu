@@ -220,7 +220,7 @@ std::vector<GemmAlgorithm> CublasLt::algorithms(const GemmCall& call, std::size_
     }
     GemmAlgorithm algorithm;
     std::memcpy(&algorithm, &proposal.algo, sizeof(algorithm));
-    // The mask above is a wish; this is what would run.
+    // The mask above only asks; this is what would run.
     std::uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
     std::size_t written = 0;
     if (api_.algorithm_get(&proposal.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,

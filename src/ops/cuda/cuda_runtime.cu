@@ -17,7 +17,7 @@ namespace {
 
 void check_cuda(cudaError_t error, const char* expression, int line) {
   if (error == cudaSuccess) return;
-  cudaGetLastError();  // told here, and to nobody else; what is sticky comes back by itself
+  cudaGetLastError();  // else a later call would return this error again
   throw DeviceFailure(fmt::format("{} (cuda_runtime.cu:{}): {}: {}", expression, line,
                                   cudaGetErrorName(error), cudaGetErrorString(error)));
 }
@@ -159,8 +159,7 @@ class CudaRuntime final : public Runtime {
       std::conditional_t<std::is_same_v<Variant, KernelOf<float>>, float,
                          std::conditional_t<std::is_same_v<Variant, KernelOf<Half>>, Half, Bf16>>;
 
-  // Nothing here may throw, and a failure (after a sticky error all of these fail) is nobody's any
-  // more.
+  // Nothing here may throw, and a failure is ignored: after an error that lasts all of these fail.
   struct CudaStream final : Stream {
     cudaStream_t handle = nullptr;
     ~CudaStream() override {

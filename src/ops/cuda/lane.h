@@ -13,7 +13,7 @@
 
 namespace breakeven::ops::cuda {
 
-// What a pass needs to know of its group, one behind the other so that one copy brings it to the
+// What a pass needs to know of its group, one after the other so that one copy brings it to the
 // device. Sequences and tiles of the bucket beyond the group stand at row 0 and write nothing.
 struct GroupInput {
   AttentionTile* tiles = nullptr;     // [tiles_of(bucket)]
@@ -32,7 +32,7 @@ void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to)
 // cublasLt's scratch: what its fastest kernels ask for on this architecture.
 std::size_t workspace_bytes(int major);
 
-// int8 and fp8: rows that go through a product and the kernel behind it before the next ones do, so
+// int8 and fp8: rows that go through a product and the kernel after it before the next ones do, so
 // that the sums, four or two bytes a value and more values than any other activation, stay few.
 inline constexpr std::size_t kQuantisedChunk = 4096;
 

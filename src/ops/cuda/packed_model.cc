@@ -172,7 +172,8 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   for (DeviceLayer<T>& layer : layers) {
     layer.attention_norm = take_norm(arena, hidden);
     layer.ffn_norm = take_norm(arena, hidden);
-    // The last layer's keys and values are absorbed, which is too exact a business for codes.
+    // In the last layer keys and values are absorbed into other products: 8-bit codes are too
+    // coarse.
     if (!shape_.quantised() || &layer == &layers.back()) {
       layer.qkv = arena.take<T>(3 * hidden * hidden);
       layer.qkv_bias = arena.take<T>(3 * hidden);

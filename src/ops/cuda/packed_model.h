@@ -29,7 +29,7 @@ struct QuantisedLinear {
 };
 
 // Where products are of codes, the matrices of T are null but for the last layer's qkv, and the
-// others stand behind them.
+// others stand after them.
 template <class T>
 struct DeviceLayer {
   T* qkv = nullptr;       // [3 H, H]

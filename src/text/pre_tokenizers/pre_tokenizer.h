@@ -15,7 +15,7 @@ namespace breakeven::text {
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
-  // Reads the next word of `text` from `at` on and moves `at` behind it: replaces `word` by what
+  // Reads the next word of `text` from `at` on and moves `at` after it: replaces `word` by what
   // the model gets, in UTF-8, and returns its code points; 0 at the end of the text.
   virtual std::size_t next_word(std::u32string_view text, std::size_t& at,
                                 std::string& word) const = 0;

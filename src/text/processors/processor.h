@@ -30,7 +30,7 @@ struct Processor {
   Template single, pair;
 };
 
-// [CLS] A [SEP], and for a pair B [SEP] of token type 1 behind it.
+// [CLS] A [SEP], and for a pair B [SEP] of token type 1 after it.
 Processor bert_processor(std::int32_t cls, std::int32_t sep);
 
 // The part "post_processor" of tokenizer.json. Errors: tokenizer/json, tokenizer/unsupported.

@@ -1,5 +1,5 @@
-// Plain twins of the fast kernels: any shape, one value at a time, nothing clever. They judge the
-// fast ones when a device is first used (self_test.h), and run wherever those do not fit.
+// Plain twins of the fast kernels: any shape, one value at a time. The fast ones are compared with
+// them when a device is first used (self_test.h); they run wherever the fast ones do not fit.
 #pragma once
 
 #include "ops/cuda/kernels/rows.h"
