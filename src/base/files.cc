@@ -20,18 +20,6 @@ std::string reason(int error_number) {
   return std::generic_category().message(error_number);
 }
 
-Result<void> write_all(int fd, std::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return unwritable(path, errno);
-    }
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
 tl::unexpected<Error> unreadable(const std::string& path, int error_number) {
   return fail("file/unreadable", fmt::format("cannot read {}: {}", path, reason(error_number)));
 }
@@ -133,15 +121,15 @@ Result<void> write_file_atomic(const std::string& path, std::span<const std::str
   const mode_t mask = ::umask(0);
   ::umask(mask);
   ::fchmod(file.get(), 0666 & ~mask);
-  Result<void> written;
+  int error = 0;
   for (const std::string_view part : parts) {
-    written = write_all(file.get(), part, path);
-    if (!written) break;
+    if (error == 0) error = write_fully(file.get(), part);
   }
-  if (written && ::fsync(file.get()) != 0) written = unwritable(path, errno);
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = unwritable(path, errno);
-  if (!written) ::unlink(temporary.c_str());
-  return written;
+  if (error == 0 && ::fsync(file.get()) != 0) error = errno;
+  if (error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  if (error == 0) return {};
+  ::unlink(temporary.c_str());
+  return unwritable(path, error);
 }
 
 Result<std::string> cache_folder() {

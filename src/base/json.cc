@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <utility>
 
 #include "base/json_scan.h"
+#include "base/numbers.h"
 #include "base/utf8.h"
 
 namespace breakeven {
@@ -42,53 +42,45 @@ std::optional<T> get(const JsonValue& value) {
   return out;
 }
 
+// Calls visit(first byte, length) for each number outside of strings.
+template <class Visit>
+void for_each_number(std::string_view json, const Visit& visit) {
+  bool in_string = false;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    const char c = json[at];
+    if (c == '"') in_string = !in_string;
+    if (in_string && c == '\\') ++at;
+    if (in_string || (c != '-' && (c < '0' || c > '9'))) continue;
+    const std::size_t stop = std::min(json.find_first_not_of("0123456789+-.eE", at), json.size());
+    visit(at, stop - at);
+    at = stop - 1;
+  }
+}
+
 // simdjson refuses whole numbers beyond 64 bits. Gives such numbers a fraction, so that they are
 // read as floating point.
 std::string with_large_numbers_as_fractions(std::string_view json) {
   constexpr std::size_t kSafeDigits = 18;
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   std::string out;
-  bool in_string = false;
-  for (std::size_t at = 0; at < json.size();) {
-    if (in_string || !is_digit(json[at])) {
-      const bool escape = in_string && json[at] == '\\' && at + 1 < json.size();
-      if (json[at] == '"') in_string = !in_string;
-      out.append(json.substr(at, escape ? 2 : 1));
-      at += escape ? 2 : 1;
-      continue;
-    }
-    std::size_t stop = at;
-    while (stop < json.size() && is_digit(json[stop])) ++stop;
-    out.append(json.substr(at, stop - at));
-    const char next = stop < json.size() ? json[stop] : ' ';
-    const char before = at > 0 ? json[at - 1] : ' ';
-    const bool whole = next != '.' && next != 'e' && next != 'E' && before != '.' &&
-                       before != 'e' && before != 'E' && before != '+';
-    if (whole && stop - at > kSafeDigits) out += ".0";
-    at = stop;
-  }
-  return out;
+  std::size_t copied = 0;
+  for_each_number(json, [&](std::size_t at, std::size_t size) {
+    const std::size_t digits = json[at] == '-' ? size - 1 : size;
+    if (digits <= kSafeDigits || json.substr(at, size).find_first_of(".eE") < size) return;
+    out.append(json.substr(copied, at + size - copied)).append(".0");
+    copied = at + size;
+  });
+  return out.append(json.substr(copied));
 }
 
 // The first number that no double holds ("1e999"), with its place; "" where there is none.
 std::string overflowing_number(std::string_view json) {
-  constexpr std::string_view kDigits = "0123456789+-.eE";
-  bool in_string = false;
-  for (std::size_t at = 0; at < json.size(); ++at) {
-    if (in_string && json[at] == '\\') {
-      ++at;
-    } else if (json[at] == '"') {
-      in_string = !in_string;
-    } else if (!in_string && kDigits.substr(0, 10).find(json[at]) != std::string_view::npos) {
-      const std::size_t stop = std::min(json.find_first_not_of(kDigits, at), json.size());
-      double value = 0;
-      if (std::from_chars(json.data() + at, json.data() + stop, value).ec != std::errc())
-        return fmt::format("byte {}: {} is beyond all numbers", at,
-                           json.substr(at, std::min<std::size_t>(stop - at, 40)));
-      at = stop - 1;
-    }
-  }
-  return {};
+  std::string found;
+  for_each_number(json, [&](std::size_t at, std::size_t size) {
+    if (!found.empty() || parse_number<double>(json.substr(at, size))) return;
+    found = fmt::format("byte {}: {} is beyond all numbers", at,
+                        json.substr(at, std::min<std::size_t>(size, 40)));
+  });
+  return found;
 }
 
 std::string why_no_json(std::string_view text, simdjson::error_code error) {

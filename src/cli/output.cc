@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/files.h"
 #include "base/unwritable.h"
 
@@ -69,14 +70,9 @@ Result<void> Output::truncate_once() {
 
 Result<void> Output::write(std::string_view text, std::uint64_t records) {
   BREAKEVEN_TRY_VOID(truncate_once());
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd_, text.data(), text.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EPIPE) return fail("output/closed", fmt::format("{} was closed", name_));
-      return unwritable(name_, errno);
-    }
-    text.remove_prefix(static_cast<std::size_t>(written));
+  if (const int error = write_fully(fd_, text); error != 0) {
+    if (error == EPIPE) return fail("output/closed", fmt::format("{} was closed", name_));
+    return unwritable(name_, error);
   }
   records_ += records;
   return {};

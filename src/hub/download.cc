@@ -66,15 +66,10 @@ class Partial {
   const fs::path& path() const { return path_; }
 
   Result<void> append(std::string_view piece) {
-    while (!piece.empty()) {
-      const ssize_t written = ::write(file_.get(), piece.data(), piece.size());
-      if (written < 0) {
-        if (errno == EINTR) continue;
-        return disk_error(path_, errno);
-      }
-      piece.remove_prefix(static_cast<std::size_t>(written));
-      size_ += static_cast<std::uint64_t>(written);
+    if (const int error = write_fully(file_.get(), piece); error != 0) {
+      return disk_error(path_, error);
     }
+    size_ += piece.size();
     return {};
   }
   Result<void> clear() {
