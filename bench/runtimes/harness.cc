@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/monotonic.h"
+#include "base/clock.h"
 #include "runtimes/pool.h"
 
 namespace {
@@ -55,9 +55,9 @@ int main(int argc, char** argv) {
   std::vector<double> outside;
   BatchResult result;
   for (std::size_t i = 0; i < kWarmUp + kBatches; ++i) {
-    const double start_s = monotonic_now_s();
+    const double start_s = monotonic_clock().now_s();
     const auto done = classifier->run_batch(std::span(texts).subspan(i % texts.size(), 1), result);
-    const double took_s = monotonic_now_s() - start_s;
+    const double took_s = monotonic_clock().now_s() - start_s;
     if (!done) {
       fmt::print(stderr, "runtimes_harness: {}\n", done.error().to_string());
       return 2;

@@ -4,14 +4,16 @@
 #include <cmath>
 #include <ctime>
 
-#include "base/monotonic.h"
-
 namespace breakeven {
 namespace {
 
 class MonotonicClock final : public Clock {
  public:
-  double now_s() const override { return monotonic_now_s(); }
+  double now_s() const override {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+  }
 
   void sleep_until(double time_s) const override {
     timespec wake{};

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/monotonic.h"
+#include "base/clock.h"
 #include "base/process_start.h"
 
 namespace breakeven {
@@ -143,7 +143,7 @@ AskEnd Process::ask(std::string_view request, Until until, const AskLimits& limi
       return answer.size() > limits.answer_bytes ? AskEnd::too_long : AskEnd::exited;
     }
     if (state.received.size() > limits.answer_bytes) return AskEnd::too_long;
-    const double now = monotonic_now_s();
+    const double now = monotonic_clock().now_s();
     if (now >= limits.deadline_s) return AskEnd::time_limit;
     if (limits.stop != nullptr && limits.stop->load(std::memory_order_relaxed)) {
       return AskEnd::interrupted;

@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
-#include "base/monotonic.h"
+#include "base/clock.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "cli/comparison.h"
@@ -52,9 +52,9 @@ Result<Ran> run_program(const std::string& program, const std::vector<std::strin
                         double limit_s) {
   BREAKEVEN_TRY(const std::unique_ptr<Process> process, Process::start({program, arguments}));
   Ran ran;
-  const AskEnd end =
-      process->ask("", Until::end, {monotonic_now_s() + limit_s, &stop_on_interrupt()}, ran.out);
-  if (end == AskEnd::interrupted) process->wait_for_end({monotonic_now_s() + 60, nullptr});
+  const AskEnd end = process->ask(
+      "", Until::end, {monotonic_clock().now_s() + limit_s, &stop_on_interrupt()}, ran.out);
+  if (end == AskEnd::interrupted) process->wait_for_end({monotonic_clock().now_s() + 60, nullptr});
   process->kill();
   ran.well = process->ended_well();
   ran.ending = end == AskEnd::time_limit ? fmt::format("did not end within {:.0f} s", limit_s)

@@ -11,8 +11,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/files.h"
-#include "base/monotonic.h"
 #include "base/process.h"
 #include "runtimes/pool.h"
 #include "runtimes/scripts.h"
@@ -118,8 +118,8 @@ Result<std::string> ask_versions(const std::string& interpreter,
   options.arguments.insert(options.arguments.end(), packages.begin(), packages.end());
   BREAKEVEN_TRY(const std::unique_ptr<Process> process, Process::start(options));
   std::string answer;
-  const AskEnd end =
-      process->ask("", Until::end, {.deadline_s = monotonic_now_s() + kInspectLimit_s}, answer);
+  const AskEnd end = process->ask(
+      "", Until::end, {.deadline_s = monotonic_clock().now_s() + kInspectLimit_s}, answer);
   if (end == AskEnd::exited && process->ended_well()) return answer;
   const std::string how = end == AskEnd::exited ? process->ending() : std::string("did not answer");
   return fail("runtime/interpreter",

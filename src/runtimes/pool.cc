@@ -8,9 +8,9 @@
 #include <fstream>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/files.h"
 #include "base/memory.h"
-#include "base/monotonic.h"
 #include "runtimes/environment.h"
 #include "runtimes/process_classifier.h"
 #include "runtimes/scripts.h"
@@ -174,7 +174,7 @@ Result<FreshWorker> Pool::measure_fresh(const WorkerSpec& wanted,
   BREAKEVEN_TRY_VOID(worker->load(spec));
   FreshWorker fresh;
   fresh.started_s = worker->started_s();
-  fresh.loaded_s = monotonic_now_s();
+  fresh.loaded_s = monotonic_clock().now_s();
   fresh.weight_bytes = worker->loaded().weight_bytes.value_or(0);
   BREAKEVEN_TRY(const MemoryUse loading, worker->memory());
   fresh.loading_peak_rss_bytes = loading.peak_rss_bytes;

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/files.h"
-#include "base/monotonic.h"
 #include "base/process.h"
 #include "runtimes/environment.h"
 
@@ -51,7 +51,7 @@ class Setup {
   Setup(std::string runtime, const SetupOptions& options)
       : runtime_(std::move(runtime)),
         options_(options),
-        deadline_s_(monotonic_now_s() + options.limit_s) {}
+        deadline_s_(monotonic_clock().now_s() + options.limit_s) {}
 
   Result<void> make(const EnvironmentPlace& place, const std::string& requirements);
 

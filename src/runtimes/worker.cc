@@ -5,7 +5,7 @@
 #include <csignal>
 #include <utility>
 
-#include "base/monotonic.h"
+#include "base/clock.h"
 
 namespace breakeven::runtimes {
 namespace {
@@ -17,7 +17,7 @@ constexpr std::size_t kTextsBytes = 8U << 20;
 
 Result<std::unique_ptr<Worker>> Worker::start(const WorkerOptions& options) {
   std::unique_ptr<Worker> worker(new Worker(options));
-  worker->started_s_ = monotonic_now_s();
+  worker->started_s_ = monotonic_clock().now_s();
   auto process = Process::start({options.interpreter, {"-u", options.script}, true});
   if (!process) {
     return fail("runtime/start",
@@ -110,7 +110,7 @@ bool Worker::running() {
 void Worker::end() {
   if (running()) {
     const Question question{"shutdown", options_.limits.shutdown_s};
-    const double deadline_s = monotonic_now_s() + question.limit_s;
+    const double deadline_s = monotonic_clock().now_s() + question.limit_s;
     if (ask(question, shutdown_request(++id_))) {
       process_->wait_for_end({deadline_s, options_.stop});
     }
@@ -122,13 +122,13 @@ void Worker::end() {
 Result<Reply> Worker::ask(const Question& question, const std::string& request) {
   if (failure_) return tl::unexpected<Error>(*failure_);
   std::string_view rest = request;
-  sent_s_ = monotonic_now_s();
+  sent_s_ = monotonic_clock().now_s();
   const AnswerDeadline deadline(sent_s_, question.limit_s);
   while (true) {
     std::string line;
-    const AskLimits limits{deadline.after(monotonic_now_s()), options_.stop};
+    const AskLimits limits{deadline.after(monotonic_clock().now_s()), options_.stop};
     const AskEnd end = process_->ask(rest, Until::line, limits, line);
-    received_s_ = monotonic_now_s();
+    received_s_ = monotonic_clock().now_s();
     rest = {};
     if (end != AskEnd::answered) {
       return tl::unexpected<Error>(fail_for_good(failure_of(end, question)));

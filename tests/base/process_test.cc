@@ -10,7 +10,7 @@
 #include <sstream>
 #include <thread>
 
-#include "base/monotonic.h"
+#include "base/clock.h"
 #include "testing/paths.h"
 
 namespace breakeven {
@@ -25,7 +25,7 @@ std::unique_ptr<Process> shell(const std::string& script, bool own_group = false
 }
 
 AskLimits within(double seconds) {
-  return {monotonic_now_s() + seconds};
+  return {monotonic_clock().now_s() + seconds};
 }
 
 // Ends a hang; what is awaited comes, however busy the machine is.
