@@ -20,7 +20,7 @@ Result<void> classify(const TextFlags& flags) {
   for (const std::string& note : {model->note, options.device_note}) {
     if (!note.empty()) tell(note);
   }
-  Setup setup = options;
+  Setup setup = static_cast<const Setup&>(options);
   const std::size_t positions = model->checkpoint.plan.positions;
   if (!options.max_length_given) {
     setup.max_length = engine::default_max_length(model->tokenizer->info(), positions);

@@ -91,7 +91,9 @@ Result<runtimes::FreshWorker> Session::measure_fresh(const study::Spec& spec,
 }
 
 engine::NativeOptions native_options(const study::Spec& spec, const std::string& instruction_set) {
-  return {.setup = spec, .instruction_set = instruction_set, .reference = spec.reference};
+  return {.setup = static_cast<const Setup&>(spec),
+          .instruction_set = instruction_set,
+          .reference = spec.reference};
 }
 
 }  // namespace breakeven::session
