@@ -29,11 +29,21 @@ Records in_rounds(Records records, const std::vector<double>& factors) {
   std::size_t at = 0;
   for (record::Record& record : records) {
     record.schema_version = 2;
-    record.rounds.clear();
+    record.samples_s.clear();
+    record.passes = factors.size();
     const double pass_s = static_cast<double>(record.texts.count) / record.reviews_per_s.value;
-    for (std::size_t i = 0; i < factors.size(); ++i) {
+    const std::uint64_t batches =
+        record.cell.mode == Mode::serial ? record.texts.count / record.cell.batch : 1;
+    for (std::uint32_t i = 0; i < factors.size(); ++i) {
       const double own = 1 + 0.01 * static_cast<double>((at * 7 + i * 5) % 5);
-      record.rounds.push_back({i, 10.0 * static_cast<double>(i), 1, pass_s * factors[i] * own, {}});
+      const double seconds = pass_s * factors[i] * own;
+      record.rounds.push_back({i, 10.0 * i, 1, seconds, {}});
+      for (std::uint32_t batch = 0; batch < batches; ++batch) {
+        record.samples_s.push_back(seconds / static_cast<double>(batches));
+        record.sample_rounds.push_back(i);
+        record.sample_start_s.push_back(10.0 * i);
+        if (record.cell.mode == Mode::serial) record.sample_positions.push_back(batch);
+      }
     }
     ++at;
   }
