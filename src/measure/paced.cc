@@ -5,20 +5,25 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <random>
 
 #include "base/batch_rule.h"
 #include "base/check.h"
+#include "base/random.h"
+#include "measure/paced_statistics.h"
 #include "measure/statistics.h"
 
 namespace breakeven::measure {
 namespace {
 
+// Two streams of random numbers from one seed.
+constexpr std::uint64_t kMoments = 1;
+constexpr std::uint64_t kTexts = 2;
+
 // Plays one window. Times inside are on the clock; `begin_s_` is the schedule's zero.
 class Play {
  public:
   Play(Classifier& classifier, std::span<const std::string_view> texts, const PacedOptions& options,
-       const Clock& clock, const std::atomic<bool>* stop);
+       Samples outputs, const Clock& clock, const std::atomic<bool>* stop);
 
   Result<PacedSamples> run();
 
@@ -31,9 +36,9 @@ class Play {
   void sleep_until(double time_s) const;  // or until stopped
   void close_window();                    // now: what comes later is not asked for
   Result<double> answer_batch(double started_s, double late_s);
-  Result<void> keep_outputs(std::size_t count);
+  Result<void> compare_outputs(std::size_t count);
   void count_batch(std::size_t count, double started_s, double ended_s, double late_s);
-  bool is_saturated() const;
+  bool at_limit(double now_s) const;
   void finish(double ended_s);
 
   Classifier& classifier_;
@@ -43,11 +48,14 @@ class Play {
   const Clock& clock_;
   const std::atomic<bool>* stop_;
   std::vector<double> due_;
+  std::vector<std::uint32_t> asked_;  // the text of each request
   std::size_t first_counted_ = 0;
   double begin_s_ = 0, counted_from_s_ = 0, window_end_s_ = 0, give_up_s_ = 0;
-  std::size_t next_ = 0;         // the first request that is in no batch yet
-  std::size_t in_window_ = 0;    // requests answered between counted_from_s_ and window_end_s_
-  std::size_t owed_at_end_ = 0;  // counted requests answered after the window, or never
+  std::size_t next_ = 0;       // the first request that is in no batch yet
+  std::size_t in_window_ = 0;  // requests answered between counted_from_s_ and window_end_s_
+  double worked_s_ = 0;        // since counted_from_s_, after the window, too
+  double full_s_ = 0;          // that full batches took, and their texts
+  std::size_t full_texts_ = 0;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t first_batch_ = kNone;  // that holds a counted request
   std::size_t class_count_ = 0;
@@ -58,7 +66,8 @@ class Play {
 };
 
 Play::Play(Classifier& classifier, std::span<const std::string_view> texts,
-           const PacedOptions& options, const Clock& clock, const std::atomic<bool>* stop)
+           const PacedOptions& options, Samples outputs, const Clock& clock,
+           const std::atomic<bool>* stop)
     : classifier_(classifier),
       texts_(texts),
       options_(options),
@@ -70,6 +79,12 @@ Play::Play(Classifier& classifier, std::span<const std::string_view> texts,
   const double wanted = std::floor(options.rate_per_s * options.window_s);
   const auto count = static_cast<std::size_t>(std::clamp(wanted, 1.0, kMostDue));
   due_ = due_times(options.arrivals, options.rate_per_s, count, options.seed);
+  Random draw(options.seed, {kTexts});
+  for (std::size_t i = 0; i < count; ++i) {
+    asked_.push_back(static_cast<std::uint32_t>(draw.scaled_below(texts.size())));
+  }
+  samples_.outputs = std::move(outputs);
+  samples_.seed = options.seed;
   first_counted_ = static_cast<std::size_t>(kPacedWarmUpShare *
                                             static_cast<double>(std::min(count, kMostAnswers)));
 }
@@ -81,33 +96,42 @@ void Play::sleep_until(double time_s) const {
   }
 }
 
-Result<void> Play::keep_outputs(std::size_t count) {
-  const Answer answer{result_.logits, result_.labels, result_.tokens, result_.cut, 0};
+Answer answer_of(const BatchResult& result) {
+  return {result.logits, result.labels, result.tokens, result.cut, result.computed_tokens};
+}
+
+Result<void> Play::compare_outputs(std::size_t count) {
+  const Answer answer = answer_of(result_);
   BREAKEVEN_TRY(class_count_, check_answer(answer, count, class_count_));
   for (std::size_t i = 0; i < count; ++i) {
-    // Texts come in their order, so that each is kept the first time and compared afterwards.
-    const std::size_t text = (next_ + i) % texts_.size();
     keep_or_compare(
-        text,
+        asked_[next_ + i],
         {answer.logits.subspan(i * class_count_, class_count_), answer.labels.subspan(i, 1),
          answer.tokens.subspan(i, 1), answer.cut.subspan(i, 1), 0},
         samples_.outputs);
     real_tokens_ += answer.tokens[i];
   }
-  computed_tokens_ += static_cast<double>(result_.computed_tokens);
+  computed_tokens_ += static_cast<double>(answer.computed_tokens);
   return {};
 }
 
 void Play::count_batch(std::size_t count, double started_s, double ended_s, double late_s) {
-  samples_.busy_s +=
-      std::max(0.0, std::min(ended_s, window_end_s_) - std::max(started_s, counted_from_s_));
+  const auto between = [&](double end_s) {
+    return std::max(0.0, end_s - std::max(started_s, counted_from_s_));
+  };
+  samples_.busy_s += between(std::min(ended_s, window_end_s_));
+  worked_s_ += between(ended_s);
+  if (count == options_.max_batch) {
+    full_s_ += ended_s - started_s;
+    full_texts_ += count;
+  }
   if (ended_s > counted_from_s_ && ended_s <= window_end_s_) in_window_ += count;
   for (std::size_t request = next_; request < next_ + count; ++request) {
+    samples_.due_s.push_back(due_s(request));
     samples_.seconds.push_back(ended_s - due_s(request));
-    samples_.positions.push_back(static_cast<std::uint32_t>(request % texts_.size()));
+    samples_.positions.push_back(asked_[request]);
     samples_.wait_s.push_back(started_s - due_s(request));
     samples_.late_s.push_back(late_s);
-    if (ended_s > window_end_s_ && request >= first_counted_) ++owed_at_end_;
   }
   if (next_ + count > first_counted_ && first_batch_ == kNone) {
     first_batch_ = samples_.batch_seconds.size();
@@ -129,13 +153,13 @@ Result<double> Play::answer_batch(double started_s, double late_s) {
   batch_.clear();
   const std::size_t end = rule_.end_of(next_, due_.size(), come_s(), started_s);
   for (std::size_t request = next_; request < end; ++request) {
-    batch_.push_back(texts_[request % texts_.size()]);
+    batch_.push_back(texts_[asked_[request]]);
   }
   BREAKEVEN_CHECK(!batch_.empty());
   BREAKEVEN_TRY_VOID(classifier_.run_batch(batch_, result_));
   double ended_s = clock_.now_s();
   if (result_.seconds > 0) ended_s = std::min(ended_s, started_s + result_.seconds);
-  BREAKEVEN_TRY_VOID(keep_outputs(batch_.size()));
+  BREAKEVEN_TRY_VOID(compare_outputs(batch_.size()));
   count_batch(batch_.size(), started_s, ended_s, late_s);
   next_ += batch_.size();
   return ended_s;
@@ -147,18 +171,14 @@ double mean_of(std::span<const std::uint32_t> counts) {
   return sum / static_cast<double>(counts.size());
 }
 
-// Requests that a busy server owes at any moment are those of the batch under way and of the next
-// one. A queue that grows leaves more, and the later a request came, the longer it took.
-bool Play::is_saturated() const {
-  if (samples_.outputs.interrupted) return false;
-  if (next_ < due_.size()) return true;
-  constexpr double kMayOwe = 0.02;
-  constexpr double kGrowth = 1.5;
-  const double owed = static_cast<double>(owed_at_end_) - 2 * mean_of(samples_.batch_texts);
-  const std::span counted = std::span(samples_.seconds).subspan(first_counted_);
-  if (counted.size() < 4 || owed <= kMayOwe * static_cast<double>(counted.size())) return false;
-  const std::size_t size = counted.size() / 4;
-  return median(counted.last(size)) > kGrowth * median(counted.subspan(size, size));
+// A queue that grows looks like a queue that is long by chance, and like one that a pause left
+// behind. What cannot be mistaken: the machine worked all the time, and not even full batches
+// answer what comes. (Batches that are not full answer all who wait, however busy they keep it.)
+bool Play::at_limit(double now_s) const {
+  constexpr double kBusy = 0.9;
+  constexpr double kNearly = 0.98;
+  if (full_s_ <= 0 || worked_s_ < kBusy * (now_s - counted_from_s_)) return false;
+  return options_.rate_per_s * full_s_ >= kNearly * static_cast<double>(full_texts_);
 }
 
 template <class T>
@@ -168,7 +188,7 @@ void drop_first(std::vector<T>& values, std::size_t count) {
 }
 
 void Play::finish(double ended_s) {
-  samples_.saturated = is_saturated();
+  samples_.saturated = !samples_.outputs.interrupted && at_limit(ended_s);
   samples_.played = next_;
   if (samples_.outputs.interrupted) {
     window_end_s_ = std::clamp(ended_s, counted_from_s_, window_end_s_);
@@ -177,7 +197,7 @@ void Play::finish(double ended_s) {
   samples_.requests = due_.size();
   if (!samples_.saturated) {
     samples_.requests -= std::min(first_counted_, samples_.requests);
-    for (auto* values : {&samples_.seconds, &samples_.wait_s, &samples_.late_s}) {
+    for (auto* values : {&samples_.due_s, &samples_.seconds, &samples_.wait_s, &samples_.late_s}) {
       drop_first(*values, first_counted_);
     }
     drop_first(samples_.positions, first_counted_);
@@ -187,7 +207,7 @@ void Play::finish(double ended_s) {
   const std::size_t answered = samples_.saturated ? in_window_ : samples_.seconds.size();
   samples_.answered_per_s =
       samples_.window_s > 0 ? static_cast<double>(answered) / samples_.window_s : 0;
-  // Batches held other texts than those whose outputs were kept: the share of padding is theirs.
+  // Batches were not those of answer_all(): the share of padding is theirs.
   const std::vector<std::uint32_t>& tokens = samples_.outputs.tokens;
   const double kept = std::accumulate(tokens.begin(), tokens.end(), 0.0);
   const double padded = real_tokens_ > 0 ? computed_tokens_ / real_tokens_ : 1;
@@ -195,7 +215,6 @@ void Play::finish(double ended_s) {
 }
 
 Result<PacedSamples> Play::run() {
-  if (texts_.empty()) return fail("measure/no-texts", "there are no texts to classify");
   const double period_s = 1 / options_.rate_per_s;
   begin_s_ = clock_.now_s();
   const double length_s = static_cast<double>(due_.size()) * period_s;
@@ -207,7 +226,7 @@ Result<PacedSamples> Play::run() {
   bool closed = false;
   while (next_ < due_.size()) {
     const double could_s = rule_.start_s(next_, due_.size(), come_s(), free_s);
-    if (could_s > give_up_s_) break;
+    if (could_s > give_up_s_ && at_limit(clock_.now_s())) break;
     sleep_until(could_s);
     if (stopped()) {
       samples_.outputs.interrupted = true;
@@ -224,13 +243,19 @@ Result<PacedSamples> Play::run() {
   return std::move(samples_);
 }
 
+// Fills latency_s and the number of stalls behind its tail.
 void fill_percentiles(const PacedSamples& samples, record::Record& record) {
-  for (const Percentile& each : kPercentiles) {
-    if (!carries(samples.seconds.size(), each.share)) break;
-    record.latency_s[each.name] = {percentile(samples.seconds, each.share),
-                                   percentile_interval(samples.seconds, each.share),
-                                   samples.seconds.size()};
+  ServerLoad load;
+  if (record.cell.arrivals == Arrivals::poisson) {
+    const double full = static_cast<double>(std::max<std::uint64_t>(1, record.cell.batch));
+    load = {record.paced->busy_share * record.paced->mean_batch / full,
+            relative_spread(samples.batch_seconds)};
   }
+  const QueueSample queue(samples.due_s, samples.seconds, load);
+  for (const Percentile& each : kPercentiles) {
+    if (auto estimate = queue.percentile(each.share)) record.latency_s[each.name] = *estimate;
+  }
+  record.paced->tail_episodes = queue.episodes(0.99);
 }
 
 }  // namespace
@@ -244,12 +269,9 @@ std::vector<double> due_times(Arrivals arrivals, double rate_per_s, std::size_t 
     return due;
   }
   // Sums of exponential gaps, stretched so that the gap behind the last one ends with the window:
-  // uniform order statistics. Only the engine's numbers are the same everywhere, not std's
-  // distributions.
-  std::mt19937_64 random(seed);
-  const auto gap = [&] {
-    return -std::log((static_cast<double>(random() >> 11U) + 0.5) * 0x1p-53);
-  };
+  // uniform order statistics.
+  Random draw(seed, {kMoments});
+  const auto gap = [&] { return -portable_log(draw.uniform(0x1p-54, 1)); };
   double sum = 0;
   for (double& time : due) time = sum += gap();
   sum += gap();
@@ -258,15 +280,32 @@ std::vector<double> due_times(Arrivals arrivals, double rate_per_s, std::size_t 
   return due;
 }
 
+Result<Samples> answer_all(Classifier& classifier, std::span<const std::string_view> texts,
+                           std::size_t max_batch) {
+  if (texts.empty()) return fail("measure/no-texts", "there are no texts to classify");
+  Samples outputs;
+  BatchResult result;
+  std::size_t class_count = 0;
+  for (std::size_t first = 0; first < texts.size(); first += max_batch) {
+    const std::size_t count = std::min(max_batch, texts.size() - first);
+    BREAKEVEN_TRY_VOID(classifier.run_batch(texts.subspan(first, count), result));
+    BREAKEVEN_TRY(class_count, check_answer(answer_of(result), count, class_count));
+    keep_or_compare(first, answer_of(result), outputs);
+  }
+  return outputs;
+}
+
 Result<PacedSamples> run_paced(Classifier& classifier, std::span<const std::string_view> texts,
-                               const PacedOptions& options, const Clock& clock,
+                               const PacedOptions& options, Samples outputs, const Clock& clock,
                                const std::atomic<bool>* stop) {
-  return Play(classifier, texts, options, clock, stop).run();
+  if (texts.empty()) return fail("measure/no-texts", "there are no texts to classify");
+  return Play(classifier, texts, options, std::move(outputs), clock, stop).run();
 }
 
 void summarise_paced(const PacedSamples& samples, std::size_t text_count, record::Record& record) {
   record.samples_s = samples.seconds;
   record.sample_positions = samples.positions;
+  record.sample_start_s = samples.due_s;
   record.schedule_late_s = samples.late_s;
   fill_texts(samples.outputs, text_count, record);
   record::Paced& paced = record.paced.emplace();
@@ -274,6 +313,7 @@ void summarise_paced(const PacedSamples& samples, std::size_t text_count, record
   paced.answered = samples.seconds.size();
   paced.window_s = samples.window_s;
   paced.saturated = samples.saturated;
+  paced.seed = samples.seed;
   if (samples.seconds.empty()) return;
   paced.busy_share = samples.window_s > 0 ? std::min(1.0, samples.busy_s / samples.window_s) : 0;
   paced.mean_batch = mean_of(samples.batch_texts);
@@ -284,7 +324,7 @@ void summarise_paced(const PacedSamples& samples, std::size_t text_count, record
   record.tokens_per_s = {samples.answered_per_s * record.texts.mean_tokens, std::nullopt,
                          samples.seconds.size()};
   if (samples.saturated) {
-    record.latency_note = "saturated: latencies grow as long as the load lasts";
+    record.latency_note = "at its limit: latencies grow as long as the load lasts";
     return;
   }
   fill_percentiles(samples, record);

@@ -30,9 +30,9 @@ struct PacedOptions {
   Arrivals arrivals = Arrivals::poisson;
   double rate_per_s = 1;
   std::size_t max_batch = 1;
-  double max_wait_s = 0;  // a batch starts at the latest so long after its first request was due
-  double window_s = 1;    // requests are due for so long; bounds the run with kDrainShare
-  std::uint64_t seed = 1;
+  double max_wait_s = 0;   // a batch starts at the latest so long after its first request was due
+  double window_s = 1;     // requests are due for so long; bounds the run with kDrainShare
+  std::uint64_t seed = 1;  // of the moments and of the texts
 };
 
 // The first part of the window is played but not counted: queue and clocks must first look as they
@@ -40,12 +40,14 @@ struct PacedOptions {
 inline constexpr double kPacedWarmUpShare = 0.1;
 // After the window what waits is still answered for this share of it; the rest stays unanswered.
 inline constexpr double kDrainShare = 0.1;
-// More answers tell nothing new: enough for p99.9. The window then ends early.
-inline constexpr std::size_t kMostAnswers = 6700;
+// Enough for a p99 of a server that is busy three quarters of the time; as each stands in the
+// record, more would be a journal of many megabytes. The window then ends early.
+inline constexpr std::size_t kMostAnswers = 20'000;
 
 struct PacedSamples {
   // Of each counted and answered request, in the order in which they were due. Saturated: the
   // warm-up's too, because a growing queue may answer no others.
+  std::vector<double> due_s;             // on the clock
   std::vector<double> seconds;           // from due to its answer
   std::vector<std::uint32_t> positions;  // which text
   std::vector<double> wait_s;            // from due to the start of its batch
@@ -54,28 +56,37 @@ struct PacedSamples {
   std::vector<double> batch_seconds;
   std::vector<std::uint32_t> batch_texts;
 
+  std::uint64_t seed = 0;
   std::size_t requests = 0;  // counted ones, answered or not
   std::size_t played = 0;    // answered in all, the warm-up's included
   double window_s = 0;       // in which they were due
   double busy_s = 0;         // of that window the classifier worked
-  // More came than was answered: the queue grew until the end, and latencies with it.
+  // At its limit or beyond: it was busy all the time, and requests came at least as fast as it
+  // answers them in full batches. The queue then grows as long as the load lasts.
   bool saturated = false;
   double answered_per_s = 0;  // within the window
 
-  Samples outputs;  // judged, logits, labels, tokens, computed_tokens, repeats, interrupted only
+  // Of all texts, as answer_all() left them, compared with what the requests got; interrupted.
+  Samples outputs;
 };
 
-// Plays options.window_s of requests (or less: kMostAnswers; one request at least); request i asks
-// for texts[i % texts.size()]. A classifier that times itself (another process) counts by its own
-// clock; what its pipe takes delays the next batch, and is in late_s. Errors: the classifier's;
-// measure/output; measure/no-texts.
+// Answers every text once, in order, in batches of max_batch: what is judged, and every shape is
+// warm. Not timed. Errors: as run_paced().
+Result<Samples> answer_all(Classifier& classifier, std::span<const std::string_view> texts,
+                           std::size_t max_batch);
+
+// Plays options.window_s of requests (or less: kMostAnswers; one request at least); each asks for a
+// text drawn at random, with replacement. `outputs`: of answer_all() on these texts. A classifier
+// that times itself (another process) counts by its own clock; what its pipe takes delays the next
+// batch, and is in late_s. Errors: the classifier's; measure/output; measure/no-texts.
 Result<PacedSamples> run_paced(Classifier& classifier, std::span<const std::string_view> texts,
-                               const PacedOptions& options, const Clock& clock = monotonic_clock(),
+                               const PacedOptions& options, Samples outputs,
+                               const Clock& clock = monotonic_clock(),
                                const std::atomic<bool>* stop = nullptr);
 
-// Fills what follows from the samples alone: samples_s, sample_positions, schedule_late_s,
-// latency_s (only percentiles with enough samples; none when saturated), latency_note,
-// reviews_per_s, tokens_per_s, paced, texts. record.cell must be set.
+// Fills what follows from the samples alone: samples_s, sample_positions, sample_start_s (on the
+// clock), schedule_late_s, latency_s (percentiles as QueueSample gives them; none when saturated),
+// latency_note, reviews_per_s, tokens_per_s, paced, texts. record.cell must be set.
 void summarise_paced(const PacedSamples& samples, std::size_t text_count, record::Record& record);
 
 }  // namespace breakeven::measure

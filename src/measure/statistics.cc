@@ -147,27 +147,34 @@ MeanError batch_means_error(std::span<const double> series) {
   return {std::sqrt(variance / count), count - 1};
 }
 
-std::optional<Interval> percentile_interval(std::span<const double> series, double share,
-                                            double confidence) {
-  if (series.size() < 2) return std::nullopt;
-  const std::vector<double> ordered = sorted(series);
-  const double value = percentile_of_sorted(ordered, share);
-  const double trials = std::floor(effective_samples(indicator(series, value)));
+std::optional<Interval> rank_interval(std::span<const double> ordered, double share,
+                                      double independent, double confidence) {
+  const double trials = std::floor(independent);
   const double tail = (1 - confidence) / 2;
   // x_(lower) to x_(upper) of `trials` independent samples holds the percentile with probability
-  // P(lower <= Binomial < upper).
-  double lower = 0;
+  // P(lower <= Binomial < upper). Nine standard deviations below the mean nothing is left.
+  const double middle = trials * share;
+  double lower = std::max(0.0, std::floor(middle - 9 * std::sqrt(middle * (1 - share)) - 9));
   while (lower < trials && binomial_cdf(trials, share, lower) <= tail) ++lower;
   double upper = lower + 1;
   while (upper <= trials && binomial_cdf(trials, share, upper - 1) < 1 - tail) ++upper;
   if (lower < 1 || upper > trials) return std::nullopt;
   // Ranks among `trials` samples become ranks among n at the same expected share.
-  const auto n = static_cast<double>(series.size());
+  const auto n = static_cast<double>(ordered.size());
   const double stretch = (n + 1) / (trials + 1);
   const auto low = static_cast<std::size_t>(std::max(1.0, std::floor(lower * stretch)));
   const auto high = static_cast<std::size_t>(std::min(n, std::ceil(upper * stretch)));
+  const double value = percentile_of_sorted(ordered, share);
   return Interval{std::min(ordered[low - 1], value), std::max(ordered[high - 1], value),
                   confidence};
+}
+
+std::optional<Interval> percentile_interval(std::span<const double> series, double share,
+                                            double confidence) {
+  if (series.size() < 2) return std::nullopt;
+  const std::vector<double> ordered = sorted(series);
+  const double value = percentile_of_sorted(ordered, share);
+  return rank_interval(ordered, share, effective_samples(indicator(series, value)), confidence);
 }
 
 std::optional<Interval> median_interval(std::span<const double> series, double confidence) {

@@ -32,9 +32,13 @@ bool carries(std::size_t samples, double share);
 // Geyer's initial positive sequence. In [1, n]; n for a constant series.
 double effective_samples(std::span<const double> series);
 
-// Distribution-free interval of a percentile: ranks from the binomial distribution, with the
-// effective number of samples of the indicator "at or below the percentile" in place of n.
-// Nothing when the (effective) samples are too few for an interval of this confidence.
+// Distribution-free interval of a percentile: ranks from the binomial distribution, as if
+// `independent` of the samples were. `ordered`: ascending. Nothing when they are too few for an
+// interval of this confidence.
+std::optional<record::Interval> rank_interval(std::span<const double> ordered, double share,
+                                              double independent, double confidence = 0.95);
+// The same for a series in time order: as many are independent as the effective number of samples
+// of the indicator "at or below the percentile".
 std::optional<record::Interval> percentile_interval(std::span<const double> series, double share,
                                                     double confidence = 0.95);
 std::optional<record::Interval> median_interval(std::span<const double> series,

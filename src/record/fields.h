@@ -190,6 +190,9 @@ void fields(V& v, S& s) {
   v("wait_s_p50", s.wait_s_p50);
   v("batch_s_p50", s.batch_s_p50);
   v("late_s_max", s.late_s_max);
+  v("tail_episodes", s.tail_episodes);
+  v("seed", s.seed);
+  v("p99_limit_s", s.p99_limit_s);
 }
 
 template <class V, Is<Round> S>

@@ -173,12 +173,15 @@ struct Paced {
   std::uint64_t requests = 0;  // due in the counted window
   std::uint64_t answered = 0;  // of those; fewer only when more came than could be answered
   double window_s = 0;
-  bool saturated = false;  // the queue grew until the end: latencies depend on the window's length
-  double busy_share = 0;   // of the window in which a batch was under way
-  double mean_batch = 0;   // texts a batch, as the batcher made them
-  double wait_s_p50 = 0;   // from due to the start of its batch: filling and queueing
-  double batch_s_p50 = 0;  // a batch alone
-  double late_s_max = 0;   // how late our own scheduler started a batch at worst
+  bool saturated = false;             // at its limit: the queue grows as long as the load lasts
+  double busy_share = 0;              // of the window in which a batch was under way
+  double mean_batch = 0;              // texts a batch, as the batcher made them
+  double wait_s_p50 = 0;              // from due to the start of its batch: filling and queueing
+  double batch_s_p50 = 0;             // a batch alone
+  double late_s_max = 0;              // how late our own scheduler started a batch at worst
+  std::uint64_t tail_episodes = 0;    // busy periods that hold the slowest 1 % of the requests
+  std::uint64_t seed = 0;             // of the moments and texts that were drawn
+  std::optional<double> p99_limit_s;  // the rate was one of a search for this limit
   bool operator==(const Paced&) const = default;
 };
 

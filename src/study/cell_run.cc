@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/content_hash.h"
+#include "base/random.h"
 #include "measure/statistics.h"
 #include "measure/thresholds.h"
 
@@ -46,6 +48,14 @@ measure::Samples with_warm_up(measure::Samples outputs, const measure::Samples& 
   outputs.steady = warm_up.steady;
   outputs.last_steadiness = warm_up.last_steadiness;
   return outputs;
+}
+
+// No two cells share one draw of arrivals, and a cell has the same in every run.
+std::uint64_t seed_of(const std::string& name, const record::Cell& cell, std::uint64_t seed) {
+  const std::string hash = sha256_hex(
+      fmt::format("{} {} {} {}", name, cell.threads, cell.max_length, to_string(cell.padding)));
+  constexpr int kHex = 16;
+  return Random(seed, {std::stoull(hash.substr(0, 15), nullptr, kHex)}).next();
 }
 
 // What the driver said of each GPU of a device.
@@ -115,7 +125,7 @@ CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& t
       sampler_(relay_, std::span(input.texts).first(input.timed),
                sample_options(planned, warm_window_), *tools.clock, tools.stop),
       texts_(std::span(input.texts).first(input.timed)),
-      seed_(input.seed),
+      seed_(seed_of(name(), planned, input.seed)),
       stop_(tools.stop),
       watch_(tools.root, *tools.clock),
       meter_(energy_sources(planned.device, tools), *tools.clock),
@@ -175,6 +185,9 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   // Not before: what a GPU's products run on is measured by the first batches.
   if (!warm_) info_ = classifier.info();
   warm_ = true;
+  if (is_paced()) {
+    BREAKEVEN_TRY(outputs_, measure::answer_all(classifier, texts_, cell.batch));
+  }
   std::vector<int> processes = classifier.info().processes;
   watch_.start(processes);
   if (gpu_watch_) gpu_watch_->start();
@@ -200,7 +213,7 @@ Result<void> CellRun::measure(Classifier& classifier, double left_s) {
   options.max_wait_s = cell.max_wait_s;
   options.window_s = left_s / (1 + measure::kDrainShare);
   options.seed = seed_;
-  BREAKEVEN_TRY(paced_, measure::run_paced(classifier, texts_, options, clock_, stop_));
+  BREAKEVEN_TRY(paced_, measure::run_paced(classifier, texts_, options, outputs_, clock_, stop_));
   return {};
 }
 

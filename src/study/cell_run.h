@@ -94,6 +94,7 @@ class CellRun {
   std::size_t warm_window_;  // passes that must agree before the cell counts as warm
   Relay relay_;
   measure::Sampler sampler_;
+  measure::Samples outputs_;  // paced: of all texts, before the first request
   std::optional<measure::PacedSamples> paced_;
   std::span<const std::string_view> texts_;  // of a pass
   std::uint64_t seed_;

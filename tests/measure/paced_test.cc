@@ -75,8 +75,13 @@ class PacedTest : public ::testing::Test {
       return text_s * static_cast<double>(texts);
     };
   }
+  // Answers that took no time.
+  Samples all_answered() {
+    FakeClassifier fake(clock_, takes(0));
+    return *answer_all(fake, views_, options_.max_batch);
+  }
   PacedSamples play(Classifier& classifier) {
-    auto samples = run_paced(classifier, views_, options_, clock_, &stop_);
+    auto samples = run_paced(classifier, views_, options_, all_answered(), clock_, &stop_);
     EXPECT_TRUE(samples) << samples.error().message;
     return samples ? *samples : PacedSamples{};
   }
@@ -93,6 +98,7 @@ class PacedTest : public ::testing::Test {
   }
 
   ManualClock clock_;
+  double start_s_ = 0;
   std::vector<std::string> texts_;
   std::vector<std::string_view> views_;
   PacedOptions options_;
@@ -138,9 +144,26 @@ TEST_F(PacedTest, ALoneRequestTakesWhatItsBatchTakes) {
   EXPECT_NEAR(samples.busy_s / samples.window_s, 0.3, 0.01);
   EXPECT_FALSE(samples.saturated);
   EXPECT_NEAR(samples.answered_per_s, 10, 1e-9);
-  // The first counted request is the 20th: its text is the first.
-  EXPECT_EQ(samples.positions[0], 0U);
-  EXPECT_EQ(samples.positions[13], 3U);
+  EXPECT_NEAR(samples.due_s[1] - samples.due_s[0], 0.1, 1e-9);
+}
+
+TEST_F(PacedTest, TextsAreDrawnAtRandomWithTheSeed) {
+  options_.rate_per_s = 1000;
+  const PacedSamples samples = play(takes(1e-4));
+  ASSERT_EQ(samples.positions.size(), 18'000U);
+  std::vector<double> drawn(texts_.size(), 0.0);
+  double repeated = 0;
+  for (std::size_t i = 0; i < samples.positions.size(); ++i) {
+    drawn[samples.positions[i]] += 1;
+    repeated += i > 0 && samples.positions[i] == samples.positions[i - 1] ? 1 : 0;
+  }
+  // With replacement: each text a tenth of the time, whatever came before it. The standard
+  // deviation of both counts is 40.
+  EXPECT_THAT(drawn, Each(DoubleNear(1800, 200)));
+  EXPECT_NEAR(repeated, 1800, 200);
+  EXPECT_EQ(play(takes(1e-4)).positions, samples.positions);
+  options_.seed = 2;
+  EXPECT_NE(play(takes(1e-4)).positions, samples.positions);
 }
 
 TEST_F(PacedTest, ABatchWaitsForOthersButNotLonger) {
@@ -209,19 +232,32 @@ TEST_F(PacedTest, SaturationIsSeenAndTheRunIsBounded) {
   EXPECT_NEAR(samples.busy_s / samples.window_s, 1, 1e-6);
   const record::Record record = summary(samples, 100);
   EXPECT_TRUE(record.latency_s.empty());
-  EXPECT_THAT(record.latency_note, HasSubstr("saturated"));
+  EXPECT_THAT(record.latency_note, HasSubstr("at its limit"));
   EXPECT_TRUE(record.paced->saturated);
   EXPECT_NEAR(record.reviews_per_s.value, 50, 1);
   EXPECT_EQ(record.samples_s.size(), record.paced->answered);
 }
 
 TEST_F(PacedTest, ALittleTooMuchIsTooMuchAndALittleLessIsNot) {
+  // Rates in shares of what the machine can do, one text at a time and in batches.
   options_.arrivals = Arrivals::poisson;
-  options_.window_s = 100;
-  options_.rate_per_s = 52.5;
-  EXPECT_TRUE(play(takes(0.02)).saturated);
-  options_.rate_per_s = 42;
-  EXPECT_FALSE(play(takes(0.02)).saturated);
+  const auto saturated_of_100 = [&](double share, std::size_t max_batch, double requests) {
+    const double batch_s = 0.02;
+    options_.max_batch = max_batch;
+    options_.rate_per_s = share * static_cast<double>(max_batch) / batch_s;
+    options_.window_s = requests / options_.rate_per_s;
+    int count = 0;
+    for (options_.seed = 1; options_.seed <= 100; ++options_.seed) {
+      count += play(takes(batch_s)).saturated ? 1 : 0;
+    }
+    return count;
+  };
+  for (const std::size_t max_batch : {std::size_t{1}, std::size_t{32}}) {
+    for (const double requests : {740.0, 2800.0}) {
+      EXPECT_GE(saturated_of_100(1.02, max_batch, requests), 95) << max_batch << " " << requests;
+      EXPECT_EQ(saturated_of_100(0.95, max_batch, requests), 0) << max_batch << " " << requests;
+    }
+  }
   // A batch that takes long is no queue that grows.
   options_.rate_per_s = 10;
   options_.window_s = 20;
@@ -229,10 +265,33 @@ TEST_F(PacedTest, ALittleTooMuchIsTooMuchAndALittleLessIsNot) {
   EXPECT_FALSE(play(takes(1.5)).saturated);
 }
 
+TEST_F(PacedTest, APauseOfAnIdleMachineIsAStall) {
+  // A second's pause right before the window ends, and one that is longer than the time to drain.
+  options_.arrivals = Arrivals::poisson;
+  options_.rate_per_s = 50;
+  options_.window_s = 4.5;
+  for (const std::size_t max_batch : {std::size_t{1}, std::size_t{8}}) {
+    for (const double pause_s : {1.0, 4.0}) {
+      options_.max_batch = max_batch;
+      FakeClassifier fake(clock_, [&](std::size_t call, std::size_t, std::size_t) {
+        const bool at_end = clock_.now_s() - start_s_ > 3.9 && clock_.now_s() - start_s_ < 4.5;
+        return at_end ? pause_s : 4e-5 + 1e-8 * static_cast<double>(call % 97);
+      });
+      start_s_ = clock_.now_s();
+      const PacedSamples samples = play(fake);
+      EXPECT_FALSE(samples.saturated) << max_batch << " " << pause_s;
+      EXPECT_EQ(samples.seconds.size(), samples.requests);
+      const record::Record record = summary(samples, 50);
+      EXPECT_EQ(record.paced->tail_episodes, 1U);
+      EXPECT_EQ(record.latency_s.count("p99"), 0U);
+    }
+  }
+}
+
 TEST_F(PacedTest, OurOwnLatenessIsInTheLatencyAndSpoilsTheRow) {
   const OversleepingClock late(clock_, 0.004);
   FakeClassifier fake(clock_, takes(0.01));
-  const auto samples = run_paced(fake, views_, options_, late);
+  const auto samples = run_paced(fake, views_, options_, all_answered(), late);
   ASSERT_TRUE(samples);
   EXPECT_THAT(samples->late_s, Each(DoubleNear(0.004, 1e-9)));
   EXPECT_THAT(samples->seconds, Each(DoubleNear(0.014, 1e-9)));
@@ -279,7 +338,7 @@ TEST_F(PacedTest, PercentilesOnlyAsFarAsTheSamplesCarry) {
   EXPECT_EQ(record.samples_s.size(), 8U);
 }
 
-TEST_F(PacedTest, NoMoreRequestsThanTellSomethingNew) {
+TEST_F(PacedTest, NoMoreRequestsThanAJournalBears) {
   options_.rate_per_s = 100'000;
   const PacedSamples samples = play(takes(1e-7));
   EXPECT_EQ(samples.requests, kMostAnswers);
@@ -318,11 +377,15 @@ TEST_F(PacedTest, OutputsAreKeptOnceAndComparedAfterwards) {
 TEST_F(PacedTest, ErrorsOfTheClassifierAndWrongAnswersEndIt) {
   FakeClassifier broken(clock_, takes(0.01));
   broken.fail_at = 5;
-  EXPECT_EQ(run_paced(broken, views_, options_, clock_).error().code, "fake/broken");
+  EXPECT_EQ(run_paced(broken, views_, options_, all_answered(), clock_).error().code,
+            "fake/broken");
   FakeClassifier lying(clock_, takes(0.01));
   lying.short_answer = true;
-  EXPECT_EQ(run_paced(lying, views_, options_, clock_).error().code, "measure/output");
-  EXPECT_EQ(run_paced(lying, {}, options_, clock_).error().code, "measure/no-texts");
+  EXPECT_EQ(run_paced(lying, views_, options_, all_answered(), clock_).error().code,
+            "measure/output");
+  EXPECT_EQ(answer_all(lying, views_, 4).error().code, "measure/output");
+  EXPECT_EQ(run_paced(lying, {}, options_, {}, clock_).error().code, "measure/no-texts");
+  EXPECT_EQ(answer_all(lying, {}, 4).error().code, "measure/no-texts");
 }
 
 TEST_F(PacedTest, AnInterruptEndsItAndIsNoSaturation) {

@@ -96,7 +96,7 @@ inline Record example_record() {
   record.stages = Stages{1, 2, 3, 4, 5, 6};
   record.batches_in_flight = 3;
   record.bound = "compute";
-  record.paced = Paced{900, 880, 9.5, true, 0.97, 3.25, 0.011, 0.007, 0.0004};
+  record.paced = Paced{900, 880, 9.5, true, 0.97, 3.25, 0.011, 0.007, 0.0004, 3, 17, 0.05};
   fill_outcome(record);
   fill_place(record);
   return record;

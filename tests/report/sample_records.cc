@@ -159,7 +159,10 @@ std::vector<record::Record> sample_paced() {
                                  load.saturated ? 8.0 : 1.0 + load.rate / 40,
                                  load.median_s / 4,
                                  0.0155,
-                                 0.0003};
+                                 0.0003,
+                                 12,
+                                 1,
+                                 std::nullopt};
     if (!load.saturated) {
       record.latency_s["p50"] = {load.median_s,
                                  record::Interval{0.97 * load.median_s, 1.04 * load.median_s},

@@ -1,0 +1,105 @@
+#include "measure/paced_statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "measure/statistics.h"
+
+namespace breakeven::measure {
+namespace {
+
+constexpr double kConfidence = 0.95;
+constexpr std::size_t kFewestBlocks = 10;
+
+// Requests of [begin, end) above a bound.
+double above(std::span<const double> seconds, std::size_t begin, std::size_t end, double bound) {
+  const auto from = seconds.begin();
+  return static_cast<double>(std::count_if(from + static_cast<std::ptrdiff_t>(begin),
+                                           from + static_cast<std::ptrdiff_t>(end),
+                                           [bound](double x) { return x > bound; }));
+}
+
+std::size_t end_of(std::span<const std::size_t> begins, std::size_t i, std::size_t size) {
+  return i + 1 < begins.size() ? begins[i + 1] : size;
+}
+
+}  // namespace
+
+QueueSample::QueueSample(std::span<const double> due_s, std::span<const double> seconds,
+                         const ServerLoad& load)
+    : seconds_(seconds), ordered_(seconds.begin(), seconds.end()) {
+  BREAKEVEN_CHECK(due_s.size() == seconds.size(), "due={} seconds={}", due_s.size(),
+                  seconds.size());
+  std::sort(ordered_.begin(), ordered_.end());
+  const auto count = static_cast<double>(seconds.size());
+  // Noise of the machine outlives a busy period: blocks of several stand for it, too.
+  const double block_size = std::sqrt(count);
+  double answered_s = -std::numeric_limits<double>::infinity();  // the latest of all before
+  for (std::size_t i = 0; i < seconds.size(); ++i) {
+    if (due_s[i] >= answered_s) {
+      periods_.push_back(i);
+      if (blocks_.empty() || static_cast<double>(i - blocks_.back()) >= block_size) {
+        blocks_.push_back(i);
+      }
+    }
+    answered_s = std::max(answered_s, due_s[i] + seconds[i]);
+  }
+  const double rho = std::clamp(load.share, 0.0, 1 - 1e-9);
+  const double variance = load.spread * load.spread;
+  most_independent_ = count / (1 + rho * (1 + rho) * (1 + variance) / ((1 - rho) * (1 - rho)));
+}
+
+// How many independent requests would tell as much about the share above the percentile.
+// `clusters`: in how many equal bunches they would have come (at most one a request).
+double QueueSample::independent(double share, double& clusters) const {
+  const double bound = measure::percentile(ordered_, share);
+  const auto count = static_cast<double>(seconds_.size());
+  const double mean = above(seconds_, 0, seconds_.size(), bound) / count;
+  double variance = 0;
+  double squares = 0;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::size_t end = end_of(blocks_, i, seconds_.size());
+    const double hits = above(seconds_, blocks_[i], end, bound);
+    const double excess = hits - mean * static_cast<double>(end - blocks_[i]);
+    variance += excess * excess;
+    squares += hits * hits;
+  }
+  const auto blocks = static_cast<double>(blocks_.size());
+  variance *= blocks / (blocks - 1);
+  clusters = squares > 0 ? count * mean * count * mean / squares : blocks;
+  return variance > 0 ? std::min(count, mean * (1 - mean) * count * count / variance) : count;
+}
+
+std::optional<record::Estimate> QueueSample::percentile(double share) const {
+  if (blocks_.size() < kFewestBlocks) return std::nullopt;
+  // The bunches above a high percentile are few, and a sample without its share of them looks the
+  // surer for it; those above the 90th tell their size, too.
+  double clusters = 0;
+  double trials = independent(share, clusters);
+  double of_most = 0;
+  trials = std::min(trials, independent(std::min(share, 0.9), of_most));
+  if (!carries(static_cast<std::size_t>(std::min(trials, most_independent_)), share)) {
+    return std::nullopt;
+  }
+  // The variance is itself an estimate, of so many bunches: Student's t in place of the normal.
+  const double stretch = student_t_quantile(0.5 + kConfidence / 2, std::max(1.0, clusters - 1)) /
+                         normal_quantile(0.5 + kConfidence / 2);
+  const auto interval = rank_interval(ordered_, share, trials / (stretch * stretch), kConfidence);
+  if (!interval) return std::nullopt;
+  return record::Estimate{measure::percentile(ordered_, share), interval, seconds_.size()};
+}
+
+std::size_t QueueSample::episodes(double share) const {
+  if (seconds_.empty()) return 0;
+  const double bound = measure::percentile(ordered_, share);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < periods_.size(); ++i) {
+    const std::size_t end = end_of(periods_, i, seconds_.size());
+    count += above(seconds_, periods_[i], end, bound) > 0 ? 1U : 0U;
+  }
+  return count;
+}
+
+}  // namespace breakeven::measure
