@@ -1,0 +1,133 @@
+#include "study/rate_search.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "base/random.h"
+#include "measure/paced.h"
+#include "testing/fake_classifier.h"
+#include "testing/md1.h"
+
+namespace breakeven::study {
+namespace {
+
+using measure::LimitKept;
+
+struct Found {
+  double kept = 0;  // the highest below which all keep it, and the lowest that misses it
+  double missed = std::numeric_limits<double>::infinity();
+  int tries = 0, tries_of_kept = 0;
+};
+
+template <class Machine>
+Found search_on(double first, const Machine& machine) {
+  RateSearch search(first);
+  std::map<double, LimitKept> seen;
+  std::map<double, int> times;
+  Found found;
+  while (const auto rate = search.next()) {
+    const LimitKept said = machine(*rate, found.tries);
+    search.tell(*rate, said);
+    auto& worst = seen.emplace(*rate, said).first->second;
+    worst = std::max(worst, said);
+    ++times[*rate];
+    if (++found.tries > 1000) break;
+  }
+  bool below = true;
+  for (const auto& [rate, said] : seen) {
+    below = below && said == LimitKept::kept;
+    if (below) found.kept = rate;
+    if (said == LimitKept::missed) found.missed = std::min(found.missed, rate);
+  }
+  found.tries_of_kept = times[found.kept];
+  return found;
+}
+
+TEST(RateSearch, FindsTheLimitToFivePercentFromAnyBeginning) {
+  for (const double limit : {0.7, 13.0, 950.0}) {
+    for (const double first : {limit / 30, limit / 4, limit, 3 * limit, 50 * limit}) {
+      const Found found = search_on(first, [&](double rate, int) {
+        return rate <= limit ? LimitKept::kept : LimitKept::missed;
+      });
+      EXPECT_LE(found.kept, limit) << first;
+      EXPECT_GT(found.missed, limit) << first;
+      EXPECT_LE(found.missed, 1.05 * found.kept) << first;
+      EXPECT_EQ(found.tries_of_kept, 3) << first;
+      EXPECT_LE(found.tries, RateSearch::kProbes + 4) << first;
+    }
+  }
+}
+
+TEST(RateSearch, WhatFailsWhenTriedAgainIsGivenUp) {
+  // 100/s keeps the limit the first time only.
+  int tries = 0;
+  const Found found = search_on(100, [&](double rate, int) {
+    if (rate == 100) return ++tries == 1 ? LimitKept::kept : LimitKept::missed;
+    return rate < 100 ? LimitKept::kept : LimitKept::missed;
+  });
+  EXPECT_EQ(tries, 2);
+  EXPECT_LT(found.kept, 100);
+  EXPECT_GE(found.kept, 100 / 1.05);
+  EXPECT_EQ(found.tries_of_kept, 3);
+}
+
+TEST(RateSearch, WhatCannotBeToldIsNoAnswer) {
+  const Found found = search_on(10, [](double rate, int) {
+    if (rate > 50) return LimitKept::missed;
+    return rate <= 30 ? LimitKept::kept : LimitKept::cannot_tell;
+  });
+  EXPECT_LE(found.kept, 30);
+  EXPECT_GT(found.kept, 30 / 1.05);
+  EXPECT_GT(found.missed, 50);
+  EXPECT_LE(found.missed, 50 * 1.05);
+}
+
+TEST(RateSearch, AMachineThatNeverMissesEnds) {
+  const Found found = search_on(10, [](double, int) { return LimitKept::kept; });
+  EXPECT_GT(found.kept, 1e6);
+  EXPECT_LE(found.tries, 21);
+}
+
+TEST(RateSearch, ALimitThatNoRateKeepsEnds) {
+  const Found found = search_on(10, [](double, int) { return LimitKept::missed; });
+  EXPECT_EQ(found.kept, 0);
+  EXPECT_LE(found.tries, 8);
+}
+
+// The whole of it on a machine that is made up: one server of 10 ms, Poisson arrivals.
+TEST(RateSearch, OfOneServerAgreesWithTheClosedForm) {
+  constexpr double kService_s = 0.01;
+  constexpr double kLimit_s = 0.04;
+  const double exact = testing::Md1::highest_rate(kService_s, kLimit_s, 0.99);
+  ManualClock clock;
+  breakeven::testing::FakeClassifier fake(
+      clock, [&](std::size_t, std::size_t, std::size_t) { return kService_s; });
+  const std::vector<std::string_view> texts = {"one", "three", "seven"};
+  const auto outputs = measure::answer_all(fake, texts, 1);
+  ASSERT_TRUE(outputs);
+  const Found found = search_on(10, [&](double rate, int number) {
+    measure::PacedOptions options;
+    options.rate_per_s = rate;
+    options.window_s = 200;
+    options.seed = Random(1, {static_cast<std::uint64_t>(number)}).next();
+    const auto samples = measure::run_paced(fake, texts, options, *outputs, clock);
+    EXPECT_TRUE(samples);
+    record::Record record;
+    record.cell.mode = Mode::paced;
+    record.cell.arrivals = Arrivals::poisson;
+    record.cell.rate_per_s = rate;
+    measure::summarise_paced(*samples, texts.size(), record);
+    return measure::p99_within(record, kLimit_s);
+  });
+  EXPECT_LE(found.kept, exact);
+  EXPECT_GE(found.kept, 0.75 * exact);  // p99 intervals of 200 s are ±15 %
+  EXPECT_GE(found.missed, exact);
+  EXPECT_LE(found.missed, 1.5 * exact);
+}
+
+}  // namespace
+}  // namespace breakeven::study
