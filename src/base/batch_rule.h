@@ -1,6 +1,6 @@
 // When a batch of requests starts: as soon as the machine is free and either the batch is full or
 // its first request has waited long enough. A rule without threads and without a clock: measured
-// load (measure/paced.cc) and the model of a queue (advise/queue_model.cc) both follow it.
+// load (measure/paced.cc) and the model of a queue (decide/queue_model.cc) both follow it.
 #pragma once
 
 #include <algorithm>

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "base/units.h"
+#include "measure/paced_limit.h"
 #include "measure/parity.h"
 #include "measure/statistics.h"
 
@@ -48,13 +50,13 @@ std::optional<record::Estimate> batch_seconds(const Configuration& configuration
   return batch;
 }
 
-std::optional<advise::Server> make_server(const Configuration& configuration,
-                                          const Context& context, bool& times_drawn) {
+std::optional<Server> make_server(const Configuration& configuration, const Context& context,
+                                  bool& times_drawn) {
   const auto family = std::find_if(context.families.begin(), context.families.end(),
                                    [&](const Family& each) { return each.holds(configuration); });
   if (family == context.families.end()) return std::nullopt;
   const record::Cell& cell = configuration.cell();
-  advise::Server server;
+  Server server;
   server.max_batch = cell.batch;
   server.max_wait_s = context.question.max_wait_s;
   const Record* serial = configuration.serial != nullptr ? configuration.serial->record : nullptr;
@@ -85,15 +87,17 @@ std::optional<advise::Server> make_server(const Configuration& configuration,
   return server;
 }
 
-// How many times longer and shorter the server's times may be than the model has them: the range of
-// the rate that they were fitted to, and what the fit leaves. Nothing when nobody knows.
+// How many times faster and slower than the server says its batches may be: the range of the rate
+// that they were fitted to and, where a model stands for the times, what its fit leaves. Nothing
+// when nobody knows.
 struct TimeFactors {
-  double slow = 1, fast = 1;
+  double fastest = 1, slowest = 1;
 };
 std::optional<TimeFactors> time_factors(const Candidate& candidate, const Context& context) {
   const Row* serial = candidate.configuration.serial;
   if (serial == nullptr || !serial->per_s.interval) return std::nullopt;
   const record::Interval& rate = *serial->per_s.interval;
+  if (rate.low <= 0) return std::nullopt;
   double residual = 0;
   if (!candidate.times_drawn) {
     const auto family =
@@ -103,8 +107,11 @@ std::optional<TimeFactors> time_factors(const Candidate& candidate, const Contex
     if (family == context.families.end()) return std::nullopt;
     residual = family->model->residual_relative_rms;
   }
-  return TimeFactors{serial->per_s.value / rate.low * (1 + residual),
-                     serial->per_s.value / rate.high * std::max(0.1, 1 - residual)};
+  const auto joined = [residual](double ratio) {
+    return std::exp(std::hypot(std::log(ratio), residual));
+  };
+  return TimeFactors{1 / joined(rate.high / serial->per_s.value),
+                     joined(serial->per_s.value / rate.low)};
 }
 
 bool falls_behind(const Record& record) {
@@ -123,11 +130,15 @@ const record::Estimate* p99_of(const Record& record) {
 Answer keeps_p99(const Record& record, const std::optional<double>& limit_s) {
   if (falls_behind(record)) return Answer::misses;
   if (!limit_s) return Answer::keeps;
-  const record::Estimate* p99 = p99_of(record);
-  const auto interval = p99 != nullptr ? interval_of(*p99) : std::nullopt;
-  if (!interval) return Answer::cannot_tell;
-  if (interval->high <= *limit_s) return Answer::keeps;
-  return interval->low > *limit_s ? Answer::misses : Answer::cannot_tell;
+  switch (measure::p99_within(record, *limit_s)) {
+    case measure::LimitKept::kept:
+      return Answer::keeps;
+    case measure::LimitKept::missed:
+      return Answer::misses;
+    case measure::LimitKept::cannot_tell:
+      break;
+  }
+  return Answer::cannot_tell;
 }
 
 // Why keeps_p99() cannot tell.
@@ -137,8 +148,14 @@ std::string doubt_about_p99(const Record& record, double limit_s) {
                   format_seconds(limit_s));
   const record::Estimate* p99 = p99_of(record);
   if (p99 == nullptr) {
-    return fmt::format("p99 {}: {} samples, {} needed", from, record.samples_s.size(),
-                       measure::samples_needed(0.99));
+    const std::size_t needed = measure::samples_needed(0.99);
+    if (record.samples_s.size() < needed || !record.paced) {
+      return fmt::format("p99 {}: {} samples, {} needed", from, record.samples_s.size(), needed);
+    }
+    return fmt::format(
+        "p99 {}: {} samples that waited for each other are worth fewer than {}; the "
+        "slowest 1 % lie in {} busy periods",
+        from, record.samples_s.size(), needed, record.paced->tail_episodes);
   }
   const std::string value = format_seconds(p99->value);
   if (const auto interval = interval_of(*p99)) {
@@ -149,7 +166,8 @@ std::string doubt_about_p99(const Record& record, double limit_s) {
 }
 
 // What the paced records of a configuration say: a machine keeps up to a rate between the highest
-// that was kept and the lowest that was missed.
+// that was kept and the lowest that was missed. A rate that was tried several times, as a search
+// does, is as good as the worst of them.
 struct Bracket {
   const Row* kept = nullptr;    // the highest
   const Row* missed = nullptr;  // the lowest
@@ -157,9 +175,15 @@ struct Bracket {
 };
 Bracket bracket_of(const Configuration& configuration, const std::optional<double>& limit_s) {
   Bracket bracket;
+  std::map<double, Answer> worst;
   for (const Row* row : configuration.paced) {
     if (!row->unusable.empty()) continue;
-    const Answer answer = keeps_p99(*row->record, limit_s);
+    Answer& of_rate = worst.emplace(row->cell().rate_per_s, Answer::keeps).first->second;
+    of_rate = std::max(of_rate, keeps_p99(*row->record, limit_s));
+  }
+  for (const Row* row : configuration.paced) {
+    if (!row->unusable.empty()) continue;
+    const Answer answer = worst[row->cell().rate_per_s];
     if (answer == Answer::keeps) bracket.kept = row;
     if (answer == Answer::misses && bracket.missed == nullptr) bracket.missed = row;
     if (answer == Answer::cannot_tell && bracket.unsure == nullptr) bracket.unsure = row;
@@ -238,9 +262,11 @@ void rate_from_model(Candidate& candidate, const Context& context, double limit_
                                 1});
     return;
   }
-  const advise::Queue& queue = *candidate.queue;
-  const double rate = queue.highest_rate(limit_s);
-  if (rate <= 0) {
+  const Queue& queue = *candidate.queue;
+  const auto factors = time_factors(candidate, context);
+  const TimeFactors known = factors.value_or(TimeFactors{});
+  const QueueRate rate = queue.highest_rate(limit_s, known.fastest, known.slowest);
+  if (rate.per_s <= 0) {
     const auto lone = queue.respond(1e-4 * queue.full_rate());
     const double p99 = lone ? lone->p99_s : kInfinity;
     candidate.checks.push_back({"p99", Answer::misses,
@@ -249,22 +275,14 @@ void rate_from_model(Candidate& candidate, const Context& context, double limit_
                                 std::max(1.0, p99 / limit_s)});
     return;
   }
-  candidate.rate = {rate, std::nullopt, "modelled"};
+  candidate.rate = {rate.per_s, std::nullopt, "modelled", rate.or_more};
   candidate.next = "in paced mode under this limit (--mode paced --p99)";
-  const auto factors = time_factors(candidate, context);
-  if (factors) {
-    // No queue answers more than the machine was seen to compute.
-    const record::Estimate& measured = candidate.configuration.serial->per_s;
-    candidate.rate.per_s = std::min(rate, measured.value);
-    candidate.rate.interval = record::Interval{
-        std::min(queue.highest_rate(limit_s, factors->slow), measured.interval->low),
-        std::min(queue.highest_rate(limit_s, factors->fast), measured.interval->high)};
-  }
-  const bool sure = factors && candidate.rate.interval->low > 0;
+  if (factors) candidate.rate.interval = record::Interval{rate.low, rate.high};
+  const bool sure = factors && rate.low > 0;
   candidate.checks.push_back(
       {"p99", sure ? Answer::keeps : Answer::cannot_tell,
-       fmt::format("p99 {} up to {}/s (modelled{})", format_seconds(limit_s),
-                   three_digits(candidate.rate.per_s),
+       fmt::format("p99 {} up to {}/s{} (modelled{})", format_seconds(limit_s),
+                   three_digits(rate.per_s), rate.or_more ? " or more" : "",
                    factors ? "" : ", nobody knows how well: too few batch sizes or rounds"),
        1});
 }
@@ -414,8 +432,11 @@ double Candidate::excess() const {
 
 Modelled make_queue(const Configuration& configuration, const Context& context) {
   Modelled modelled;
-  std::optional<advise::Server> server = make_server(configuration, context, modelled.times_drawn);
-  if (server) modelled.queue = std::make_shared<const advise::Queue>(*std::move(server));
+  std::optional<Server> server = make_server(configuration, context, modelled.times_drawn);
+  if (!server) return modelled;
+  const Row* serial = configuration.serial;
+  modelled.queue = std::make_shared<const Queue>(*std::move(server),
+                                                 serial != nullptr ? serial->per_s.value : 0);
   return modelled;
 }
 

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "advise/queue_model.h"
 #include "decide/configuration.h"
 #include "decide/latency_study.h"
 #include "decide/machines.h"
+#include "decide/queue_model.h"
 
 namespace breakeven::decide {
 
@@ -43,7 +43,8 @@ struct Rate {
   // Under a load: from the highest rate that was kept to the lowest that was missed, infinite when
   // none was. Nothing: nobody knows how sure the rate is.
   std::optional<record::Interval> interval;
-  std::string basis;  // "stream", "serial", "paced", "modelled": what it stands on; "" = nothing
+  std::string basis;     // "stream", "serial", "paced", "modelled": what it stands on; "" = nothing
+  bool or_more = false;  // modelled: the limit is kept as far as the model knows
 };
 
 // The low end; a rate of unknown range comes behind all others.
@@ -57,8 +58,8 @@ struct Candidate {
   std::vector<Check> checks;
   std::vector<std::string> doubts;  // of its rows: "parity unproven on 64 texts"
   std::string next;  // "at higher rates: ...": what to measure where its range decides
-  std::optional<record::Estimate> p99_s;       // measured, of the paced row that the rate stands on
-  std::shared_ptr<const advise::Queue> queue;  // null when its parts are not known
+  std::optional<record::Estimate> p99_s;  // measured, of the paced row that the rate stands on
+  std::shared_ptr<const Queue> queue;     // null when its parts are not known
   bool times_drawn = false;  // the queue draws measured times, no latency model is behind it
   std::optional<record::Estimate> batch_s;  // serial: mean time of a batch
   std::optional<double> joules_per_1000, net_joules_per_1000;
@@ -86,7 +87,7 @@ struct Context {
 
 // The queue of one configuration; null when neither times nor a model are known.
 struct Modelled {
-  std::shared_ptr<const advise::Queue> queue;
+  std::shared_ptr<const Queue> queue;
   bool times_drawn = false;
 };
 Modelled make_queue(const Configuration& configuration, const Context& context);

@@ -27,11 +27,13 @@ std::string machine_of(const Record& record) {
 // '\n' stands between texts, so that two cannot run together unseen.
 std::string cell_key(const Record& record) {
   const record::Cell& cell = record.cell;
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{} {} {} {} {}", machine_of(record),
+  // Two draws of arrivals at one rate are two measurements.
+  const std::uint64_t seed = record.paced ? record.paced->seed : 0;
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{} {} {} {} {} {}", machine_of(record),
                      record.model_hash, to_string(cell.runtime), to_string(cell.device),
                      to_string(cell.precision), to_string(cell.padding), to_string(cell.mode),
                      to_string(cell.arrivals), cell.batch, cell.threads, cell.max_length,
-                     cell.rate_per_s, cell.max_wait_s);
+                     cell.rate_per_s, cell.max_wait_s, seed);
 }
 
 std::vector<std::string> doubts_of(const Record& record) {

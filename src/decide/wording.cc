@@ -125,8 +125,8 @@ void add_machine_note(Advice& advice) {
 std::string range_text(const Rate& rate) {
   if (!rate.interval) return three_digits(rate.per_s) + " ?";
   if (std::isinf(rate.interval->high)) return three_digits(rate.interval->low) + " or more";
-  return fmt::format("{} [{}, {}]", three_digits(rate.per_s), three_digits(rate.interval->low),
-                     three_digits(rate.interval->high));
+  return fmt::format("{}{} [{}, {}]", three_digits(rate.per_s), rate.or_more ? " or more" : "",
+                     three_digits(rate.interval->low), three_digits(rate.interval->high));
 }
 
 std::string amount_text(const Amount& amount) {

@@ -9,6 +9,7 @@
 #include "decide/advice.h"
 #include "decide/made_up_records.h"
 #include "decide/verdict.h"
+#include "testing/md1.h"
 
 namespace breakeven::decide {
 namespace {
@@ -149,6 +150,55 @@ TEST(Journals, AModelledRateIsNoSurerThanTheMeasuredOne) {
     EXPECT_LE(candidate.rate.interval->high, row.per_s.interval->high);
     EXPECT_GE(width(*candidate.rate.interval), 0.999 * width(*row.per_s.interval));
   }
+}
+
+// One server of constant time: the closed form has the highest rate; near what the server can do
+// nobody knows, and the answer says so.
+TEST(Journals, AModelledRateIsThatOfTheClosedForm) {
+  Engine constant = cpu_engine();
+  constant.a_s = 0.02;
+  constant.b_s = constant.c_s = 0;
+  Records records = {made_up(constant, Precision::fp32, 1, Mode::serial)};
+  records[0].texts.token_counts.clear();
+  const double service_s = 1 / records[0].reviews_per_s.value;
+  for (const double limit : {3.0, 5.0, 17.0, 25.0}) {
+    const Advice advice = ask(records, question_of(1, limit * service_s));
+    const double exact = breakeven::testing::Md1::highest_rate(service_s, limit * service_s, 0.99);
+    const Rate& rate = advice.candidates.at(0).rate;
+    EXPECT_NEAR(rate.per_s, exact, 0.01 / service_s) << limit;
+    ASSERT_TRUE(rate.interval);
+    EXPECT_LE(rate.interval->low, exact) << limit;
+    EXPECT_GE(rate.interval->high, exact) << limit;
+  }
+  const Advice advice = ask(records, question_of(1, 60 * service_s));
+  EXPECT_NEAR(advice.candidates.at(0).rate.per_s, 0.95 / service_s, 0.001 / service_s);
+  EXPECT_THAT(advice.candidates.at(0).checks.at(0).text, HasSubstr("/s or more (modelled)"));
+  EXPECT_THAT(advice.headline, HasSubstr("or more ["));
+}
+
+// A search tries the rate that it found again, with other seeds: one that fails counts.
+TEST(Journals, ARateThatWasTriedTwiceIsAsGoodAsTheWorstOfThem) {
+  Records records = {paced(cpu_engine(), 10, 0.02, 0.1), paced(cpu_engine(), 50, 0.05, 0.6),
+                     paced(cpu_engine(), 50, 0.2, 0.6)};
+  // The same draw, measured again: the later one counts.
+  std::swap(records[1], records[2]);
+  EXPECT_EQ(ask(records, question_of(1, 0.1)).candidates.at(0).rate.per_s, 50);
+  records[1].paced->seed = 1;
+  records[2].paced->seed = 2;
+  const Rate rate = ask(records, question_of(1, 0.1)).candidates.at(0).rate;
+  EXPECT_EQ(rate.per_s, 10);
+  EXPECT_EQ(rate.interval->high, 50);
+}
+
+// Enough requests for a p99, worth too few.
+TEST(Journals, AP99ThatStandsOnFewStallsCannotBeTold) {
+  Records records = {paced(cpu_engine(), 50, 0.05, 0.6)};
+  records[0].latency_s.clear();
+  records[0].paced->tail_episodes = 3;
+  const Advice advice = ask(records, question_of(1, 0.1));
+  EXPECT_EQ(advice.outcome, Outcome::cannot_tell);
+  EXPECT_THAT(advice.candidates.at(0).checks.at(0).text,
+              HasSubstr("worth fewer than 662; the slowest 1 % lie in 3 busy periods"));
 }
 
 // The same cost: who answers sooner by its measured p99; where nobody measured one, the CPU.
