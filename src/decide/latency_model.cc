@@ -149,11 +149,6 @@ void fill_intervals(const Solution& solution, const Normal& normal, LatencyModel
   model.half_width = t * model.residual_relative_rms;
 }
 
-void widen(Range& range, double value, bool first) {
-  range.low = first ? value : std::min(range.low, value);
-  range.high = first ? value : std::max(range.high, value);
-}
-
 bool usable(const Point& point) {
   const auto positive = [](double value) { return std::isfinite(value) && value > 0; };
   return positive(point.seconds) && positive(point.shape.texts) && positive(point.shape.tokens) &&
@@ -217,12 +212,7 @@ Result<LatencyModel> fit_latency(std::span<const Point> points, bool pairs_known
   model.points = points.size();
   fill_intervals(*solution, normal, model);
   for (const Point& point : points) {
-    const bool first = model.residuals.empty();
-    widen(model.texts, point.shape.texts, first);
-    widen(model.tokens, point.shape.tokens, first);
-    widen(model.mean_length, point.shape.tokens / point.shape.texts, first);
     const double residual = point.seconds / seconds_of(model, point.shape) - 1;
-    model.residuals.push_back(residual);
     model.residual_relative_max = std::max(model.residual_relative_max, std::abs(residual));
   }
   return model;

@@ -35,21 +35,14 @@ struct Point {
   double seconds = 0;  // > 0
 };
 
-struct Range {
-  double low = 0, high = 0;
-  bool holds(double value) const { return low <= value && value <= high; }
-};
-
 struct LatencyModel {
   // Each >= 0. An interval is absent when no degrees of freedom are left.
   record::Estimate a_s, b_s_per_token, c_s_per_token2;
   bool pairs_known = true;  // false: lengths were not in the records, c could not be fitted
   std::size_t points = 0;
-  std::vector<double> residuals;  // relative (measured ÷ fitted - 1), in the order of the points
   double residual_relative_rms = 0;  // with the degrees of freedom taken off
   double residual_relative_max = 0;  // largest |residual|
   std::optional<double> half_width;  // relative, of the 95 % interval of one batch's time
-  Range texts, tokens, mean_length;  // what was measured, a batch
 };
 
 // Non-negative least squares of the relative error, so that a batch of 20 ms counts as much as one

@@ -27,25 +27,6 @@ std::string with_interval(record::Estimate estimate) {
   return rate_with_interval(estimate);
 }
 
-std::string asked(const Question& question) {
-  std::vector<std::string> parts;
-  const auto add = [&](const char* what, const std::optional<double>& value, const auto& show) {
-    if (value) parts.push_back(what + show(*value));
-  };
-  const auto plain = [](double value) { return three_digits(value); };
-  add("CPU machine ", question.cpu_price, [&](double v) { return plain(v) + "/h"; });
-  add("GPU machine ", question.gpu_price, [&](double v) { return plain(v) + "/h"; });
-  add("load ", question.load_per_s, [&](double v) { return plain(v) + " texts/s"; });
-  if (question.peak > 1) parts.push_back("peak " + times(question.peak));
-  parts.push_back("planned use " + percent(question.utilisation));
-  add("p99 within ", question.p99_s, format_seconds);
-  add("memory within ", question.memory_bytes, format_bytes);
-  add("budget ", question.budget_per_month, [&](double v) { return plain(v) + " a month"; });
-  add("accuracy loss within ", question.accuracy_loss,
-      [&](double v) { return plain(v * 100) + " points"; });
-  return fmt::format("Asked: {}.", fmt::join(parts, ", "));
-}
-
 Style style_of(const Candidate& candidate, const std::string& standing) {
   if (standing == "wins") return Style::good;
   if (!candidate.unusable.empty()) return Style::dim;
@@ -53,57 +34,12 @@ Style style_of(const Candidate& candidate, const std::string& standing) {
 }
 
 void add_ranking(Document& document, const Advice& advice) {
-  const bool loaded =
-      std::any_of(advice.candidates.begin(), advice.candidates.end(),
-                  [](const Candidate& candidate) { return candidate.machines.has_value(); });
-  const bool energy =
-      std::any_of(advice.candidates.begin(), advice.candidates.end(),
-                  [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
-  std::vector<Column> columns = {left("cell"), right("texts/s")};
-  if (loaded) columns.push_back(right("machines", 1));
-  if (loaded) columns.push_back(right("a month", 3));
-  columns.push_back(right("a million texts"));
-  columns.push_back(right("batch takes", 4));
-  if (energy) columns.push_back(right("J/1,000 texts", 2));
-  if (energy) columns.push_back(right("net of idle", 5));
-  columns.push_back(left("result"));
-  Table table(std::move(columns));
-  for (const decide::Ranked& ranked : advice.ranking) {
-    const Candidate& candidate = advice.candidates[ranked.candidate];
-    const bool rated = candidate.rate.per_s > 0;
-    std::vector<TableCell> row = {candidate.name, rated ? decide::range_text(candidate.rate) : "-"};
-    const auto amount = [&](const std::optional<decide::Amount>& value) {
-      return TableCell(value ? decide::amount_text(*value) : "-");
-    };
-    if (loaded) {
-      row.push_back(candidate.machines ? decide::count_text(*candidate.machines) : "-");
-    }
-    if (loaded) row.push_back(amount(candidate.cost_per_month));
-    row.push_back(amount(rated ? std::optional(candidate.cost_per_million) : std::nullopt));
-    row.push_back(candidate.batch_s ? format_seconds(candidate.batch_s->value) : "-");
-    const auto joules = [](const std::optional<double>& value) {
-      return TableCell(value ? three_digits(*value) : "not available");
-    };
-    if (energy) row.push_back(joules(candidate.joules_per_1000));
-    if (energy) row.push_back(joules(candidate.net_joules_per_1000));
-    row.push_back({ranked.standing, style_of(candidate, ranked.standing)});
-    table.add_row(std::move(row));
-  }
   document.heading("Ranking, cheapest first");
-  document.table(std::move(table));
+  document.table(ranking_table(advice, false));
   if (advice.ranking.size() > 1) document.heading("Why the others lost");
   for (const decide::Ranked& ranked : advice.ranking) {
     if (ranked.standing == "wins" || ranked.standing == "cheapest") continue;
     document.bullet(fmt::format("{}: {}", advice.candidates[ranked.candidate].name, ranked.reason));
-  }
-}
-
-void add_choices(Document& document, const Advice& advice) {
-  document.heading("CPU or GPU");
-  for (const decide::Choice& choice : advice.choices) {
-    document.bullet((choice.precision.empty() ? "Each at its best precision: "
-                                              : "Same precision (" + choice.precision + "): ") +
-                    choice.text);
   }
 }
 
@@ -225,10 +161,77 @@ void add_lines(Document& document, const char* title, const std::vector<std::str
 
 }  // namespace
 
+std::string asked_text(const Question& question) {
+  std::vector<std::string> parts;
+  const auto add = [&](const char* what, const std::optional<double>& value, const auto& show) {
+    if (value) parts.push_back(what + show(*value));
+  };
+  const auto plain = [](double value) { return three_digits(value); };
+  add("CPU machine ", question.cpu_price, [&](double v) { return plain(v) + "/h"; });
+  add("GPU machine ", question.gpu_price, [&](double v) { return plain(v) + "/h"; });
+  add("load ", question.load_per_s, [&](double v) { return plain(v) + " texts/s"; });
+  if (question.peak > 1) parts.push_back("peak " + times(question.peak));
+  parts.push_back("planned use " + percent(question.utilisation));
+  add("p99 within ", question.p99_s, format_seconds);
+  add("memory within ", question.memory_bytes, format_bytes);
+  add("budget ", question.budget_per_month, [&](double v) { return plain(v) + " a month"; });
+  add("accuracy loss within ", question.accuracy_loss,
+      [&](double v) { return plain(v * 100) + " points"; });
+  return fmt::format("Asked: {}.", fmt::join(parts, ", "));
+}
+
+void add_choices(Document& document, const Advice& advice) {
+  for (const decide::Choice& choice : advice.choices) {
+    document.bullet((choice.precision.empty() ? "Each at its best precision: "
+                                              : "Same precision (" + choice.precision + "): ") +
+                    choice.text);
+  }
+}
+
+Table ranking_table(const Advice& advice, bool why) {
+  const auto any = [&](const auto& has) {
+    return std::any_of(advice.candidates.begin(), advice.candidates.end(), has);
+  };
+  const bool loaded = any([](const Candidate& c) { return c.machines.has_value(); });
+  const bool energy = any([](const Candidate& c) { return c.joules_per_1000.has_value(); });
+  std::vector<Column> columns = {left("cell"), right("texts/s")};
+  if (loaded) columns.insert(columns.end(), {right("machines", 1), right("a month", 3)});
+  columns.insert(columns.end(), {right("a million texts"), right("batch takes", 4)});
+  if (energy) columns.insert(columns.end(), {right("J/1,000 texts", 2), right("net of idle", 5)});
+  columns.push_back(left("result"));
+  if (why) columns.push_back(left("why"));
+  Table table(std::move(columns));
+  for (const decide::Ranked& ranked : advice.ranking) {
+    const Candidate& candidate = advice.candidates[ranked.candidate];
+    const bool rated = candidate.rate.per_s > 0;
+    std::vector<TableCell> row = {printable(candidate.name),
+                                  rated ? decide::range_text(candidate.rate) : "-"};
+    const auto amount = [&](const std::optional<decide::Amount>& value) {
+      return TableCell(value ? decide::amount_text(*value) : "-");
+    };
+    if (loaded) {
+      row.push_back(candidate.machines ? decide::count_text(*candidate.machines) : "-");
+      row.push_back(amount(candidate.cost_per_month));
+    }
+    row.push_back(amount(rated ? std::optional(candidate.cost_per_million) : std::nullopt));
+    row.push_back(candidate.batch_s ? format_seconds(candidate.batch_s->value) : "-");
+    const auto joules = [](const std::optional<double>& value) {
+      return TableCell(value ? three_digits(*value) : "not available");
+    };
+    if (energy) row.push_back(joules(candidate.joules_per_1000));
+    if (energy) row.push_back(joules(candidate.net_joules_per_1000));
+    row.push_back({ranked.standing, style_of(candidate, ranked.standing)});
+    if (why) row.push_back(printable(ranked.reason));
+    table.add_row(std::move(row));
+  }
+  return table;
+}
+
 Document make_document(const Advice& advice, const Question& question) {
   Document document;
   document.paragraph(advice.headline, Style::strong);
-  document.paragraph(asked(question));
+  document.paragraph(asked_text(question));
+  document.heading("CPU or GPU");
   add_choices(document, advice);
   add_ranking(document, advice);
   add_load(document, advice);

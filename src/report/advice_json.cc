@@ -142,10 +142,6 @@ Json batch_json(const Advice& advice) {
           {"gpu_cheaper_from", from(advice.batch->cheaper_from)}};
 }
 
-Json range(const decide::Range& value) {
-  return {{"low", number(value.low)}, {"high", number(value.high)}};
-}
-
 Json model_json(const decide::Family& family) {
   if (!family.model) return nullptr;
   const decide::LatencyModel& model = *family.model;
@@ -155,11 +151,7 @@ Json model_json(const decide::Family& family) {
           {"points", model.points},
           {"residual_relative_rms",
            model.half_width ? number(model.residual_relative_rms) : Json(nullptr)},
-          {"residual_relative_max", number(model.residual_relative_max)},
-          {"measured",
-           {{"texts_per_batch", range(model.texts)},
-            {"tokens_per_batch", range(model.tokens)},
-            {"tokens_per_text", range(model.mean_length)}}}};
+          {"residual_relative_max", number(model.residual_relative_max)}};
 }
 
 Json family_json(const decide::Family& family) {

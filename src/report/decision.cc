@@ -11,7 +11,7 @@
 #include "base/units.h"
 #include "decide/advice.h"
 #include "decide/wording.h"
-#include "report/format.h"
+#include "report/advice_document.h"
 
 namespace breakeven::report {
 namespace {
@@ -88,6 +88,7 @@ Json cell_json(const Candidate& candidate) {
       {"precision", to_string(candidate.cell().precision)},
       {"batch", candidate.cell().batch},
       {"batch_s", candidate.batch_s ? number(candidate.batch_s->value) : Json(nullptr)},
+      {"batch_text", candidate.batch_s ? format_seconds(candidate.batch_s->value) : "-"},
       {"joules_per_1000", number(candidate.joules_per_1000)},
       {"net_joules_per_1000", number(candidate.net_joules_per_1000)},
       {"memory_bytes", candidate.memory_bytes},
@@ -119,63 +120,13 @@ Json words() {
           {"standing", {"keeps the limits", "can't tell", "misses", "left out"}}};
 }
 
-std::string asked_text(const Start& start, const decide::Question& question) {
-  std::string text = fmt::format("{}CPU machine {} an hour, GPU machine {} an hour, {} texts/s",
-                                 start.example_prices ? "Example prices, set yours: " : "Asked: ",
-                                 three_digits(start.cpu_price), three_digits(start.gpu_price),
-                                 three_digits(*question.load_per_s));
-  if (question.p99_s) text += ", p99 within " + format_seconds(*question.p99_s);
-  if (question.memory_bytes) text += ", memory within " + format_bytes(*question.memory_bytes);
-  if (question.accuracy_loss) {
-    text += fmt::format(", accuracy loss within {} points",
-                        three_digits(*question.accuracy_loss * 100));
-  }
-  if (question.budget_per_month) {
-    text += fmt::format(", budget {} a month", three_digits(*question.budget_per_month));
-  }
-  return text + ".";
-}
-
-Table ranking_table(const decide::Advice& advice) {
-  const bool energy =
-      std::any_of(advice.candidates.begin(), advice.candidates.end(),
-                  [](const Candidate& candidate) { return candidate.joules_per_1000.has_value(); });
-  std::vector<Column> columns = {left("cell"), right("texts/s"), right("machines"),
-                                 right("a month"), right("a million texts")};
-  if (energy) columns.insert(columns.end(), {right("J/1,000 texts"), right("net of idle")});
-  columns.insert(columns.end(), {left("result"), left("why")});
-  Table table(std::move(columns));
-  for (const decide::Ranked& ranked : advice.ranking) {
-    const Candidate& candidate = advice.candidates[ranked.candidate];
-    const bool rated = candidate.rate.per_s > 0 && candidate.machines.has_value();
-    std::vector<TableCell> row = {printable(candidate.name),
-                                  rated ? decide::range_text(candidate.rate) : "-",
-                                  rated ? decide::count_text(*candidate.machines) : "-",
-                                  rated ? decide::amount_text(*candidate.cost_per_month) : "-",
-                                  rated ? decide::amount_text(candidate.cost_per_million) : "-"};
-    const auto joules = [](const std::optional<double>& value) {
-      return TableCell(value ? three_digits(*value) : "not available");
-    };
-    if (energy) row.push_back(joules(candidate.joules_per_1000));
-    if (energy) row.push_back(joules(candidate.net_joules_per_1000));
-    row.push_back({ranked.standing, ranked.standing == "wins" ? Style::good : Style::plain});
-    row.push_back(printable(ranked.reason));
-    table.add_row(std::move(row));
-  }
-  return table;
-}
-
 void add_text(const Start& start, const decide::Question& question, const decide::Advice& advice,
               Decision& decision) {
   decision.headline = advice.headline;
-  decision.asked = asked_text(start, question);
-  for (const decide::Choice& choice : advice.choices) {
-    decision.verdicts.bullet((choice.precision.empty()
-                                  ? "Each at its best precision: "
-                                  : "Same precision (" + choice.precision + "): ") +
-                             choice.text);
-  }
-  decision.ranking = ranking_table(advice);
+  decision.asked =
+      (start.example_prices ? "Example prices, set yours. " : "") + asked_text(question);
+  add_choices(decision.verdicts, advice);
+  decision.ranking = ranking_table(advice, true);
   for (const std::string& line : advice.missing) decision.missing.bullet(line, Style::careful);
 }
 

@@ -260,8 +260,8 @@ TEST(DecideTwin, ThePageStartsWithAnAnswerOfAdvise) {
   EXPECT_EQ(data["start"]["memory_bytes"], 1.2e9);
   EXPECT_EQ(data["start"]["accuracy_loss"], 0.005);
   EXPECT_EQ(data["start"]["budget_per_month"], 5000);
-  EXPECT_NE(decision.asked.find("memory within 1.20 GB, accuracy loss within 0.500 points, budget "
-                                "5,000 a month"),
+  EXPECT_NE(decision.asked.find("memory within 1.20 GB, budget 5,000 a month, accuracy loss "
+                                "within 0.500 points"),
             std::string::npos)
       << decision.asked;
 }

@@ -147,7 +147,7 @@ function BreakevenSliders({ data, decide, place, redraw, axis, common, seriesLoo
       const wins = one === winner && outcome === "advice";
       const texts = [one.cell.name, one.at.rate_text, ...(one.machines
         ? [decide.countText(one.machines), decide.amountText(one.costPerMonth), decide.amountText(one.costPerMillion)] : ["-", "-", "-"]),
-        ...(energy ? [joules(one.cell.joules_per_1000), joules(one.cell.net_joules_per_1000)] : []),
+        one.cell.batch_text, ...(energy ? [joules(one.cell.joules_per_1000), joules(one.cell.net_joules_per_1000)] : []),
         wins ? data.words.wins : standing, decide.reasonOf(one)];
       const row = make("tr", {}, ...texts.map((text, at) => make("td", { textContent: text, className: heads[at].className })));
       if (wins) row.cells[heads.length - 2].classList.add("good");
