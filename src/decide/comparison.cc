@@ -174,6 +174,17 @@ bool taken_in_turns(const Record& before, const Record& after) {
 // neighbour on the other hyperthread takes away, half of a core (docs/performance.md).
 constexpr double kNeighboursFactor = 2;
 
+// A machine whose speed moved by more than this between the rounds of a run moves between runs,
+// too.
+constexpr double kSteadyRange = 1.1;
+
+bool is_steady(std::span<const Record> records) {
+  const RowSet rows(records);
+  return std::all_of(rows.rows().begin(), rows.rows().end(), [&](const Row& row) {
+    return rows.noise_of(row).speed_range <= kSteadyRange;
+  });
+}
+
 bool is_noisy(const Record& before, const Record& after) {
   return before.verdict != record::Verdict::valid || after.verdict != record::Verdict::valid;
 }
@@ -195,7 +206,8 @@ std::string noise(const Record& before, const Record& after) {
   return codes.empty() ? "" : fmt::format("noisy: {}", fmt::join(codes, ", "));
 }
 
-CellChange change_of(const Record& before, const Record& after, double confidence, double effect) {
+CellChange change_of(const Record& before, const Record& after, double confidence, double effect,
+                     bool steady) {
   CellChange result;
   result.cell = before.cell;
   result.before_per_s = before.reviews_per_s;
@@ -206,7 +218,8 @@ CellChange change_of(const Record& before, const Record& after, double confidenc
   result.ratio = measure::ratio_of_times({before.samples_s, before.sample_positions},
                                          {after.samples_s, after.sample_positions}, confidence);
   const bool few_passes = has_few_passes(before) || has_few_passes(after);
-  const bool trust_same_machine = taken_in_turns(before, after) || !is_noisy(before, after);
+  const bool trust_same_machine =
+      taken_in_turns(before, after) || (steady && !is_noisy(before, after));
   result.change =
       few_passes ? Change::cannot_tell : change_by(result.ratio, effect, trust_same_machine);
   result.doubt = noise(before, after);
@@ -217,7 +230,7 @@ CellChange change_of(const Record& before, const Record& after, double confidenc
     } else if (few_passes) {
       why = fmt::format("fewer than {} complete passes", kFewestPasses);
     } else if (!trust_same_machine) {
-      why = "within what a noisy machine does from one run to the next";
+      why = "within what this machine does from one run to the next";
     }
     result.doubt = result.doubt.empty() ? why : why + "; " + result.doubt;
   }
@@ -322,9 +335,10 @@ Result<Comparison> compare(std::span<const Record> before, std::span<const Recor
   }
   const double cells = std::max(1.0, static_cast<double>(pairs.size()));
   result.confidence = 1 - (1 - options.confidence) / cells;
+  const bool steady = is_steady(before) && is_steady(after);
   for (const auto& [old_cell, new_cell] : pairs) {
     result.cells.push_back(
-        change_of(*old_cell, *new_cell, result.confidence, options.minimum_effect));
+        change_of(*old_cell, *new_cell, result.confidence, options.minimum_effect, steady));
   }
   warn_of_differences(pairs, result.warnings);
   result.outcome = outcome_of(result.cells);

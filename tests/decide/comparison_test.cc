@@ -88,6 +88,20 @@ TEST(Compare, NoisyRowsOfSeparateRunsDecideOnlyBeyondAFactorOfTwo) {
   EXPECT_THAT(outcome(1.5).cells[0].doubt, HasSubstr("from one run to the next"));
 }
 
+// A neighbour that comes and goes within a run may be there for the whole of the next one.
+TEST(Compare, SeparateRunsOfAMachineOfTwoSpeedsDecideOnlyBeyondAFactorOfTwo) {
+  const auto outcome = [](double second_speed) {
+    std::vector<record::Record> before = {sample_record(Precision::fp32, 32, Mode::stream, 0.1)};
+    before[0].samples_s = {12.8, 12.8 * second_speed, 12.8, 12.8 * second_speed, 12.8, 12.8};
+    before[0].passes = 6;
+    std::vector<record::Record> after = scaled(before, 1.6);
+    return compared(before, after).cells.front();
+  };
+  EXPECT_EQ(outcome(1.02).change, Change::slower);
+  EXPECT_EQ(outcome(1.2).change, Change::cannot_tell);
+  EXPECT_THAT(outcome(1.2).doubt, HasSubstr("from one run to the next"));
+}
+
 TEST(Compare, NoisyRowsTakenInTurnsDecideLikeOthers) {
   const auto outcome = [](const std::string& first, const std::string& second, double factor) {
     std::vector<record::Record> before = sample_run();
