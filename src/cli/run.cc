@@ -123,9 +123,12 @@ std::vector<record::Record> in_order(const std::vector<record::Cell>& cells,
                                      const std::vector<record::Record>& records) {
   std::vector<record::Record> ordered;
   for (const record::Cell& cell : cells) {
-    const auto found = std::find_if(records.begin(), records.end(),
-                                    [&](const auto& record) { return record.cell == cell; });
-    if (found != records.end()) ordered.push_back(*found);
+    for (const record::Record& record : records) {
+      record::Cell asked = record.cell;
+      // The rates of a search answer the one cell that has none.
+      if (cell.mode == Mode::paced && cell.rate_per_s == 0) asked.rate_per_s = 0;
+      if (asked == cell) ordered.push_back(record);
+    }
   }
   return ordered;
 }
@@ -253,6 +256,11 @@ Result<void> RunCommand::run() {
 
 Result<void> run_either(const RunFlags& flags, const CLI::App& command, Context& context) {
   const AgainstFlags& against = flags.against;
+  const std::string& p99 = flags.study.paced.p99;
+  if (!against.other.empty() && !p99.empty()) {
+    return fail("flag/against", fmt::format("--p99 {} and --against exclude each other", p99),
+                "compare two builds at a rate of your own: --rate");
+  }
   if (!against.other.empty()) return run_against(against, flags.study, command, context);
   for (const auto& [flag, value] : {std::pair{"--turns", &against.turns},
                                     std::pair{"--minimum-effect", &against.minimum_effect}}) {

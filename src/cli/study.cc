@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/quantities.h"
 #include "runtimes/environment.h"
 #include "session/study_input.h"
 
@@ -86,6 +87,9 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   study->input = session::make_input(session, study->reviews, counts.timed);
   study->input.time_s = time_s;
   study->input.seed = flags.seed;
+  if (!flags.paced.p99.empty()) {
+    BREAKEVEN_TRY(study->input.p99_limit_s, parse_latency("--p99", flags.paced.p99));
+  }
   study->input.prototype.command = context.command;
   study->input.prototype.machine.more["gpu_note"] = study->device_note;
   return study;

@@ -72,6 +72,9 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
 void add_paced_flags(CLI::App& command, PacedFlags& flags) {
   command.add_option("--rate", flags.rate,
                      "Paced: requests a second, as in 1,10,100 or 600/min; a row for each");
+  command.add_option("--p99", flags.p99,
+                     "Paced: searches the highest rate at which 99 of 100 requests are answered "
+                     "within this time, as in 50ms");
   command.add_option("--arrivals", flags.arrivals, "Paced: constant or poisson (default: poisson)");
   command.add_option("--max-batch", flags.max_batch,
                      "Paced: texts that the batcher puts into a batch at most (default: 32)");
@@ -172,6 +175,7 @@ Result<void> apply_paced(const PacedFlags& flags, study::Axes& axes) {
   const bool paced =
       std::find(axes.modes.begin(), axes.modes.end(), Mode::paced) != axes.modes.end();
   const std::pair<const char*, const std::string*> given[] = {{"--rate", &flags.rate},
+                                                              {"--p99", &flags.p99},
                                                               {"--arrivals", &flags.arrivals},
                                                               {"--max-batch", &flags.max_batch},
                                                               {"--max-wait", &flags.max_wait}};
@@ -181,10 +185,18 @@ Result<void> apply_paced(const PacedFlags& flags, study::Axes& axes) {
                 "add --mode paced");
   }
   if (!paced) return {};
-  if (flags.rate.empty()) {
-    return fail("flag/mode", "--mode paced needs --rate", "give for example --rate 1,10,100");
+  if (flags.rate.empty() == flags.p99.empty()) {
+    return fail("flag/mode",
+                flags.rate.empty() ? "--mode paced needs --p99 or --rate"
+                                   : fmt::format("--rate {} and --p99 {} exclude each other",
+                                                 flags.rate, flags.p99),
+                "give for example --p99 50ms, which searches the highest rate that keeps it, or "
+                "--rate 1,10,100");
   }
-  for (const std::string& part : split_list(flags.rate)) {
+  // No rate: it is searched.
+  if (!flags.p99.empty()) axes.rates = {0};
+  for (const std::string& part :
+       flags.rate.empty() ? std::vector<std::string>{} : split_list(flags.rate)) {
     const bool has_unit = part.find('/') != std::string::npos;
     auto rate = parse_load("--rate", has_unit ? part : part + "/s");
     if (!rate) {
@@ -239,7 +251,8 @@ Result<void> check_paced_time(const std::vector<record::Cell>& cells, double tim
   const double window_s = kUseful * time_s / static_cast<double>(cells.size());
   const auto needed = static_cast<double>(measure::samples_needed(0.5));
   for (const record::Cell& cell : cells) {
-    if (cell.mode != Mode::paced || cell.rate_per_s * window_s >= needed) continue;
+    const bool given = cell.mode == Mode::paced && cell.rate_per_s > 0;
+    if (!given || cell.rate_per_s * window_s >= needed) continue;
     const double wanted_s =
         std::ceil(needed / cell.rate_per_s / kUseful * static_cast<double>(cells.size()));
     return fail("flag/rate",

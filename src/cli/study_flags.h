@@ -22,6 +22,7 @@ namespace breakeven::cli {
 // How requests come in paced mode, as typed; "" = not given.
 struct PacedFlags {
   std::string rate{};  // "1,10,100/s"
+  std::string p99{};   // "50ms": search the highest rate that keeps it
   std::string arrivals{}, max_batch{}, max_wait{};
 };
 

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/units.h"
 #include "decide/rows.h"
+#include "measure/paced_limit.h"
 #include "report/format.h"
 #include "report/tables.h"
 
@@ -62,6 +64,31 @@ std::string best_percentile(const Record& record) {
   const auto median = record.latency_s.find("p50");
   return median == record.latency_s.end() ? "too few requests for a median"
                                           : "p50 " + format_seconds(median->second.value);
+}
+
+// What a search under a limit found. `group`: by rate. A rate that was tried several times is as
+// good as the worst of them.
+std::string found_rate(const std::vector<const Record*>& group, double limit_s) {
+  std::map<double, measure::LimitKept> rates;
+  for (const Record* record : group) {
+    auto& worst = rates.emplace(record->cell.rate_per_s, measure::LimitKept::kept).first->second;
+    worst = std::max(worst, measure::p99_within(*record, limit_s));
+  }
+  double kept = 0;
+  double missed = 0;
+  for (const auto& [rate, worst] : rates) {
+    if (worst == measure::LimitKept::missed) {
+      missed = rate;
+      break;
+    }
+    if (worst == measure::LimitKept::kept) kept = rate;
+  }
+  const std::string limit = format_seconds(limit_s);
+  const std::string not_at =
+      missed > 0 ? fmt::format("{}/s misses it", three_digits(missed)) : "no rate missed it";
+  if (kept > 0) return fmt::format("{}/s keeps a p99 of {}; {}", three_digits(kept), limit, not_at);
+  return fmt::format("no rate surely keeps a p99 of {}; {}; a longer --time may tell", limit,
+                     not_at);
 }
 
 }  // namespace
@@ -129,6 +156,10 @@ std::vector<std::string> paced_verdict(const std::vector<Record>& records, const
       }
     }
     std::string text = fmt::format("Under load, {}: ", keys.describe(*group.front()));
+    if (group.front()->paced->p99_limit_s) {
+      out.push_back(text + found_rate(group, *group.front()->paced->p99_limit_s) + ".");
+      continue;
+    }
     if (kept != nullptr) {
       text += fmt::format("keeps up with {} ({}, {} busy)", rate_of(*kept), best_percentile(*kept),
                           percent(kept->paced->busy_share));

@@ -126,6 +126,7 @@ CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& t
                sample_options(planned, warm_window_), *tools.clock, tools.stop),
       texts_(std::span(input.texts).first(input.timed)),
       seed_(seed_of(name(), planned, input.seed)),
+      p99_limit_s_(is_paced() && planned.rate_per_s == 0 ? input.p99_limit_s : 0),
       stop_(tools.stop),
       watch_(tools.root, *tools.clock),
       meter_(energy_sources(planned.device, tools), *tools.clock),
@@ -140,6 +141,18 @@ std::string CellRun::name() const {
   const std::string rate = is_paced() ? fmt::format(" {:g}/s", cell.rate_per_s) : "";
   return fmt::format("{}{} {} batch {} {}{}", runtime, to_string(cell.device),
                      to_string(cell.precision), cell.batch, to_string(cell.mode), rate);
+}
+
+// A quarter of what the warm-up answered, texts always waiting.
+double CellRun::first_rate_per_s() const {
+  return 0.25 * static_cast<double>(texts_.size()) / pass_s();
+}
+
+void CellRun::aim_at(double rate_per_s, std::uint64_t number) {
+  cell.rate_per_s = rate_per_s;
+  probe_ = number;
+  paced_.reset();
+  done = false;
 }
 
 double CellRun::pass_s() const {
@@ -181,11 +194,13 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   // It ends as soon as times are steady, so the budget may be generous; but never most of the slot.
   const double passes = warm_ ? 1.5 : 1.5 * static_cast<double>(warm_window_);
   const double warm_s = std::min(0.5 * slot_s, std::max(passes * pass_s(), 0.25 * slot_s));
-  BREAKEVEN_TRY_VOID(sampler_.warm_up(warm_s));
+  // The windows of a search follow each other: only the first begins cold.
+  const bool goes_on = is_paced() && outputs_.judged > 0;
+  if (!goes_on) BREAKEVEN_TRY_VOID(sampler_.warm_up(warm_s));
   // Not before: what a GPU's products run on is measured by the first batches.
   if (!warm_) info_ = classifier.info();
   warm_ = true;
-  if (is_paced()) {
+  if (is_paced() && !goes_on) {
     BREAKEVEN_TRY(outputs_, measure::answer_all(classifier, texts_, cell.batch));
   }
   std::vector<int> processes = classifier.info().processes;
@@ -212,7 +227,7 @@ Result<void> CellRun::measure(Classifier& classifier, double left_s) {
   options.max_batch = cell.batch;
   options.max_wait_s = cell.max_wait_s;
   options.window_s = left_s / (1 + measure::kDrainShare);
-  options.seed = seed_;
+  options.seed = searches() ? Random(seed_, {probe_}).next() : seed_;
   BREAKEVEN_TRY(paced_, measure::run_paced(classifier, texts_, options, outputs_, clock_, stop_));
   return {};
 }
@@ -244,6 +259,7 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
       paced_ ? with_warm_up(paced_->outputs, sampler_.samples()) : sampler_.samples();
   if (paced_) {
     measure::summarise_paced(*paced_, input.timed, record);
+    if (searches()) record.paced->p99_limit_s = p99_limit_s_;
     record.warmup_passes = samples.warmup_passes;
     record.warmup_s = samples.warmup_s;
   } else {
@@ -266,6 +282,10 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
   }
   record.conditions = watch_.conditions();
   record.energy = meter_.energy(paced_ ? paced_->played : input.timed * samples.passes());
+  if (searches()) {
+    record.energy = {};
+    record.energy.method = "not available: one of many windows of a search";
+  }
   describe_gpu(samples);
   if (!paced_) {
     record.bound =

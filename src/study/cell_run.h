@@ -66,6 +66,12 @@ class CellRun {
   // Whether what has been measured would make a record.
   bool usable() const;
 
+  // A paced cell without a rate: the highest that keeps input.p99_limit_s is searched, in windows
+  // of their own. aim_at() sets the rate and the draw of the next one.
+  bool searches() const { return p99_limit_s_ > 0; }
+  double first_rate_per_s() const;
+  void aim_at(double rate_per_s, std::uint64_t number);
+
   // More time would change little: enough samples, or, paced, one window.
   bool enough() const;
 
@@ -81,6 +87,7 @@ class CellRun {
   std::optional<Error> failed;
   bool done = false;
   record::Record record;
+  std::vector<record::Record> probes;  // one for each window of a search
 
  private:
   bool is_paced() const { return cell.mode == Mode::paced; }
@@ -98,6 +105,8 @@ class CellRun {
   std::optional<measure::PacedSamples> paced_;
   std::span<const std::string_view> texts_;  // of a pass
   std::uint64_t seed_;
+  double p99_limit_s_;       // 0 = no search
+  std::uint64_t probe_ = 0;  // number of the window
   const std::atomic<bool>* stop_;
   measure::ConditionsWatch watch_;
   measure::EnergyMeter meter_;

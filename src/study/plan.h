@@ -28,7 +28,7 @@ struct Axes {
   std::vector<Padding> paddings{};  // none given = each runtime's own choice
   std::vector<Mode> modes = {Mode::serial, Mode::stream};
   // What paced mode multiplies with, instead of `batches`.
-  std::vector<double> rates{};  // requests a second
+  std::vector<double> rates{};  // requests a second; 0 = the highest under a limit is searched
   std::vector<std::uint64_t> paced_batches = {32};
   Arrivals arrivals = Arrivals::poisson;
   double max_wait_s = 0;

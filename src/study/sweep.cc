@@ -10,6 +10,7 @@
 #include "measure/environment.h"
 #include "study/cell_run.h"
 #include "study/judging.h"
+#include "study/rate_search.h"
 
 namespace breakeven::study {
 namespace {
@@ -37,6 +38,7 @@ class Sweep {
   Result<void> visit(const Group& group, const Runs& runs, const std::vector<double>& slots,
                      double& used_s);
   Result<void> visit_cell(CellRun& run, Classifier& classifier, double slot_s);
+  Result<void> search(CellRun& run, Classifier& classifier, double slot_s);
   Result<void> calibrate(const Group& group, const Runs& runs, Classifier& classifier);
   void fail_cells(const Group& group, const Runs& runs, const Error& error);
   Result<void> finish(CellRun& run);
@@ -131,6 +133,23 @@ Result<void> Sweep::visit_cell(CellRun& run, Classifier& classifier, double slot
   return {};
 }
 
+// The highest rate that keeps a limit: a window and a record for each rate that is tried.
+Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) {
+  const double end_s = tools_.clock->now_s() + slot_s;
+  const double window_s = slot_s / RateSearch::kProbes;
+  RateSearch search(run.first_rate_per_s());
+  for (std::uint64_t number = 0;; ++number) {
+    const auto rate = search.next();
+    const bool in_time = number == 0 || tools_.clock->now_s() + window_s <= end_s;
+    if (!rate || !in_time || stopped()) return {};
+    run.aim_at(*rate, number);
+    BREAKEVEN_TRY_VOID(visit_cell(run, classifier, window_s));
+    if (run.done) run.probes.push_back(run.record);
+    if (!run.done || run.failed) return {};
+    search.tell(*rate, measure::p99_within(run.record, input_.p99_limit_s));
+  }
+}
+
 void Sweep::fail_cells(const Group& group, const Runs& runs, const Error& error) {
   if (!first_error_) first_error_ = error;
   for (const std::size_t i : group.cells) runs[i]->failed = error;
@@ -177,7 +196,8 @@ Result<void> Sweep::visit(const Group& group, const Runs& runs, const std::vecto
   for (const std::size_t i : order) {
     if (stopped()) break;
     const double before = tools_.clock->now_s();
-    BREAKEVEN_TRY_VOID(visit_cell(*runs[i], **classifier, slots[i]));
+    BREAKEVEN_TRY_VOID(runs[i]->searches() ? search(*runs[i], **classifier, slots[i])
+                                           : visit_cell(*runs[i], **classifier, slots[i]));
     const double took = tools_.clock->now_s() - before;
     used_s += took;
     used_s_ += took;
@@ -273,9 +293,10 @@ Result<Outcome> Sweep::run() {
   outcome.notes = notes_;
   bool any_worked = false;
   for (const auto& run : runs_) {
-    if (!run->done) continue;
+    if (!run->done && run->probes.empty()) continue;
     any_worked |= !run->failed.has_value();
-    outcome.records.push_back(run->record);
+    outcome.records.insert(outcome.records.end(), run->probes.begin(), run->probes.end());
+    if (run->probes.empty()) outcome.records.push_back(run->record);
   }
   if (!any_worked && first_error_) return tl::unexpected<Error>(*first_error_);
   return outcome;

@@ -51,7 +51,8 @@ struct Input {
   Spec judge{};
   // A second judge, of another runtime, for the rows of the native one.
   std::optional<Spec> other_judge{};
-  double time_s = 180;  // of sampling and warming up, shared by all cells
+  double p99_limit_s = 0;  // of paced cells without a rate: the highest that keeps it is searched
+  double time_s = 180;     // of sampling and warming up, shared by all cells
   std::uint64_t seed = 1;
   std::string cache;    // folder for judges' logits; "" = none
   std::string shipped;  // folder of those that ship with the program; "" = none

@@ -36,7 +36,7 @@ TEST_F(RunTest, BadValuesAreRefusedByName) {
   expect_refused(run_narrow + "--max-length 100000", "100000");
   expect_refused(run_narrow + "--max-length 2", "--max-length 2");
   expect_refused(run_narrow + "--padding some", "some");
-  expect_refused(run_narrow + "--mode paced", "--mode paced needs --rate");
+  expect_refused(run_narrow + "--mode paced", "--mode paced needs --p99 or --rate");
   expect_refused(run_narrow + "--mode open", "open");
   expect_refused(run_narrow + "--rate 10", "--rate 10");
   expect_refused(run_narrow + "--max-wait 5ms", "--max-wait 5ms");

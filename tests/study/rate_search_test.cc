@@ -5,10 +5,14 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "measure/paced.h"
+#include "study/fake_machine.h"
+#include "study/sweep.h"
 #include "testing/fake_classifier.h"
 #include "testing/md1.h"
 
@@ -127,6 +131,46 @@ TEST(RateSearch, OfOneServerAgreesWithTheClosedForm) {
   EXPECT_GE(found.kept, 0.75 * exact);  // p99 intervals of 200 s are ±15 %
   EXPECT_GE(found.missed, exact);
   EXPECT_LE(found.missed, 1.5 * exact);
+}
+
+TEST(RateSearch, InASweepEachTryIsARecordWithADrawOfItsOwn) {
+  breakeven::testing::FakeMachine machine;
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < 64; ++i) texts.emplace_back(20 + (i * 37) % 200, 'a');
+  Axes axes;
+  axes.modes = {Mode::paced};
+  axes.rates = {0};
+  axes.paced_batches = {8};
+  Input input;
+  input.cells = plan_cells(axes);
+  input.texts.assign(texts.begin(), texts.end());
+  input.timed = texts.size();
+  input.time_s = 1200;
+  input.p99_limit_s = 0.03;
+  input.work = {1e6, 0};
+  input.prototype.model_hash = "model";
+  Tools tools;
+  tools.make = [&](const Spec& spec) { return machine.make(spec); };
+  tools.clock = &machine.clock;
+  tools.root = "/nowhere/";  // no counters of this machine
+  const auto outcome = run_sweep(input, tools);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  std::set<std::uint64_t> seeds;
+  double kept = 0;
+  double missed = std::numeric_limits<double>::infinity();
+  for (const record::Record& record : outcome->records) {
+    ASSERT_TRUE(record.paced);
+    EXPECT_EQ(record.paced->p99_limit_s, 0.03);
+    seeds.insert(record.paced->seed);
+    const LimitKept seen = measure::p99_within(record, 0.03);
+    if (seen == LimitKept::kept) kept = std::max(kept, record.cell.rate_per_s);
+    if (seen == LimitKept::missed) missed = std::min(missed, record.cell.rate_per_s);
+  }
+  EXPECT_GE(outcome->records.size(), 6U);
+  EXPECT_EQ(seeds.size(), outcome->records.size());
+  EXPECT_GT(kept, 0);
+  EXPECT_GT(missed, kept);
+  EXPECT_LT(missed, 2000);  // it answers 862 a second at most
 }
 
 }  // namespace
