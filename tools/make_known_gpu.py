@@ -16,7 +16,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KEPT = ("schema_version", "kind", "run_id", "started_at", "cell", "model_name", "model_hash", "model_shape", "instruction_set",
-        "tokenizer", "verdict", "reasons", "texts", "passes", "warmup_passes", "samples_s", "sample_positions", "rounds",
+        "tokenizer", "reasons", "texts", "passes", "warmup_passes", "samples_s", "sample_positions", "rounds",
         "sample_rounds", "latency_s", "reviews_per_s", "tokens_per_s", "spread", "stages", "batches_in_flight", "bound", "parity",
         "memory", "energy", "gpu", "machine", "build")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
@@ -43,6 +43,10 @@ def slim(record):
     return kept
 
 
+def invalid(record):
+    return any(reason["severity"].lower() == "invalid" for reason in record["reasons"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
@@ -51,7 +55,7 @@ def main():
     records = [json.loads(line) for path in options.journals for line in path.read_text().splitlines()]
     records = [r for r in records if r["kind"] == "cell" and r["cell"]["runtime"] == "native" and r["cell"]["device"] != "cpu"
                and r["cell"]["precision"] in PRECISIONS
-               and r["cell"]["mode"] in ("serial", "stream") and r["verdict"] != "INVALID" and r["passes"] > 0]
+               and r["cell"]["mode"] in ("serial", "stream") and not invalid(r) and r["passes"] > 0]
     if not records:
         sys.exit("make_known_gpu: no native row of a GPU in " + " ".join(map(str, options.journals)))
     longest = max(r["cell"]["max_length"] for r in records)

@@ -18,6 +18,7 @@
 #include "cli/quantities.h"
 #include "cli/study.h"
 #include "measure/parity.h"
+#include "measure/thresholds.h"
 #include "record/journal.h"
 #include "report/html.h"
 #include "report/keys.h"
@@ -137,7 +138,7 @@ int exit_code_of(const std::vector<record::Record>& records, bool interrupted) {
   if (interrupted) return kCannotTell;
   if (std::any_of(records.begin(), records.end(), measure::breaks_parity)) return kResultSaysNo;
   const auto counts = [](const record::Record& record) {
-    return record.verdict != record::Verdict::invalid;
+    return !measure::is_invalid(record);
   };
   return std::any_of(records.begin(), records.end(), counts) ? kOk : kCannotTell;
 }

@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "cli/study.h"
 #include "measure/parity.h"
+#include "measure/thresholds.h"
 #include "record/journal.h"
 #include "report/report.h"
 #include "session/study_input.h"
@@ -106,7 +107,7 @@ int exit_code_of(const study::Outcome& outcome) {
     if (record.scaling->outcome == record::Linearity::not_linear) return kResultSaysNo;
     if (measure::breaks_parity(record)) return kResultSaysNo;
     unsure |= record.scaling->outcome != record::Linearity::linear ||
-              record.verdict == record::Verdict::invalid;
+              measure::is_invalid(record);
   }
   return unsure ? kCannotTell : kOk;
 }

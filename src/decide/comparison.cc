@@ -186,7 +186,7 @@ bool is_steady(std::span<const Record> records) {
 }
 
 bool is_noisy(const Record& before, const Record& after) {
-  return before.verdict != record::Verdict::valid || after.verdict != record::Verdict::valid;
+  return !before.reasons.empty() || !after.reasons.empty();
 }
 
 Change change_by(const record::Estimate& ratio, double effect, bool trust_same_machine) {

@@ -123,7 +123,7 @@ Record carried(const Record& known, const Record& own, const LatencyModel& model
        fmt::format(
            "from the {} record of {:.10}, carried over to these lengths by the latency model",
            known.gpu ? known.gpu->name : "unknown GPU", known.started_at),
-       0, 0, known.verdict});
+       0, 0});
   const std::vector<double> theirs = seconds_of_each(model, known);
   const std::vector<double> ours = seconds_of_each(model, record);
   const double pass_ratio = std::accumulate(ours.begin(), ours.end(), 0.0) /

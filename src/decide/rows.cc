@@ -10,6 +10,7 @@
 
 #include "base/units.h"
 #include "measure/parity.h"
+#include "measure/thresholds.h"
 
 namespace breakeven::decide {
 namespace {
@@ -142,12 +143,7 @@ std::string unusable(const Record& record) {
     return fmt::format("outputs break parity ({} of {} labels differ)", record.parity->flips,
                        record.parity->texts);
   }
-  if (record.verdict == record::Verdict::invalid) {
-    const auto why = std::find_if(
-        record.reasons.begin(), record.reasons.end(),
-        [](const auto& reason) { return reason.severity == record::Verdict::invalid; });
-    return "INVALID" + (why == record.reasons.end() ? "" : ": " + why->code);
-  }
+  if (const record::Reason* why = measure::why_invalid(record)) return "INVALID: " + why->code;
   if (record.cell.batch == 0) return "a batch of 0 texts is none";
   if (record.cell.max_length == 0) return "texts cut at 0 tokens are none";
   const auto& interval = record.reviews_per_s.interval;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/check.h"
 #include "base/units.h"
@@ -13,13 +12,7 @@
 namespace breakeven::measure {
 namespace {
 
-using record::Verdict;
-
-void add_reason(record::Record& record, const Threshold& row, double value, double allowed,
-                Verdict severity, std::string message) {
-  record.reasons.push_back({std::string(row.code), std::move(message), value, allowed, severity});
-  record.verdict = std::max(record.verdict, severity);
-}
+using record::Severity;
 
 void check_conditions(const record::Conditions& seen, record::Record& record) {
   check_threshold(record, "steal", seen.steal_share, "the hypervisor took CPU time away");
@@ -28,19 +21,6 @@ void check_conditions(const record::Conditions& seen, record::Record& record) {
     check_threshold(record, "throttled", static_cast<double>(*seen.throttle_events),
                     "the CPU throttled because of heat");
   }
-}
-
-void check_steadiness(const Samples& samples, record::Record& record) {
-  if (samples.steady || samples.interrupted) return;
-  const Threshold& row = threshold("not-steady");
-  const double seen = std::max(std::abs(samples.last_steadiness.level_shift),
-                               std::abs(samples.last_steadiness.trend));
-  add_reason(
-      record, row, seen, row.noisy, Verdict::noisy,
-      seen > row.noisy
-          ? fmt::format("the warm-up ended before times were steady: they still moved by {} %",
-                        three_digits(seen * 100))
-          : "the warm-up's time was over before enough passes had shown steady times");
 }
 
 void check_lateness(record::Record& record) {
@@ -67,28 +47,27 @@ void check_threshold(record::Record& record, std::string_view code, double value
                      std::string_view message) {
   const Threshold& row = threshold(code);
   const bool invalid = value > row.invalid;
-  if (!invalid && !(value > row.noisy)) return;
-  const double allowed = invalid ? row.invalid : row.noisy;
-  add_reason(record, row, value, allowed, invalid ? Verdict::invalid : Verdict::noisy,
-             fmt::format("{}: {} (allowed: {})", message, three_digits(value),
-                         allowed == 0 ? "0" : three_digits(allowed)));
+  if (!invalid && !(value > row.noted)) return;
+  const double allowed = invalid ? row.invalid : row.noted;
+  record.reasons.push_back({std::string(code),
+                            fmt::format("{}: {} (allowed: {})", message, three_digits(value),
+                                        allowed == 0 ? "0" : three_digits(allowed)),
+                            value, allowed, invalid ? Severity::invalid : Severity::note});
+}
+
+const record::Reason* why_invalid(const record::Record& record) {
+  const auto why = std::find_if(
+      record.reasons.begin(), record.reasons.end(),
+      [](const record::Reason& reason) { return reason.severity == Severity::invalid; });
+  return why == record.reasons.end() ? nullptr : &*why;
 }
 
 void check_thresholds(const Samples& samples, record::Record& record) {
   if (samples.seconds.empty() && record.samples_s.empty()) {
     check_threshold(record, "no-samples", 1, "nothing was timed");
   }
-  if (samples.interrupted) check_threshold(record, "interrupted", 1, "the cell was interrupted");
-  check_steadiness(samples, record);
-  if (samples.passes() < 3 && record.cell.mode != Mode::paced) {
-    check_threshold(
-        record, "few-passes", static_cast<double>(3 - samples.passes()),
-        fmt::format("only {} complete passes fitted into the time; noise cannot be told",
-                    samples.passes()));
-  }
-  if (record.spread) {
-    check_threshold(record, "spread", *record.spread, "identical passes took different times");
-  }
+  check_threshold(record, "cold", samples.warmup_passes == 0 ? 1 : 0,
+                  "no whole warm-up pass went before the timed ones");
   check_threshold(record, "repeat", static_cast<double>(samples.repeat_flips),
                   "labels changed from one timed pass to another");
   if (record.conditions) check_conditions(*record.conditions, record);

@@ -270,7 +270,6 @@ void fields(V& v, S& s) {
   v("instruction_set", s.instruction_set);
   v("tokenizer", s.tokenizer);
   v("runtime_settings", s.runtime_settings);
-  v("verdict", s.verdict);
   v("reasons", s.reasons);
   v("texts", s.texts);
   v("passes", s.passes);

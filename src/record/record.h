@@ -36,7 +36,8 @@ struct Estimate {
   bool operator==(const Estimate&) const = default;
 };
 
-enum class Verdict : std::uint8_t { valid, noisy, invalid };
+// What a reason makes of its record: a note is worth knowing, invalid rows decide nothing.
+enum class Severity : std::uint8_t { note, invalid };
 
 // Whether outputs agree with the judge's; unproven: too few texts.
 enum class Agreement : std::uint8_t { unproven, passed, failed };
@@ -46,13 +47,14 @@ enum class Linearity : std::uint8_t { cannot_tell, linear, not_linear };
 
 enum class Kind : std::uint8_t { cell, scaling };
 
-// Why a record is not VALID: which threshold, what was seen. docs/measuring.md lists the codes.
+// What was seen beside the numbers, and which threshold it passed. docs/measuring.md lists the
+// codes.
 struct Reason {
-  std::string code;      // "steal", "foreign-cpu", "spread", "not-steady", "parity" ...
+  std::string code;      // "steal", "foreign-cpu", "cold", "parity" ...
   std::string message;   // a sentence for a person
   double value = 0;      // what was seen
   double threshold = 0;  // what is allowed
-  Verdict severity = Verdict::noisy;
+  Severity severity = Severity::note;
   bool operator==(const Reason&) const = default;
 };
 
@@ -244,7 +246,6 @@ struct Record {
   std::optional<ModelShape>
       model_shape;  // nothing = not known: only another runtime read the model
   std::map<std::string, std::string> runtime_settings;  // version, hints, streams ... of a runtime
-  Verdict verdict = Verdict::valid;
   std::vector<Reason> reasons;
   Texts texts;
   std::uint64_t passes = 0;  // complete timed passes
@@ -286,12 +287,14 @@ struct Record {
 namespace breakeven {
 
 template <>
-struct Names<record::Verdict> {
-  static constexpr const char* kWhat = "verdict";
-  static constexpr std::pair<record::Verdict, std::string_view> kAll[] = {
-      {record::Verdict::valid, "VALID"},
-      {record::Verdict::noisy, "NOISY"},
-      {record::Verdict::invalid, "INVALID"}};
+struct Names<record::Severity> {
+  static constexpr const char* kWhat = "severity";
+  // The last two: of schema 1.
+  static constexpr std::pair<record::Severity, std::string_view> kAll[] = {
+      {record::Severity::note, "note"},
+      {record::Severity::invalid, "invalid"},
+      {record::Severity::note, "NOISY"},
+      {record::Severity::invalid, "INVALID"}};
 };
 template <>
 struct Names<record::Agreement> {

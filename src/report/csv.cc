@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "record/fields.h"
+#include "measure/thresholds.h"
 #include "record/json.h"
 #include "report/keys.h"
 #include "report/report.h"
@@ -85,7 +86,7 @@ constexpr CsvColumn kColumns[] = {
     {"max_length", "cell.max_length"},
     {"padding", "cell.padding"},
     {"mode", "cell.mode"},
-    {"verdict", "verdict"},
+    {"invalid", "invalid"},
     {"reasons", "reasons"},
     {"texts", "texts.count"},
     {"texts_name", "texts.name"},
@@ -149,6 +150,8 @@ Flat flat_with_more(const record::Record& record) {
   flat.put("samples", std::to_string(record.samples_s.size()));
   std::vector<std::string> codes;
   for (const record::Reason& reason : record.reasons) codes.push_back(reason.code);
+  const record::Reason* why = measure::why_invalid(record);
+  flat.put("invalid", why == nullptr ? "" : why->code);
   flat.put("reasons", fmt::format("{}", fmt::join(codes, " ")));
   for (const std::string side : {"host", "gpu"}) {
     const auto joules = flat.number("energy." + side + "_joules_gross");

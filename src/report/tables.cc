@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "measure/thresholds.h"
 #include "report/format.h"
 
 namespace breakeven::report {
@@ -105,19 +106,8 @@ TableCell percentile_cell(const record::Record& record, const std::string& name)
 }
 
 TableCell verdict_cell(const record::Record& record) {
-  std::string why;  // the first of the reasons that made it so
-  for (const record::Reason& reason : record.reasons) {
-    if (why.empty() && reason.severity == record.verdict) why = " " + reason.code;
-  }
-  switch (record.verdict) {
-    case record::Verdict::valid:
-      return {"VALID", Style::good};
-    case record::Verdict::noisy:
-      return {"NOISY" + why, Style::careful};
-    case record::Verdict::invalid:
-      return {"INVALID" + why, Style::bad};
-  }
-  return "";
+  const record::Reason* why = measure::why_invalid(record);
+  return why == nullptr ? TableCell("") : TableCell("INVALID " + why->code, Style::bad);
 }
 
 Table latency_table(const Records& serial, const Keys& keys) {
@@ -143,6 +133,11 @@ Table latency_table(const Records& serial, const Keys& keys) {
   return table;
 }
 
+// A row that computing bounds says nothing by it: nearly all do.
+bool bound_elsewhere(const record::Record& record) {
+  return !record.bound.empty() && record.bound != "compute";
+}
+
 Table stage_table(const Records& serial, const Keys& keys) {
   const auto copies = [](const record::Record& record) {
     return record.stages && record.stages->upload_s + record.stages->download_s > 0;
@@ -153,7 +148,8 @@ Table stage_table(const Records& serial, const Keys& keys) {
   rest.push_back(right("compute"));
   if (show_copies) rest.push_back(right("download"));
   rest.push_back(right("decode", 1));
-  rest.push_back(left("bound by"));
+  const bool show_bound = std::any_of(serial.begin(), serial.end(), bound_elsewhere);
+  if (show_bound) rest.push_back(left("bound by"));
   Table table = keys.table(std::move(rest));
   for (const record::Record& record : serial) {
     if (!record.stages) continue;
@@ -173,25 +169,34 @@ Table stage_table(const Records& serial, const Keys& keys) {
                          : record.bound == "transfer"
                              ? (stages.upload_s + stages.download_s) / total
                              : stages.compute_s / total;
-    cells.push_back(record.bound + " (" + percent(share) + ")");
+    if (show_bound) {
+      cells.push_back(bound_elsewhere(record) ? record.bound + " (" + percent(share) + ")" : "");
+    }
     table.add_row(keys.row(record, std::move(cells)));
   }
   return table;
 }
 
 Table stream_table(const Records& stream, const Keys& keys) {
-  Table table = keys.table({right("in flight", 3), right("reviews/s [95 %]"), right("tokens/s", 2),
-                            right("a pass takes", 4), right("passes", 5), left("bound by", 6),
-                            left("result")});
+  const bool show_bound = std::any_of(stream.begin(), stream.end(), bound_elsewhere);
+  std::vector<Column> columns = {right("in flight", 3), right("reviews/s [95 %]"),
+                                 right("tokens/s", 2), right("a pass takes", 4),
+                                 right("passes", 5)};
+  if (show_bound) columns.push_back(left("bound by", 6));
+  columns.push_back(left("result"));
+  Table table = keys.table(std::move(columns));
   for (const record::Record& record : stream) {
     double sum = 0;
     for (const double seconds : record.samples_s) sum += seconds;
     const double mean =
         sum / static_cast<double>(std::max<std::size_t>(1, record.samples_s.size()));
-    table.add_row(keys.row(
-        record, {std::to_string(record.batches_in_flight), rate_with_interval(record.reviews_per_s),
-                 three_digits(record.tokens_per_s.value), format_seconds(mean),
-                 std::to_string(record.passes), record.bound, verdict_cell(record)}));
+    std::vector<TableCell> cells = {
+        std::to_string(record.batches_in_flight), rate_with_interval(record.reviews_per_s),
+        three_digits(record.tokens_per_s.value), format_seconds(mean),
+        std::to_string(record.passes)};
+    if (show_bound) cells.push_back(bound_elsewhere(record) ? record.bound : "");
+    cells.push_back(verdict_cell(record));
+    table.add_row(keys.row(record, std::move(cells)));
   }
   return table;
 }

@@ -29,7 +29,7 @@ std::vector<std::string> high_percentiles(const Records& records);
 // The latency at a percentile, with its interval at "p50"; "-" where too few samples carry it.
 TableCell percentile_cell(const record::Record& record, const std::string& name);
 
-// "VALID", or the verdict with its first reason's code: "NOISY spread".
+// Empty, or why the row decides nothing: "INVALID parity".
 TableCell verdict_cell(const record::Record& record);
 
 }  // namespace breakeven::report

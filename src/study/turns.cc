@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <random>
 
+#include "measure/thresholds.h"
+
 namespace breakeven::study {
 namespace {
 
 using record::Record;
-using record::Verdict;
 
 // Seconds that a record's samples took in passes.
 double timed_s(const Record& record) {
@@ -25,7 +26,6 @@ void add_reasons(const Record& more, Record& sum) {
       *known = reason;
     }
   }
-  sum.verdict = std::max(sum.verdict, more.verdict);
 }
 
 void add_paced(const Record& more, Record& sum) {
@@ -85,9 +85,9 @@ std::vector<Record> merge_turns(std::span<const std::vector<Record>> blocks) {
                                       [&](const Record& each) { return each.cell == record.cell; });
       if (known == merged.end()) {
         merged.push_back(record);
-      } else if (known->verdict == Verdict::invalid) {
+      } else if (measure::is_invalid(*known)) {
         *known = record;
-      } else if (record.verdict != Verdict::invalid) {
+      } else if (!measure::is_invalid(record)) {
         add(record, *known);
       }
     }

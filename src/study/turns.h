@@ -15,8 +15,7 @@ std::vector<bool> turn_order(std::size_t turns, std::uint64_t seed);
 
 // One record a cell from those of all turns (`blocks`: each turn's records, in time order): samples
 // one behind the other, passes and windows added up, rates over all of them, without intervals. A
-// turn whose record is INVALID is left out, unless all are; the worst verdict of the rest stands
-// with its reasons.
+// turn whose record is INVALID is left out, unless all are; of each reason the worst stands.
 std::vector<record::Record> merge_turns(std::span<const std::vector<record::Record>> blocks);
 
 }  // namespace breakeven::study

@@ -191,7 +191,7 @@ TEST_F(RunTest, PacedLoadGivesRowsThatAdviseDecidesFrom) {
   // A busy machine makes rows INVALID, from which nothing is decided, and any load too much.
   std::ofstream quiet(folder_ / "q.jsonl");
   for (record::Record record : journal->records) {
-    record.verdict = record::Verdict::valid;
+    record.reasons.clear();
     record.paced->saturated = record.cell.rate_per_s > 1000;
     quiet << *record::to_json_line(record) << "\n";
   }

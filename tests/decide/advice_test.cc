@@ -251,8 +251,7 @@ TEST(Advise, BrokenParityAndInvalidRowsNeverWin) {
       record.parity->outcome = record::Agreement::failed;
       record.parity->flips = 12;
     } else if (record.cell.device != Device{}) {
-      record.verdict = record::Verdict::invalid;
-      record.reasons = {{"steal", "", 0.4, 0.1, record::Verdict::invalid}};
+      record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
     }
   }
   const Asked asked = ask(records, with_load(20'000));
@@ -264,7 +263,7 @@ TEST(Advise, BrokenParityAndInvalidRowsNeverWin) {
 
 TEST(Advise, NothingValidCannotTell) {
   auto records = cpu_run();
-  for (record::Record& record : records) record.verdict = record::Verdict::invalid;
+  for (record::Record& record : records) record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
   const Asked asked = ask(records, with_load(1));
   EXPECT_EQ(asked.advice.outcome, Outcome::cannot_tell);
   EXPECT_EQ(asked.advice.headline, "Can't tell: no cell counts.");

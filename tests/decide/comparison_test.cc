@@ -71,7 +71,7 @@ TEST(Compare, LessThanThreePassesDecideNothing) {
 }
 
 void make_noisy(std::vector<record::Record>& records) {
-  for (record::Record& record : records) record.verdict = record::Verdict::noisy;
+  for (record::Record& record : records) record.reasons = {{"steal", "", 0.02, 0.01}};
 }
 
 TEST(Compare, NoisyRowsOfSeparateRunsDecideOnlyBeyondAFactorOfTwo) {
@@ -151,8 +151,7 @@ TEST(Compare, TwoSamplesCannotTell) {
 
 TEST(Compare, RowsThatDoNotCountCannotBeTold) {
   std::vector<record::Record> after = sample_run();
-  after[0].verdict = record::Verdict::invalid;
-  after[0].reasons = {{"interrupted", "", 1, 0, record::Verdict::invalid}};
+  after[0].reasons = {{"interrupted", "", 1, 0, record::Severity::invalid}};
   after[1].parity->outcome = record::Agreement::failed;
   after[2].samples_s.clear();
   after[3].samples_s[1] = 0;

@@ -158,7 +158,7 @@ TEST(LatencyStudy, RecordsThatDoNotFitTogetherAreLeftOut) {
   auto records = serial_run(cpu_engine());
   records[0].samples_s.pop_back();  // positions too many
   records[1].samples_s[0] = std::numeric_limits<double>::quiet_NaN();
-  records[2].verdict = record::Verdict::invalid;
+  records[2].reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
   const Family family = only_family(records);
   EXPECT_FALSE(family.model);
   EXPECT_NE(family.why_not, "");

@@ -31,7 +31,7 @@ TEST(MeasuringDoc, ShowsTheThresholdsAsTheyAre) {
   for (const Threshold& threshold : kThresholds) {
     ASSERT_NE(match, std::sregex_iterator()) << threshold.code << " is missing";
     EXPECT_EQ((*match)[1].str(), threshold.code);
-    EXPECT_EQ(number((*match)[2]), threshold.noisy) << threshold.code;
+    EXPECT_EQ(number((*match)[2]), threshold.noted) << threshold.code;
     EXPECT_EQ(number((*match)[3]), threshold.invalid) << threshold.code;
     EXPECT_EQ((*match)[4].str(), threshold.meaning);
     ++match;

@@ -102,14 +102,7 @@ TEST_F(SamplerTest, WarmUpThatIsNeverSteadyEndsWithItsBudget) {
   ASSERT_TRUE(sampler.warm_up(3));
   EXPECT_FALSE(sampler.samples().steady);
   ASSERT_TRUE(sampler.measure(20));
-  record::Record record;
-  record.cell.mode = Mode::stream;
-  summarise(sampler.samples(), texts_.size(), record);
-  check_thresholds(sampler.samples(), record);
-  EXPECT_NE(record.verdict, record::Verdict::valid);
-  ASSERT_FALSE(record.reasons.empty());
-  EXPECT_EQ(record.reasons[0].code, "not-steady");
-  EXPECT_GT(record.reasons[0].value, record.reasons[0].threshold);
+  EXPECT_GE(sampler.samples().passes(), 1U);
 }
 
 TEST_F(SamplerTest, WarmUpLooksAtItsBudgetBetweenBatches) {
@@ -164,8 +157,6 @@ TEST_F(SamplerTest, WithoutOneFullPassWhatWasDoneCounts) {
   EXPECT_THAT(record.latency_s, IsEmpty()) << "four samples carry no percentile";
   EXPECT_EQ(record.latency_note, "4 of the 10 batches of one pass");
   EXPECT_NEAR(record.reviews_per_s.value, 1 / 8.0, 1e-12);
-  check_thresholds(sampler.samples(), record);
-  EXPECT_EQ(record.verdict, record::Verdict::noisy);
   ASSERT_TRUE(to_json_line(record));
   // The next block goes on where this one stopped.
   ASSERT_TRUE(sampler.measure(48));
@@ -182,11 +173,6 @@ TEST_F(SamplerTest, TheStopFlagEndsItBetweenBatches) {
   ASSERT_TRUE(sampler.measure(100));
   EXPECT_EQ(fake.calls(), 5U);
   EXPECT_TRUE(sampler.samples().interrupted);
-  record::Record record;
-  summarise(sampler.samples(), texts_.size(), record);
-  check_thresholds(sampler.samples(), record);
-  EXPECT_EQ(record.verdict, record::Verdict::invalid);
-  EXPECT_EQ(record.reasons[0].code, "interrupted");
 }
 
 TEST_F(SamplerTest, ErrorsAreHandedOn) {
@@ -264,8 +250,6 @@ TEST_F(SamplerTest, AStreamHasThroughputAndNoLatency) {
   EXPECT_LT(record.reviews_per_s.interval->low, 10);
   EXPECT_GT(record.reviews_per_s.interval->high, 10);
   EXPECT_EQ(record.batches_in_flight, 2U);
-  check_thresholds(sampler.samples(), record);
-  EXPECT_EQ(record.verdict, record::Verdict::noisy) << "a spread of 15 %";
 }
 
 TEST(BoundBy, NamesTheLargestStage) {
@@ -282,16 +266,16 @@ TEST(BoundBy, NamesTheLargestStage) {
 TEST(Judge, UsesTheTable) {
   record::Record record;
   check_threshold(record, "steal", 0.01, "at the limit");
-  EXPECT_EQ(record.verdict, record::Verdict::valid);
+  EXPECT_THAT(record.reasons, IsEmpty());
   check_threshold(record, "steal", 0.011, "over it");
-  EXPECT_EQ(record.verdict, record::Verdict::noisy);
+  EXPECT_FALSE(is_invalid(record));
   EXPECT_EQ(record.reasons.back().threshold, 0.01);
   check_threshold(record, "steal", 0.2, "far over it");
-  EXPECT_EQ(record.verdict, record::Verdict::invalid);
+  EXPECT_EQ(why_invalid(record), &record.reasons.back());
   EXPECT_EQ(record.reasons.back().threshold, 0.10);
   EXPECT_EQ(record.reasons.back().message, "far over it: 0.200 (allowed: 0.100)");
   check_threshold(record, "steal", 0.05, "a milder reason does not heal");
-  EXPECT_EQ(record.verdict, record::Verdict::invalid);
+  EXPECT_TRUE(is_invalid(record));
 }
 
 TEST(Judge, EveryRowOfARecordCounts) {
@@ -300,7 +284,6 @@ TEST(Judge, EveryRowOfARecordCounts) {
   record.conditions->steal_share = 0.02;
   record.conditions->foreign_cpu_share = 0.04;
   record.conditions->throttle_events = 1;
-  record.spread = 0.06;
   record.schedule_late_s = {0, 0, 0.002, 0};
   record.gpu.emplace();
   record.gpu->foreign_processes = 1;
@@ -314,9 +297,9 @@ TEST(Judge, EveryRowOfARecordCounts) {
   check_thresholds(samples, record);
   std::vector<std::string> codes;
   for (const auto& reason : record.reasons) codes.push_back(reason.code);
-  EXPECT_THAT(codes, ::testing::UnorderedElementsAre("steal", "foreign-cpu", "throttled", "spread",
-                                                     "schedule-late", "foreign-gpu", "parity",
-                                                     "repeat", "not-steady", "few-passes"));
+  EXPECT_THAT(codes,
+              ::testing::UnorderedElementsAre("steal", "foreign-cpu", "throttled", "schedule-late",
+                                              "foreign-gpu", "parity", "repeat", "cold"));
 }
 
 }  // namespace

@@ -10,9 +10,8 @@ inline Estimate example_estimate(double value) {
 }
 
 inline void fill_outcome(Record& record) {
-  record.verdict = Verdict::noisy;
-  record.reasons = {{"steal", "the hypervisor took time", 0.023, 0.01, Verdict::noisy},
-                    {"parity", "labels differ", 3, 0, Verdict::invalid}};
+  record.reasons = {{"steal", "the hypervisor took time", 0.023, 0.01, Severity::note},
+                    {"parity", "labels differ", 3, 0, Severity::invalid}};
   record.parity =
       Parity{"native cpu fp32",         1000, 2, 0.125, 0.0625, 1.75, 1e-7, 1e-3, Agreement::failed,
              {"model/int8/flips_share"}};

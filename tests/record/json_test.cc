@@ -134,18 +134,21 @@ INSTANTIATE_TEST_SUITE_P(
                 "samples_s[1] is \"x\", not a number"},
         Refused{"{\"schema_version\":1,\"cell\":{},\"samples_s\":{}}", "record/field", "a list"},
         Refused{"{\"schema_version\":1,\"cell\":{},\"latency_s\":[]}", "record/field", "an object"},
-        Refused{"{\"schema_version\":1,\"cell\":{},\"verdict\":\"GOOD\"}", "record/field",
-                "one of VALID, NOISY, INVALID"},
+        Refused{R"({"schema_version":2,"cell":{},"reasons":[{"severity":"GOOD"}]})", "record/field",
+                "one of note, invalid"},
         Refused{"{\"schema_version\":1,\"cell\":{},\"build\":{\"dirty\":1}}", "record/field",
                 "true or false"}));
 
 TEST(Json, ARecordOfSchema1HasNoRounds) {
   const auto record = parse_record(
-      R"({"schema_version":1,"cell":{},"passes":2,"samples_s":[1,2],"sample_positions":[0,0]})");
+      R"({"schema_version":1,"cell":{},"verdict":"INVALID","passes":2,"samples_s":[1,2],)"
+      R"("reasons":[{"code":"spread","severity":"NOISY"},{"code":"steal","severity":"INVALID"}]})");
   ASSERT_TRUE(record) << record.error().to_string();
   EXPECT_EQ(record->schema_version, 1);
   EXPECT_EQ(record->passes, 2U);
   EXPECT_TRUE(record->rounds.empty() && record->sample_rounds.empty());
+  EXPECT_EQ(record->reasons.at(0).severity, Severity::note);
+  EXPECT_EQ(record->reasons.at(1).severity, Severity::invalid);
 }
 
 TEST(Json, UnknownFieldsAreIgnored) {

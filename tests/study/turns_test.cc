@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <set>
 
+#include "measure/thresholds.h"
+
 namespace breakeven::study {
 namespace {
 
@@ -26,9 +28,8 @@ record::Record piece(double pass_s, std::uint64_t batch = 1) {
 }
 
 void spoil(record::Record& record, const std::string& code, double value,
-           record::Verdict severity) {
+           record::Severity severity) {
   record.reasons.push_back({code, code, value, 0.01, severity});
-  record.verdict = std::max(record.verdict, severity);
 }
 
 TEST(Turns, EachBeginsHalfOfThemInRandomOrder) {
@@ -62,23 +63,23 @@ TEST(Turns, SamplesFollowOneAnotherAndRatesAreOverAllPasses) {
 
 TEST(Turns, AnInvalidTurnIsLeftOutUnlessAllAre) {
   record::Record bad = piece(100);
-  spoil(bad, "foreign-cpu", 0.5, record::Verdict::invalid);
+  spoil(bad, "foreign-cpu", 0.5, record::Severity::invalid);
   record::Record noisy = piece(1);
-  spoil(noisy, "spread", 0.06, record::Verdict::noisy);
+  spoil(noisy, "steal", 0.06, record::Severity::note);
   record::Record noisier = piece(1);
-  spoil(noisier, "spread", 0.09, record::Verdict::noisy);
+  spoil(noisier, "steal", 0.09, record::Severity::note);
   for (const auto& blocks : {std::vector<std::vector<record::Record>>{{bad}, {noisy}, {noisier}},
                              {{noisy}, {bad}, {noisier}}}) {
     const auto merged = merge_turns(blocks);
     ASSERT_EQ(merged.size(), 1U);
     EXPECT_EQ(merged[0].passes, 4U);
-    EXPECT_EQ(merged[0].verdict, record::Verdict::noisy);
+    EXPECT_FALSE(measure::is_invalid(merged[0]));
     ASSERT_EQ(merged[0].reasons.size(), 1U);
     EXPECT_EQ(merged[0].reasons[0].value, 0.09);
   }
   const auto none = merge_turns(std::vector<std::vector<record::Record>>{{bad}, {bad}});
   ASSERT_EQ(none.size(), 1U);
-  EXPECT_EQ(none[0].verdict, record::Verdict::invalid);
+  EXPECT_TRUE(measure::is_invalid(none[0]));
 }
 
 TEST(Turns, OnlyCellsAreMerged) {
