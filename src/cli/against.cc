@@ -196,6 +196,11 @@ Result<void> Against::run() {
       given_options(command_, {"--against", "--turns", "--minimum-effect", "--time", "--journal",
                                "--format", "--output", "--html", "--no-memory"});
   arguments_.insert(arguments_.begin(), command_.get_name());
+  if (study_.count.empty()) {
+    // Another build might choose other texts, or others for a turn's share of the time.
+    BREAKEVEN_TRY(const std::size_t texts, fewest_texts(study_));
+    arguments_.insert(arguments_.end(), {"--count", std::to_string(texts)});
+  }
   BREAKEVEN_TRY_VOID(check_other());
   Side other{flags_.other, "the other build (" + flags_.other + ")", "other"};
   Side ours{kOurselves, "this build", "ours"};

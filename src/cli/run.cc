@@ -18,6 +18,7 @@
 #include "cli/quantities.h"
 #include "cli/study.h"
 #include "measure/parity.h"
+#include "measure/rounds.h"
 #include "measure/thresholds.h"
 #include "record/journal.h"
 #include "report/html.h"
@@ -31,9 +32,8 @@
 namespace breakeven::cli {
 namespace {
 
-// Of a pass, unless --count says otherwise. A slow cell (fp32 on two cores) makes two or three
-// passes of them in its share of the default time.
-constexpr std::size_t kDefaultTexts = 64;
+// Of a pass, unless --count says otherwise: as many as let every cell make its rounds, but no more.
+constexpr std::size_t kMostTexts = 256;
 
 struct RunFlags {
   StudyFlags study;
@@ -44,29 +44,70 @@ struct RunFlags {
   std::string html;  // file; "" = none
 };
 
-// What the whole run takes, roughly: judging, fresh processes, and the sampling itself.
-double estimate_s(const Study& study, const std::vector<record::Cell>& cells, bool fresh) {
+// What a run takes, roughly, with the first so many texts in a pass.
+struct Estimate {
+  double prepare_s = 0;  // judging, fresh processes, making each classifier for the first time
+  double round_s = 0;    // in which every cell makes a pass to warm up and one that is timed
+  double with_rounds_s(double rounds) const { return prepare_s + rounds * round_s; }
+};
+
+Estimate estimate(const Study& study, const std::vector<record::Cell>& cells, std::size_t timed,
+                  bool fresh) {
   const study::Input& input = study.input;
   const std::string& isa = input.prototype.instruction_set;
-  const auto timed = std::span(input.texts).first(input.timed);
+  const auto texts = std::span(input.texts).first(timed);
   record::Cell judge;
   for (const record::Cell& cell : cells) judge.threads = std::max(judge.threads, cell.threads);
   judge.batch = 8;
   constexpr double kReference_s = 10;
   constexpr double kProcess_s = 2;
   constexpr double kImports_s = 15;  // of another runtime's libraries, and its loading
-  double total = kReference_s + std::min(study::kJudgingShare * input.time_s,
-                                         study::guess_pass_s(judge, isa, input.work, input.texts));
-  double least = 0;  // every cell warms up and makes a pass, whatever --time says
+  constexpr double kMake_s = 1;
+  Estimate total{kReference_s + std::min(study::kJudgingShare * input.time_s,
+                                         study::guess_pass_s(judge, isa, input.work, input.texts))};
   for (const record::Cell& cell : cells) {
-    const double pass = study::guess_pass_s(cell, isa, input.work, timed);
-    least += 2 * pass;
-    const double batches = static_cast<double>(input.timed) /
-                           static_cast<double>(std::max<std::uint64_t>(1, cell.batch));
+    const double pass = study::guess_pass_s(cell, isa, input.work, texts);
+    const double batches =
+        static_cast<double>(timed) / static_cast<double>(std::max<std::uint64_t>(1, cell.batch));
     const double process = cell.runtime.is_native() ? kProcess_s : kImports_s;
-    if (fresh) total += process + 2 * pass / std::max(1.0, batches);
+    if (fresh) total.prepare_s += process + 2 * pass / std::max(1.0, batches);
+    if (cell.mode != Mode::paced) total.round_s += 2 * pass;
   }
-  return total + std::max(input.time_s, least);
+  for (const study::Group& group : study::group_cells(cells)) {
+    if (!group.spec.runtime.is_native()) total.prepare_s += kImports_s;
+    total.round_s += kMake_s;
+  }
+  return total;
+}
+
+// The largest batch, doubled as long as the rounds fit into the time: a pass must hold a whole
+// batch, and a longer one has more lengths and keeps more batches in flight.
+std::size_t texts_of_a_pass(const Study& study, const std::vector<record::Cell>& cells, bool fresh,
+                            std::size_t fewest) {
+  std::size_t texts = fewest;
+  const auto fits = [&](std::size_t count) {
+    return estimate(study, cells, count, fresh).with_rounds_s(study::kRoundsAimedAt) <=
+           study.input.time_s;
+  };
+  const std::size_t most = study.input.texts.size();
+  while (2 * texts <= std::min(most, kMostTexts) && fits(2 * texts)) texts *= 2;
+  return std::min(texts, most);
+}
+
+// How many rounds fit, and what to do when they are too few for an interval.
+std::string rounds_sentence(const Study& study, const Estimate& time) {
+  const double rounds = std::floor((study.input.time_s - time.prepare_s) / time.round_s);
+  const auto needed = static_cast<double>(measure::kMinRounds);
+  const std::string round = format_seconds(time.round_s);
+  if (rounds >= needed) {
+    return fmt::format("Rounds: about {:.0f} fit into --time {} (one takes {})\n",
+                       std::min(rounds, 1000.0), study.flags.time, round);
+  }
+  return fmt::format(
+      "Rounds: {:.0f} of the {:.0f} that an interval takes fit into --time {} (one takes {}): give "
+      "--time {:.0f}s, fewer cells or fewer texts (--count)\n",
+      std::max(1.0, rounds), needed, study.flags.time, round,
+      std::ceil(time.with_rounds_s(needed)));
 }
 
 void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool fresh) {
@@ -87,10 +128,12 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
                                  study.session->facts().name);
   if (!study.device_note.empty()) text += study.device_note + "\n";
   text += table.to_text(100, study.render.colour);
+  const Estimate time = estimate(study, cells, study.input.timed, fresh);
   text += fmt::format(
       "Estimated time: {} (rough: from this machine's instruction set, nothing was "
       "run)\n",
-      format_seconds(estimate_s(study, cells, fresh)));
+      format_seconds(std::max(study.input.time_s, time.with_rounds_s(1))));
+  if (!cells.empty()) text += rounds_sentence(study, time);
   (void)write_output("", text);
 }
 
@@ -137,9 +180,7 @@ std::vector<record::Record> in_order(const std::vector<record::Cell>& cells,
 int exit_code_of(const std::vector<record::Record>& records, bool interrupted) {
   if (interrupted) return kCannotTell;
   if (std::any_of(records.begin(), records.end(), measure::breaks_parity)) return kResultSaysNo;
-  const auto counts = [](const record::Record& record) {
-    return !measure::is_invalid(record);
-  };
+  const auto counts = [](const record::Record& record) { return !measure::is_invalid(record); };
   return std::any_of(records.begin(), records.end(), counts) ? kOk : kCannotTell;
 }
 
@@ -215,13 +256,18 @@ Result<void> RunCommand::show(const std::vector<record::Record>& records,
 Result<void> RunCommand::run() {
   (void)stop_on_interrupt();  // from here on Ctrl-C means: end well
   BREAKEVEN_TRY_VOID(check_output(flags_.html));
-  BREAKEVEN_TRY(study_, prepare_study(flags_.study, context_,
-                                      {kDefaultTexts, std::size_t(limit("model/texts_min"))}));
+  BREAKEVEN_TRY(const std::size_t fewest, fewest_texts(flags_.study));
+  BREAKEVEN_TRY(
+      study_, prepare_study(flags_.study, context_,
+                            {std::max(kMostTexts, fewest), std::size_t(limit("model/texts_min"))}));
   BREAKEVEN_TRY_VOID(read_quantities(
       command_, {{"--cpu-price", flags_.cpu_price, parse_price, study_->render.first.cpu_price},
                  {"--gpu-price", flags_.gpu_price, parse_price, study_->render.first.gpu_price}}));
   BREAKEVEN_TRY(Plan plan, plan_study(*study_));
   cells_ = std::move(plan.cells);
+  if (flags_.study.count.empty()) {
+    choose_texts(*study_, texts_of_a_pass(*study_, cells_, !flags_.no_memory, fewest));
+  }
   for (const std::string& note : plan.notes) tell(note);
   BREAKEVEN_TRY(std::vector<record::Record> records, resume());
   for (const record::Cell& cell : cells_) {
@@ -284,13 +330,17 @@ void add_run(CLI::App& app, Context& context) {
   add_paced_flags(*command, flags->study.paced);
   add_against_flags(*command, flags->against);
   command->add_option("--count", flags->study.count,
-                      fmt::format("Texts of a pass (default: {})", kDefaultTexts));
+                      fmt::format("Texts of a pass (default: the largest batch, or more, up to {}, "
+                                  "when five rounds of them fit into --time)",
+                                  kMostTexts));
   command->add_option(
       "--judge", flags->study.judge,
       "Texts whose outputs are compared with the judge's, timed or not (default: as "
       "many as parity takes, 1000, and a quarter of --time holds)");
   command->add_option("--time", flags->study.time,
-                      "Time for sampling, shared by the cells (default: 4m)");
+                      "Time for everything, shared by the cells (default: 5m)");
+  command->add_flag("--energy", flags->study.energy,
+                    "Measures energy, too: visits take as long as its counters need");
   command->add_option("--resume", flags->study.resume,
                       "Journal of an interrupted run: its finished cells are not measured again");
   command->add_flag("--all", flags->all, "table: every table and note, not the answer alone");
@@ -304,7 +354,7 @@ void add_run(CLI::App& app, Context& context) {
       "With --against as `breakeven compare`: 0 same or faster than the other build, 1 slower, 3 "
       "can't tell.\nElse: 0 measured; 1 a row's outputs break parity; 2 usage or environment; 3 "
       "can't "
-      "tell:\nno row is valid, or Ctrl-C came first (finished cells are kept, --resume goes on).");
+      "tell:\nno row counts, or Ctrl-C came first (finished cells are kept, --resume goes on).");
   command->callback([flags, command, &context] {
     if (const auto result = run_either(*flags, *command, context); !result) {
       report_error(context, result.error());

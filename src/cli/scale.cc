@@ -106,8 +106,7 @@ int exit_code_of(const study::Outcome& outcome) {
   for (const record::Record& record : outcome.records) {
     if (record.scaling->outcome == record::Linearity::not_linear) return kResultSaysNo;
     if (measure::breaks_parity(record)) return kResultSaysNo;
-    unsure |= record.scaling->outcome != record::Linearity::linear ||
-              measure::is_invalid(record);
+    unsure |= record.scaling->outcome != record::Linearity::linear || measure::is_invalid(record);
   }
   return unsure ? kCannotTell : kOk;
 }
@@ -204,7 +203,7 @@ void add_scale(CLI::App& app, Context& context) {
       "Numbers of texts: 10..1000 or 10,100,1000 (filled up to eight; default: what "
       "fits into --time)");
   command->add_option("--time", flags->study.time,
-                      "Time for all rounds, shared by the configurations (default: 4m)");
+                      "Time for all rounds, shared by the configurations (default: 5m)");
   command->footer("Exit codes: 0 linear; 1 not linear; 2 usage or environment; 3 can't tell.");
   command->callback([flags, &context] {
     if (const auto result = run_scale_command(*flags, context); !result) {

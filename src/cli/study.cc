@@ -11,6 +11,7 @@
 #include "cli/quantities.h"
 #include "runtimes/environment.h"
 #include "session/study_input.h"
+#include "study/scale.h"
 
 namespace breakeven::cli {
 namespace {
@@ -87,12 +88,39 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   study->input = session::make_input(session, study->reviews, counts.timed);
   study->input.time_s = time_s;
   study->input.seed = flags.seed;
+  study->input.energy = flags.energy;
   if (!flags.paced.p99.empty()) {
     BREAKEVEN_TRY(study->input.p99_limit_s, parse_latency("--p99", flags.paced.p99));
   }
   study->input.prototype.command = context.command;
   study->input.prototype.machine.more["gpu_note"] = study->device_note;
   return study;
+}
+
+void choose_texts(Study& study, std::size_t timed) {
+  std::vector<data::Review>& reviews = study.reviews.reviews;
+  // Every prefix of these has their lengths already, and the judge's logits that ship are for their
+  // order.
+  if (study.flags.texts != "builtin" && study.flags.texts != "imdb") {
+    std::vector<std::uint32_t> lengths;
+    lengths.reserve(reviews.size());
+    for (const data::Review& review : reviews) {
+      lengths.push_back(static_cast<std::uint32_t>(review.text.size()));
+    }
+    std::vector<data::Review> ordered;
+    ordered.reserve(reviews.size());
+    for (const std::size_t i : study::length_matched_order(lengths)) {
+      ordered.push_back(std::move(reviews[i]));
+    }
+    reviews = std::move(ordered);
+  }
+  study::Input input = session::make_input(*study.session, study.reviews, timed);
+  input.time_s = study.input.time_s;
+  input.seed = study.input.seed;
+  input.energy = study.input.energy;
+  input.prototype.command = std::move(study.input.prototype.command);
+  input.prototype.machine = std::move(study.input.prototype.machine);
+  study.input = std::move(input);
 }
 
 Result<Plan> plan_study(const Study& study) {

@@ -33,6 +33,10 @@ struct Study {
 Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Context& context,
                                              TextCounts defaults);
 
+// Makes a pass of `timed` of the texts, spread over the lengths of all that were read; these are
+// judged.
+void choose_texts(Study& study, std::size_t timed);
+
 struct Plan {
   std::vector<record::Cell> cells;
   std::vector<std::string> notes;  // what a person should know before anything is measured

@@ -66,7 +66,8 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
   command.add_option("-o,--output", flags.output, "File for the report (default: stdout)");
   command.add_option("--journal", flags.journal,
                      "File that records are appended to (default: breakeven-<time>.jsonl)");
-  command.add_flag("--dry-run", flags.dry_run, "Lists the cells and the estimated time");
+  command.add_flag("--dry-run", flags.dry_run,
+                   "Lists the cells, the estimated time and how many rounds fit into it");
 }
 
 void add_paced_flags(CLI::App& command, PacedFlags& flags) {
@@ -280,6 +281,12 @@ Result<TextCounts> parse_counts(const StudyFlags& flags, TextCounts defaults) {
     counts.judged = std::max(counts.timed, numbers.front());
   }
   return counts;
+}
+
+Result<std::size_t> fewest_texts(const StudyFlags& flags) {
+  constexpr std::uint64_t kLengths = 16;
+  BREAKEVEN_TRY(const auto batches, parse_numbers("--batch", flags.batch, kMaxBatch));
+  return std::max(kLengths, *std::max_element(batches.begin(), batches.end()));
 }
 
 data::SourceOptions text_source(const StudyFlags& flags) {

@@ -37,7 +37,8 @@ struct StudyFlags {
   std::string runtime = "native";
   std::vector<std::string> python;  // NAME=PATH
   std::string instruction_set;
-  std::string time = "4m";
+  std::string time = "5m";
+  bool energy = false;
   std::uint64_t seed = 1;
   std::string format = "table", output, journal, resume;
   bool dry_run = false;
@@ -91,6 +92,9 @@ struct TextCounts {
 };
 // `defaults`: when the flags do not say. Errors: flag/number.
 Result<TextCounts> parse_counts(const StudyFlags& flags, TextCounts defaults);
+// Texts of the shortest pass that is worth timing: the largest batch, and a mix of lengths. Errors:
+// flag/number.
+Result<std::size_t> fewest_texts(const StudyFlags& flags);
 // Without the model's labels.
 data::SourceOptions text_source(const StudyFlags& flags);
 

@@ -23,7 +23,8 @@ std::optional<std::uint64_t> counter_in(const path& file) {
 
 }  // namespace
 
-RaplMeter::RaplMeter(const std::string& root, const Clock& clock) : clock_(clock) {
+RaplMeter::RaplMeter(const std::string& root, const Clock& clock, double read_every_s)
+    : clock_(clock), read_every_s_(read_every_s) {
   // Packages hold cores and graphics; DRAM is counted apart, as a zone below its package. psys
   // holds the packages again, and the mmio twins of the zones count the same joules.
   std::vector<path> folders = entries_of(path(root) / "sys/class/powercap");
@@ -48,7 +49,13 @@ RaplMeter::RaplMeter(const std::string& root, const Clock& clock) : clock_(clock
     }
     zones_.push_back({(folder / "energy_uj").string(), *range, *now});
   }
-  if (!zones_.empty()) why_not_.clear();
+  if (zones_.empty()) return;
+  why_not_.clear();
+  if (read_every_s_ > 0) return;
+  // No package draws as much as this; half of the time in which it would wrap.
+  constexpr double kMostWatts = 1000;
+  const auto smallest = std::ranges::min_element(zones_, {}, &Zone::range_uj);
+  read_every_s_ = static_cast<double>(smallest->range_uj) * 1e-6 / kMostWatts / 2;
 }
 
 bool RaplMeter::read_zones(bool add) {
@@ -83,14 +90,22 @@ void RaplMeter::start() {
   if (available()) lost_ = !read_zones(false) || lost_;
   started_s_ = clock_.now_s();
   running_ = true;
+  if (available()) reader_.start(read_every_s_, [this] { update(); });
 }
 
 void RaplMeter::update() {
+  const std::lock_guard lock(mutex_);
   if (running_ && available()) lost_ = !read_zones(true) || lost_;
+}
+
+double RaplMeter::joules() const {
+  const std::lock_guard lock(mutex_);
+  return joules_;
 }
 
 void RaplMeter::stop() {
   if (!running_) return;
+  reader_.stop();
   update();
   window_s_ += clock_.now_s() - started_s_;
   running_ = false;
@@ -131,6 +146,11 @@ IdleWatts EnergyMeter::measure_idle() {
 void EnergyMeter::set_idle(const IdleWatts& idle) {
   if (idle.host) host_.set_idle_watts(*idle.host);
   if (gpus_ && idle.gpu) gpus_->set_idle_watts(*idle.gpu);
+}
+
+double EnergyMeter::least_window_s() const {
+  const double host_s = host_.available() ? kMinEnergyWindowSeconds : 0;
+  return gpus_ && gpus_->available() ? std::max(host_s, kMinGpuEnergyWindowSeconds) : host_s;
 }
 
 void EnergyMeter::start() {

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "measure/gpu_energy.h"
+#include "measure/repeater.h"
 #include "record/record.h"
 
 namespace breakeven::measure {
@@ -17,10 +19,13 @@ namespace breakeven::measure {
 inline constexpr double kMinEnergyWindowSeconds = 1.0;
 
 // The packages' counters (and DRAM's where it is a zone of its own). Wraps around at
-// max_energy_range_uj; update() must come at least once between two wraps (minutes apart).
+// max_energy_range_uj, after 328 s for 65.5 kJ at 200 W: a thread reads it more often than that
+// between start() and stop().
 class RaplMeter {
  public:
-  explicit RaplMeter(const std::string& root = "/", const Clock& clock = monotonic_clock());
+  // `read_every_s` is another time in tests only; 0 = often enough for the smallest range.
+  explicit RaplMeter(const std::string& root = "/", const Clock& clock = monotonic_clock(),
+                     double read_every_s = 0);
 
   bool available() const { return !zones_.empty(); }
   const std::string& why_not() const { return why_not_; }  // "not readable: ...", "no RAPL zone"
@@ -31,7 +36,9 @@ class RaplMeter {
 
   void start();
   void update();
-  void stop();  // several start/stop blocks add up
+  void stop();            // several start/stop blocks add up
+  double joules() const;  // gross, as far as they were read
+  double read_every_s() const { return read_every_s_; }
 
   // gross only above kMinEnergyWindowSeconds; net only when the idle power is known too.
   record::Energy energy(std::uint64_t texts) const;
@@ -45,11 +52,14 @@ class RaplMeter {
   bool read_zones(bool add);
 
   const Clock& clock_;
+  double read_every_s_;
   std::vector<Zone> zones_;
   std::string why_not_;
   double joules_ = 0, window_s_ = 0, started_s_ = 0;
   bool running_ = false, lost_ = false;
   std::optional<double> idle_watts_;
+  mutable std::mutex mutex_;  // zones_, joules_ and lost_ while the reader runs
+  Repeater reader_;
 };
 
 // Watts of a machine that does nothing, before anything was measured.
@@ -73,6 +83,8 @@ class EnergyMeter {
   // one.
   IdleWatts measure_idle();
   void set_idle(const IdleWatts& idle);
+  // The shortest window that its counters resolve; 0 without a counter.
+  double least_window_s() const;
   void start();
   void stop();
   record::Energy energy(std::uint64_t texts) const;

@@ -1,7 +1,6 @@
 #include "measure/gpu_watch.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <utility>
 
@@ -87,17 +86,7 @@ GpuWatch::~GpuWatch() {
 void GpuWatch::start() {
   if (!available() || running_) return;
   running_ = true;
-  if (every_s_ > 0) looker_ = std::thread([this] { look_until_stopped(); });
-}
-
-void GpuWatch::look_until_stopped() {
-  std::unique_lock lock(mutex_);
-  const auto step = std::chrono::duration<double>(every_s_);
-  while (!wake_.wait_for(lock, step, [this] { return !running_; })) {
-    lock.unlock();
-    look();
-    lock.lock();
-  }
+  if (every_s_ > 0) looker_.start(every_s_, [this] { look(); });
 }
 
 void GpuWatch::look() {
@@ -130,12 +119,8 @@ void GpuWatch::look() {
 void GpuWatch::stop(std::span<const int> our_processes) {
   if (!running_) return;
   look();  // while the GPU is still as it was under load
-  {
-    const std::lock_guard lock(mutex_);
-    running_ = false;
-  }
-  wake_.notify_all();
-  if (looker_.joinable()) looker_.join();
+  looker_.stop();
+  running_ = false;
   std::uint64_t foreign = 0;
   for (const NvmlGpu& gpu : nvml_) foreign += gpu.foreign_processes(our_processes).value_or(0);
   seen_.foreign_processes = std::max(seen_.foreign_processes, foreign);

@@ -3,14 +3,13 @@
 // missing.
 #pragma once
 
-#include <condition_variable>
 #include <mutex>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "measure/nvml.h"
+#include "measure/repeater.h"
 #include "record/record.h"
 
 namespace breakeven::measure {
@@ -43,16 +42,13 @@ class GpuWatch {
   record::Gpu gpu() const;
 
  private:
-  void look_until_stopped();
-
   std::vector<NvmlGpu> nvml_;
   const double every_s_;
   record::Gpu seen_;
   bool available_ = true;
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
   bool running_ = false;
-  std::thread looker_;
+  Repeater looker_;
   std::vector<double> sm_mhz_, memory_mhz_, power_w_, utilisation_;
 };
 

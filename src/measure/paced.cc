@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "measure/paced_statistics.h"
 #include "measure/statistics.h"
+#include "measure/summary.h"
 
 namespace breakeven::measure {
 namespace {

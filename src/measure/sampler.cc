@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "base/check.h"
-#include "measure/statistics.h"
 
 namespace breakeven::measure {
 namespace {
@@ -71,82 +70,74 @@ bool Sampler::stopped() const {
   return stop_ != nullptr && stop_->load(std::memory_order_relaxed);
 }
 
-double Sampler::expected_pass_s() const {
-  return last_pass_s_;
-}
-
-bool Sampler::enough() const {
-  const auto& passes = samples_.pass_seconds;
-  if (passes.size() >= options_.stop.max_passes) return true;
-  if (passes.size() < std::max<std::size_t>(3, options_.stop.min_passes)) return false;
-  const auto interval = mean_interval(passes);
-  return interval &&
-         (interval->high - interval->low) / 2 <= options_.stop.half_width * mean(passes);
-}
-
 Result<void> Sampler::warm_up(double budget_s) {
   const double start = clock_.now_s();
-  const double deadline = start + budget_s;
   std::vector<double> passes;
-  samples_.steady = false;
-  Result<void> outcome;
   do {
-    Progress progress;
-    outcome = pass(deadline, false, progress);
-    if (!outcome || !complete(progress)) break;
-    passes.push_back(progress.seconds);
+    BREAKEVEN_TRY(const auto seconds, pass(false));
+    if (!seconds) break;
+    passes.push_back(*seconds);
     ++samples_.warmup_passes;
-    if (samples_.pass_seconds.empty()) {
-      samples_.last_steadiness = steadiness(passes, options_.steady);
-    } else {
-      const double shift = progress.seconds / median(samples_.pass_seconds) - 1;
-      samples_.last_steadiness = {std::abs(shift) <= options_.steady.tolerance, shift, 0};
-    }
-    samples_.steady = samples_.last_steadiness.steady;
-  } while (!samples_.steady && clock_.now_s() < deadline && !stopped());
-  samples_.interrupted = samples_.interrupted || stopped();
+  } while (!steadiness(passes, options_.steady).steady && !stopped() &&
+           clock_.now_s() + last_pass_s_ <= start + budget_s);
   samples_.warmup_s += clock_.now_s() - start;
-  return outcome;
+  return {};
 }
 
-Result<void> Sampler::measure(double budget_s) {
-  const double deadline = clock_.now_s() + budget_s;
-  while (!enough() && !stopped()) {
-    const bool first = samples_.pass_seconds.empty();
-    if (!first && clock_.now_s() + expected_pass_s() > deadline) break;
-    // Only the first pass may be cut: a pass that has begun would otherwise bias the mix.
-    BREAKEVEN_TRY_VOID(
-        pass(first ? deadline : std::numeric_limits<double>::infinity(), true, timed_));
-    if (!complete(timed_)) break;
-    samples_.pass_seconds.push_back(timed_.seconds);
-    timed_ = {};
-  }
+Result<void> Sampler::measure(const Visit& visit) {
+  const double start = clock_.now_s();
+  round_ = visit.round;
+  record::Round round{visit.round, start - options_.run_start_s, 0, 0, visit.reference_s};
+  const std::size_t samples_before = samples_.seconds.size();
+  double sum_s = 0;
+  do {
+    const std::size_t whole = samples_.seconds.size();
+    BREAKEVEN_TRY(const auto seconds, pass(true));
+    if (!seconds) {
+      samples_.seconds.resize(whole);
+      samples_.start_s.resize(whole);
+      samples_.rounds.resize(whole);
+      samples_.stages.resize(whole);
+      samples_.positions.resize(whole);
+      break;
+    }
+    samples_.pass_seconds.push_back(*seconds);
+    sum_s += *seconds;
+    ++round.passes;
+  } while (!stopped() && clock_.now_s() + last_pass_s_ <= start + visit.budget_s &&
+           samples_.seconds.size() - samples_before < kMostSamplesOfAVisit);
   samples_.interrupted = samples_.interrupted || stopped();
+  if (round.passes == 0) return {};
+  round.pass_s = sum_s / static_cast<double>(round.passes);
+  samples_.visits.push_back(round);
   return {};
 }
 
-Result<void> Sampler::pass(double deadline_s, bool timed, Progress& progress) {
+Result<std::optional<double>> Sampler::pass(bool timed) {
   if (texts_.empty()) return fail("measure/no-texts", "there are no texts to classify");
-  BREAKEVEN_TRY_VOID(options_.mode == Mode::stream ? stream_pass(timed, progress)
-                                                   : serial_pass(deadline_s, timed, progress));
-  if (progress.batch > 0) {
-    last_pass_s_ = progress.seconds * static_cast<double>(samples_.batches_per_pass) /
-                   static_cast<double>(progress.batch);
-  }
-  return {};
+  BREAKEVEN_TRY(const auto seconds,
+                options_.mode == Mode::stream ? stream_pass(timed) : serial_pass(timed));
+  if (seconds) last_pass_s_ = *seconds;
+  return seconds;
 }
 
-Result<void> Sampler::serial_pass(double deadline_s, bool timed, Progress& progress) {
-  bool any = false;
-  while (!complete(progress)) {
-    if (any && (clock_.now_s() >= deadline_s || stopped())) return {};
-    any = true;
-    const std::size_t first = progress.batch * options_.batch;
+void Sampler::keep(double start_s, double seconds, const StageSeconds& stages) {
+  samples_.seconds.push_back(seconds);
+  samples_.stages.push_back(stages);
+  samples_.rounds.push_back(static_cast<std::uint32_t>(round_));
+  // Microseconds are enough to order samples, and short in a journal.
+  samples_.start_s.push_back(std::round((start_s - options_.run_start_s) * 1e6) * 1e-6);
+}
+
+Result<std::optional<double>> Sampler::serial_pass(bool timed) {
+  double sum_s = 0;
+  for (std::size_t batch = 0; batch < samples_.batches_per_pass; ++batch) {
+    if (batch > 0 && stopped()) return std::nullopt;
+    const std::size_t first = batch * options_.batch;
     const std::size_t count = std::min(options_.batch, texts_.size() - first);
     const double start = clock_.now_s();
-    auto outcome = classifier_.run_batch(texts_.subspan(first, count), batch_result_);
+    BREAKEVEN_TRY_VOID(classifier_.run_batch(texts_.subspan(first, count), batch_result_));
     const double waited = clock_.now_s() - start;
-    if (!outcome) return outcome;
     // Another process times itself: what its pipe takes is no latency of its own.
     const double seconds = batch_result_.seconds > 0 ? batch_result_.seconds : waited;
     BREAKEVEN_TRY_VOID(take(first, count,
@@ -154,34 +145,29 @@ Result<void> Sampler::serial_pass(double deadline_s, bool timed, Progress& progr
                              batch_result_.cut, batch_result_.computed_tokens},
                             timed));
     if (timed) {
-      samples_.seconds.push_back(seconds);
-      samples_.positions.push_back(static_cast<std::uint32_t>(progress.batch));
-      samples_.stages.push_back(batch_result_.stages);
+      keep(start, seconds, batch_result_.stages);
+      samples_.positions.push_back(static_cast<std::uint32_t>(batch));
     }
-    progress.seconds += seconds;
-    ++progress.batch;
+    sum_s += seconds;
   }
-  return {};
+  return sum_s;
 }
 
-Result<void> Sampler::stream_pass(bool timed, Progress& progress) {
+Result<std::optional<double>> Sampler::stream_pass(bool timed) {
   const double start = clock_.now_s();
-  auto outcome = classifier_.run_stream(texts_, options_.batch, stream_result_);
+  BREAKEVEN_TRY_VOID(classifier_.run_stream(texts_, options_.batch, stream_result_));
   const double waited = clock_.now_s() - start;
-  if (!outcome) return outcome;
-  progress.seconds = stream_result_.seconds > 0 ? stream_result_.seconds : waited;
+  const double seconds = stream_result_.seconds > 0 ? stream_result_.seconds : waited;
   BREAKEVEN_TRY_VOID(take(0, texts_.size(),
                           {stream_result_.logits, stream_result_.labels, stream_result_.tokens,
                            stream_result_.cut, stream_result_.computed_tokens},
                           timed));
   if (timed) {
-    samples_.seconds.push_back(progress.seconds);
-    samples_.stages.push_back(stream_result_.busy);
+    keep(start, seconds, stream_result_.busy);
     samples_.batches_in_flight =
         std::max(samples_.batches_in_flight, stream_result_.batches_in_flight);
   }
-  progress.batch = 1;
-  return {};
+  return seconds;
 }
 
 Result<void> Sampler::take(std::size_t first_text, std::size_t count, const Answer& answer,

@@ -1,10 +1,14 @@
-// From samples to the numbers of a record (declared in sampler.h).
+#include "measure/summary.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <utility>
+#include <vector>
 
-#include "measure/sampler.h"
+#include "measure/rounds.h"
 #include "measure/statistics.h"
 
 namespace breakeven::measure {
@@ -12,60 +16,56 @@ namespace {
 
 using record::Estimate;
 using record::Interval;
-
-// Complete passes only, so that every batch counts equally often; all when no pass is complete.
-std::span<const double> balanced(const Samples& samples) {
-  const std::span<const double> all = samples.seconds;
-  return samples.passes() == 0 ? all : all.first(samples.passes() * samples.batches_per_pass);
-}
-
-void fill_latency(const Samples& samples, record::Record& record) {
-  const auto seconds = balanced(samples);
-  for (const auto& [name, share] : kPercentiles) {
-    if (!carries(seconds.size(), share)) break;
-    Estimate& estimate = record.latency_s[name];
-    estimate = {percentile(seconds, share), std::nullopt, seconds.size()};
-    // Without repeats the mix of lengths cannot be told from noise; the interval is then wider.
-    estimate.interval =
-        samples.passes() >= kMinPassesForInterval
-            ? percentile_interval_over_passes(seconds, samples.batches_per_pass, share)
-            : percentile_interval(seconds, share);
-  }
-  if (samples.passes() == 0) {
-    record.latency_note = fmt::format("{} of the {} batches of one pass", samples.seconds.size(),
-                                      samples.batches_per_pass);
-  } else if (samples.batches_per_pass > 1) {
-    record.latency_note = fmt::format("over a mix of lengths: {} batches, {} times",
-                                      samples.batches_per_pass, samples.passes());
-  } else {
-    record.latency_note = fmt::format("one batch, {} times", samples.passes());
-  }
-}
+using record::Record;
 
 // amount ÷ seconds, with the interval of the seconds turned round.
-Estimate rate(double amount, double seconds, const std::optional<Interval>& interval,
-              std::size_t samples) {
-  Estimate estimate{seconds > 0 ? amount / seconds : 0, std::nullopt, samples};
-  if (interval && interval->low > 0) {
-    estimate.interval =
-        Interval{amount / interval->high, amount / interval->low, interval->confidence};
+Estimate rate(double amount, const Estimate& seconds) {
+  Estimate estimate{amount / seconds.value, std::nullopt, seconds.samples};
+  if (seconds.interval) {
+    estimate.interval = Interval{amount / seconds.interval->high, amount / seconds.interval->low,
+                                 seconds.interval->confidence};
   }
   return estimate;
 }
 
-void fill_rates(const Samples& samples, record::Record& record) {
-  double seconds = 0;
-  std::optional<Interval> interval;
-  if (samples.passes() > 0) {
-    seconds = mean(samples.pass_seconds);
-    interval = mean_interval(samples.pass_seconds);
-  } else {
-    seconds = std::accumulate(samples.seconds.begin(), samples.seconds.end(), 0.0);
+// The values of some records of one device in each round, and each one's estimate over the rounds.
+using Values = std::vector<std::pair<Record*, RoundValues>>;
+
+template <class Take>
+void over_all(const Values& values, Take&& take) {
+  std::vector<RoundValues> cells;
+  for (const auto& [record, of_rounds] : values) cells.push_back(of_rounds);
+  const Noise noise = pooled_noise(cells);
+  for (const auto& [record, of_rounds] : values) take(*record, over_rounds(of_rounds, noise));
+}
+
+bool carried(const Record& record, double share) {
+  const auto samples = static_cast<double>(record.samples_s.size());
+  const auto rounds = static_cast<double>(record.rounds.size());
+  // A median of the same batches again and again needs no count; its rounds are one.
+  if (share == 0.5 && record.rounds.size() >= kMinRounds) return true;
+  return carries(record.samples_s.size(), share) && samples * (1 - share) >= rounds * (1 - 1e-9);
+}
+
+void estimate_rates(const std::vector<Record*>& records) {
+  Values values;
+  for (Record* record : records) values.emplace_back(record, pass_seconds_by_round(*record));
+  over_all(values, [](Record& record, const Estimate& seconds) {
+    record.reviews_per_s = rate(static_cast<double>(record.texts.count), seconds);
+    record.tokens_per_s = rate(static_cast<double>(record.texts.real_tokens), seconds);
+  });
+}
+
+void estimate_percentile(const std::vector<Record*>& records, const Percentile& which) {
+  Values values;
+  for (Record* record : records) {
+    if (record->cell.mode != Mode::serial || !carried(*record, which.share)) continue;
+    values.emplace_back(record, percentile_by_round(*record, which.share));
   }
-  const auto tokens = static_cast<double>(record.texts.real_tokens);
-  record.reviews_per_s =
-      rate(static_cast<double>(samples.judged), seconds, interval, samples.passes());
-  record.tokens_per_s = rate(tokens, seconds, interval, samples.passes());
+  over_all(values, [&](Record& record, Estimate seconds) {
+    seconds.samples = record.samples_s.size();
+    record.latency_s[which.name] = seconds;
+  });
 }
 
 record::Stages median_stages(std::span<const StageSeconds> stages) {
@@ -99,17 +99,37 @@ void summarise(const Samples& samples, std::size_t text_count, record::Record& r
   record.passes = samples.passes();
   record.warmup_passes = samples.warmup_passes;
   record.warmup_s = samples.warmup_s;
+  record.rounds = samples.visits;
   record.samples_s = samples.seconds;
   record.sample_positions = samples.positions;
+  record.sample_rounds = samples.rounds;
+  record.sample_start_s = samples.start_s;
   record.batches_in_flight = samples.batches_in_flight;
   fill_texts(samples, text_count, record);
   if (samples.seconds.empty()) return;
-  fill_rates(samples, record);
   if (record.cell.mode == Mode::serial) {
-    fill_latency(samples, record);
+    record.latency_note = samples.batches_per_pass > 1
+                              ? fmt::format("over a mix of lengths: {} batches, {} times",
+                                            samples.batches_per_pass, samples.passes())
+                              : fmt::format("one batch, {} times", samples.passes());
     record.stages = median_stages(samples.stages);
   }
   if (samples.passes() >= 3) record.spread = relative_spread(samples.pass_seconds);
+}
+
+void estimate_from_rounds(std::span<record::Record* const> records) {
+  std::map<Device, std::vector<Record*>> by_device;
+  for (Record* record : records) {
+    // A row that failed has none; a made-up clock may stand still.
+    const bool timed =
+        std::ranges::all_of(record->samples_s, [](double seconds) { return seconds > 0; });
+    if (record->cell.mode == Mode::paced || record->rounds.empty() || !timed) continue;
+    by_device[record->cell.device].push_back(record);
+  }
+  for (const auto& [device, of_device] : by_device) {
+    estimate_rates(of_device);
+    for (const Percentile& each : kPercentiles) estimate_percentile(of_device, each);
+  }
 }
 
 void fill_device_times(const Samples& samples, record::Record& record) {

@@ -4,8 +4,8 @@
 #include <map>
 #include <optional>
 
-#include "record/fields.h"
 #include "measure/thresholds.h"
+#include "record/fields.h"
 #include "record/json.h"
 #include "report/keys.h"
 #include "report/report.h"

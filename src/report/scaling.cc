@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/limits.h"
 #include "base/units.h"
+#include "measure/rounds.h"
 #include "report/format.h"
 #include "report/keys.h"
 #include "report/notes.h"
@@ -57,6 +59,24 @@ std::string answer(const record::Scaling& scaling) {
          "longer --time on a quiet machine.";
 }
 
+// How many times longer the larger batch takes over all texts: round by round where both were
+// visited in the same ones, else (schema 1) from the lines' slopes.
+record::Estimate time_ratio(const record::Record& small, const record::Record& large) {
+  if (!small.rounds.empty() && !large.rounds.empty()) {
+    const std::array both = {measure::pass_seconds_by_round(large),
+                             measure::pass_seconds_by_round(small)};
+    return measure::ratio_by_round(both[0], both[1], measure::pooled_noise(both));
+  }
+  const record::Estimate& a = small.scaling->slope_s_per_text;
+  const record::Estimate& b = large.scaling->slope_s_per_text;
+  record::Estimate ratio{b.value / a.value, std::nullopt, 0};
+  if (a.interval && b.interval && a.interval->low > 0) {
+    ratio.interval =
+        record::Interval{b.interval->low / a.interval->high, b.interval->high / a.interval->low};
+  }
+  return ratio;
+}
+
 // What a larger batch changed, for records that differ in nothing else.
 void batch_effect(Document& document, const Records& records) {
   for (std::size_t i = 0; i < records.size(); ++i) {
@@ -69,12 +89,11 @@ void batch_effect(Document& document, const Records& records) {
       const double before = small.scaling->slope_s_per_text.value;
       const double after = large.scaling->slope_s_per_text.value;
       if (before <= 0 || after <= 0) continue;
-      const auto& a = small.scaling->slope_s_per_text.interval;
-      const auto& b = large.scaling->slope_s_per_text.interval;
-      const bool apart = a && b && (a->low > b->high || b->low > a->high);
-      const std::string change = !apart           ? "the intervals do not tell them apart"
-                                 : after < before ? times(before / after) + " faster"
-                                                  : times(after / before) + " slower";
+      const record::Estimate ratio = time_ratio(small, large);
+      const bool apart = ratio.interval && (ratio.interval->low > 1 || ratio.interval->high < 1);
+      const std::string change = !apart            ? "the rounds do not tell them apart"
+                                 : ratio.value < 1 ? times(1 / ratio.value) + " faster"
+                                                   : times(ratio.value) + " slower";
       document.bullet(fmt::format(
           "{} {}: batch {} against batch {}: {} a text against {} ({}); it "
           "changes the cost of a text, not how time grows with their "

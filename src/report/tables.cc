@@ -190,10 +190,10 @@ Table stream_table(const Records& stream, const Keys& keys) {
     for (const double seconds : record.samples_s) sum += seconds;
     const double mean =
         sum / static_cast<double>(std::max<std::size_t>(1, record.samples_s.size()));
-    std::vector<TableCell> cells = {
-        std::to_string(record.batches_in_flight), rate_with_interval(record.reviews_per_s),
-        three_digits(record.tokens_per_s.value), format_seconds(mean),
-        std::to_string(record.passes)};
+    std::vector<TableCell> cells = {std::to_string(record.batches_in_flight),
+                                    rate_with_interval(record.reviews_per_s),
+                                    three_digits(record.tokens_per_s.value), format_seconds(mean),
+                                    std::to_string(record.passes)};
     if (show_bound) cells.push_back(bound_elsewhere(record) ? record.bound : "");
     cells.push_back(verdict_cell(record));
     table.add_row(keys.row(record, std::move(cells)));

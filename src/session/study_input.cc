@@ -8,8 +8,10 @@
 #include "base/files.h"
 #include "base/program_folder.h"
 #include "engine/native.h"
+#include "engine/placement.h"
 #include "measure/environment.h"
 #include "measure/parity.h"
+#include "measure/speed.h"
 
 namespace breakeven::session {
 namespace {
@@ -74,6 +76,7 @@ study::Tools make_tools(const Session& session, const ops::GpuList& gpus) {
   study::Tools tools;
   tools.make = [&session](const study::Spec& spec) { return session.make(spec); };
   tools.stop = session.options().stop;
+  tools.reference = [] { return measure::time_reference_loop(engine::default_threads()); };
   for (const ops::Gpu& gpu : gpus.gpus) {
     record::Gpu& told = tools.gpus[gpu.index];
     told.name = gpu.name;

@@ -7,7 +7,6 @@
 
 #include "base/content_hash.h"
 #include "base/random.h"
-#include "measure/statistics.h"
 #include "measure/thresholds.h"
 
 namespace breakeven::study {
@@ -19,11 +18,12 @@ std::size_t warm_window(double pass_s) {
   return pass_s >= 1 ? 2 : 4;
 }
 
-measure::SampleOptions sample_options(const record::Cell& cell, std::size_t window) {
+measure::SampleOptions sample_options(const record::Cell& cell, double pass_s, double run_start_s) {
   measure::SampleOptions options;
-  options.steady.window = window;
+  options.steady.window = warm_window(pass_s);
   options.mode = cell.mode == Mode::stream ? Mode::stream : Mode::serial;
   options.batch = cell.batch;
+  options.run_start_s = run_start_s;
   return options;
 }
 
@@ -45,8 +45,6 @@ record::Stages busy_stages(const measure::Samples& samples) {
 measure::Samples with_warm_up(measure::Samples outputs, const measure::Samples& warm_up) {
   outputs.warmup_passes = warm_up.warmup_passes;
   outputs.warmup_s = warm_up.warmup_s;
-  outputs.steady = warm_up.steady;
-  outputs.last_steadiness = warm_up.last_steadiness;
   return outputs;
 }
 
@@ -116,21 +114,20 @@ Result<void> Relay::run_stream(std::span<const std::string_view> texts, std::siz
   return target_->run_stream(texts, batch, out);
 }
 
-CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& tools)
+CellRun::CellRun(const record::Cell& planned, const Input& input, const Tools& tools,
+                 double run_start_s)
     : cell(planned),
       clock_(*tools.clock),
       guessed_pass_s_(guess_pass_s(planned, input.prototype.instruction_set, input.work,
                                    std::span(input.texts).first(input.timed))),
-      warm_window_(warm_window(guessed_pass_s_)),
       sampler_(relay_, std::span(input.texts).first(input.timed),
-               sample_options(planned, warm_window_), *tools.clock, tools.stop),
+               sample_options(planned, guessed_pass_s_, run_start_s), *tools.clock, tools.stop),
       texts_(std::span(input.texts).first(input.timed)),
       seed_(seed_of(name(), planned, input.seed)),
       p99_limit_s_(is_paced() && planned.rate_per_s == 0 ? input.p99_limit_s : 0),
       stop_(tools.stop),
-      watch_(tools.root, *tools.clock),
-      meter_(energy_sources(planned.device, tools), *tools.clock),
-      batches_per_pass_((input.timed + planned.batch - 1) / planned.batch) {
+      watch_(tools.root, *tools.clock) {
+  if (input.energy) meter_.emplace(energy_sources(planned.device, tools), *tools.clock);
   if (planned.device.is_cpu()) return;
   gpu_watch_ = std::make_unique<measure::GpuWatch>(gpus_of(planned.device, tools),
                                                    tools.nvml_library, tools.gpu_look_every_s);
@@ -160,55 +157,42 @@ double CellRun::pass_s() const {
   return known > 0 ? known : guessed_pass_s_;
 }
 
-std::size_t CellRun::passes_wanted() const {
-  constexpr std::size_t kForAnInterval = 6;
-  if (cell.mode == Mode::stream) return kForAnInterval;
-  const std::size_t for_a_median =
-      (measure::samples_needed(0.5) + batches_per_pass_ - 1) / batches_per_pass_;
-  return std::max(kForAnInterval, for_a_median);
+void CellRun::set_idle(const measure::IdleWatts& idle) {
+  if (meter_) meter_->set_idle(idle);
 }
 
-double CellRun::wanted_s() const {
-  const std::size_t have = sampler_.samples().passes();
-  const std::size_t more = passes_wanted() > have ? passes_wanted() - have : 0;
-  return pass_s() * static_cast<double>(more + (warm_ ? 1 : warm_window_));
+double CellRun::least_visit_s() const {
+  const double metered_s = meter_ ? meter_->least_window_s() : 0;
+  return is_paced() ? metered_s : pass_s() + std::max(pass_s(), metered_s);
 }
 
-double CellRun::smallest_visit_s() const {
-  return pass_s() * static_cast<double>(2 + (warm_ ? 1 : warm_window_));
+std::size_t CellRun::rounds() const {
+  if (!is_paced()) return sampler_.samples().visits.size();
+  return paced_ && !paced_->outputs.interrupted ? 1 : 0;
 }
 
-bool CellRun::enough() const {
-  return is_paced() ? paced_.has_value() : sampler_.enough();
-}
-
-bool CellRun::usable() const {
-  if (is_paced()) return !failed && paced_ && !paced_->outputs.interrupted;
-  return !failed && !sampler_.samples().interrupted && sampler_.samples().passes() >= 3;
-}
-
-Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
+Result<void> CellRun::visit(Classifier& classifier, const measure::Visit& visit) {
+  constexpr double kWarmUpShare = 0.2;  // of a visit that has time for more than one pass
   relay_.point_to(&classifier);
   if (started_at_.empty()) started_at_ = measure::utc_now();
   const double begin = clock_.now_s();
-  // It ends as soon as times are steady, so the budget may be generous; but never most of the slot.
-  const double passes = warm_ ? 1.5 : 1.5 * static_cast<double>(warm_window_);
-  const double warm_s = std::min(0.5 * slot_s, std::max(passes * pass_s(), 0.25 * slot_s));
   // The windows of a search follow each other: only the first begins cold.
   const bool goes_on = is_paced() && outputs_.judged > 0;
-  if (!goes_on) BREAKEVEN_TRY_VOID(sampler_.warm_up(warm_s));
+  if (!goes_on) BREAKEVEN_TRY_VOID(sampler_.warm_up(kWarmUpShare * visit.budget_s));
   // Not before: what a GPU's products run on is measured by the first batches.
-  if (!warm_) info_ = classifier.info();
-  warm_ = true;
+  info_ = classifier.info();
   if (is_paced() && !goes_on) {
     BREAKEVEN_TRY(outputs_, measure::answer_all(classifier, texts_, cell.batch));
   }
-  std::vector<int> processes = classifier.info().processes;
+  std::vector<int> processes = info_.processes;
   watch_.start(processes);
   if (gpu_watch_) gpu_watch_->start();
-  meter_.start();
-  auto measured = measure(classifier, std::max(1e-3, slot_s - (clock_.now_s() - begin)));
-  meter_.stop();
+  if (meter_) meter_->start();
+  measure::Visit timed = visit;
+  timed.budget_s =
+      std::max(meter_ ? meter_->least_window_s() : 1e-3, visit.budget_s - (clock_.now_s() - begin));
+  auto measured = measure(classifier, timed);
+  if (meter_) meter_->stop();
   if (gpu_watch_) {
     processes.push_back(::getpid());
     gpu_watch_->stop(processes);
@@ -219,14 +203,14 @@ Result<void> CellRun::visit(Classifier& classifier, double slot_s) {
   return measured;
 }
 
-Result<void> CellRun::measure(Classifier& classifier, double left_s) {
-  if (!is_paced()) return sampler_.measure(left_s);
+Result<void> CellRun::measure(Classifier& classifier, measure::Visit visit) {
+  if (!is_paced()) return sampler_.measure(visit);
   measure::PacedOptions options;
   options.arrivals = cell.arrivals;
   options.rate_per_s = cell.rate_per_s;
   options.max_batch = cell.batch;
   options.max_wait_s = cell.max_wait_s;
-  options.window_s = left_s / (1 + measure::kDrainShare);
+  options.window_s = visit.budget_s / (1 + measure::kDrainShare);
   options.seed = searches() ? Random(seed_, {probe_}).next() : seed_;
   BREAKEVEN_TRY(paced_, measure::run_paced(classifier, texts_, options, outputs_, clock_, stop_));
   return {};
@@ -281,10 +265,12 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
     }
   }
   record.conditions = watch_.conditions();
-  record.energy = meter_.energy(paced_ ? paced_->played : input.timed * samples.passes());
-  if (searches()) {
-    record.energy = {};
+  if (meter_ && searches()) {
     record.energy.method = "not available: one of many windows of a search";
+  } else if (meter_) {
+    record.energy = meter_->energy(paced_ ? paced_->played : input.timed * samples.passes());
+  } else {
+    record.energy.method = "not measured";
   }
   describe_gpu(samples);
   if (!paced_) {

@@ -12,6 +12,7 @@
 #include "measure/gpu_watch.h"
 #include "measure/paced.h"
 #include "measure/sampler.h"
+#include "measure/summary.h"
 #include "study/judging.h"
 #include "study/sweep.h"
 
@@ -49,22 +50,21 @@ measure::EnergySources energy_sources(const Device& device, const Tools& tools);
 
 class CellRun {
  public:
-  CellRun(const record::Cell& planned, const Input& input, const Tools& tools);
+  // `run_start_s`: on the clock of `tools`, what rounds and samples count their starts from.
+  CellRun(const record::Cell& planned, const Input& input, const Tools& tools, double run_start_s);
 
   std::string name() const;  // "pytorch:seed cpu fp32 batch 32 stream"
   const measure::Sampler& sampler() const { return sampler_; }
 
-  void set_idle(const measure::IdleWatts& idle) { meter_.set_idle(idle); }
+  void set_idle(const measure::IdleWatts& idle);
 
   // The guess of a pass's time was off by this factor on the same classifier.
   void correct_guess(double factor);
 
-  // Seconds until the cell has what it wants: passes enough for an interval, samples for a median.
-  double wanted_s() const;
-  // The shortest visit that is worth a switch.
-  double smallest_visit_s() const;
-  // Whether what has been measured would make a record.
-  bool usable() const;
+  // The shortest visit: a pass to warm up, one that is timed, and what a meter needs.
+  double least_visit_s() const;
+  // Closed loop: rounds so far; paced: 1 when its window was played whole.
+  std::size_t rounds() const;
 
   // A paced cell without a rate: the highest that keeps input.p99_limit_s is searched, in windows
   // of their own. aim_at() sets the rate and the draw of the next one.
@@ -72,14 +72,12 @@ class CellRun {
   double first_rate_per_s() const;
   void aim_at(double rate_per_s, std::uint64_t number);
 
-  // More time would change little: enough samples, or, paced, one window.
-  bool enough() const;
-
-  // Warms up (until steady the first time, shortly when coming back) and measures; paced: plays one
-  // window that fills the slot.
-  Result<void> visit(Classifier& classifier, double slot_s);
+  // Warms up and measures for about so long, least_visit_s() at least; paced: plays one window that
+  // fills the slot.
+  Result<void> visit(Classifier& classifier, const measure::Visit& visit);
 
   // Fills `record` from the samples and sets `done`; outputs that cannot be judged make it INVALID.
+  // Rates and percentiles are left to estimate_from_rounds().
   Result<void> make_record(const Input& input, const Judges& judges, const MoreOutputs* more);
 
   record::Cell cell;
@@ -91,14 +89,12 @@ class CellRun {
 
  private:
   bool is_paced() const { return cell.mode == Mode::paced; }
-  Result<void> measure(Classifier& classifier, double left_s);
+  Result<void> measure(Classifier& classifier, measure::Visit visit);
   void describe_gpu(const measure::Samples& samples);
   double pass_s() const;
-  std::size_t passes_wanted() const;
 
   const Clock& clock_;
   double guessed_pass_s_;
-  std::size_t warm_window_;  // passes that must agree before the cell counts as warm
   Relay relay_;
   measure::Sampler sampler_;
   measure::Samples outputs_;  // paced: of all texts, before the first request
@@ -109,12 +105,10 @@ class CellRun {
   std::uint64_t probe_ = 0;  // number of the window
   const std::atomic<bool>* stop_;
   measure::ConditionsWatch watch_;
-  measure::EnergyMeter meter_;
+  std::optional<measure::EnergyMeter> meter_;     // none when nobody asked for energy
   std::unique_ptr<measure::GpuWatch> gpu_watch_;  // null for a CPU row
-  std::size_t batches_per_pass_;
   std::string started_at_;
   ClassifierInfo info_;
-  bool warm_ = false;
 };
 
 }  // namespace breakeven::study

@@ -1,7 +1,6 @@
 #include "study/plan.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "base/check.h"
@@ -156,22 +155,6 @@ std::vector<std::size_t> block_sizes(std::span<const record::Cell> cells, std::s
     }
   }
   return blocks;
-}
-
-std::vector<double> fair_shares(double total, std::span<const double> wants) {
-  std::vector<std::size_t> order(wants.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return wants[a] < wants[b]; });
-  std::vector<double> shares(wants.size(), 0.0);
-  double left = std::max(0.0, total);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const double equal = left / static_cast<double>(order.size() - i);
-    const double share = std::min(equal, std::max(0.0, wants[order[i]]));
-    shares[order[i]] = share;
-    left -= share;
-  }
-  return shares;
 }
 
 }  // namespace breakeven::study

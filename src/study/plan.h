@@ -56,8 +56,4 @@ std::vector<Group> group_cells(std::span<const record::Cell> cells);
 // device, precision, padding and mode stay together. Sums to cells.size().
 std::vector<std::size_t> block_sizes(std::span<const record::Cell> cells, std::size_t most = 24);
 
-// Max-min fair shares: nobody gets more than it wants, what one leaves goes to the others equally.
-// Sums to min(total, sum of wants).
-std::vector<double> fair_shares(double total, std::span<const double> wants);
-
 }  // namespace breakeven::study

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "measure/environment.h"
+#include "measure/rounds.h"
 #include "measure/statistics.h"
 #include "measure/thresholds.h"
 #include "study/cell_run.h"
@@ -41,9 +42,14 @@ class ScaleRun {
 
   Result<void> warm_up(Classifier& classifier);
   // Every size once, in the order given. Stops between sizes.
-  Result<void> round(Classifier& classifier, std::span<const std::size_t> order);
+  Result<void> round(Classifier& classifier, std::span<const std::size_t> order,
+                     record::Round round);
   std::size_t rounds() const { return seconds_.empty() ? 0 : seconds_.back().size(); }
-  Result<record::Record> make_record(const Judges& judges) const;
+  // The largest size of each round as the record's round; `noise`: of all sizes of all cells that
+  // were measured in the same rounds.
+  Result<record::Record> make_record(const Judges& judges, const measure::Noise& noise) const;
+  // Seconds of each size.
+  const std::vector<measure::RoundValues>& seconds() const { return seconds_; }
 
  private:
   bool stopped() const { return tools_.stop != nullptr && tools_.stop->load(); }
@@ -53,8 +59,9 @@ class ScaleRun {
   const ScaleInput& input_;
   const Tools& tools_;
   measure::ConditionsWatch watch_;
-  std::vector<std::vector<double>> seconds_;  // [size][round]
-  MoreOutputs outputs_;                       // of the judged texts
+  std::vector<measure::RoundValues> seconds_;  // [size][round]
+  std::vector<record::Round> rounds_;
+  MoreOutputs outputs_;  // of the judged texts
   ClassifierInfo info_;
   BatchResult batch_;
   double warmup_s_ = 0;
@@ -89,7 +96,8 @@ Result<void> ScaleRun::warm_up(Classifier& classifier) {
   return {};
 }
 
-Result<void> ScaleRun::round(Classifier& classifier, std::span<const std::size_t> order) {
+Result<void> ScaleRun::round(Classifier& classifier, std::span<const std::size_t> order,
+                             record::Round round) {
   std::vector<std::pair<std::size_t, double>> measured;
   watch_.start();
   for (const std::size_t i : order) {
@@ -100,11 +108,15 @@ Result<void> ScaleRun::round(Classifier& classifier, std::span<const std::size_t
   watch_.stop();
   // Half a round would leave sizes with unequal numbers of samples.
   if (measured.size() < order.size()) return {};
-  for (const auto& [i, seconds] : measured) seconds_[i].push_back(seconds);
+  for (const auto& [i, seconds] : measured) seconds_[i].emplace_back(seconds);
+  round.passes = 1;
+  round.pass_s = *seconds_.back().back();
+  rounds_.push_back(round);
   return {};
 }
 
-Result<record::Record> ScaleRun::make_record(const Judges& judges) const {
+Result<record::Record> ScaleRun::make_record(const Judges& judges,
+                                             const measure::Noise& noise) const {
   record::Record record = input_.base.prototype;
   record.kind = record::Kind::scaling;
   record.cell = cell_;
@@ -112,6 +124,7 @@ Result<record::Record> ScaleRun::make_record(const Judges& judges) const {
   record.tokenizer = info_.tokenizer;
   record.runtime_settings = info_.settings;
   record.passes = rounds();
+  record.rounds = rounds_;
   record.warmup_passes = 1;
   record.warmup_s = warmup_s_;
   record.texts.count = input_.sizes.back();
@@ -125,9 +138,7 @@ Result<record::Record> ScaleRun::make_record(const Judges& judges) const {
     point.texts = size;
     point.batches = (size + cell_.batch - 1) / cell_.batch;
     point.tokens = tokens;
-    point.seconds.value = measure::median(seconds_[i]);
-    point.seconds.interval = measure::median_interval(seconds_[i]);
-    point.seconds.samples = seconds_[i].size();
+    point.seconds = measure::over_rounds(seconds_[i], noise);
     scaling.points.push_back(point);
   }
   record.texts.real_tokens = tokens;
@@ -162,37 +173,40 @@ class ScaleStudy {
   const ScaleInput& input_;
   const Tools& tools_;
   std::mt19937_64 random_;
-  double used_s_ = 0;
+  double start_s_ = 0;
+  std::uint64_t round_ = 0;  // of all groups
 };
 
 Result<void> ScaleStudy::run_group(const Group& group, std::deque<ScaleRun>& runs, double time_s) {
   BREAKEVEN_TRY(const std::unique_ptr<Classifier> classifier, tools_.make(group.spec));
-  const double begin = tools_.clock->now_s();
+  const auto elapsed_s = [&] { return tools_.clock->now_s() - start_s_; };
+  const double begin = elapsed_s();
   for (const std::size_t i : group.cells) BREAKEVEN_TRY_VOID(runs[i].warm_up(*classifier));
   std::vector<std::size_t> order(input_.sizes.size());
   std::iota(order.begin(), order.end(), 0U);
   std::vector<std::size_t> cells = group.cells;
-  for (std::size_t round = 0; round < input_.max_rounds && !stopped(); ++round) {
-    const double used = tools_.clock->now_s() - begin;
-    if (round >= input_.min_rounds && used >= time_s) break;
+  for (std::size_t round = 0; round < input_.max_rounds && !stopped(); ++round, ++round_) {
+    if (round >= input_.min_rounds && elapsed_s() - begin >= time_s) break;
     if (tools_.progress != nullptr) {
       const double total = input_.base.time_s;
       tools_.progress->update(
           fmt::format("{} {} {} round {}", group.spec.runtime.name, to_string(group.spec.device),
                       to_string(group.spec.precision), round + 1),
-          std::min(1.0, (used_s_ + used) / total), std::max(0.0, total - used_s_ - used));
+          std::min(1.0, elapsed_s() / total), std::max(0.0, total - elapsed_s()));
     }
     std::shuffle(cells.begin(), cells.end(), random_);
     for (const std::size_t i : cells) {
       std::shuffle(order.begin(), order.end(), random_);
-      BREAKEVEN_TRY_VOID(runs[i].round(*classifier, order));
+      record::Round visit{round_, elapsed_s(), 0, 0, {}};
+      if (tools_.reference) visit.reference_s = tools_.reference();
+      BREAKEVEN_TRY_VOID(runs[i].round(*classifier, order, visit));
     }
   }
-  used_s_ += tools_.clock->now_s() - begin;
   return {};
 }
 
 Result<Outcome> ScaleStudy::run() {
+  start_s_ = tools_.clock->now_s();
   // Judges look at the first texts only: what is asked here is time.
   Input judged = input_.base;
   judged.cells = input_.cells;
@@ -208,15 +222,21 @@ Result<Outcome> ScaleStudy::run() {
   std::deque<ScaleRun> runs;
   for (const record::Cell& cell : input_.cells) runs.emplace_back(cell, input_, tools_);
   const std::vector<Group> groups = group_cells(input_.cells);
-  const double per_cell_s = input_.base.time_s / static_cast<double>(input_.cells.size());
+  const double left_s = input_.base.time_s - (tools_.clock->now_s() - start_s_);
+  const double per_cell_s = left_s / static_cast<double>(input_.cells.size());
   Outcome outcome;
   for (const Group& group : groups) {
     if (stopped()) break;
     BREAKEVEN_TRY_VOID(
         run_group(group, runs, per_cell_s * static_cast<double>(group.cells.size())));
+    std::vector<measure::RoundValues> all;
+    for (const std::size_t i : group.cells) {
+      all.insert(all.end(), runs[i].seconds().begin(), runs[i].seconds().end());
+    }
+    const measure::Noise noise = measure::pooled_noise(all);
     for (const std::size_t i : group.cells) {
       if (runs[i].rounds() < input_.min_rounds) continue;  // Ctrl-C came first
-      BREAKEVEN_TRY(record::Record record, runs[i].make_record(judges));
+      BREAKEVEN_TRY(record::Record record, runs[i].make_record(judges, noise));
       if (tools_.keep) BREAKEVEN_TRY_VOID(tools_.keep(record));
       outcome.records.push_back(std::move(record));
     }

@@ -4,18 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <random>
 
 #include "base/check.h"
 #include "measure/environment.h"
+#include "measure/rounds.h"
+#include "measure/summary.h"
 #include "study/cell_run.h"
 #include "study/judging.h"
 #include "study/rate_search.h"
 
 namespace breakeven::study {
 namespace {
-
-constexpr std::size_t kRounds = 3;
 
 class Sweep {
  public:
@@ -31,17 +32,20 @@ class Sweep {
   void report(const std::string& what);
   void measure_fresh();
   void measure_idle();
+  double elapsed_s() const { return tools_.clock->now_s() - start_s_; }
+  void wait_until(double elapsed_s);
   Result<void> block(const Runs& runs, double time_s);
-  Result<void> closed_loop(const Runs& runs, double per_cell_s);
+  Result<void> closed_loop(const Runs& runs, double time_s);
   Result<void> paced(const Runs& runs, double per_cell_s);
-  std::vector<double> slots(const Runs& runs, double left_s, std::size_t round) const;
-  Result<void> visit(const Group& group, const Runs& runs, const std::vector<double>& slots,
-                     double& used_s);
-  Result<void> visit_cell(CellRun& run, Classifier& classifier, double slot_s);
+  std::optional<double> known_make_s(const Spec& spec) const;
+  static double equal_visit_s(const Runs& runs, double least_s, double round_s);
+  double least_round_s(const std::vector<Group>& groups, const Runs& runs) const;
+  Result<void> visit_group(const Group& group, const Runs& runs, double visit_s);
+  void visit_cell(CellRun& run, Classifier& classifier, double visit_s);
   Result<void> search(CellRun& run, Classifier& classifier, double slot_s);
-  Result<void> calibrate(const Group& group, const Runs& runs, Classifier& classifier);
-  void fail_cells(const Group& group, const Runs& runs, const Error& error);
-  Result<void> finish(CellRun& run);
+  Result<void> prepare(const Group& group, const Runs& runs);
+  void count_few_rounds(const Runs& runs, double round_s);
+  Result<void> finish(const Runs& runs);
 
   const Input& input_;
   const Tools& tools_;
@@ -49,16 +53,22 @@ class Sweep {
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<CellRun>> runs_;
   std::vector<std::pair<Spec, MoreOutputs>> more_outputs_;
-  std::vector<Spec> calibrated_;
+  std::vector<std::pair<Spec, double>> make_s_;  // of what was made once: how long it took
+  std::unique_ptr<Classifier> classifier_;       // stays until another takes its place
+  std::optional<Spec> made_;                     // what it is
   std::vector<std::string> notes_;
   std::optional<Error> first_error_;
-  double used_s_ = 0;  // of all blocks, sampling and warming up
+  double start_s_ = 0;
+  double prepared_s_ = 0;       // what went before the rounds
+  std::size_t few_rounds_ = 0;  // cells that got fewer than carry an interval
+  double needed_s_ = 0;         // that all would have taken
+  std::uint64_t round_ = 0;     // of all blocks
 };
 
 void Sweep::report(const std::string& what) {
   if (tools_.progress == nullptr) return;
-  const double done = std::min(1.0, used_s_ / input_.time_s);
-  tools_.progress->update(what, done, std::max(0.0, input_.time_s - used_s_));
+  const double left_s = input_.time_s - elapsed_s();
+  tools_.progress->update(what, std::min(1.0, elapsed_s() / input_.time_s), std::max(0.0, left_s));
 }
 
 // Memory and cold start do not depend on what runs beside them here: nothing does.
@@ -100,37 +110,33 @@ void Sweep::measure_idle() {
   }
 }
 
-// How long each run may take in this round. Max-min fair over what the runs want, the rest equally;
-// a run whose slot would not hold a warm-up and two passes waits for a later round.
-std::vector<double> Sweep::slots(const Runs& runs, double left_s, std::size_t round) const {
-  std::vector<double> wants;
-  double open = 0;
-  for (const CellRun* run : runs) {
-    wants.push_back(run->done ? 0 : run->wanted_s());
-    open += run->done ? 0 : 1;
-  }
-  std::vector<double> shares = fair_shares(left_s, wants);
-  double rest = left_s;
-  for (const double share : shares) rest -= share;
-  const bool last = round + 1 >= kRounds;
-  const double rounds_left = last ? 1 : static_cast<double>(kRounds - round);
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (runs[i]->done) continue;
-    shares[i] = (shares[i] + std::max(0.0, rest) / open) / rounds_left;
-    if (!last && shares[i] < runs[i]->smallest_visit_s()) shares[i] = 0;
-  }
-  return shares;
+std::optional<double> Sweep::known_make_s(const Spec& spec) const {
+  const auto known = std::find_if(make_s_.begin(), make_s_.end(),
+                                  [&](const auto& made) { return made.first == spec; });
+  return known == make_s_.end() ? std::nullopt : std::optional(known->second);
 }
 
-Result<void> Sweep::visit_cell(CellRun& run, Classifier& classifier, double slot_s) {
+// A round in which each cell makes one pass to warm up and one that is timed.
+double Sweep::least_round_s(const std::vector<Group>& groups, const Runs& runs) const {
+  double sum = 0;
+  for (const Group& group : groups) {
+    double of_group = 0;
+    for (const std::size_t i : group.cells)
+      of_group += runs[i]->failed ? 0 : runs[i]->least_visit_s();
+    sum += of_group + (of_group > 0 ? known_make_s(group.spec).value_or(0) : 0);
+  }
+  return sum;
+}
+
+void Sweep::visit_cell(CellRun& run, Classifier& classifier, double visit_s) {
   report(run.name());
-  auto outcome = run.visit(classifier, slot_s);
-  if (!outcome) {
+  measure::Visit visit{round_, std::max(run.least_visit_s(), visit_s), {}};
+  if (tools_.reference) visit.reference_s = tools_.reference();
+  if (auto outcome = run.visit(classifier, visit); !outcome) {
     run.failed = std::move(outcome).error();
     if (!first_error_) first_error_ = run.failed;
+    made_.reset();  // it may be broken
   }
-  if (run.failed || (run.enough() && !stopped())) return finish(run);
-  return {};
 }
 
 // The highest rate that keeps a limit: a window and a record for each rate that is tried.
@@ -143,96 +149,126 @@ Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) 
     const bool in_time = number == 0 || tools_.clock->now_s() + window_s <= end_s;
     if (!rate || !in_time || stopped()) return {};
     run.aim_at(*rate, number);
-    BREAKEVEN_TRY_VOID(visit_cell(run, classifier, window_s));
+    visit_cell(run, classifier, window_s);
+    BREAKEVEN_TRY_VOID(finish({&run}));
     if (run.done) run.probes.push_back(run.record);
     if (!run.done || run.failed) return {};
     search.tell(*rate, measure::p99_within(run.record, input_.p99_limit_s));
   }
 }
 
-void Sweep::fail_cells(const Group& group, const Runs& runs, const Error& error) {
-  if (!first_error_) first_error_ = error;
-  for (const std::size_t i : group.cells) runs[i]->failed = error;
-}
-
-// Once a classifier: how far the guess of its speed was off.
-Result<void> Sweep::calibrate(const Group& group, const Runs& runs, Classifier& classifier) {
-  if (std::find(calibrated_.begin(), calibrated_.end(), group.spec) != calibrated_.end()) return {};
-  calibrated_.push_back(group.spec);
-  BREAKEVEN_TRY(const double factor, guess_error(classifier, group.spec, input_, *tools_.clock));
+// Makes the group's classifier. The first time also learns how far the guess of its speed was off,
+// and what it answers to texts that are judged and not timed.
+Result<void> Sweep::prepare(const Group& group, const Runs& runs) {
+  if (made_ == group.spec) return {};
+  // One packed model at a time: the last one is gone before the next one is made.
+  classifier_.reset();
+  made_.reset();
+  const double before = tools_.clock->now_s();
+  BREAKEVEN_TRY(classifier_, tools_.make(group.spec));
+  made_ = group.spec;
+  if (known_make_s(group.spec)) return {};
+  make_s_.emplace_back(group.spec, tools_.clock->now_s() - before);
+  BREAKEVEN_TRY(const double factor, guess_error(*classifier_, group.spec, input_, *tools_.clock));
   for (const std::size_t i : group.cells) runs[i]->correct_guess(factor);
+  const auto more_texts = judges_.more_texts(group.spec, classifier_->info().instruction_set);
+  if (more_texts.empty()) return {};
+  report(fmt::format("judging {} {} {} on more texts", group.spec.runtime.name,
+                     to_string(group.spec.device), to_string(group.spec.precision)));
+  auto more = run_untimed(*classifier_, more_texts, group.spec.batch);
+  if (more) more_outputs_.emplace_back(group.spec, *std::move(more));
   return {};
 }
 
-Result<void> Sweep::visit(const Group& group, const Runs& runs, const std::vector<double>& slots,
-                          double& used_s) {
+Result<void> Sweep::visit_group(const Group& group, const Runs& runs, double visit_s) {
   std::vector<std::size_t> order;
   for (const std::size_t i : group.cells) {
-    if (!runs[i]->done && slots[i] > 0) order.push_back(i);
+    if (!runs[i]->failed) order.push_back(i);
   }
   if (order.empty() || stopped()) return {};
   std::shuffle(order.begin(), order.end(), random_);
-  // One packed model at a time: this one is gone before the next group's is made.
-  auto classifier = tools_.make(group.spec);
-  if (!classifier) {
-    fail_cells(group, runs, classifier.error());
-    for (const std::size_t i : order) BREAKEVEN_TRY_VOID(finish(*runs[i]));
+  if (auto ready = prepare(group, runs); !ready) {
+    made_.reset();
+    if (!first_error_) first_error_ = ready.error();
+    for (const std::size_t i : order) runs[i]->failed = ready.error();
     return {};
-  }
-  if (auto known = calibrate(group, runs, **classifier); !known) {
-    fail_cells(group, runs, known.error());
-    for (const std::size_t i : order) BREAKEVEN_TRY_VOID(finish(*runs[i]));
-    return {};
-  }
-  const auto more_texts = judges_.more_texts(group.spec, (*classifier)->info().instruction_set);
-  if (!more_texts.empty() &&
-      std::none_of(more_outputs_.begin(), more_outputs_.end(),
-                   [&](const auto& known) { return known.first == group.spec; })) {
-    report(fmt::format("judging {} {} {} on more texts", group.spec.runtime.name,
-                       to_string(group.spec.device), to_string(group.spec.precision)));
-    auto more = run_untimed(**classifier, more_texts, group.spec.batch);
-    if (more) more_outputs_.emplace_back(group.spec, *std::move(more));
   }
   for (const std::size_t i : order) {
     if (stopped()) break;
-    const double before = tools_.clock->now_s();
-    BREAKEVEN_TRY_VOID(runs[i]->searches() ? search(*runs[i], **classifier, slots[i])
-                                           : visit_cell(*runs[i], **classifier, slots[i]));
-    const double took = tools_.clock->now_s() - before;
-    used_s += took;
-    used_s_ += took;
+    if (runs[i]->searches()) {
+      BREAKEVEN_TRY_VOID(search(*runs[i], *classifier_, visit_s));
+    } else {
+      visit_cell(*runs[i], *classifier_, visit_s);
+    }
   }
   return {};
+}
+
+// What every visit may take so that a round of `round_s` is full, where slower cells take the least
+// that they can. `least_s`: of such a round.
+double Sweep::equal_visit_s(const Runs& runs, double least_s, double round_s) {
+  std::vector<double> least;
+  for (const CellRun* run : runs) {
+    if (!run->failed) least.push_back(run->least_visit_s());
+  }
+  std::sort(least.begin(), least.end(), std::greater<>());
+  double left_s = round_s - least_s;
+  for (const double visit_s : least) left_s += visit_s;
+  for (std::size_t slower = 0; slower < least.size(); ++slower) {
+    const double equal_s = left_s / static_cast<double>(least.size() - slower);
+    if (least[slower] <= equal_s) return equal_s;
+    left_s -= least[slower];
+  }
+  return 0;
+}
+
+// Rounds of quick cells are spread over the time: one after the other they would all see the
+// machine at one speed.
+void Sweep::wait_until(double elapsed_s) {
+  constexpr double kStep_s = 0.1;  // Ctrl-C does not wait
+  const double until_s = start_s_ + elapsed_s;
+  while (!stopped() && tools_.clock->now_s() < until_s) {
+    report("waiting for the next round");
+    tools_.clock->sleep_until(std::min(until_s, tools_.clock->now_s() + kStep_s));
+  }
 }
 
 Result<void> Sweep::block(const Runs& runs, double time_s) {
   std::vector<record::Cell> cells;
   for (const CellRun* run : runs) cells.push_back(run->cell);
   std::vector<Group> groups = group_cells(cells);
-  double used_s = 0;
-  const auto open = [&] {
-    return std::any_of(runs.begin(), runs.end(), [](const CellRun* run) { return !run->done; });
-  };
-  for (std::size_t round = 0; open() && !stopped(); ++round) {
-    const double left_s = time_s - used_s;
-    // The planned rounds are made even if time is over, so that every cell has its turn; further
-    // ones spend what cells that had enough have left.
-    if (round >= kRounds && left_s < 0.02 * time_s) break;
-    const std::vector<double> slot_s = slots(runs, std::max(left_s, 1e-3), round);
+  const double deadline_s = elapsed_s() + time_s;
+  const auto aimed_at =
+      std::max(kRoundsAimedAt, static_cast<std::size_t>(std::max(0.0, time_s) / kRoundSpacing_s));
+  for (std::size_t round = 0; round < aimed_at && !stopped(); ++round, ++round_) {
+    const double left_s = deadline_s - elapsed_s();
+    const double least_s = least_round_s(groups, runs);
+    if (least_s <= 0 || (round > 0 && left_s < least_s)) break;
+    // As many rounds as fit; what they leave is shared by all visits.
+    const double fit =
+        std::clamp(std::floor(left_s / least_s), 1.0, static_cast<double>(aimed_at - round));
+    const double visit_s = equal_visit_s(runs, least_s, left_s / fit);
     std::shuffle(groups.begin(), groups.end(), random_);
-    for (const Group& group : groups) BREAKEVEN_TRY_VOID(visit(group, runs, slot_s, used_s));
+    const double next_s = elapsed_s() + left_s / fit;
+    for (const Group& group : groups) BREAKEVEN_TRY_VOID(visit_group(group, runs, visit_s));
+    if (round + 1 < aimed_at && fit > 1) wait_until(next_s);
   }
-  for (CellRun* run : runs) {
-    // After Ctrl-C only what has passes enough is worth keeping: the rest is for --resume.
-    if (run->done || (stopped() && !run->usable())) continue;
-    BREAKEVEN_TRY_VOID(finish(*run));
-  }
-  return {};
+  count_few_rounds(runs, least_round_s(groups, runs));
+  return finish(runs);
 }
 
-Result<void> Sweep::closed_loop(const Runs& runs, double per_cell_s) {
+void Sweep::count_few_rounds(const Runs& runs, double round_s) {
+  const auto few = std::count_if(runs.begin(), runs.end(), [](const CellRun* run) {
+    return !run->failed && run->rounds() < measure::kMinRounds;
+  });
+  few_rounds_ += static_cast<std::size_t>(few);
+  needed_s_ += static_cast<double>(measure::kMinRounds) * round_s;
+}
+
+Result<void> Sweep::closed_loop(const Runs& runs, double time_s) {
   std::vector<record::Cell> cells;
   for (const CellRun* run : runs) cells.push_back(run->cell);
+  const double per_cell_s = time_s / static_cast<double>(std::max<std::size_t>(1, cells.size()));
   std::size_t begin = 0;
   for (const std::size_t size : block_sizes(cells)) {
     if (stopped()) break;
@@ -250,30 +286,47 @@ Result<void> Sweep::paced(const Runs& runs, double per_cell_s) {
   for (const CellRun* run : runs) cells.push_back(run->cell);
   std::vector<Group> groups = group_cells(cells);
   std::shuffle(groups.begin(), groups.end(), random_);
-  const std::vector<double> slot_s(runs.size(), per_cell_s);
-  double used_s = 0;
-  for (const Group& group : groups) BREAKEVEN_TRY_VOID(visit(group, runs, slot_s, used_s));
+  for (Group& group : groups) {
+    std::shuffle(group.cells.begin(), group.cells.end(), random_);
+    for (const std::size_t i : group.cells) {
+      if (stopped()) return {};
+      BREAKEVEN_TRY_VOID(visit_group({group.spec, {i}}, runs, per_cell_s));
+      if (!runs[i]->done) BREAKEVEN_TRY_VOID(finish({runs[i]}));
+    }
+  }
   return {};
 }
 
-Result<void> Sweep::finish(CellRun& run) {
-  const MoreOutputs* more = nullptr;
-  for (const auto& [spec, outputs] : more_outputs_) {
-    Spec own = spec_of(run.cell);
-    own.batch = spec.batch;
-    if (own == spec) more = &outputs;
+// After Ctrl-C only what carries an interval is worth keeping: the rest is for --resume.
+Result<void> Sweep::finish(const Runs& runs) {
+  std::vector<record::Record*> records;
+  for (CellRun* run : runs) {
+    const std::size_t least = run->cell.mode == Mode::paced ? 1 : measure::kMinRounds;
+    if (stopped() && !run->failed && run->rounds() < least) continue;
+    const MoreOutputs* more = nullptr;
+    for (const auto& [spec, outputs] : more_outputs_) {
+      Spec own = spec_of(run->cell);
+      own.batch = spec.batch;
+      if (own == spec) more = &outputs;
+    }
+    BREAKEVEN_TRY_VOID(run->make_record(input_, judges_, more));
+    records.push_back(&run->record);
   }
-  BREAKEVEN_TRY_VOID(run.make_record(input_, judges_, more));
-  return tools_.keep ? tools_.keep(run.record) : Result<void>{};
+  measure::estimate_from_rounds(records);
+  for (const record::Record* record : records) {
+    if (tools_.keep) BREAKEVEN_TRY_VOID(tools_.keep(*record));
+  }
+  return {};
 }
 
 Result<Outcome> Sweep::run() {
   BREAKEVEN_CHECK(input_.timed > 0 && input_.timed <= input_.texts.size(), "timed={} texts={}",
                   input_.timed, input_.texts.size());
+  start_s_ = tools_.clock->now_s();
   for (const record::Cell& cell : input_.cells) {
-    runs_.push_back(std::make_unique<CellRun>(cell, input_, tools_));
+    runs_.push_back(std::make_unique<CellRun>(cell, input_, tools_, start_s_));
   }
-  measure_idle();
+  if (input_.energy) measure_idle();
   report("judging");
   if (auto judged = judges_.prepare(); !judged) {
     if (judged.error().code == "parity/interrupted") return Outcome{{}, true, {}};
@@ -281,16 +334,28 @@ Result<Outcome> Sweep::run() {
   }
   for (const std::string& note : judges_.notes()) notes_.push_back(note);
   measure_fresh();
-  const double per_cell_s = input_.time_s / static_cast<double>(input_.cells.size());
+  prepared_s_ = elapsed_s();
   Runs closed;
   Runs open;
   for (const auto& run : runs_)
     (run->cell.mode == Mode::paced ? open : closed).push_back(run.get());
-  BREAKEVEN_TRY_VOID(closed_loop(closed, per_cell_s));
-  BREAKEVEN_TRY_VOID(paced(open, per_cell_s));
+  // A window needs its requests: however long preparing took, half of the time is left for them.
+  const double left_s = input_.time_s - prepared_s_;
+  const double paced_s = std::max(left_s, 0.5 * input_.time_s);
+  const auto cells = static_cast<double>(runs_.size());
+  BREAKEVEN_TRY_VOID(closed_loop(closed, left_s * static_cast<double>(closed.size()) / cells));
+  BREAKEVEN_TRY_VOID(paced(open, paced_s / cells));
+  classifier_.reset();
   Outcome outcome;
   outcome.interrupted = stopped();
   outcome.notes = notes_;
+  if (few_rounds_ > 0 && !stopped()) {
+    outcome.notes.push_back(fmt::format(
+        "{} of {} cells have fewer than {} rounds, which carry no interval: give --time {:.0f}s or "
+        "more, fewer cells or fewer texts (--count)",
+        few_rounds_, closed.size(), measure::kMinRounds,
+        std::ceil(1.1 * (prepared_s_ + needed_s_) * cells / static_cast<double>(closed.size()))));
+  }
   bool any_worked = false;
   for (const auto& run : runs_) {
     if (!run->done && run->probes.empty()) continue;

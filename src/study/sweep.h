@@ -1,5 +1,6 @@
-// A sweep: many cells measured over the same texts in the same order, interleaved in random order,
-// judged before their time counts, each finished record handed on at once.
+// A sweep: many cells measured over the same texts in the same order, judged before their time
+// counts. It is made of rounds: each visits every cell of a block once, in random order; when a
+// block's rounds are over, its records are handed on at once.
 #pragma once
 
 #include <atomic>
@@ -52,7 +53,10 @@ struct Input {
   // A second judge, of another runtime, for the rows of the native one.
   std::optional<Spec> other_judge{};
   double p99_limit_s = 0;  // of paced cells without a rate: the highest that keeps it is searched
-  double time_s = 180;     // of sampling and warming up, shared by all cells
+  // Of everything: judging, fresh processes, warming up, sampling. A first round of all cells is
+  // made whatever it takes.
+  double time_s = 300;
+  bool energy = false;  // measured, with windows that its counters need
   std::uint64_t seed = 1;
   std::string cache;    // folder for judges' logits; "" = none
   std::string shipped;  // folder of those that ship with the program; "" = none
@@ -70,6 +74,7 @@ struct Tools {
   std::function<Result<void>(const record::Record&)> keep;  // to the journal
   Progress* progress = nullptr;                             // may be null
   const std::atomic<bool>* stop = nullptr;                  // may be null
+  std::function<double()> reference;                        // seconds of a fixed short loop; empty
   const Clock* clock = &monotonic_clock();
   std::string root = "/";  // where machine counters are read
   // By index, as the driver tells them: whose energy and clocks are read.
@@ -83,6 +88,11 @@ struct Outcome {
   bool interrupted = false;
   std::vector<std::string> notes;  // what a person should know beside the records
 };
+
+// Rounds that a sweep aims at, and the least time of one when there are more: neighbours in time
+// see the same state of the machine, and would be counted as two looks at it.
+inline constexpr std::size_t kRoundsAimedAt = 5;
+inline constexpr double kRoundSpacing_s = 30;
 
 // Errors: those of the classifiers when nothing at all could be measured (a single cell that fails
 // becomes an INVALID record), parity/judge when the fp32 path disagrees with the plain reference,

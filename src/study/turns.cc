@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "measure/summary.h"
 #include "measure/thresholds.h"
 
 namespace breakeven::study {
@@ -10,10 +11,21 @@ namespace {
 
 using record::Record;
 
-// Seconds that a record's samples took in passes.
-double timed_s(const Record& record) {
-  const double rate = record.reviews_per_s.value;
-  return rate > 0 ? static_cast<double>(record.passes * record.texts.count) / rate : 0;
+// All visits of a turn as one round: the turn is what is repeated, and what the other program's
+// turn beside it is compared with.
+void make_one_round(std::uint64_t turn, Record& record) {
+  record.sample_rounds.assign(record.samples_s.size(), static_cast<std::uint32_t>(turn));
+  if (record.rounds.empty()) return;
+  record::Round whole = record.rounds.front();
+  whole.index = turn;
+  whole.passes = 0;
+  double seconds = 0;
+  for (const record::Round& round : record.rounds) {
+    whole.passes += round.passes;
+    seconds += round.pass_s * static_cast<double>(round.passes);
+  }
+  whole.pass_s = seconds / static_cast<double>(std::max<std::uint64_t>(1, whole.passes));
+  record.rounds = {whole};
 }
 
 void add_reasons(const Record& more, Record& sum) {
@@ -37,23 +49,19 @@ void add_paced(const Record& more, Record& sum) {
 }
 
 void add(const Record& more, Record& sum) {
-  const double seconds = timed_s(sum) + timed_s(more);
   const auto append = [](const auto& from, auto& to) {
     to.insert(to.end(), from.begin(), from.end());
   };
+  append(more.rounds, sum.rounds);
   append(more.samples_s, sum.samples_s);
   append(more.sample_positions, sum.sample_positions);
+  append(more.sample_rounds, sum.sample_rounds);
+  append(more.sample_start_s, sum.sample_start_s);
   append(more.schedule_late_s, sum.schedule_late_s);
   sum.passes += more.passes;
   sum.warmup_passes += more.warmup_passes;
   sum.warmup_s += more.warmup_s;
-  const double texts = static_cast<double>(sum.passes * sum.texts.count);
-  if (seconds > 0) {
-    sum.reviews_per_s = {texts / seconds, std::nullopt, sum.passes};
-    sum.tokens_per_s = {texts / seconds * sum.texts.mean_tokens, std::nullopt, sum.passes};
-  }
   // Of one turn only, or of a single window: they do not add up.
-  sum.latency_s.clear();
   sum.latency_note.clear();
   sum.spread.reset();
   add_paced(more, sum);
@@ -78,20 +86,25 @@ std::vector<bool> turn_order(std::size_t turns, std::uint64_t seed) {
 
 std::vector<Record> merge_turns(std::span<const std::vector<Record>> blocks) {
   std::vector<Record> merged;
-  for (const std::vector<Record>& block : blocks) {
-    for (const Record& record : block) {
+  for (std::size_t turn = 0; turn < blocks.size(); ++turn) {
+    for (Record record : blocks[turn]) {
       if (record.kind != record::Kind::cell) continue;
+      make_one_round(turn, record);
+      record.latency_s.clear();
       const auto known = std::find_if(merged.begin(), merged.end(),
                                       [&](const Record& each) { return each.cell == record.cell; });
       if (known == merged.end()) {
-        merged.push_back(record);
+        merged.push_back(std::move(record));
       } else if (measure::is_invalid(*known)) {
-        *known = record;
+        *known = std::move(record);
       } else if (!measure::is_invalid(record)) {
         add(record, *known);
       }
     }
   }
+  std::vector<Record*> all;
+  for (Record& record : merged) all.push_back(&record);
+  measure::estimate_from_rounds(all);
   return merged;
 }
 

@@ -13,9 +13,11 @@ namespace breakeven::study {
 // begins in half of the turns, so that a machine that warms up or slows down favours neither.
 std::vector<bool> turn_order(std::size_t turns, std::uint64_t seed);
 
-// One record a cell from those of all turns (`blocks`: each turn's records, in time order): samples
-// one behind the other, passes and windows added up, rates over all of them, without intervals. A
-// turn whose record is INVALID is left out, unless all are; of each reason the worst stands.
+// One record a cell from those of all turns (`blocks`: each turn's records, in time order): each
+// turn becomes one round with its number as index, samples stand one behind the other, passes and
+// windows are added up, rates and percentiles are estimated anew. Starts count from each turn's own
+// beginning. A turn whose record is INVALID is left out, unless all are; of each reason the worst
+// stands.
 std::vector<record::Record> merge_turns(std::span<const std::vector<record::Record>> blocks);
 
 }  // namespace breakeven::study

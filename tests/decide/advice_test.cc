@@ -263,7 +263,8 @@ TEST(Advise, BrokenParityAndInvalidRowsNeverWin) {
 
 TEST(Advise, NothingValidCannotTell) {
   auto records = cpu_run();
-  for (record::Record& record : records) record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
+  for (record::Record& record : records)
+    record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
   const Asked asked = ask(records, with_load(1));
   EXPECT_EQ(asked.advice.outcome, Outcome::cannot_tell);
   EXPECT_EQ(asked.advice.headline, "Can't tell: no cell counts.");

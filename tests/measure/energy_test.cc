@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include "testing/paths.h"
 
@@ -34,7 +36,9 @@ class RaplTest : public ::testing::Test {
     set(zone, joules);
   }
   void set(const std::string& zone, std::uint64_t joules) {
-    std::ofstream(file(zone, "energy_uj")) << joules * 1000000 << "\n";
+    // As a whole: a reader must never see half a number.
+    std::ofstream(file(zone, "new")) << joules * 1000000 << "\n";
+    std::filesystem::rename(file(zone, "new"), file(zone, "energy_uj"));
   }
   RaplMeter meter() { return RaplMeter(folder_.path().string(), clock_); }
 
@@ -79,6 +83,43 @@ TEST_F(RaplTest, WrapsAround) {
   set("intel-rapl:0", 10);  // 3 to the end of the range, 10 from its start
   meter.stop();
   EXPECT_NEAR(*meter.energy(1).host_joules_gross, 40 + 3 + 10, 1e-6);
+}
+
+// 65.5 kJ at 200 W wrap after 328 s, and a window of paced load may take longer.
+TEST_F(RaplTest, IsReadOftenEnoughForALongWindow) {
+  constexpr double kRange_j = 65536;
+  constexpr double kWatts = 200;
+  std::ofstream(file("intel-rapl:0", "max_energy_range_uj")) << 65536000000ULL << "\n";
+  set("intel-rapl:0", 0);
+  RaplMeter meter = this->meter();
+  EXPECT_LT(meter.read_every_s(), kRange_j / kWatts);
+  meter.start();
+  double passed_s = 0;
+  while (passed_s < 1000) {
+    passed_s += meter.read_every_s();
+    clock_.advance(meter.read_every_s());
+    set("intel-rapl:0", static_cast<std::uint64_t>(std::fmod(kWatts * passed_s, kRange_j)));
+    meter.update();
+  }
+  meter.stop();
+  EXPECT_NEAR(*meter.energy(1).host_joules_gross, kWatts * passed_s, 2.0 * passed_s / 30);
+}
+
+TEST_F(RaplTest, AThreadReadsItMeanwhile) {
+  RaplMeter meter(folder_.path().string(), clock_, 1e-3);
+  set("intel-rapl:0", 1000);
+  meter.start();
+  const auto wait_for = [&](double joules) {
+    while (meter.joules() < joules) std::this_thread::yield();
+  };
+  set("intel-rapl:0", 262000);  // nearly a whole range
+  wait_for(261000);
+  set("intel-rapl:0", 500);  // over the end
+  wait_for(261000 + 143 + 500);
+  set("intel-rapl:0", 262000);  // and nearly round once more: lost without the reader
+  clock_.advance(2);
+  meter.stop();
+  EXPECT_NEAR(*meter.energy(1).host_joules_gross, 261000 + 643 + 261500, 1e-3);
 }
 
 // Sleeping moves the counter of the first package by 30 watts.

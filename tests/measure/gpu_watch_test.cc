@@ -9,6 +9,7 @@
 
 #include "fake_nvml.h"
 #include "measure/sampler.h"
+#include "measure/summary.h"
 #include "measure/thresholds.h"
 
 namespace breakeven::measure {

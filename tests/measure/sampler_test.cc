@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "measure/statistics.h"
+#include "measure/summary.h"
 #include "measure/thresholds.h"
 #include "record/json.h"
 #include "testing/fake_classifier.h"
@@ -63,8 +64,9 @@ class SamplerTest : public ::testing::Test {
 
 TEST_F(SamplerTest, SerialSamplesAreBatchesInTimeOrder) {
   FakeClassifier fake(clock_, per_letter);
-  Sampler sampler(fake, texts_, {Mode::serial, 4, {}, {0.01, 3, 3}}, clock_);
-  ASSERT_TRUE(sampler.measure(10));
+  clock_.advance(100);
+  Sampler sampler(fake, texts_, {Mode::serial, 4, {}, 90}, clock_);
+  ASSERT_TRUE(sampler.measure({7, 0.166, 0.005}));  // three passes of 0.055 s
   const Samples& samples = sampler.samples();
   EXPECT_EQ(samples.batches_per_pass, 3U);
   EXPECT_EQ(samples.passes(), 3U);
@@ -74,6 +76,15 @@ TEST_F(SamplerTest, SerialSamplesAreBatchesInTimeOrder) {
   EXPECT_NEAR(samples.seconds[1], 0.026, 1e-12);
   EXPECT_NEAR(samples.seconds[2], 0.019, 1e-12);  // the last batch has two texts
   EXPECT_NEAR(samples.pass_seconds[2], 0.055, 1e-12);
+  EXPECT_THAT(samples.rounds, ::testing::Each(7U));
+  EXPECT_NEAR(samples.start_s[0], 10, 1e-9);
+  EXPECT_NEAR(samples.start_s[4], 10.065, 1e-9);
+  ASSERT_THAT(samples.visits, SizeIs(1));
+  EXPECT_EQ(samples.visits[0].index, 7U);
+  EXPECT_EQ(samples.visits[0].passes, 3U);
+  EXPECT_NEAR(samples.visits[0].start_s, 10, 1e-9);
+  EXPECT_NEAR(samples.visits[0].pass_s, 0.055, 1e-12);
+  EXPECT_EQ(samples.visits[0].reference_s, 0.005);
   EXPECT_EQ(samples.judged, 10U);
   EXPECT_THAT(samples.logits, SizeIs(20));
   EXPECT_THAT(samples.tokens, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
@@ -85,9 +96,8 @@ TEST_F(SamplerTest, WarmUpEndsWhenSteadyAndIsNotTimed) {
   // Passes of 3 batches: the first two passes are slow.
   FakeClassifier fake(
       clock_, [](std::size_t call, std::size_t, std::size_t) { return call < 6 ? 0.5 : 0.1; });
-  Sampler sampler(fake, texts_, {Mode::serial, 4, {}, {}}, clock_);
+  Sampler sampler(fake, texts_, {Mode::serial, 4}, clock_);
   ASSERT_TRUE(sampler.warm_up(100));
-  EXPECT_TRUE(sampler.samples().steady);
   EXPECT_EQ(sampler.samples().warmup_passes, 6U);  // two slow ones and four equal ones
   EXPECT_NEAR(sampler.samples().warmup_s, 6 * 0.5 + 12 * 0.1, 1e-9);
   EXPECT_THAT(sampler.samples().seconds, IsEmpty());
@@ -98,121 +108,104 @@ TEST_F(SamplerTest, WarmUpThatIsNeverSteadyEndsWithItsBudget) {
   FakeClassifier fake(clock_, [](std::size_t call, std::size_t, std::size_t) {
     return 0.1 * static_cast<double>(call + 1);
   });
-  Sampler sampler(fake, texts_, {Mode::stream, 4, {}, {}}, clock_);
+  Sampler sampler(fake, texts_, {Mode::stream, 4}, clock_);
   ASSERT_TRUE(sampler.warm_up(3));
-  EXPECT_FALSE(sampler.samples().steady);
-  ASSERT_TRUE(sampler.measure(20));
-  EXPECT_GE(sampler.samples().passes(), 1U);
+  EXPECT_EQ(sampler.samples().warmup_passes, 7U);  // 2.8 s; the next one is as long as the last
+  EXPECT_LE(clock_.now_s(), 3);
 }
 
-TEST_F(SamplerTest, WarmUpLooksAtItsBudgetBetweenBatches) {
+TEST_F(SamplerTest, WarmUpSeesEveryShapeWhateverItsBudget) {
   FakeClassifier fake(clock_, [](std::size_t, std::size_t, std::size_t) { return 8.0; });
-  Sampler sampler(fake, texts_, {Mode::serial, 1, {}, {}}, clock_);
-  ASSERT_TRUE(sampler.warm_up(10));
-  EXPECT_EQ(fake.calls(), 2U);
-  EXPECT_EQ(sampler.samples().warmup_passes, 0U);
-  EXPECT_FALSE(sampler.samples().steady);
+  Sampler sampler(fake, texts_, {Mode::serial, 1}, clock_);
+  ASSERT_TRUE(sampler.warm_up(1e-3));
+  EXPECT_EQ(fake.calls(), texts_.size());
+  EXPECT_EQ(sampler.samples().warmup_passes, 1U);
   EXPECT_NEAR(sampler.expected_pass_s(), 80, 1e-9);
 }
 
-TEST_F(SamplerTest, RewarmingEndsAtTheLevelOfTheTimedPasses) {
-  FakeClassifier fake(clock_, [](std::size_t call, std::size_t, std::size_t) {
-    return call == 3 || call == 4 ? 0.5 : 0.1;  // cold again after another cell
-  });
-  Sampler sampler(fake, texts_, {Mode::stream, 4, {}, {0.01, 3, 3}}, clock_);
-  ASSERT_TRUE(sampler.measure(10));  // calls 0 to 2
-  ASSERT_TRUE(sampler.warm_up(10));  // calls 3 to 5
-  EXPECT_TRUE(sampler.samples().steady);
-  EXPECT_EQ(sampler.samples().warmup_passes, 3U);
-}
-
-TEST_F(SamplerTest, StopsWhenTheIntervalIsNarrow) {
-  FakeClassifier fake(clock_, [](std::size_t call, std::size_t, std::size_t) {
-    return call % 2 == 0 ? 0.1 : 0.1001;
-  });
-  Sampler sampler(fake, texts_, {Mode::stream, 4, {}, {0.01, 6, 1000}}, clock_);
-  ASSERT_TRUE(sampler.measure(1000));
-  EXPECT_TRUE(sampler.enough());
-  EXPECT_EQ(sampler.samples().passes(), 6U);
-}
-
-TEST_F(SamplerTest, ANoisyCellUsesItsBudgetAndNoMore) {
-  FakeClassifier fake(
-      clock_, [](std::size_t call, std::size_t, std::size_t) { return call % 2 == 0 ? 0.5 : 1.5; });
-  Sampler sampler(fake, texts_, {Mode::stream, 4, {}, {0.001, 6, 1000}}, clock_);
-  ASSERT_TRUE(sampler.measure(20));
-  EXPECT_FALSE(sampler.enough());
-  EXPECT_LE(clock_.now_s(), 21);
-  EXPECT_GT(sampler.samples().passes(), 15U);
-}
-
-TEST_F(SamplerTest, WithoutOneFullPassWhatWasDoneCounts) {
+TEST_F(SamplerTest, AVisitHoldsOnePassAtLeastAndNoneThatWouldEndLate) {
   FakeClassifier fake(clock_, [](std::size_t, std::size_t, std::size_t) { return 8.0; });
-  Sampler sampler(fake, texts_, {Mode::serial, 1, {}, {}}, clock_);
-  ASSERT_TRUE(sampler.measure(30));
-  EXPECT_EQ(sampler.samples().passes(), 0U);
-  EXPECT_EQ(sampler.samples().judged, 4U);
-  record::Record record;
-  summarise(sampler.samples(), texts_.size(), record);
-  EXPECT_THAT(record.latency_s, IsEmpty()) << "four samples carry no percentile";
-  EXPECT_EQ(record.latency_note, "4 of the 10 batches of one pass");
-  EXPECT_NEAR(record.reviews_per_s.value, 1 / 8.0, 1e-12);
-  ASSERT_TRUE(to_json_line(record));
-  // The next block goes on where this one stopped.
-  ASSERT_TRUE(sampler.measure(48));
+  Sampler sampler(fake, texts_, {Mode::stream, 4}, clock_);
+  ASSERT_TRUE(sampler.measure({0, 1}));
   EXPECT_EQ(sampler.samples().passes(), 1U);
-  EXPECT_NEAR(sampler.samples().pass_seconds[0], 80, 1e-9);
-  EXPECT_THAT(sampler.samples().positions, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+  ASSERT_TRUE(sampler.measure({1, 23.9}));
+  EXPECT_EQ(sampler.samples().passes(), 3U);
+  ASSERT_THAT(sampler.samples().visits, SizeIs(2));
+  EXPECT_EQ(sampler.samples().visits[1].passes, 2U);
+  EXPECT_THAT(sampler.samples().rounds, ElementsAre(0, 1, 1));
 }
 
-TEST_F(SamplerTest, TheStopFlagEndsItBetweenBatches) {
+TEST_F(SamplerTest, AVisitOfQuickPassesEndsWhenMoreWouldTellNothing) {
+  FakeClassifier fake(clock_, [](std::size_t, std::size_t, std::size_t) { return 1e-6; });
+  Sampler sampler(fake, texts_, {Mode::serial, 1}, clock_);
+  ASSERT_TRUE(sampler.measure({0, 1000}));
+  EXPECT_EQ(sampler.samples().seconds.size(), kMostSamplesOfAVisit);
+}
+
+TEST_F(SamplerTest, TheStopFlagEndsItBetweenBatchesAndHalfAPassDoesNotCount) {
   std::atomic<bool> stop = false;
   FakeClassifier fake(clock_, per_letter);
-  fake.after_call = [&](std::size_t calls) { stop = calls >= 5; };
-  Sampler sampler(fake, texts_, {Mode::serial, 2, {}, {}}, clock_, &stop);
-  ASSERT_TRUE(sampler.measure(100));
-  EXPECT_EQ(fake.calls(), 5U);
+  fake.after_call = [&](std::size_t calls) { stop = calls >= 8; };
+  Sampler sampler(fake, texts_, {Mode::serial, 2}, clock_, &stop);
+  ASSERT_TRUE(sampler.measure({0, 100}));  // passes of five batches
+  EXPECT_EQ(fake.calls(), 8U);
   EXPECT_TRUE(sampler.samples().interrupted);
+  EXPECT_EQ(sampler.samples().passes(), 1U);
+  EXPECT_THAT(sampler.samples().seconds, SizeIs(5));
+  EXPECT_THAT(sampler.samples().positions, ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_EQ(sampler.samples().visits.at(0).passes, 1U);
 }
 
 TEST_F(SamplerTest, ErrorsAreHandedOn) {
   FakeClassifier fake(clock_, per_letter);
   fake.fail_at = 1;
-  Sampler sampler(fake, texts_, {Mode::serial, 4, {}, {}}, clock_);
+  Sampler sampler(fake, texts_, {Mode::serial, 4}, clock_);
   EXPECT_EQ(sampler.warm_up(10).error().code, "fake/broken");
   FakeClassifier liar(clock_, per_letter);
   liar.short_answer = true;
-  Sampler second(liar, texts_, {Mode::serial, 4, {}, {}}, clock_);
-  EXPECT_EQ(second.measure(10).error().code, "measure/output");
-  Sampler third(fake, {}, {Mode::serial, 4, {}, {}}, clock_);
-  EXPECT_EQ(third.measure(10).error().code, "measure/no-texts");
+  Sampler second(liar, texts_, {Mode::serial, 4}, clock_);
+  EXPECT_EQ(second.measure({0, 10}).error().code, "measure/output");
+  Sampler third(fake, {}, {Mode::serial, 4}, clock_);
+  EXPECT_EQ(third.measure({0, 10}).error().code, "measure/no-texts");
 }
 
 TEST_F(SamplerTest, OutputsThatChangeBetweenPassesAreSeen) {
   FakeClassifier fake(clock_, per_letter);
   fake.wobble_from = 4;  // the second pass's second batch
-  Sampler sampler(fake, texts_, {Mode::serial, 4, {}, {0.01, 3, 3}}, clock_);
-  ASSERT_TRUE(sampler.measure(10));
+  Sampler sampler(fake, texts_, {Mode::serial, 4}, clock_);
+  ASSERT_TRUE(sampler.measure({0, 0.166}));
   EXPECT_FLOAT_EQ(static_cast<float>(sampler.samples().repeat_abs_max), 0.25F);
   EXPECT_EQ(sampler.samples().repeat_flips, 0U);
   EXPECT_FLOAT_EQ(sampler.samples().logits[0], -1.5F) << "the first timed pass is kept";
 }
 
-TEST_F(SamplerTest, SummaryHoldsOnlyPercentilesThatTheSamplesCarry) {
+// One row of its own, as a run of one cell has it.
+record::Record only_row(const Samples& samples, std::size_t texts, Mode mode) {
+  record::Record record;
+  record.cell.mode = mode;
+  summarise(samples, texts, record);
+  record::Record* const row = &record;
+  estimate_from_rounds({&row, 1});
+  return record;
+}
+
+TEST_F(SamplerTest, ARowHoldsOnlyPercentilesThatTheSamplesCarry) {
   FakeClassifier fake(clock_, per_letter);
   fake.cut_above = 9;
-  Sampler sampler(fake, texts_, {Mode::serial, 1, {}, {0.0, 7, 7}}, clock_);
-  ASSERT_TRUE(sampler.measure(10));
-  record::Record record;
-  record.cell.max_length = 9;
-  summarise(sampler.samples(), texts_.size(), record);
-  ASSERT_EQ(sampler.samples().seconds.size(), 70U);
+  Sampler sampler(fake, texts_, {Mode::serial, 1}, clock_);
+  for (std::uint64_t round = 0; round < 7; ++round) {
+    ASSERT_TRUE(sampler.measure({round, 1e-3}));
+  }
+  record::Record record = only_row(sampler.samples(), texts_.size(), Mode::serial);
+  ASSERT_EQ(record.samples_s.size(), 70U);
+  EXPECT_THAT(record.rounds, SizeIs(7));
   EXPECT_THAT(record.latency_s, SizeIs(2));  // 70: p50 and p90
   EXPECT_NEAR(record.latency_s["p50"].value, 0.0055, 1e-9);
   EXPECT_EQ(record.latency_s["p50"].samples, 70U);
   EXPECT_TRUE(record.latency_s["p50"].interval);
   EXPECT_THAT(record.latency_note, HasSubstr("mix of lengths: 10 batches, 7 times"));
   EXPECT_NEAR(record.reviews_per_s.value, 10 / 0.055, 1e-6);
+  EXPECT_EQ(record.reviews_per_s.samples, 7U);
   EXPECT_NEAR(record.tokens_per_s.value, 1000, 1e-6);
   EXPECT_EQ(record.texts.truncated, 1U);  // 9 letters fit, 10 are cut; all passes count once
   EXPECT_NEAR(record.texts.mean_tokens, 5.5, 1e-12);
@@ -222,33 +215,41 @@ TEST_F(SamplerTest, SummaryHoldsOnlyPercentilesThatTheSamplesCarry) {
   ASSERT_TRUE(record.stages);
   EXPECT_NEAR(record.stages->compute_s, 0.0055 * 3 / 4, 1e-9);
   EXPECT_NEAR(*record.spread, 0, 1e-9);
+  ASSERT_TRUE(to_json_line(record));
 }
 
-TEST_F(SamplerTest, LengthsOfAPassThatWasCutShortAreNotKept) {
+TEST_F(SamplerTest, ThreeRoundsGiveAMedianOfOneBatchAndTwoGiveNoInterval) {
   FakeClassifier fake(clock_, per_letter);
-  Sampler sampler(fake, texts_, {Mode::serial, 1, {}, {0.0, 7, 7}}, clock_);
-  ASSERT_TRUE(sampler.measure(0.01));
-  ASSERT_LT(sampler.samples().judged, texts_.size());
-  record::Record record;
-  summarise(sampler.samples(), texts_.size(), record);
-  EXPECT_THAT(record.texts.token_counts, IsEmpty());
+  Sampler sampler(fake, texts_, {Mode::serial, 10}, clock_);
+  ASSERT_TRUE(sampler.measure({0, 1e-3}));
+  ASSERT_TRUE(sampler.measure({1, 1e-3}));
+  record::Record record = only_row(sampler.samples(), texts_.size(), Mode::serial);
+  EXPECT_THAT(record.latency_s, IsEmpty()) << "two samples";
+  EXPECT_NEAR(record.reviews_per_s.value, 10 / 0.055, 1e-6);
+  EXPECT_FALSE(record.reviews_per_s.interval);
+  ASSERT_TRUE(sampler.measure({2, 1e-3}));
+  record = only_row(sampler.samples(), texts_.size(), Mode::serial);
+  EXPECT_NEAR(record.latency_s["p50"].value, 0.055, 1e-9);
+  EXPECT_TRUE(record.latency_s["p50"].interval);
+  EXPECT_TRUE(record.reviews_per_s.interval);
 }
 
 TEST_F(SamplerTest, AStreamHasThroughputAndNoLatency) {
   FakeClassifier fake(
       clock_, [](std::size_t call, std::size_t, std::size_t) { return call % 2 == 0 ? 0.9 : 1.1; });
-  Sampler sampler(fake, texts_, {Mode::stream, 4, {}, {0.0, 12, 12}}, clock_);
-  ASSERT_TRUE(sampler.measure(100));
-  record::Record record;
-  record.cell.mode = Mode::stream;
-  summarise(sampler.samples(), texts_.size(), record);
+  Sampler sampler(fake, texts_, {Mode::stream, 4}, clock_);
+  for (std::uint64_t round = 0; round < 12; ++round) {
+    ASSERT_TRUE(sampler.measure({round, 1e-3}));
+  }
+  const record::Record record = only_row(sampler.samples(), texts_.size(), Mode::stream);
   EXPECT_THAT(record.latency_s, IsEmpty());
   EXPECT_THAT(record.sample_positions, IsEmpty());
   EXPECT_FALSE(record.stages);
-  EXPECT_NEAR(record.reviews_per_s.value, 10, 1e-9);
+  // The geometric mean of 0.9 and 1.1.
+  EXPECT_NEAR(record.reviews_per_s.value, 10 / std::sqrt(0.99), 1e-9);
   ASSERT_TRUE(record.reviews_per_s.interval);
-  EXPECT_LT(record.reviews_per_s.interval->low, 10);
-  EXPECT_GT(record.reviews_per_s.interval->high, 10);
+  EXPECT_LT(record.reviews_per_s.interval->low, 9.9);
+  EXPECT_GT(record.reviews_per_s.interval->high, 10.1);
   EXPECT_EQ(record.batches_in_flight, 2U);
 }
 

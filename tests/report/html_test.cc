@@ -167,8 +167,10 @@ TEST(Html, PacedRowsAndScalingHaveTheirCharts) {
 
 TEST(Html, RowsThatDoNotCountAreInNoChart) {
   std::vector<record::Record> records = sample_run();
-  for (record::Record& record : records) record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
+  for (record::Record& record : records)
+    record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
   EXPECT_TRUE(charts(records).empty());
+  records[0].reasons[0].severity = record::Severity::note;
   EXPECT_FALSE(charts(records).empty());
   records[0].parity->outcome = record::Agreement::failed;
   EXPECT_TRUE(charts(records).empty());
@@ -178,7 +180,8 @@ TEST(Html, WhereNothingCanBeDecidedThereIsNoSlider) {
   EXPECT_THAT(to_html(sample_run()), HasSubstr("id=\"controls\""));
   EXPECT_THAT(to_html(sample_scaling()), Not(HasSubstr("Which machine to rent")));
   std::vector<record::Record> records = sample_run();
-  for (record::Record& record : records) record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
+  for (record::Record& record : records)
+    record.reasons = {{"steal", "", 0.4, 0.1, record::Severity::invalid}};
   const std::string html = to_html(records);
   EXPECT_THAT(html, HasSubstr("Which machine to rent"));  // and why none
   EXPECT_THAT(html, Not(HasSubstr("id=\"controls\"")));

@@ -98,14 +98,6 @@ TEST(Plan, BlocksKeepComparedCellsTogether) {
   EXPECT_TRUE(block_sizes(std::vector<record::Cell>{}).empty());
 }
 
-TEST(FairShares, WhoWantsLittleLeavesTheRestToTheOthers) {
-  const std::vector<double> wants = {1, 100, 2, 100};
-  EXPECT_THAT(fair_shares(43, wants), ElementsAre(1, 20, 2, 20));
-  EXPECT_THAT(fair_shares(1000, wants), ElementsAre(1, 100, 2, 100));
-  EXPECT_THAT(fair_shares(0, wants), ElementsAre(0, 0, 0, 0));
-  EXPECT_THAT(fair_shares(-1, wants), ElementsAre(0, 0, 0, 0));
-}
-
 TEST(Plan, PacedCellsMultiplyRatesAndTheirOwnBatches) {
   Axes axes;
   axes.batches = {1, 8};

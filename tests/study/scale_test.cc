@@ -143,6 +143,14 @@ TEST_F(ScaleTest, APlantedLineIsLinear) {
     EXPECT_EQ(record.scaling->points.back().tokens, 51200U);
     EXPECT_GE(record.passes, 3U);
   }
+  // Both batches were visited in the same rounds.
+  const auto& rounds = outcome->records[0].rounds;
+  ASSERT_EQ(rounds.size(), outcome->records[0].passes);
+  ASSERT_EQ(outcome->records[1].rounds.size(), rounds.size());
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
+    EXPECT_EQ(rounds[i].index, outcome->records[1].rounds[i].index);
+    EXPECT_NEAR(rounds[i].pass_s, outcome->records[0].scaling->points.back().seconds.value, 1e-9);
+  }
   EXPECT_EQ(outcome->records[0].scaling->points[0].batches, 8U);
   EXPECT_EQ(outcome->records[1].scaling->points[0].batches, 1U);
 }

@@ -1,89 +1,19 @@
 #include "study/sweep.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
 
 #include "measure/thresholds.h"
-#include "study/fake_machine.h"
 #include "study/judging.h"
-#include "testing/paths.h"
+#include "study/sweep_fixture.h"
 
 namespace breakeven::study {
 namespace {
 
 using breakeven::testing::FakeClassifier;
-using breakeven::testing::FakeMachine;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-
-class SweepTest : public ::testing::Test {
- protected:
-  SweepTest() {
-    for (std::size_t i = 0; i < 64; ++i) texts_.emplace_back(20 + (i * 37) % 200, 'a');
-    use_texts(64);
-    input_.time_s = 60;
-    input_.work = {1e6, 0};
-    input_.prototype.model_hash = "model";
-    Axes axes;
-    axes.runtimes[0].abilities = {{}, {"", {}, Precision::bf16}};
-    axes.precisions = {Precision::fp32, Precision::bf16};
-    axes.batches = {1, 8};
-    input_.cells = plan_cells(axes);
-    tools_.make = [this](const Spec& spec) { return machine_.make(spec); };
-    tools_.keep = [this](const record::Record& record) -> Result<void> {
-      kept_.push_back(record);
-      return {};
-    };
-    tools_.clock = &machine_.clock;
-    tools_.stop = &stop_;
-    tools_.root = root_.path().string() + "/";  // no counters of this machine
-  }
-
-  void use_texts(std::size_t timed) {
-    input_.texts.assign(texts_.begin(), texts_.end());
-    input_.timed = timed;
-  }
-  void add_texts(std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) texts_.emplace_back(20 + (i * 31) % 200, 'b');
-    use_texts(64);
-  }
-  // Another runtime, fp32 only, beside the native one.
-  void add_runtime() {
-    Axes axes;
-    axes.runtimes = {{{"other"}, {{"", {}, Precision::fp32, {Padding::longest}}}}};
-    axes.batches = {1, 8};
-    for (record::Cell& cell : plan_cells(axes)) input_.cells.push_back(std::move(cell));
-  }
-  double letters() const {
-    double sum = 0;
-    for (const std::string& text : texts_) sum += static_cast<double>(text.size());
-    return sum;
-  }
-  Result<Outcome> run() { return run_sweep(input_, tools_); }
-
-  static const record::Record& find(const Outcome& outcome, Precision precision,
-                                    std::uint64_t batch, Mode mode) {
-    for (const record::Record& record : outcome.records) {
-      const record::Cell& cell = record.cell;
-      if (cell.precision == precision && cell.batch == batch && cell.mode == mode) return record;
-    }
-    ADD_FAILURE() << "no record of " << to_string(precision) << " " << batch << " "
-                  << to_string(mode);
-    static const record::Record kNone;
-    return kNone;
-  }
-
-  breakeven::testing::TempDir root_;
-  FakeMachine machine_;
-  std::vector<std::string> texts_;
-  Input input_;
-  Tools tools_;
-  std::vector<record::Record> kept_;
-  std::atomic<bool> stop_{false};
-};
 
 TEST_F(SweepTest, FindsThePlantedCosts) {
   const auto letter_s = [](Precision precision) {
@@ -103,76 +33,9 @@ TEST_F(SweepTest, FindsThePlantedCosts) {
     }
     EXPECT_EQ(record.texts.count, 64U);
     EXPECT_EQ(record.texts.real_tokens, static_cast<std::uint64_t>(letters()));
+    EXPECT_EQ(record.energy.method, "not measured");
   }
   EXPECT_EQ(kept_.size(), 8U);
-}
-
-TEST_F(SweepTest, OnePackedModelAtATime) {
-  ASSERT_TRUE(run());
-  EXPECT_EQ(machine_.most_alive, 1U);
-}
-
-TEST_F(SweepTest, CellsInterleave) {
-  // Times vary, so that nobody has enough early.
-  machine_.cost = [](std::size_t letters, std::size_t call) {
-    return 1e-4 * static_cast<double>(letters) * (call % 7 == 0 ? 1.5 : 1.0);
-  };
-  ASSERT_TRUE(run());
-  std::vector<Precision> order;
-  for (const Spec& spec : machine_.made) {
-    if (!spec.reference && spec.max_length == 512) order.push_back(spec.precision);
-  }
-  std::size_t switches = 0;
-  for (std::size_t i = 1; i < order.size(); ++i) switches += order[i] != order[i - 1] ? 1U : 0U;
-  EXPECT_GE(switches, 3U);
-}
-
-TEST_F(SweepTest, TheSeedDecidesTheOrder) {
-  const auto order = [&](std::uint64_t seed) {
-    input_.seed = seed;
-    kept_.clear();
-    EXPECT_TRUE(run());
-    std::vector<std::string> names;
-    for (const record::Record& record : kept_) {
-      names.push_back(to_string(record.cell.precision) + to_string(record.cell.mode) +
-                      std::to_string(record.cell.batch));
-    }
-    return names;
-  };
-  EXPECT_EQ(order(1), order(1));
-  std::set<std::vector<std::string>> orders;
-  for (std::uint64_t seed = 1; seed < 8; ++seed) orders.insert(order(seed));
-  EXPECT_GT(orders.size(), 1U);
-}
-
-TEST_F(SweepTest, SlowCellsGetFewerPassesAndSaySo) {
-  // A pass of fp32 takes 6 s, one of bf16 60 ms: a minute holds what bf16 wants, not what fp32
-  // wants.
-  machine_.seconds_per_letter = [&](const Spec& spec) {
-    return (spec.precision == Precision::bf16 ? 0.06 : 6) / letters();
-  };
-  input_.work = {2e8, 0};  // the guess knows that passes are slow
-  const auto outcome = run();
-  ASSERT_TRUE(outcome);
-  const auto& slow = find(*outcome, Precision::fp32, 8, Mode::serial);
-  const auto& fast = find(*outcome, Precision::bf16, 8, Mode::serial);
-  EXPECT_GE(slow.samples_s.size(), 1U);
-  EXPECT_LT(slow.passes, 6U);
-  EXPECT_GE(fast.passes, 6U);
-}
-
-TEST_F(SweepTest, TimeIsKept) {
-  // Times that never satisfy the stop rule: only the budget ends the sweep.
-  std::size_t state = 1;
-  machine_.cost = [&](std::size_t letters, std::size_t) {
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    return 1e-5 * static_cast<double>(letters) * (1 + static_cast<double>(state >> 60U) / 2);
-  };
-  input_.prototype.model_hash = "other";
-  const double judging = 2 * 1e-5 * letters() * 9;
-  ASSERT_TRUE(run());
-  EXPECT_GT(machine_.clock.now_s(), 55);
-  EXPECT_LT(machine_.clock.now_s(), 66 + judging);
 }
 
 TEST_F(SweepTest, OutputsOfTimedPassesAreJudged) {
@@ -383,30 +246,6 @@ TEST_F(SweepTest, AnErrorOfTheJournalEndsTheSweep) {
   const auto outcome = run();
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, "file/unwritable");
-}
-
-TEST_F(SweepTest, AnInterruptKeepsFinishedCells) {
-  tools_.keep = [this](const record::Record& record) -> Result<void> {
-    kept_.push_back(record);
-    if (kept_.size() == 3) stop_ = true;
-    return {};
-  };
-  const auto outcome = run();
-  ASSERT_TRUE(outcome);
-  EXPECT_TRUE(outcome->interrupted);
-  EXPECT_GE(outcome->records.size(), 3U);
-  EXPECT_LT(outcome->records.size(), 8U);
-  for (const record::Record& record : outcome->records) {
-    EXPECT_FALSE(measure::is_invalid(record));
-  }
-}
-
-TEST_F(SweepTest, AnInterruptBeforeAnythingIsNoError) {
-  stop_ = true;
-  const auto outcome = run();
-  ASSERT_TRUE(outcome) << outcome.error().message;
-  EXPECT_TRUE(outcome->interrupted);
-  EXPECT_TRUE(outcome->records.empty());
 }
 
 TEST_F(SweepTest, MemoryAndColdStartComeFromAFreshProcess) {
