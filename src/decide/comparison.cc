@@ -10,7 +10,7 @@
 
 #include "base/units.h"
 #include "decide/rows.h"
-#include "measure/statistics.h"
+#include "measure/rounds.h"
 #include "record/json.h"
 
 namespace breakeven::decide {
@@ -153,15 +153,6 @@ std::string why_not(const Record& record, const char* side) {
   return "";
 }
 
-// How many times the work was done from beginning to end. What a machine does from one second to
-// the next shows only between passes: batches of one pass stand too close together in time, and
-// their interval is too narrow (four false alarms in twenty real pairs of runs shorter than this).
-constexpr std::uint64_t kFewestPasses = 3;
-
-bool has_few_passes(const Record& record) {
-  return record.cell.mode != Mode::paced && record.passes < kFewestPasses;
-}
-
 // Whether both sides come from one `run --against`: what the machine does then hits both.
 bool taken_in_turns(const Record& before, const Record& after) {
   const auto first = before.runtime_settings.find(std::string(kTurnsSetting));
@@ -206,36 +197,106 @@ std::string noise(const Record& before, const Record& after) {
   return codes.empty() ? "" : fmt::format("noisy: {}", fmt::join(codes, ", "));
 }
 
-CellChange change_of(const Record& before, const Record& after, double confidence, double effect,
-                     bool steady) {
-  CellChange result;
-  result.cell = before.cell;
-  result.before_per_s = before.reviews_per_s;
-  result.after_per_s = after.reviews_per_s;
-  result.doubt = why_not(before, "before");
-  if (result.doubt.empty()) result.doubt = why_not(after, "after");
-  if (!result.doubt.empty()) return result;
-  result.ratio = measure::ratio_of_times({before.samples_s, before.sample_positions},
-                                         {after.samples_s, after.sample_positions}, confidence);
-  const bool few_passes = has_few_passes(before) || has_few_passes(after);
-  const bool trust_same_machine =
-      taken_in_turns(before, after) || (steady && !is_noisy(before, after));
-  result.change =
-      few_passes ? Change::cannot_tell : change_by(result.ratio, effect, trust_same_machine);
-  result.doubt = noise(before, after);
-  if (result.change == Change::cannot_tell) {
-    std::string why = "the interval is too wide";
-    if (!result.ratio.interval) {
-      why = fmt::format("{}: no interval", counted(result.ratio.samples, "common sample"));
-    } else if (few_passes) {
-      why = fmt::format("fewer than {} complete passes", kFewestPasses);
-    } else if (!trust_same_machine) {
-      why = "within what this machine does from one run to the next";
-    }
-    result.doubt = result.doubt.empty() ? why : why + "; " + result.doubt;
+// What each usable record of a side says in each round, and how much that varies on each device.
+struct OneSide {
+  std::map<const Record*, measure::RoundValues> values;
+  std::map<Device, measure::Noise> noise;
+};
+
+// Values of one device, and which of them were measured one after the other.
+struct Cells {
+  std::vector<measure::RoundValues> values;
+  std::vector<std::size_t> groups;
+};
+
+OneSide rounds_of(const std::vector<const Record*>& records) {
+  OneSide side;
+  for (const Record* record : records) {
+    if (!why_not(*record, "").empty()) continue;
+    side.values[record] = record->cell.mode == Mode::paced
+                              ? measure::percentile_by_round(*record, 0.5)
+                              : measure::pass_seconds_by_round(*record);
   }
-  return result;
+  std::map<Device, std::vector<const Record*>> of_device;
+  for (const auto& [record, values] : side.values) of_device[record->cell.device].push_back(record);
+  for (const auto& [device, rows] : of_device) {
+    std::vector<measure::RoundValues> cells;
+    for (const Record* row : rows) cells.push_back(side.values.at(row));
+    side.noise[device] = measure::pooled_noise(cells, measure::visited_together(rows));
+  }
+  return side;
 }
+
+class Comparer {
+ public:
+  // `steady`: the machine's speed did not move between the rounds of either run.
+  Comparer(OneSide before, OneSide after, const CompareOptions& options, double confidence,
+           bool steady)
+      : before_(std::move(before)),
+        after_(std::move(after)),
+        options_(options),
+        confidence_(confidence),
+        steady_(steady) {
+    std::map<Device, Cells> cells;
+    for (const OneSide* side : {&before_, &after_}) {
+      for (const auto& [record, values] : side->values) {
+        Cells& of_device = cells[record->cell.device];
+        of_device.values.push_back(values);
+        of_device.groups.push_back(side == &before_ ? 0 : 1);
+      }
+    }
+    for (const auto& [device, both] : cells) {
+      in_turns_[device] = measure::pooled_noise(both.values, both.groups);
+    }
+  }
+
+  CellChange change_of(const Record& before, const Record& after) const {
+    CellChange result;
+    result.cell = before.cell;
+    result.before_per_s = before.reviews_per_s;
+    result.after_per_s = after.reviews_per_s;
+    result.doubt = why_not(before, "before");
+    if (result.doubt.empty()) result.doubt = why_not(after, "after");
+    if (!result.doubt.empty()) return result;
+    const bool turns = taken_in_turns(before, after);
+    const bool trust_same_machine = turns || (steady_ && !is_noisy(before, after));
+    result.ratio = ratio_of(before, after, turns);
+    result.change = change_by(result.ratio, options_.minimum_effect, trust_same_machine);
+    result.doubt = noise(before, after);
+    if (result.change == Change::cannot_tell) {
+      std::string why = "the interval is too wide";
+      if (before.rounds.empty() || after.rounds.empty()) {
+        why = "no rounds in these records";
+      } else if (!result.ratio.interval) {
+        why = fmt::format("fewer than {} {}", measure::kMinRounds, turns ? "turns" : "rounds");
+      } else if (!trust_same_machine) {
+        why = "within what this machine does from one run to the next";
+      }
+      result.doubt = result.doubt.empty() ? why : why + "; " + result.doubt;
+    }
+    return result;
+  }
+
+ private:
+  record::Estimate ratio_of(const Record& before, const Record& after, bool turns) const {
+    const measure::RoundValues& was = before_.values.at(&before);
+    const measure::RoundValues& is = after_.values.at(&after);
+    const Device& device = before.cell.device;
+    record::Estimate ratio =
+        turns ? measure::ratio_by_round(is, was, in_turns_.at(device), confidence_)
+              : measure::ratio_of_sides(is, after_.noise.at(device), was, before_.noise.at(device),
+                                        confidence_);
+    // Passes, which stand in for rounds in records of schema 1, are too much like each other.
+    if (before.rounds.empty() || after.rounds.empty()) ratio.interval.reset();
+    return ratio;
+  }
+
+  OneSide before_, after_;
+  CompareOptions options_;
+  double confidence_;
+  bool steady_;
+  std::map<Device, measure::Noise> in_turns_;  // of both sides, a side's cells in one stretch
+};
 
 Change outcome_of(const std::vector<CellChange>& cells) {
   const auto any = [&](Change change) {
@@ -335,10 +396,10 @@ Result<Comparison> compare(std::span<const Record> before, std::span<const Recor
   }
   const double cells = std::max(1.0, static_cast<double>(pairs.size()));
   result.confidence = 1 - (1 - options.confidence) / cells;
-  const bool steady = is_steady(before) && is_steady(after);
+  const Comparer comparer(rounds_of(old_cells), rounds_of(new_cells), options, result.confidence,
+                          is_steady(before) && is_steady(after));
   for (const auto& [old_cell, new_cell] : pairs) {
-    result.cells.push_back(
-        change_of(*old_cell, *new_cell, result.confidence, options.minimum_effect, steady));
+    result.cells.push_back(comparer.change_of(*old_cell, *new_cell));
   }
   warn_of_differences(pairs, result.warnings);
   result.outcome = outcome_of(result.cells);

@@ -43,8 +43,8 @@ struct Comparison {
 };
 
 // Cells are matched by all their dimensions; of several records of one cell the last counts. Cells
-// of fewer than three complete passes decide nothing. Rows that were not measured in turns, of
-// machines whose speed moved between the rounds of a run or that were NOISY, decide only beyond a
+// of fewer than three rounds (or turns) decide nothing. Rows that were not measured in turns, of
+// machines whose speed moved between the rounds of a run or that have notes, decide only beyond a
 // factor of two, and are never the same: what the machine did in one run and not in the other may
 // be as large as that.
 // Errors: compare/effect (out of range), compare/empty (a side holds no cell), compare/schema,

@@ -12,12 +12,6 @@ namespace {
 using record::Estimate;
 using record::Interval;
 
-std::vector<double> sorted(std::span<const double> samples) {
-  std::vector<double> copy(samples.begin(), samples.end());
-  std::sort(copy.begin(), copy.end());
-  return copy;
-}
-
 double percentile_of_sorted(std::span<const double> ordered, double share) {
   BREAKEVEN_CHECK(!ordered.empty() && share >= 0 && share <= 1, "n={} share={}", ordered.size(),
                   share);
@@ -25,20 +19,6 @@ double percentile_of_sorted(std::span<const double> ordered, double share) {
   const auto below = static_cast<std::size_t>(place);
   const std::size_t above = std::min(below + 1, ordered.size() - 1);
   return std::lerp(ordered[below], ordered[above], place - std::floor(place));
-}
-
-// 1 or 0 for each sample: at or below the bound.
-std::vector<double> indicator(std::span<const double> series, double bound) {
-  std::vector<double> below(series.size());
-  std::transform(series.begin(), series.end(), below.begin(),
-                 [bound](double x) { return x <= bound ? 1.0 : 0.0; });
-  return below;
-}
-
-double sum_of_squares(std::span<const double> series, double center) {
-  return std::accumulate(series.begin(), series.end(), 0.0, [center](double sum, double x) {
-    return sum + (x - center) * (x - center);
-  });
 }
 
 }  // namespace
@@ -96,57 +76,6 @@ bool carries(std::size_t samples, double share) {
   return samples >= samples_needed(share);
 }
 
-double effective_samples(std::span<const double> series) {
-  const std::size_t n = series.size();
-  if (n < 4) return static_cast<double>(n);
-  const double center = mean(series);
-  const double variance = sum_of_squares(series, center);
-  const double scale = std::abs(center) + std::sqrt(variance / static_cast<double>(n));
-  if (variance <= static_cast<double>(n) * scale * scale * 1e-28) return static_cast<double>(n);
-  const auto autocorrelation = [&](std::size_t lag) {
-    double sum = 0;
-    for (std::size_t i = lag; i < n; ++i) sum += (series[i] - center) * (series[i - lag] - center);
-    return sum / variance;
-  };
-  // Sums of neighbouring pairs are positive and fall for a reversible chain; the first that is not
-  // positive is noise, and none may exceed the one before it.
-  constexpr std::size_t kMaxLag = 2000;
-  double sum = 0;
-  double previous = 2;
-  for (std::size_t lag = 0; lag + 1 < std::min(n / 2 + 1, kMaxLag); lag += 2) {
-    const double pair =
-        std::min(previous, autocorrelation(lag) + (lag + 1 < n ? autocorrelation(lag + 1) : 0));
-    if (pair <= 0) break;
-    sum += pair;
-    previous = pair;
-  }
-  const auto count = static_cast<double>(n);
-  return std::clamp(count / std::max(1.0, 2 * sum - 1), 1.0, count);
-}
-
-MeanError mean_error(std::span<const double> series) {
-  const auto n = static_cast<double>(series.size());
-  const double effective = std::max(2.0, effective_samples(series));
-  // Positive correlation also makes the sample variance too small, by 1 - 1/effective.
-  const double variance = sum_of_squares(series, mean(series)) / (n * (1 - 1 / effective));
-  return {std::sqrt(variance / effective), effective - 1};
-}
-
-MeanError batch_means_error(std::span<const double> series) {
-  const std::size_t n = series.size();
-  BREAKEVEN_CHECK(n >= 2, "n={}", n);
-  const auto root = static_cast<std::size_t>(std::sqrt(static_cast<double>(n)));
-  const std::size_t batches = n < 6 ? n : (n < 9 ? n / 2 : std::clamp<std::size_t>(root, 4, 16));
-  std::vector<double> means(batches);
-  for (std::size_t b = 0; b < batches; ++b) {
-    const std::size_t first = b * n / batches;
-    means[b] = mean(series.subspan(first, (b + 1) * n / batches - first));
-  }
-  const auto count = static_cast<double>(batches);
-  const double variance = sum_of_squares(means, mean(means)) / (count - 1);
-  return {std::sqrt(variance / count), count - 1};
-}
-
 std::optional<Interval> rank_interval(std::span<const double> ordered, double share,
                                       double independent, double confidence) {
   const double trials = std::floor(independent);
@@ -167,50 +96,6 @@ std::optional<Interval> rank_interval(std::span<const double> ordered, double sh
   const double value = percentile_of_sorted(ordered, share);
   return Interval{std::min(ordered[low - 1], value), std::max(ordered[high - 1], value),
                   confidence};
-}
-
-std::optional<Interval> percentile_interval(std::span<const double> series, double share,
-                                            double confidence) {
-  if (series.size() < 2) return std::nullopt;
-  const std::vector<double> ordered = sorted(series);
-  const double value = percentile_of_sorted(ordered, share);
-  return rank_interval(ordered, share, effective_samples(indicator(series, value)), confidence);
-}
-
-std::optional<Interval> median_interval(std::span<const double> series, double confidence) {
-  return percentile_interval(series, 0.5, confidence);
-}
-
-std::optional<Interval> percentile_interval_over_passes(std::span<const double> samples,
-                                                        std::size_t per_pass, double share,
-                                                        double confidence) {
-  BREAKEVEN_CHECK(per_pass > 0 && samples.size() % per_pass == 0, "n={} per_pass={}",
-                  samples.size(), per_pass);
-  const std::size_t passes = samples.size() / per_pass;
-  if (passes < kMinPassesForInterval) return std::nullopt;
-  const std::vector<double> ordered = sorted(samples);
-  const double value = percentile_of_sorted(ordered, share);
-  const std::vector<double> below = indicator(samples, value);
-  std::vector<double> shares(passes);
-  for (std::size_t pass = 0; pass < passes; ++pass) {
-    shares[pass] = mean(std::span(below).subspan(pass * per_pass, per_pass));
-  }
-  const MeanError error = mean_error(shares);
-  const double half = student_t_quantile(0.5 + confidence / 2, error.degrees) * error.error;
-  const auto n = static_cast<double>(samples.size());
-  const double low = std::floor((share - half) * n);
-  const double high = std::ceil((share + half) * n) + 1;
-  if (low < 1 || high > n) return std::nullopt;
-  return Interval{std::min(ordered[static_cast<std::size_t>(low) - 1], value),
-                  std::max(ordered[static_cast<std::size_t>(high) - 1], value), confidence};
-}
-
-std::optional<Interval> mean_interval(std::span<const double> series, double confidence) {
-  if (series.size() < 3) return std::nullopt;
-  const MeanError error = mean_error(series);
-  const double half = student_t_quantile(0.5 + confidence / 2, error.degrees) * error.error;
-  const double center = mean(series);
-  return Interval{center - half, center + half, confidence};
 }
 
 LineFit fit_line(std::span<const double> x, std::span<const double> y,

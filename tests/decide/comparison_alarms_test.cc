@@ -14,53 +14,48 @@ namespace {
 constexpr int kPairs = 400;
 constexpr std::size_t kCells = 6;
 
-// Noise of the log of a time, in time order.
+// Noise of the log of a cell's seconds in a round, as standard deviations.
 struct Noise {
   const char* name;
-  std::size_t passes;
-  double independent;  // standard deviation of each sample's own part
-  double correlated;   // of the part that the next sample inherits
-  double phi;          // how much of it
-  double block;        // of a part that all samples of one visit to the cell share
-  std::size_t visits;
+  std::size_t rounds;
+  double own;     // of each cell and round
+  double shared;  // of what all cells of a side share in a round
+  double turn;    // of what both sides share in a turn
+  bool turns = false;
 };
 
-std::vector<double> draw_noise(std::mt19937_64& random, const Noise& noise, std::size_t samples) {
-  std::normal_distribution<double> normal;
-  std::vector<double> series(samples);
-  double state = normal(random);
-  double level = 0;
-  const std::size_t visit = (samples + noise.visits - 1) / noise.visits;
-  for (std::size_t i = 0; i < samples; ++i) {
-    if (i % visit == 0) level = noise.block * normal(random);
-    series[i] = noise.independent * normal(random) + noise.correlated * state + level;
-    state = noise.phi * state + std::sqrt(1 - noise.phi * noise.phi) * normal(random);
-  }
-  return series;
-}
+struct Pair {
+  std::vector<record::Record> before, after;
+};
 
-// Three serial cells of 1, 8 and 32 batches a pass and three stream cells, each with its own noise.
-std::vector<record::Record> draw_run(std::mt19937_64& random, const Noise& noise, double factor) {
-  std::vector<record::Record> records;
-  for (std::size_t i = 0; i < kCells; ++i) {
-    record::Record record;
-    const bool serial = i < kCells / 2;
-    const std::uint32_t batches = !serial ? 1 : (i == 0 ? 32 : i == 1 ? 8 : 1);
-    record.cell.batch = i + 1;
-    record.cell.mode = serial ? Mode::serial : Mode::stream;
-    record.texts.count = 32;
-    record.passes = noise.passes;
-    const std::vector<double> series = draw_noise(random, noise, noise.passes * batches);
-    for (std::size_t k = 0; k < series.size(); ++k) {
-      const auto at = static_cast<std::uint32_t>(k % batches);
-      // Pieces of a mix differ by a factor of 10, as short and long reviews do.
-      const double piece = 0.01 * std::pow(10.0, static_cast<double>(at * 7 % 32) / 32.0);
-      record.samples_s.push_back(factor * piece * std::exp(series[k]));
-      if (serial) record.sample_positions.push_back(at);
+// Three serial and three stream cells on each side; `factors` of the second side, by cell.
+Pair draw_pair(std::mt19937_64& random, const Noise& noise, const std::vector<double>& factors) {
+  std::normal_distribution<double> normal;
+  std::vector<double> turn(noise.rounds);
+  for (double& log : turn) log = noise.turn * normal(random);
+  Pair pair;
+  for (const bool first : {true, false}) {
+    std::vector<double> shared = turn;
+    for (double& log : shared) log += noise.shared * normal(random);
+    for (std::size_t cell = 0; cell < kCells; ++cell) {
+      record::Record record;
+      record.cell.batch = cell + 1;
+      record.cell.mode = cell < kCells / 2 ? Mode::serial : Mode::stream;
+      record.texts.count = 32;
+      record.passes = noise.rounds;
+      if (noise.turns) record.runtime_settings[std::string(kTurnsSetting)] = "one run";
+      for (std::size_t i = 0; i < noise.rounds; ++i) {
+        const double log = shared[i] + noise.own * normal(random);
+        const double pass_s =
+            (first ? 1 : factors[cell]) * std::pow(2, static_cast<double>(cell)) * std::exp(log);
+        record.rounds.push_back({i, 0, 1, pass_s, std::nullopt});
+        record.samples_s.push_back(pass_s);
+        record.sample_rounds.push_back(static_cast<std::uint32_t>(i));
+      }
+      (first ? pair.before : pair.after).push_back(std::move(record));
     }
-    records.push_back(record);
   }
-  return records;
+  return pair;
 }
 
 // Share of pairs whose comparison has the wanted property.
@@ -69,8 +64,8 @@ double share_of_pairs(const Noise& noise, double factor, Wanted wanted) {
   std::mt19937_64 random(20261122);
   int hits = 0;
   for (int pair = 0; pair < kPairs; ++pair) {
-    const auto before = draw_run(random, noise, 1);
-    const auto comparison = compare(before, draw_run(random, noise, factor), {});
+    const Pair runs = draw_pair(random, noise, std::vector<double>(kCells, factor));
+    const auto comparison = compare(runs.before, runs.after, {});
     hits += comparison && wanted(*comparison) ? 1 : 0;
   }
   return static_cast<double>(hits) / kPairs;
@@ -103,26 +98,24 @@ TEST_P(Alarms, ASlowDownOfTenPercentIsFound) {
 
 INSTANTIATE_TEST_SUITE_P(
     Noises, Alarms,
-    ::testing::Values(Noise{"independent_6_passes", 6, 0.02, 0, 0, 0, 1},
-                      Noise{"independent_20_passes", 20, 0.04, 0, 0, 0, 1},
-                      Noise{"ar1_phi5_12_passes", 12, 0.01, 0.02, 0.5, 0, 1},
-                      Noise{"ar1_phi8_30_passes", 30, 0.005, 0.03, 0.8, 0, 1},
-                      Noise{"ar1_phi9_60_passes", 60, 0, 0.04, 0.9, 0, 1},
-                      Noise{"blocks_of_a_noisy_vm_12_passes", 12, 0.01, 0, 0, 0.02, 4},
-                      Noise{"blocks_of_a_noisy_vm_24_passes", 24, 0.01, 0.01, 0.5, 0.03, 6}),
+    ::testing::Values(Noise{"three_rounds", 3, 0.01, 0, 0}, Noise{"five_rounds", 5, 0.02, 0, 0},
+                      Noise{"twelve_rounds", 12, 0.02, 0, 0},
+                      Noise{"five_rounds_that_differ", 5, 0.01, 0.01, 0},
+                      Noise{"twelve_rounds_that_differ", 12, 0.01, 0.015, 0},
+                      Noise{"four_turns", 4, 0.02, 0, 0, true},
+                      Noise{"four_turns_of_a_noisy_vm", 4, 0.02, 0.005, 0.2, true},
+                      Noise{"twelve_turns_of_a_noisy_vm", 12, 0.04, 0.02, 0.2, true}),
     [](const auto& each) { return std::string(each.param.name); });
 
 // Not by calling everything slower: one slow cell of six is found, the others stay unaccused.
 TEST(Alarms, OneSlowCellIsFoundAndNamed) {
-  const Noise noise{"independent", 10, 0.02, 0, 0, 0, 1};
+  const Noise noise{"rounds", 10, 0.01, 0.01, 0};
   std::mt19937_64 random(5);
   int found = 0;
   int accused = 0;
   for (int pair = 0; pair < kPairs; ++pair) {
-    const auto before = draw_run(random, noise, 1);
-    auto after = draw_run(random, noise, 1);
-    for (double& seconds : after[4].samples_s) seconds *= 1.1;
-    const auto comparison = compare(before, after, {});
+    const Pair runs = draw_pair(random, noise, {1, 1, 1, 1, 1.1, 1});
+    const auto comparison = compare(runs.before, runs.after, {});
     ASSERT_TRUE(comparison);
     for (std::size_t i = 0; i < kCells; ++i) {
       const bool slower = comparison->cells[i].change == Change::slower;

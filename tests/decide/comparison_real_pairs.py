@@ -45,6 +45,8 @@ def slow_down(journal, factor, slower):
     for line in journal.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         record["samples_s"] = [factor * seconds for seconds in record["samples_s"]]
+        for visit in record["rounds"]:
+            visit["pass_s"] *= factor
         lines.append(json.dumps(record))
     slower.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -72,78 +72,18 @@ TEST(SamplesNeeded, FollowsFromOneSampleAboveAt99Percent) {
   EXPECT_EQ(samples_needed(0.9, 0.95, 0), 29U);  // 0.9^28 > 0.05 >= 0.9^29
 }
 
-TEST(EffectiveSamples, OfIndependentSamplesAreNearlyAll) {
-  std::mt19937_64 random(1);
-  std::normal_distribution<double> normal;
-  std::vector<double> series(4000);
-  for (double& x : series) x = normal(random);
-  EXPECT_GT(effective_samples(series), 3300);
-  EXPECT_LE(effective_samples(series), 4000);
-}
-
-TEST(EffectiveSamples, OfAnAr1SeriesAreWhatItsTheorySays) {
-  for (const double phi : {0.5, 0.8, 0.95}) {
-    std::mt19937_64 random(2);
-    std::normal_distribution<double> normal;
-    std::vector<double> series(20000);
-    double state = 0;
-    for (double& x : series) x = state = phi * state + normal(random);
-    const double expected = 20000 * (1 - phi) / (1 + phi);
-    EXPECT_THAT(effective_samples(series), DoubleNear(expected, 0.2 * expected)) << phi;
-  }
-}
-
-TEST(EffectiveSamples, OfATrendAreFewAndOfAConstantAreAll) {
-  EXPECT_LT(effective_samples(numbers(1000)), 10);
-  EXPECT_EQ(effective_samples(std::vector<double>(50, 0.1)), 50);
-  EXPECT_EQ(effective_samples(std::vector<double>{1, 2}), 2);
-}
-
-TEST(PercentileInterval, RanksAreThoseOfTheBinomialTable) {
-  // Alternating high and low: no positive autocorrelation, so n counts in full.
-  std::vector<double> series;
-  for (int i = 0; i < 10; ++i) {
-    series.push_back(i + 1);
-    series.push_back(20 - i);
-  }
-  const auto interval = median_interval(series);
-  ASSERT_TRUE(interval);
-  EXPECT_EQ(interval->low, 6);  // n = 20: ranks 6 and 15, coverage 0.9586
-  EXPECT_EQ(interval->high, 15);
-  const std::vector<double> six = {1, 6, 2, 5, 3, 4};
-  ASSERT_TRUE(median_interval(six));  // 1 - 2 · 0.5^6 = 0.969
-  EXPECT_EQ(median_interval(six)->low, 1);
-  EXPECT_EQ(median_interval(six)->high, 6);
-  EXPECT_FALSE(median_interval(std::vector<double>{1, 5, 2, 4, 3}));
-  EXPECT_FALSE(percentile_interval(series, 0.99));
-}
-
-TEST(PercentileInterval, OfATrendSaysNothing) {
-  EXPECT_FALSE(median_interval(numbers(20)));
-}
-
-TEST(MeanInterval, IsStudentsForIndependentSamples) {
-  const std::vector<double> series = {1, 3, 1, 3, 1, 3};  // mean 2, s² = 1.2, t(5) = 2.5706
-  const auto interval = mean_interval(series);
-  ASSERT_TRUE(interval);
-  const double half = 2.5705818366147395 * std::sqrt(1.2 / 6);
-  EXPECT_NEAR(interval->low, 2 - half, 1e-9);
-  EXPECT_NEAR(interval->high, 2 + half, 1e-9);
-  EXPECT_FALSE(mean_interval(std::vector<double>{1, 2}));
-}
-
-TEST(OverPasses, NeedsFourPassesAndHoldsTheMedian) {
-  std::vector<double> samples;
-  for (int pass = 0; pass < 3; ++pass) {
-    for (int batch = 0; batch < 10; ++batch) samples.push_back(batch + 0.01 * pass);
-  }
-  EXPECT_FALSE(percentile_interval_over_passes(samples, 10, 0.5));
-  for (int batch = 0; batch < 10; ++batch) samples.push_back(batch + 0.015);
-  const auto interval = percentile_interval_over_passes(samples, 10, 0.5);
-  ASSERT_TRUE(interval);
-  EXPECT_LE(interval->low, median(samples));
-  EXPECT_GE(interval->high, median(samples));
-  EXPECT_FALSE(percentile_interval_over_passes(samples, 10, 0.999));
+TEST(RankInterval, RanksAreThoseOfTheBinomialTable) {
+  const auto twenty = rank_interval(numbers(20), 0.5, 20);
+  ASSERT_TRUE(twenty);
+  EXPECT_EQ(twenty->low, 6);  // n = 20: ranks 6 and 15, coverage 0.9586
+  EXPECT_EQ(twenty->high, 15);
+  const auto six = rank_interval(numbers(6), 0.5, 6);
+  ASSERT_TRUE(six);  // 1 - 2 · 0.5^6 = 0.969
+  EXPECT_EQ(six->low, 1);
+  EXPECT_EQ(six->high, 6);
+  EXPECT_FALSE(rank_interval(numbers(5), 0.5, 5));
+  EXPECT_FALSE(rank_interval(numbers(20), 0.99, 20));
+  EXPECT_FALSE(rank_interval(numbers(1000), 0.5, 5)) << "few of them are independent";
 }
 
 TEST(FitLine, AgreesWithAWorkedExample) {
