@@ -34,8 +34,12 @@ using Values = std::vector<std::pair<Record*, RoundValues>>;
 template <class Take>
 void over_all(const Values& values, Take&& take) {
   std::vector<RoundValues> cells;
-  for (const auto& [record, of_rounds] : values) cells.push_back(of_rounds);
-  const Noise noise = pooled_noise(cells);
+  std::vector<const Record*> records;
+  for (const auto& [record, of_rounds] : values) {
+    cells.push_back(of_rounds);
+    records.push_back(record);
+  }
+  const Noise noise = pooled_noise(cells, visited_together(records));
   for (const auto& [record, of_rounds] : values) take(*record, over_rounds(of_rounds, noise));
 }
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/units.h"
 #include "measure/parity.h"
+#include "measure/rounds.h"
 #include "measure/sampler.h"
 
 namespace breakeven::measure {
@@ -70,6 +71,10 @@ void check_thresholds(const Samples& samples, record::Record& record) {
                   "no whole warm-up pass went before the timed ones");
   check_threshold(record, "repeat", static_cast<double>(samples.repeat_flips),
                   "labels changed from one timed pass to another");
+  const Stalls stalls = stalls_of(record);
+  check_threshold(record, "stalls", static_cast<double>(stalls.count),
+                  fmt::format("something held the machine up for {}; samples left out of the rates",
+                              format_seconds(stalls.seconds)));
   if (record.conditions) check_conditions(*record.conditions, record);
   check_lateness(record);
   if (record.gpu) {

@@ -23,6 +23,7 @@ inline constexpr Threshold kThresholds[] = {
     {"foreign-cpu", 0.03, 0.25, "share of the usable CPUs' time that other processes used"},
     {"throttled", 0, kNever, "thermal throttling events while measuring (GPU: looks that saw one)"},
     {"repeat", 0, kNever, "labels that changed from one timed pass to another"},
+    {"stalls", 0, kNever, "samples that took over three times the usual; left out of the rates"},
     {"schedule-late", 0.01, 0.10, "paced: share of requests that we sent late by over 1 ms"},
     {"foreign-gpu", 0, kNever, "other processes on the GPU"},
     {"parity", kNever, 0, "limits of docs/parity.md that the outputs break"},

@@ -291,7 +291,9 @@ TEST(Judge, EveryRowOfARecordCounts) {
   record.parity.emplace();
   record.parity->outcome = record::Agreement::failed;
   record.parity->limits_broken = {"model/bf16/flips_share"};
-  record.samples_s = {1};
+  record.samples_s = {1, 1, 1, 9};
+  record.passes = 4;
+  record.sample_rounds = {0, 0, 0, 0};
   Samples samples;
   samples.seconds = {1};
   samples.repeat_flips = 1;
@@ -300,7 +302,7 @@ TEST(Judge, EveryRowOfARecordCounts) {
   for (const auto& reason : record.reasons) codes.push_back(reason.code);
   EXPECT_THAT(codes,
               ::testing::UnorderedElementsAre("steal", "foreign-cpu", "throttled", "schedule-late",
-                                              "foreign-gpu", "parity", "repeat", "cold"));
+                                              "foreign-gpu", "parity", "repeat", "cold", "stalls"));
 }
 
 }  // namespace
