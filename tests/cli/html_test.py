@@ -124,7 +124,7 @@ class HtmlTest(unittest.TestCase):
         self.assertEqual((start["cpu_price"], start["gpu_price"], start["limit"]), (0.4, 1.5, 4))
         self.assertAlmostEqual(start["load_per_s"], 2e6 / 86400)
         self.assertEqual((start["memory_bytes"], start["accuracy_loss"], start["budget_per_month"]), (512 * 2**20, 0.005, 200))
-        self.assertIn("Asked: CPU machine 0.400 an hour", result.stdout)
+        self.assertIn("Asked: CPU machine 0.400/h", result.stdout)
         refused = subprocess.run(command, check=False, capture_output=True, text=True)
         self.assertEqual(refused.returncode, 2)
         self.assertIn("--load is for --format html", refused.stderr)
