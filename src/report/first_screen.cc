@@ -8,7 +8,6 @@
 #include <cmath>
 #include <functional>
 #include <map>
-#include <set>
 #include <vector>
 
 #include "base/limits.h"
@@ -16,6 +15,7 @@
 #include "decide/machines.h"
 #include "decide/rows.h"
 #include "decide/verdict.h"
+#include "measure/speed.h"
 #include "report/format.h"
 
 namespace breakeven::report {
@@ -45,7 +45,7 @@ std::string short_name(std::string gpu) {
 class Screen {
  public:
   Screen(std::span<const record::Record> records, const FirstScreen& options)
-      : options_(options), set_(records), verdict_(decide::verdict_of(set_)) {}
+      : options_(options), records_(records), set_(records), verdict_(decide::verdict_of(set_)) {}
   Document document();
 
  private:
@@ -56,7 +56,8 @@ class Screen {
   bool priced() const { return options_.cpu_price && options_.gpu_price; }
 
   using Keep = std::function<bool(const Row&)>;
-  // The native row with the highest rate; one that has an interval goes before one that has none.
+  // The native row with the highest low end; one that has an interval goes before one that has
+  // none.
   const Row* best(Side side, const Keep& keep) const;
   const Row* serial(Side side, Precision precision, std::uint64_t batch) const;
   // Nothing without an interval: with what nobody can plan no machines are counted.
@@ -77,6 +78,7 @@ class Screen {
   void closing();
 
   const FirstScreen& options_;
+  std::span<const record::Record> records_;
   decide::RowSet set_;
   decide::Verdict verdict_;
   Document out_;
@@ -90,7 +92,8 @@ bool Screen::has(Side side) const {
 const Row* Screen::best(Side side, const Keep& keep) const {
   const Row* found = nullptr;
   const auto rank = [](const Row& row) {
-    return std::pair(row.per_s.interval.has_value(), row.per_s.value);
+    const auto& interval = row.per_s.interval;
+    return std::pair(interval.has_value(), interval ? interval->low : row.per_s.value);
   };
   for (const Row& row : set_.rows()) {
     if (row.side != side || !native(row) || !row.may_win() || row.cell().mode == Mode::paced ||
@@ -397,59 +400,52 @@ void Screen::full_load() {
   if (table.rows() > 0) out_.table(std::move(table));
 }
 
-// What moved a machine's speed, as far as its counters tell.
+// How much each device's speed moved between rounds; what it was and what would help where that is
+// more than a little.
 std::string Screen::moved() const {
+  constexpr double kSome = 1.1;
   std::vector<std::string> parts;
-  for (const Side side : {Side::cpu, Side::gpu}) {
-    double range = 1;
-    double steal = 0;
-    std::set<std::string> why;
-    for (const Row& row : set_.rows()) {
-      if (row.side != side) continue;
-      range = std::max(range, set_.noise_of(row).speed_range);
-      if (row.record->conditions) steal = std::max(steal, row.record->conditions->steal_share);
-      if (side == Side::gpu && row.record->gpu) {
-        why.insert(row.record->gpu->throttle_reasons.begin(),
-                   row.record->gpu->throttle_reasons.end());
-      }
-    }
-    if (range <= 1) continue;
-    constexpr double kSomeSteal = 0.01;
-    if (side == Side::cpu && steal > kSomeSteal) {
-      why.insert(fmt::format("up to {} of its time was stolen", percent(steal)));
-    }
-    parts.push_back(fmt::format("the {}{} by {}x{}", side_name(side),
-                                parts.empty() ? "'s speed moved" : "'s", short_digits(range),
-                                why.empty() ? "" : fmt::format(" ({})", fmt::join(why, ", "))));
+  for (const measure::SpeedChange& change : measure::speed_changes(records_)) {
+    const bool some = change.cells >= kSome;
+    parts.push_back(fmt::format(
+        "the {}'s speed moved by {}x between rounds{}", change.device.is_cpu() ? "CPU" : "GPU",
+        short_digits(change.cells),
+        some ? fmt::format(" (cause: {}; what helps: {})", change.cause, change.remedy) : ""));
   }
-  return parts.empty() ? "" : fmt::format("{} between rounds", fmt::join(parts, " and "));
+  return fmt::format("{}", fmt::join(parts, "; "));
 }
 
 std::string Screen::how_sure() const {
   std::vector<std::string> parts;
-  std::size_t fewest = 0;
-  std::size_t most = 0;
-  std::map<std::string, std::size_t> left_out;  // rows by reason
+  // Of records of schema 1 passes stand in for rounds.
+  std::map<std::string_view, std::pair<std::size_t, std::size_t>> counts;  // fewest and most
+  std::map<std::string, std::size_t> left_out;                             // rows by reason
   for (const Row& row : set_.rows()) {
     if (!row.unusable.empty()) {
       ++left_out[row.unusable];
       continue;
     }
     if (row.per_s.value <= 0) continue;
-    fewest = most == 0 ? row.rounds : std::min(fewest, row.rounds);
+    const auto unit = row.record->schema_version < 2 ? "passes" : "rounds";
+    auto& [fewest, most] = counts.try_emplace(unit, row.rounds, row.rounds).first->second;
+    fewest = std::min(fewest, row.rounds);
     most = std::max(most, row.rounds);
   }
-  // Of schema 1: there passes stand in for rounds.
-  const std::string unit = set_.doubts().empty() ? "rounds" : "passes";
-  parts.push_back(most == 0        ? "nothing usable"
-                  : fewest == most ? fmt::format("{} {}", most, unit)
+  if (counts.empty()) {
+    parts.emplace_back("nothing usable");
+  } else {
+    // Of the rows that have rounds, where any has: what the others stand on is a doubt of the set.
+    const auto& [unit, range] = *counts.rbegin();
+    const auto& [fewest, most] = range;
+    parts.push_back(fewest == most ? fmt::format("{} {}", most, unit)
                                    : fmt::format("{} to {} {}", fewest, most, unit));
-  if (std::string speed = moved(); !speed.empty()) parts.back() += "; " + speed;
+    if (std::string speed = moved(); !speed.empty()) parts.back() += "; " + speed;
+  }
   for (const std::string& doubt : set_.doubts()) parts.push_back(doubt);
   for (const auto& [why, rows] : left_out) {
     parts.push_back(fmt::format("left out: {}, {}", counted(rows, "row"), why));
   }
-  if (options_.time_s && most > 0) {
+  if (options_.time_s && !counts.empty()) {
     parts.push_back(
         fmt::format("to halve the ranges: --time {:.0f}m", std::ceil(4 * *options_.time_s / 60)));
   }
