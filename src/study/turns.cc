@@ -103,6 +103,7 @@ std::vector<Record> merge_turns(std::span<const std::vector<Record>> blocks) {
     }
   }
   std::vector<Record*> all;
+  all.reserve(merged.size());
   for (Record& record : merged) all.push_back(&record);
   measure::estimate_from_rounds(all);
   return merged;
