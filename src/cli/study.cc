@@ -114,13 +114,7 @@ void choose_texts(Study& study, std::size_t timed) {
     }
     reviews = std::move(ordered);
   }
-  study::Input input = session::make_input(*study.session, study.reviews, timed);
-  input.time_s = study.input.time_s;
-  input.seed = study.input.seed;
-  input.energy = study.input.energy;
-  input.prototype.command = std::move(study.input.prototype.command);
-  input.prototype.machine = std::move(study.input.prototype.machine);
-  study.input = std::move(input);
+  session::set_texts(study.input, study.reviews, timed);
 }
 
 Result<Plan> plan_study(const Study& study) {

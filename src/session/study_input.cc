@@ -20,8 +20,7 @@ std::string make_run_id() {
   return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
 }
 
-record::Record make_prototype(const Session& session, const data::ReviewSet& reviews,
-                              std::span<const std::string_view> timed) {
+record::Record make_prototype(const Session& session) {
   record::Record record;
   record.run_id = make_run_id();
   record.model_name = session.facts().name;
@@ -31,9 +30,6 @@ record::Record make_prototype(const Session& session, const data::ReviewSet& rev
   record.instruction_set = engine::native_instruction_set(session.options().instruction_set)
                                .value_or(record.machine.instruction_set);
   record.build = measure::read_build();
-  record.texts.name = reviews.name;
-  record.texts.note = reviews.note;
-  record.texts.hash = measure::hash_texts(timed);
   return record;
 }
 
@@ -48,8 +44,10 @@ Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size
   return reviews;
 }
 
-study::Input make_input(const Session& session, const data::ReviewSet& reviews, std::size_t timed) {
-  study::Input input;
+void set_texts(study::Input& input, const data::ReviewSet& reviews, std::size_t timed) {
+  input.texts.clear();
+  input.labels.clear();
+  input.originals.clear();
   bool any_label = false;
   for (const data::Review& review : reviews.reviews) {
     input.texts.emplace_back(review.text);
@@ -59,11 +57,20 @@ study::Input make_input(const Session& session, const data::ReviewSet& reviews, 
   }
   if (!any_label) input.labels.clear();
   input.timed = std::min(timed, input.texts.size());
+  record::Texts& texts = input.prototype.texts;
+  texts.name = reviews.name;
+  texts.note = reviews.note;
+  texts.hash = measure::hash_texts(std::span(input.texts).first(input.timed));
+}
+
+study::Input make_input(const Session& session, const data::ReviewSet& reviews, std::size_t timed) {
+  study::Input input;
   input.problem = session.facts().problem;
   input.work = session.facts().work;
   input.judge = session.judge();
   input.other_judge = session.other_judge();
-  input.prototype = make_prototype(session, reviews, std::span(input.texts).first(input.timed));
+  input.prototype = make_prototype(session);
+  set_texts(input, reviews, timed);
   if (auto cache = cache_folder()) input.cache = *cache + "/judge";
   if (auto shipped = find_program_folder(
           {"judge", "BREAKEVEN_JUDGE", BREAKEVEN_JUDGE_DIR, "README.md", "judge/none"})) {

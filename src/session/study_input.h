@@ -18,6 +18,10 @@ Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size
 // texts are views into `reviews`.
 study::Input make_input(const Session& session, const data::ReviewSet& reviews, std::size_t timed);
 
+// Puts the texts of `reviews`, and what is known of them, in place of those that the input has; all
+// else stays.
+void set_texts(study::Input& input, const data::ReviewSet& reviews, std::size_t timed);
+
 // Makes classifiers by the session, which must outlive it; knows its GPUs as `gpus` tells them.
 // Without what a caller alone can say: where records go, progress, fresh processes.
 study::Tools make_tools(const Session& session, const ops::GpuList& gpus);

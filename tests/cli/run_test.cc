@@ -44,6 +44,8 @@ TEST_F(RunTest, BadValuesAreRefusedByName) {
     expect_refused(run_narrow + "--mode paced --rate " + rate, "--rate");
   }
   expect_refused(run_narrow + "--mode paced --rate 1 --time 10s", "--rate 1");
+  expect_refused(run_narrow + "--mode paced --rate 1 --p99 50ms", "--p99 50ms");
+  expect_refused(run_narrow + "--mode paced --p99 50ms --against /bin/true", "--p99 50ms");
   expect_refused(run_narrow + "--mode paced --rate 100 --arrivals often", "often");
   expect_refused(run_narrow + "--mode paced --rate 100 --max-batch 0", "--max-batch");
   expect_refused(run_narrow + "--mode paced --rate 100 --max-wait 5", "--max-wait");
@@ -202,6 +204,21 @@ TEST_F(RunTest, PacedLoadGivesRowsThatAdviseDecidesFrom) {
   EXPECT_EQ(run("report p.jsonl --format csv -o p.csv").code, 0);
   const Ended again = run(paced + "--resume p.jsonl");
   EXPECT_THAT(again.err, HasSubstr("2 of 2 cells are in p.jsonl already"));
+}
+
+TEST_F(RunTest, ALimitOnP99IsSearchedOnTextsThatAreChosenForTheTime) {
+  const Ended ended =
+      run("run --model builtin-narrow --precision fp32 --max-length 32 --mode paced --p99 100ms "
+          "--time 3s --no-memory --journal p.jsonl");
+  ASSERT_THAT(ended.code, ::testing::AnyOf(0, 3)) << ended.err;
+  const auto journal = record::read_journal((folder_ / "p.jsonl").string());
+  ASSERT_TRUE(journal) << journal.error().message;
+  ASSERT_FALSE(journal->records.empty());
+  for (const record::Record& record : journal->records) {
+    ASSERT_TRUE(record.paced);
+    EXPECT_EQ(record.paced->p99_limit_s, 0.1);
+    EXPECT_GT(record.cell.rate_per_s, 0);
+  }
 }
 
 TEST_F(RunTest, ResumeMeasuresOnlyWhatIsMissing) {

@@ -74,5 +74,38 @@ TEST(StudyInput, LooksIntoTheTexts) {
   EXPECT_NE(input.prototype.texts.hash, make_input(*session, *reviews, 4).prototype.texts.hash);
 }
 
+TEST(StudyInput, OtherTextsLeaveTheRestAsItIs) {
+  const auto session = open_narrow();
+  data::SourceOptions source;
+  source.labels = session->facts().labels;
+  const auto reviews = read_texts(source, 5);
+  ASSERT_TRUE(reviews) << reviews.error().to_string();
+  study::Input input = make_input(*session, *reviews, 3);
+  input.time_s = 7;
+  input.seed = 8;
+  input.energy = true;
+  input.p99_limit_s = 0.05;
+  input.prototype.command = {"run"};
+  const record::Record before = input.prototype;
+  data::ReviewSet fewer = *reviews;
+  fewer.reviews.erase(fewer.reviews.begin());
+  fewer.reviews[0].label.reset();
+  set_texts(input, fewer, 2);
+  ASSERT_EQ(input.texts.size(), 4U);
+  EXPECT_EQ(input.texts[0].data(), fewer.reviews[0].text.data());
+  EXPECT_EQ(input.labels.size(), 4U);
+  EXPECT_EQ(input.labels[0], -1);
+  EXPECT_EQ(input.originals.size(), 4U);
+  EXPECT_EQ(input.timed, 2U);
+  EXPECT_EQ(input.time_s, 7);
+  EXPECT_EQ(input.seed, 8U);
+  EXPECT_TRUE(input.energy);
+  EXPECT_EQ(input.p99_limit_s, 0.05);
+  EXPECT_NE(input.prototype.texts.hash, before.texts.hash);
+  record::Record after = input.prototype;
+  after.texts.hash = before.texts.hash;
+  EXPECT_EQ(after, before);
+}
+
 }  // namespace
 }  // namespace breakeven::session
