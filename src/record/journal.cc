@@ -11,6 +11,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/files.h"
 #include "base/unwritable.h"
 #include "record/json.h"
@@ -19,18 +20,6 @@ namespace breakeven::record {
 namespace {
 
 constexpr const char* kTaken = "record/taken";
-
-bool write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return false;
-    }
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
 
 // Devices and pipes cannot be synced, and need not be.
 bool sync(int fd) {
@@ -86,7 +75,8 @@ Result<Journal> Journal::open(const std::string& path, int more_flags) {
   struct stat status {};
   if (::fstat(journal.fd_, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
     BREAKEVEN_TRY(const std::string content, read_file(path));
-    if (!write_all(journal.fd_, missing_end(content))) return unwritable(path, errno);
+    const int error = write_fully(journal.fd_, missing_end(content));
+    if (error != 0) return unwritable(path, error);
   }
   return journal;
 }
@@ -108,10 +98,11 @@ Result<void> Journal::append(const Record& record) {
   BREAKEVEN_TRY(std::string line, to_json_line(record));
   line += '\n';
   const off_t before = ::lseek(fd_, 0, SEEK_END);
-  if (!write_all(fd_, line) || !sync(fd_)) {
-    const int why = errno;
+  int why = write_fully(fd_, line);
+  if (why == 0 && !sync(fd_)) why = errno;
+  if (why != 0) {
     // Half a record is worth nothing; without it the file stays readable to its last line.
-    if (before >= 0 && ::ftruncate(fd_, before) != 0) errno = why;
+    [[maybe_unused]] const int cut = before >= 0 ? ::ftruncate(fd_, before) : 0;
     return unwritable(path_, why);
   }
   return {};
