@@ -53,6 +53,16 @@ std::string rate_with_interval(const record::Estimate& estimate) {
   return estimate.interval ? text + bracket(estimate.interval->low, estimate.interval->high) : text;
 }
 
+std::string ratio_with_interval(const record::Estimate& estimate) {
+  if (!estimate.interval) return "?";
+  return times(estimate.value) + bracket(estimate.interval->low, estimate.interval->high);
+}
+
+double total_s(const record::Stages& stages) {
+  return stages.tokenize_s + stages.pack_s + stages.upload_s + stages.compute_s +
+         stages.download_s + stages.decode_s;
+}
+
 std::string percent_with_interval(double share, const record::Interval& interval) {
   return percent(share) + bracket(interval.low * 100, interval.high * 100);
 }

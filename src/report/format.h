@@ -18,6 +18,10 @@ std::string range_text(double low, double high);
 std::string seconds_range(const record::Estimate& estimate);
 // "308-812", "308 ?" without an interval.
 std::string rate_range(const record::Estimate& estimate);
+// "2.13x [1.60, 2.70]", "?" without an interval.
+std::string ratio_with_interval(const record::Estimate& estimate);
+// Of a batch: all its stages.
+double total_s(const record::Stages& stages);
 // "91.2 % [88.0, 94.1]" for a share and its interval.
 std::string percent_with_interval(double share, const record::Interval& interval);
 

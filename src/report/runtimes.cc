@@ -14,17 +14,6 @@
 #include "report/tables.h"
 
 namespace breakeven::report {
-namespace {
-
-std::string ratio(const decide::Lead& lead) {
-  const auto& interval = lead.ratio.interval;
-  if (!interval) return "?";
-  return fmt::format("{} [{}, {}]", times(lead.ratio.value), three_digits(interval->low),
-                     three_digits(interval->high));
-}
-
-}  // namespace
-
 bool has_other_runtimes(const std::vector<record::Record>& records) {
   return std::any_of(records.begin(), records.end(),
                      [](const record::Record& record) { return !record.cell.runtime.is_native(); });
@@ -38,7 +27,7 @@ Table ratio_table(const std::vector<record::Record>& records, const Keys& keys) 
     const record::Record& record = *peer.native_over_peer.second->record;
     table.add_row(keys.row(
         record, {to_string(record.cell.mode), three_digits(record.reviews_per_s.value),
-                 ratio(peer.native_over_peer),
+                 ratio_with_interval(peer.native_over_peer.ratio),
                  peer.compute_ratio ? times(*peer.compute_ratio) : "-", verdict_cell(record)}));
   }
   return table;

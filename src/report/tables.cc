@@ -154,8 +154,7 @@ Table stage_table(const Records& serial, const Keys& keys) {
   for (const record::Record& record : serial) {
     if (!record.stages) continue;
     const record::Stages& stages = *record.stages;
-    const double total = stages.tokenize_s + stages.pack_s + stages.upload_s + stages.compute_s +
-                         stages.download_s + stages.decode_s;
+    const double total = total_s(stages);
     const auto time = [](double seconds) {
       return TableCell(seconds > 0 ? format_seconds(seconds) : "0");
     };

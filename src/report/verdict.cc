@@ -39,11 +39,9 @@ class Words {
 
   // "2.13x [1.60, 2.70]", or "1.02x [0.900, 1.20], which cannot be told", or "? (fewer than ...)".
   static std::string ratio(const Lead& lead) {
-    const auto& interval = lead.ratio.interval;
-    if (!interval) return "? (" + lead.why + ")";
-    return fmt::format("{} [{}, {}]{}", times(lead.ratio.value), three_digits(interval->low),
-                       three_digits(interval->high),
-                       lead.sign() == 0 ? ", which cannot be told" : "");
+    return ratio_with_interval(lead.ratio) + (!lead.ratio.interval ? " (" + lead.why + ")"
+                                              : lead.sign() == 0   ? ", which cannot be told"
+                                                                   : "");
   }
 
   std::string lead(const std::string& what, const Lead& lead) const {
