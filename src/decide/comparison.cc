@@ -161,8 +161,8 @@ bool taken_in_turns(const Record& before, const Record& after) {
          first->second == second->second;
 }
 
-// Between two separate runs of NOISY rows the machine itself may have changed by as much as a
-// neighbour on the other hyperthread takes away, half of a core (docs/performance.md).
+// Between two separate runs whose rows bear notes the machine itself may have changed by as much as
+// a neighbour on the other hyperthread takes away, half of a core (docs/performance.md).
 constexpr double kNeighboursFactor = 2;
 
 // A machine whose speed moved by more than this between the rounds of a run moves between runs,
@@ -176,10 +176,6 @@ bool is_steady(std::span<const Record> records) {
   });
 }
 
-bool is_noisy(const Record& before, const Record& after) {
-  return !before.reasons.empty() || !after.reasons.empty();
-}
-
 Change change_by(const record::Estimate& ratio, double effect, bool trust_same_machine) {
   if (!ratio.interval || ratio.value <= 0) return Change::cannot_tell;
   const double least = trust_same_machine ? 1 + effect : kNeighboursFactor;
@@ -189,6 +185,7 @@ Change change_by(const record::Estimate& ratio, double effect, bool trust_same_m
   return within && trust_same_machine ? Change::same : Change::cannot_tell;
 }
 
+// What was noted of either; "" = nothing.
 std::string noise(const Record& before, const Record& after) {
   std::set<std::string> codes;
   for (const Record* record : {&before, &after}) {
@@ -259,10 +256,10 @@ class Comparer {
     if (result.doubt.empty()) result.doubt = why_not(after, "after");
     if (!result.doubt.empty()) return result;
     const bool turns = taken_in_turns(before, after);
-    const bool trust_same_machine = turns || (steady_ && !is_noisy(before, after));
+    result.doubt = noise(before, after);
+    const bool trust_same_machine = turns || (steady_ && result.doubt.empty());
     result.ratio = ratio_of(before, after, turns);
     result.change = change_by(result.ratio, options_.minimum_effect, trust_same_machine);
-    result.doubt = noise(before, after);
     if (result.change == Change::cannot_tell) {
       std::string why = "the interval is too wide";
       if (before.rounds.empty() || after.rounds.empty()) {
