@@ -217,23 +217,22 @@ void add_ranking(const std::vector<std::size_t>& order, Advice& advice) {
 
 void add_break_evens(const Question& question, Advice& advice) {
   std::vector<std::size_t> take_part;
-  std::optional<std::size_t> best[2];
   for (std::size_t i = 0; i < advice.candidates.size(); ++i) {
     const Candidate& candidate = advice.candidates[i];
     if (!candidate.unusable.empty() || candidate.rate.per_s <= 0) continue;
     if (candidate.answer_without_budget() == Answer::misses) continue;
     take_part.push_back(i);
-    auto& side = best[candidate.configuration.side == Side::cpu ? 0 : 1];
-    if (!side || low_end(candidate.rate) > low_end(advice.candidates[*side].rate)) side = i;
   }
-  if (!best[0] || !best[1]) return;
-  const Candidate& cpu = advice.candidates[*best[0]];
-  const Candidate& gpu = advice.candidates[*best[1]];
+  const auto best_cpu = best_rate(advice.candidates, take_part, Side::cpu, 0);
+  const auto best_gpu = best_rate(advice.candidates, take_part, Side::gpu, 0);
+  if (!best_cpu || !best_gpu) return;
+  const Candidate& cpu = advice.candidates[*best_cpu];
+  const Candidate& gpu = advice.candidates[*best_gpu];
   if (cpu.rate.interval && gpu.rate.interval) {
     advice.load = load_break_even({*cpu.rate.interval, cpu.price}, {*gpu.rate.interval, gpu.price},
                                   question.utilisation);
-    advice.load_cpu = *best[0];
-    advice.load_gpu = *best[1];
+    advice.load_cpu = *best_cpu;
+    advice.load_gpu = *best_gpu;
   }
   advice.batch = batch_break_even(advice.candidates, take_part);
 }

@@ -1,6 +1,6 @@
 #include "decide/batches.h"
 
-#include <map>
+#include <set>
 
 namespace breakeven::decide {
 namespace {
@@ -13,20 +13,6 @@ Leads leads(const record::Estimate& gpu_over_cpu) {
   if (!gpu_over_cpu.interval) return Leads::cannot_tell;
   if (gpu_over_cpu.interval->low > 1) return Leads::gpu;
   return gpu_over_cpu.interval->high < 1 ? Leads::cpu : Leads::cannot_tell;
-}
-
-// The candidate of a side whose rate is surely highest, of one batch or (0) of all.
-std::optional<std::size_t> best_rate(const std::vector<Candidate>& candidates,
-                                     const std::vector<std::size_t>& take_part, Side side,
-                                     std::uint64_t batch) {
-  std::optional<std::size_t> best;
-  for (const std::size_t i : take_part) {
-    const Candidate& candidate = candidates[i];
-    if (candidate.configuration.side != side || candidate.rate.per_s <= 0) continue;
-    if (batch != 0 && candidate.cell().batch != batch) continue;
-    if (!best || low_end(candidate.rate) > low_end(candidates[*best].rate)) best = i;
-  }
-  return best;
 }
 
 // The shortest batch of a side among configurations of that batch.
@@ -54,13 +40,26 @@ std::optional<std::uint64_t> from_where(const std::vector<BatchRow>& rows, Leads
 
 }  // namespace
 
+std::optional<std::size_t> best_rate(const std::vector<Candidate>& candidates,
+                                     const std::vector<std::size_t>& take_part, Side side,
+                                     std::uint64_t batch) {
+  std::optional<std::size_t> best;
+  for (const std::size_t i : take_part) {
+    const Candidate& candidate = candidates[i];
+    if (candidate.configuration.side != side || candidate.rate.per_s <= 0) continue;
+    if (batch != 0 && candidate.cell().batch != batch) continue;
+    if (!best || low_end(candidate.rate) > low_end(candidates[*best].rate)) best = i;
+  }
+  return best;
+}
+
 BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
                                 const std::vector<std::size_t>& take_part) {
   BatchBreakEven result;
-  std::map<std::uint64_t, int> batches;
-  for (const std::size_t i : take_part) batches[candidates[i].cell().batch] = 0;
+  std::set<std::uint64_t> batches;
+  for (const std::size_t i : take_part) batches.insert(candidates[i].cell().batch);
   const auto cpu_best = best_rate(candidates, take_part, Side::cpu, 0);
-  for (const auto& [batch, unused] : batches) {
+  for (const std::uint64_t batch : batches) {
     const auto cpu = best_rate(candidates, take_part, Side::cpu, batch);
     const auto gpu = best_rate(candidates, take_part, Side::gpu, batch);
     if (!cpu || !gpu) continue;
@@ -69,15 +68,15 @@ BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
     row.cpu = *cpu;
     row.gpu = *gpu;
     const record::Estimate gpu_rate = estimate_of(candidates[*gpu].rate);
-    row.throughput_ratio = ratio_of(gpu_rate, estimate_of(candidates[*cpu].rate));
+    row.throughput_ratio = measure::ratio_of(gpu_rate, estimate_of(candidates[*cpu].rate));
     const auto cpu_time = best_time(candidates, take_part, Side::cpu, batch);
     const auto gpu_time = best_time(candidates, take_part, Side::gpu, batch);
     if (cpu_time && gpu_time) {
-      row.time_ratio = ratio_of(*cpu_time, *gpu_time);
+      row.time_ratio = measure::ratio_of(*cpu_time, *gpu_time);
       row.faster = leads(*row.time_ratio);
     }
     const double price_ratio = candidates[*gpu].price / candidates[*cpu_best].price;
-    row.cost_ratio = ratio_of(estimate_of(candidates[*cpu_best].rate), gpu_rate);
+    row.cost_ratio = measure::ratio_of(estimate_of(candidates[*cpu_best].rate), gpu_rate);
     row.cost_ratio.value *= price_ratio;
     if (row.cost_ratio.interval) {
       row.cost_ratio.interval->low *= price_ratio;

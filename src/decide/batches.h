@@ -24,6 +24,12 @@ struct BatchBreakEven {
   // The smallest measured batch from which it holds in every row; absent = in none of the last.
   std::optional<std::uint64_t> faster_from, cheaper_from;
 };
+// The candidate in `take_part` (indices) of a side whose rate is surely highest, of one batch or
+// (0) of all.
+std::optional<std::size_t> best_rate(const std::vector<Candidate>& candidates,
+                                     const std::vector<std::size_t>& take_part, Side side,
+                                     std::uint64_t batch);
+
 // Over the candidates in `take_part` (indices) that have a rate.
 BatchBreakEven batch_break_even(const std::vector<Candidate>& candidates,
                                 const std::vector<std::size_t>& take_part);

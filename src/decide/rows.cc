@@ -158,17 +158,6 @@ double low_end(const Row& row) {
   return row.per_s.interval ? row.per_s.interval->low : row.per_s.value * 1e-12;
 }
 
-record::Estimate ratio_of(const record::Estimate& a, const record::Estimate& b) {
-  record::Estimate ratio{a.value / b.value, std::nullopt, std::min(a.samples, b.samples)};
-  if (!a.interval || !b.interval || !(a.interval->low > 0) || !(b.interval->low > 0)) return ratio;
-  const double down =
-      std::hypot(std::log(a.value / a.interval->low), std::log(b.interval->high / b.value));
-  const double up =
-      std::hypot(std::log(a.interval->high / a.value), std::log(b.value / b.interval->low));
-  ratio.interval = record::Interval{ratio.value * std::exp(-down), ratio.value * std::exp(up)};
-  return ratio;
-}
-
 record::Estimate inverse_of(const record::Estimate& estimate) {
   record::Estimate result{1 / estimate.value, std::nullopt, estimate.samples};
   if (estimate.interval && estimate.interval->low > 0) {
@@ -285,7 +274,7 @@ record::Estimate RowSet::speed_ratio(const Row& a, const Row& b) const {
         measure::ratio_by_round(seconds_[index(b)], seconds_[index(a)], noise_[a.group]);
     if (by_round.samples > 0) return by_round;
   }
-  return ratio_of(a.per_s, b.per_s);
+  return measure::ratio_of(a.per_s, b.per_s);
 }
 
 }  // namespace breakeven::decide

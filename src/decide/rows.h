@@ -90,9 +90,6 @@ std::string unusable(const record::Record& record);
 // The estimate's interval where it says something: finite, above 0, and made to hold the value.
 std::optional<record::Interval> interval_of(const record::Estimate& estimate);
 
-// a ÷ b, their intervals joined on the log scale (MOVER); no interval when one of them has none.
-record::Estimate ratio_of(const record::Estimate& a, const record::Estimate& b);
-
 // 1 ÷ the estimate and its interval.
 record::Estimate inverse_of(const record::Estimate& estimate);
 

@@ -11,16 +11,6 @@ bool closed_loop(const Row& row) {
   return row.may_win() && row.cell().mode != Mode::paced;
 }
 
-template <class Keep>
-const Row* best_of(const RowSet& rows, Side side, Keep keep) {
-  const Row* best = nullptr;
-  for (const Row& row : rows.rows()) {
-    if (row.side != side || !closed_loop(row) || !keep(row.cell())) continue;
-    if (best == nullptr || low_end(row) > low_end(*best)) best = &row;
-  }
-  return best;
-}
-
 const Row* soonest_of(const RowSet& rows, Side side) {
   const Row* soonest = nullptr;
   for (const Row& row : rows.rows()) {
@@ -43,7 +33,7 @@ Lead lead_in_speed(const RowSet& rows, const Row& first, const Row& second) {
 }
 
 Lead lead_in_latency(const RowSet& rows, const Row& first, const Row& second) {
-  Lead lead{&first, &second, ratio_of(*second.batch_s, *first.batch_s),
+  Lead lead{&first, &second, measure::ratio_of(*second.batch_s, *first.batch_s),
             why_unsure(rows, first, second)};
   if (!lead.ratio.interval && lead.why.empty()) lead.why = "too few samples for an interval";
   return lead;
@@ -93,6 +83,15 @@ std::optional<double> compute_ratio(const Row& native, const Row& peer) {
 int Lead::sign() const {
   if (!ratio.interval) return 0;
   return ratio.interval->low > 1 ? 1 : ratio.interval->high < 1 ? -1 : 0;
+}
+
+const Row* best_of(const RowSet& rows, Side side, const Keep& keep) {
+  const Row* best = nullptr;
+  for (const Row& row : rows.rows()) {
+    if (row.side != side || !closed_loop(row) || !keep(row.cell())) continue;
+    if (best == nullptr || low_end(row) > low_end(*best)) best = &row;
+  }
+  return best;
 }
 
 Verdict verdict_of(const RowSet& rows) {

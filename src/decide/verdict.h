@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,5 +56,10 @@ struct Verdict {
   std::vector<Peer> peers;  // other runtimes' rows with a native row of the same cell
 };
 Verdict verdict_of(const RowSet& rows);
+
+// Of the rows of a side that may win in the closed loop and whose cell is to be kept, the one with
+// the highest low end of its rate; null when there is none.
+using Keep = std::function<bool(const record::Cell&)>;
+const Row* best_of(const RowSet& rows, Side side, const Keep& keep);
 
 }  // namespace breakeven::decide

@@ -350,19 +350,23 @@ Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, const Noise&
   return estimate(log_ratios(a, b), noise.pair_sd, noise.pair_degrees, confidence);
 }
 
+Estimate ratio_of(const Estimate& a, const Estimate& b) {
+  Estimate ratio{a.value / b.value, std::nullopt, std::min(a.samples, b.samples)};
+  if (!a.interval || !b.interval || !(a.interval->low > 0) || !(b.interval->low > 0)) return ratio;
+  const double down =
+      std::hypot(std::log(a.value / a.interval->low), std::log(b.interval->high / b.value));
+  const double up =
+      std::hypot(std::log(a.interval->high / a.value), std::log(b.value / b.interval->low));
+  ratio.interval =
+      Interval{ratio.value * std::exp(-down), ratio.value * std::exp(up), a.interval->confidence};
+  return ratio;
+}
+
 Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundValues& b,
                         const Noise& noise_b, double confidence) {
   const Estimate above = over_rounds(a, noise_a, confidence);
   const Estimate below = over_rounds(b, noise_b, confidence);
-  if (above.samples == 0 || below.samples == 0) return {};
-  Estimate ratio{above.value / below.value, std::nullopt, std::min(above.samples, below.samples)};
-  if (!above.interval || !below.interval) return ratio;
-  // Both intervals are symmetric on the log scale; their halves add up as squares.
-  const double half = std::hypot(std::log(above.interval->high / above.value),
-                                 std::log(below.interval->high / below.value));
-  ratio.interval =
-      Interval{ratio.value * std::exp(-half), ratio.value * std::exp(half), confidence};
-  return ratio;
+  return above.samples == 0 || below.samples == 0 ? Estimate{} : ratio_of(above, below);
 }
 
 Stalls stalls_of(const record::Record& record) {

@@ -56,6 +56,10 @@ record::Estimate over_rounds(const RoundValues& values, const Noise& noise,
 record::Estimate ratio_by_round(const RoundValues& a, const RoundValues& b, const Noise& noise,
                                 double confidence = 0.95);
 
+// a ÷ b, their intervals joined on the log scale (MOVER, Zou and Donner 2008) with a's confidence;
+// no interval when one of them has none that is above 0.
+record::Estimate ratio_of(const record::Estimate& a, const record::Estimate& b);
+
 // a ÷ b where the rounds of one say nothing about those of the other: two devices, two runs. No
 // interval where one side has none.
 record::Estimate ratio_of_sides(const RoundValues& a, const Noise& noise_a, const RoundValues& b,

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <map>
 #include <vector>
 
@@ -55,10 +54,8 @@ class Screen {
   bool has(Side side) const;
   bool priced() const { return options_.cpu_price && options_.gpu_price; }
 
-  using Keep = std::function<bool(const Row&)>;
-  // The native row with the highest low end; one that has an interval goes before one that has
-  // none.
-  const Row* best(Side side, const Keep& keep) const;
+  // Of the native rows.
+  const Row* best(Side side, const decide::Keep& keep) const;
   const Row* serial(Side side, Precision precision, std::uint64_t batch) const;
   // Nothing without an interval: with what nobody can plan no machines are counted.
   std::optional<decide::MachineKind> kind(const Row* row) const;
@@ -89,26 +86,14 @@ bool Screen::has(Side side) const {
                      [&](const Row& row) { return row.side == side && native(row); });
 }
 
-const Row* Screen::best(Side side, const Keep& keep) const {
-  const Row* found = nullptr;
-  const auto rank = [](const Row& row) {
-    const auto& interval = row.per_s.interval;
-    return std::pair(interval.has_value(), interval ? interval->low : row.per_s.value);
-  };
-  for (const Row& row : set_.rows()) {
-    if (row.side != side || !native(row) || !row.may_win() || row.cell().mode == Mode::paced ||
-        !keep(row)) {
-      continue;
-    }
-    if (found == nullptr || rank(row) > rank(*found)) found = &row;
-  }
-  return found;
+const Row* Screen::best(Side side, const decide::Keep& keep) const {
+  return decide::best_of(
+      set_, side, [&](const record::Cell& cell) { return cell.runtime.is_native() && keep(cell); });
 }
 
 const Row* Screen::serial(Side side, Precision precision, std::uint64_t batch) const {
-  return best(side, [&](const Row& row) {
-    return row.cell().mode == Mode::serial && row.cell().precision == precision &&
-           row.cell().batch == batch;
+  return best(side, [&](const record::Cell& cell) {
+    return cell.mode == Mode::serial && cell.precision == precision && cell.batch == batch;
   });
 }
 
@@ -321,10 +306,8 @@ std::string bytes_of(const record::Record& record) {
 
 std::string tokenizing(const record::Record& record) {
   if (!record.stages) return "-";
-  const record::Stages& stages = *record.stages;
-  const double total = stages.tokenize_s + stages.pack_s + stages.upload_s + stages.compute_s +
-                       stages.download_s + stages.decode_s;
-  return total > 0 ? percent(stages.tokenize_s / total) : "-";
+  const double total = total_s(*record.stages);
+  return total > 0 ? percent(record.stages->tokenize_s / total) : "-";
 }
 
 void Screen::latency() {
@@ -381,8 +364,9 @@ void Screen::full_load() {
   Table table(std::move(columns));
   for (const Side side : {Side::cpu, Side::gpu}) {
     for (const auto& [precision, name] : Names<Precision>::kAll) {
-      const Row* row = best(
-          side, [&, wanted = precision](const Row& one) { return one.cell().precision == wanted; });
+      const Row* row = best(side, [wanted = precision](const record::Cell& cell) {
+        return cell.precision == wanted;
+      });
       if (row == nullptr) continue;
       const auto& interval = row->per_s.interval;
       std::vector<TableCell> cells = {

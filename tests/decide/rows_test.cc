@@ -127,11 +127,11 @@ TEST(RowSet, TheLaterRecordOfACellCounts) {
 TEST(RatioOf, JoinsIntervalsOnTheLogScale) {
   const record::Estimate a{10, record::Interval{9, 11, 0.95}, 5};
   const record::Estimate b{5, record::Interval{4, 6, 0.95}, 7};
-  const record::Estimate ratio = ratio_of(a, b);
+  const record::Estimate ratio = measure::ratio_of(a, b);
   EXPECT_EQ(ratio.value, 2);
   EXPECT_NEAR(std::log(2 / ratio.interval->low), std::hypot(std::log(10.0 / 9), std::log(6.0 / 5)),
               1e-12);
-  EXPECT_FALSE(ratio_of(a, {5, std::nullopt, 7}).interval);
+  EXPECT_FALSE(measure::ratio_of(a, {5, std::nullopt, 7}).interval);
 }
 
 // Verdicts.
