@@ -6,6 +6,7 @@
 
 : "${root:?the source tree, set by the caller}"
 bare=$root/build/bare_root
+longest_s=2400 # of one command in it: what hangs is named by its check, and the others still run
 
 # What keeps this machine from making one; empty when nothing does.
 why_no_bare_root() {
@@ -53,7 +54,7 @@ in_bare_root() {
     [ -z "${!name:-}" ] || passed+=("$name=${!name}")
   done
   # shellcheck disable=SC2016
-  unshare --mount bash -c '
+  timeout --kill-after=10 "$longest_s" unshare --mount bash -c '
     bare=$1 user=$2 ccache=$3
     shift 3
     for folder in proc sys dev; do mount --rbind "/$folder" "$bare/$folder" || exit 1; done

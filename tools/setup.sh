@@ -112,12 +112,11 @@ build_release() {
   if [ -n "$cuda_nvcc" ] && grep -qF 'CUDA: no engine' "$log"; then
     say "$(sed -n 's/^-- CUDA: no engine, /the GPU is left out: /p' "$log")"
   fi
-  if ! ninja -C "$folder" -n "$@" 2>/dev/null | grep -q 'no work to do'; then
-    say "building (the first time takes a few minutes)"
-    if ! ninja -C "$folder" -j "$(nproc)" "$@" >"$log" 2>&1; then
-      tail -n 150 "$log" >&2
-      die "the build failed; the end of $log is above"
-    fi
+  # Said when something is compiled or linked. Ninja's dry run would not know: build_info.h is looked at in every build.
+  if ! ninja -C "$folder" -j "$(nproc)" "$@" 2>&1 | tee "$log" | awk '/^[[][0-9/]+[]] (Building|Linking) / && !said++ {
+    print "breakeven: building (the first time takes a few minutes)"; fflush() }' >&2; then
+    tail -n 150 "$log" >&2
+    die "the build failed; the end of $log is above"
   fi
   exec 9>&-
 }

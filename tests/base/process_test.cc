@@ -88,7 +88,7 @@ TEST(Process, ALongLineHasALimit) {
 }
 
 TEST(Process, AClosedStdoutIsNoticed) {
-  const auto process = shell("exec >&-; sleep 1000");
+  const auto process = shell("exec >&-; exec sleep 1000");
   std::string answer;
   EXPECT_EQ(process->ask("", Until::line, patiently(), answer), AskEnd::closed);
 }

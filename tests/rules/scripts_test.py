@@ -26,7 +26,7 @@ FAKES = {
     "cmake": 'log; mkdir -p "$4"; echo "CMAKE_HOME_DIRECTORY:INTERNAL=$2" > "$4/CMakeCache.txt"',
     "ninja": """log
 [ ! -e "$STATE/built" ] || { echo "ninja: no work to do."; exit 0; }
-[ "$3" != -n ] || { echo "[1/2] work"; exit 0; }
+echo "[1/31] Building CXX object x.o"
 [ ! -e "$STATE/build-fails" ] || { echo "error: broken"; exit 1; }
 mkdir -p "$2/bin"; cp "$STATE/program" "$2/bin/breakeven"; touch "$STATE/built\"""",
     "ctest": """log
@@ -36,6 +36,7 @@ for a in "$@"; do
   last=$a
 done
 echo "    Start 1: x"
+[ ! -e "$STATE/hangs-once" ] || echo " 1/2 Test #1: x ...***Timeout 900.00 sec"
 [ ! -e "$STATE/tests-fail" ] || { echo "expected 4, got 5"; exit 8; }
 echo "100% tests passed, 0 tests failed out of 2\"""",
     "ccache": "log",
@@ -334,6 +335,13 @@ touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13
         result = self.call("test")
         self.assertEqual(result.returncode, 8)
         self.assertIn("expected 4, got 5", result.stdout)
+
+    def test_a_test_that_hung_once_is_named(self):
+        self.write("hangs-once")
+        result = self.call("test")
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(result.stdout.splitlines()[0], " 1/2 Test #1: x ...***Timeout 900.00 sec")
+        self.assertIn(" --timeout 900 --repeat after-timeout:2 ", self.calls())
 
     def test_arguments_reach_ctest(self):
         self.call("test", "-R", "text", BREAKEVEN_ORACLE_PYTHON="/somewhere/python")
