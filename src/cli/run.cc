@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 #include "base/limits.h"
 #include "base/units.h"
@@ -27,6 +29,7 @@
 #include "report/table.h"
 #include "session/study_input.h"
 #include "study/judging.h"
+#include "study/rate_search.h"
 #include "study/sweep.h"
 
 namespace breakeven::cli {
@@ -137,29 +140,45 @@ void print_plan(const Study& study, const std::vector<record::Cell>& cells, bool
   (void)write_output("", text);
 }
 
-// Records of an earlier run that answer cells of this one.
+// Records of an earlier run that answer cells of this one: of a cell that was measured again the
+// last one, of a search for the same limit every rate that it tried.
 std::vector<record::Record> done_before(const std::vector<record::Record>& journal,
                                         const std::vector<record::Cell>& cells,
-                                        const record::Record& prototype) {
+                                        const study::Input& input) {
+  const record::Record& prototype = input.prototype;
+  const auto counts = [&](const record::Record& record) {
+    const bool failed = std::any_of(
+        record.reasons.begin(), record.reasons.end(),
+        [](const auto& reason) { return reason.code == "failed" || reason.code == "interrupted"; });
+    return record.kind == record::Kind::cell && !failed &&
+           record.model_hash == prototype.model_hash && record.texts.hash == prototype.texts.hash &&
+           record.machine.hostname_hash == prototype.machine.hostname_hash;
+  };
   std::vector<record::Record> done;
   for (const record::Cell& cell : cells) {
-    // The last one counts: a cell may have been measured again.
-    for (auto record = journal.rbegin(); record != journal.rend(); ++record) {
-      const bool failed =
-          std::any_of(record->reasons.begin(), record->reasons.end(), [](const auto& reason) {
-            return reason.code == "failed" || reason.code == "interrupted";
-          });
-      if (record->kind != record::Kind::cell || !(record->cell == cell) || failed ||
-          record->model_hash != prototype.model_hash ||
-          record->texts.hash != prototype.texts.hash ||
-          record->machine.hostname_hash != prototype.machine.hostname_hash) {
-        continue;
+    std::vector<record::Record> of_cell;
+    for (const record::Record& record : journal) {
+      if (!study::answers(record.cell, cell) || !counts(record)) continue;
+      if (!study::is_search(cell)) {
+        of_cell = {record};
+      } else if (record.paced && record.paced->p99_limit_s == input.p99_limit_s) {
+        of_cell.push_back(record);
       }
-      done.push_back(*record);
-      break;
     }
+    done.insert(done.end(), of_cell.begin(), of_cell.end());
   }
   return done;
+}
+
+// Whether nothing is left to be measured of it.
+bool is_done(const record::Cell& cell, const std::vector<record::Record>& records,
+             double p99_limit_s) {
+  if (study::is_search(cell)) {
+    study::RateSearch search(1);
+    return search.tell_all(records, cell, p99_limit_s) > 0 && !search.next();
+  }
+  return std::any_of(records.begin(), records.end(),
+                     [&](const auto& record) { return record.cell == cell; });
 }
 
 // The records in the order of the plan, whether they came from the journal or from now.
@@ -167,12 +186,8 @@ std::vector<record::Record> in_order(const std::vector<record::Cell>& cells,
                                      const std::vector<record::Record>& records) {
   std::vector<record::Record> ordered;
   for (const record::Cell& cell : cells) {
-    for (const record::Record& record : records) {
-      record::Cell asked = record.cell;
-      // The rates of a search answer the one cell that has none.
-      if (cell.mode == Mode::paced && cell.rate_per_s == 0) asked.rate_per_s = 0;
-      if (asked == cell) ordered.push_back(record);
-    }
+    std::copy_if(records.begin(), records.end(), std::back_inserter(ordered),
+                 [&](const auto& record) { return study::answers(record.cell, cell); });
   }
   return ordered;
 }
@@ -207,7 +222,7 @@ Result<std::vector<record::Record>> RunCommand::resume() {
   if (flags_.study.resume.empty()) return std::vector<record::Record>{};
   BREAKEVEN_TRY(const record::JournalContent content, record::read_journal(flags_.study.resume));
   for (const std::string& note : content.notes) tell(note);
-  return done_before(content.records, cells_, study_->input.prototype);
+  return done_before(content.records, cells_, study_->input);
 }
 
 Result<study::Outcome> RunCommand::measure(record::Journal& journal) {
@@ -270,11 +285,12 @@ Result<void> RunCommand::run() {
   }
   for (const std::string& note : plan.notes) tell(note);
   BREAKEVEN_TRY(std::vector<record::Record> records, resume());
-  for (const record::Cell& cell : cells_) {
-    const bool done = std::any_of(records.begin(), records.end(),
-                                  [&](const auto& record) { return record.cell == cell; });
-    if (!done) study_->input.cells.push_back(cell);
-  }
+  study_->input.searched = records;
+  const auto done = [&](const record::Cell& cell) {
+    return is_done(cell, records, study_->input.p99_limit_s);
+  };
+  std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(study_->input.cells),
+               std::not_fn(done));
   if (flags_.study.dry_run) {
     print_plan(*study_, study_->input.cells, !flags_.no_memory);
     return {};
@@ -283,16 +299,19 @@ Result<void> RunCommand::run() {
       record::Journal journal,
       open_journal(flags_.study.resume.empty() ? flags_.study.journal : flags_.study.resume));
   const std::string& path = journal.path();
-  if (!records.empty())
-    tell(fmt::format("{} of {} are in {} already", records.size(), counted(cells_.size(), "cell"),
-                     path));
+  const std::size_t left = study_->input.cells.size();
+  if (!records.empty()) {
+    tell(fmt::format("{} of {} are in {} already", cells_.size() - left,
+                     counted(cells_.size(), "cell"), path));
+  }
   BREAKEVEN_TRY(study::Outcome outcome, measure(journal));
   records.insert(records.end(), outcome.records.begin(), outcome.records.end());
   records = in_order(cells_, records);
   BREAKEVEN_TRY_VOID(show(records, path));
   for (const std::string& note : outcome.notes) tell(note);
   if (outcome.interrupted) {
-    tell(fmt::format("interrupted: {} of {} are in {}; go on with: {}", records.size(),
+    tell(fmt::format("interrupted: {} of {} are in {}; go on with: {}",
+                     std::count_if(cells_.begin(), cells_.end(), done),
                      counted(cells_.size(), "cell"), path, resume_command(path)));
   } else {
     tell(fmt::format("every sample is in {}", path));

@@ -112,6 +112,15 @@ std::vector<record::Cell> plan_cells(const Axes& axes) {
   return cells;
 }
 
+bool is_search(const record::Cell& cell) {
+  return cell.mode == Mode::paced && cell.rate_per_s == 0;
+}
+
+bool answers(record::Cell made, const record::Cell& asked) {
+  if (is_search(asked)) made.rate_per_s = 0;
+  return made == asked;
+}
+
 std::vector<Group> group_cells(std::span<const record::Cell> cells) {
   std::vector<Group> groups;
   for (std::size_t i = 0; i < cells.size(); ++i) {

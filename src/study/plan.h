@@ -35,6 +35,12 @@ struct Axes {
 };
 std::vector<record::Cell> plan_cells(const Axes& axes);
 
+// A paced cell without a rate: the highest that keeps a limit is searched.
+bool is_search(const record::Cell& cell);
+// Whether what was measured of `made` is what was asked for: the cell itself, or a rate that its
+// search tried.
+bool answers(record::Cell made, const record::Cell& asked);
+
 // What a classifier must be made for: its largest batch, and no mode, so that cells that differ
 // only in batch and mode share one.
 struct Spec : Setup {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "study/plan.h"
 
 namespace breakeven::study {
 namespace {
@@ -45,8 +46,20 @@ std::optional<double> RateSearch::next() const {
   return between(missed);
 }
 
+std::uint64_t RateSearch::tell_all(std::span<const record::Record> records,
+                                   const record::Cell& asked, double p99_limit_s) {
+  std::uint64_t told = 0;
+  for (const record::Record& record : records) {
+    if (!answers(record.cell, asked)) continue;
+    tell(record.cell.rate_per_s, measure::p99_within(record, p99_limit_s));
+    ++told;
+  }
+  return told;
+}
+
 void RateSearch::tell(double rate_per_s, LimitKept seen) {
   BREAKEVEN_CHECK(rate_per_s > 0, "rate={}", rate_per_s);
+  if (rates_.empty()) first_per_s_ = rate_per_s;  // an earlier run began with another guess
   Seen& rate = rates_[rate_per_s];
   ++rate.times;
   rate.worst = std::max(rate.worst, seen);

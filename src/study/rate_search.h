@@ -5,10 +5,13 @@
 // tells it what came out.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 
 #include "measure/paced_limit.h"
+#include "record/record.h"
 
 namespace breakeven::study {
 
@@ -16,6 +19,10 @@ class RateSearch {
  public:
   // A guess of the rate to begin with, > 0.
   explicit RateSearch(double first_per_s) : first_per_s_(first_per_s) {}
+
+  // Tells what the records say that answer a search, `asked`; returns how many do.
+  std::uint64_t tell_all(std::span<const record::Record> records, const record::Cell& asked,
+                         double p99_limit_s);
 
   // The rate to try; nothing = found, or none is low enough to be worth a try.
   std::optional<double> next() const;

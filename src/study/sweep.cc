@@ -144,9 +144,10 @@ Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) 
   const double end_s = tools_.clock->now_s() + slot_s;
   const double window_s = slot_s / RateSearch::kProbes;
   RateSearch search(run.first_rate_per_s());
-  for (std::uint64_t number = 0;; ++number) {
+  const std::uint64_t first = search.tell_all(input_.searched, run.cell, input_.p99_limit_s);
+  for (std::uint64_t number = first;; ++number) {
     const auto rate = search.next();
-    const bool in_time = number == 0 || tools_.clock->now_s() + window_s <= end_s;
+    const bool in_time = number == first || tools_.clock->now_s() + window_s <= end_s;
     if (!rate || !in_time || stopped()) return {};
     run.aim_at(*rate, number);
     visit_cell(run, classifier, window_s);

@@ -56,7 +56,8 @@ struct Input {
   // Of everything: judging, fresh processes, warming up, sampling. A first round of all cells is
   // made whatever it takes.
   double time_s = 300;
-  bool energy = false;  // measured, with windows that its counters need
+  std::vector<record::Record> searched;  // by an earlier run, from which its searches go on
+  bool energy = false;                   // measured, with windows that its counters need
   std::uint64_t seed = 1;
   std::string cache;    // folder for judges' logits; "" = none
   std::string shipped;  // folder of those that ship with the program; "" = none

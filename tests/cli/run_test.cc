@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "cli/real_program.h"
@@ -219,6 +220,15 @@ TEST_F(RunTest, ALimitOnP99IsSearchedOnTextsThatAreChosenForTheTime) {
     EXPECT_EQ(record.paced->p99_limit_s, 0.1);
     EXPECT_GT(record.cell.rate_per_s, 0);
   }
+  const Ended resumed =
+      run("run --model builtin-narrow --precision fp32 --max-length 32 --mode paced --p99 100ms "
+          "--time 3s --no-memory --resume p.jsonl");
+  EXPECT_THAT(resumed.err, HasSubstr(" of 1 cell are in p.jsonl already"));
+  const auto both = record::read_journal((folder_ / "p.jsonl").string());
+  ASSERT_TRUE(both) << both.error().message;
+  std::set<std::uint64_t> seeds;
+  for (const record::Record& record : both->records) seeds.insert(record.paced->seed);
+  EXPECT_EQ(seeds.size(), both->records.size()) << "it goes on with draws of its own";
 }
 
 TEST_F(RunTest, ResumeMeasuresOnlyWhatIsMissing) {
@@ -234,10 +244,11 @@ TEST_F(RunTest, ResumeMeasuresOnlyWhatIsMissing) {
 }
 
 TEST_F(RunTest, AnInterruptKeepsWhatIsDoneAndSaysHowToGoOn) {
-  const Ended ended =
-      run("run --model builtin-narrow --count 8 --batch 1 --precision fp32 --no-memory --time 60m "
-          "--journal j.jsonl 2>stderr >out & pid=$!; while [ ! -e j.jsonl ]; do sleep 0.1; done; "
-          "kill -INT $pid; wait $pid; exit $?; true");
+  const Ended ended = run(
+      "run --model builtin-narrow --count 8 --batch 1 --precision fp32 --no-memory --time 60m "
+      "--journal j.jsonl 2>stderr >out & pid=$!; while [ ! -e j.jsonl ] && kill -0 $pid; do sleep "
+      "0.1; done; "
+      "kill -INT $pid; wait $pid; exit $?; true");
   EXPECT_EQ(ended.code, 3) << ended.err;
   EXPECT_THAT(ended.err, HasSubstr("--resume j.jsonl"));
 }

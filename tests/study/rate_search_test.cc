@@ -171,6 +171,22 @@ TEST(RateSearch, InASweepEachTryIsARecordWithADrawOfItsOwn) {
   EXPECT_GT(kept, 0);
   EXPECT_GT(missed, kept);
   EXPECT_LT(missed, 2000);  // it answers 862 a second at most
+
+  // From half of what was found it goes on where that ended, and from all of it there is nothing.
+  const std::vector<record::Record>& all = outcome->records;
+  input.searched.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2));
+  const auto rest = run_sweep(input, tools);
+  ASSERT_TRUE(rest) << rest.error().message;
+  EXPECT_LT(rest->records.size(), all.size());
+  EXPECT_EQ(rest->records.front().cell.rate_per_s, all[all.size() / 2].cell.rate_per_s);
+  EXPECT_EQ(rest->records.front().paced->seed, all[all.size() / 2].paced->seed);
+  input.searched = all;
+  RateSearch again(1);
+  EXPECT_EQ(again.tell_all(all, input.cells.front(), 0.03), all.size());
+  EXPECT_FALSE(again.next());
+  record::Cell other = input.cells.front();
+  other.batch = 9;
+  EXPECT_EQ(RateSearch(1).tell_all(all, other, 0.03), 0U);
 }
 
 }  // namespace
