@@ -12,6 +12,7 @@
 #include "measure/paced_limit.h"
 #include "measure/parity.h"
 #include "measure/statistics.h"
+#include "measure/summary.h"
 
 namespace breakeven::decide {
 namespace {
@@ -373,19 +374,10 @@ void fill_energy(Candidate& candidate) {
   for (const Row* row : candidate.configuration.all()) {
     const Record* record = row->record;
     if (record->cell.mode == Mode::serial && candidate.configuration.stream != nullptr) continue;
-    const record::Energy& energy = record->energy;
-    if (energy.texts == 0) continue;
-    const bool gpu = candidate.configuration.side == Side::gpu;
-    // A side that was not counted makes the sum unknown.
-    const auto total = [&](const std::optional<double>& host,
-                           const std::optional<double>& device) -> std::optional<double> {
-      if (!host || (gpu && !device)) return std::nullopt;
-      const double joules = *host + (gpu ? *device : 0);
-      if (!std::isfinite(joules)) return std::nullopt;
-      return joules * 1000 / static_cast<double>(energy.texts);
-    };
-    candidate.joules_per_1000 = total(energy.host_joules_gross, energy.gpu_joules_gross);
-    candidate.net_joules_per_1000 = total(energy.host_joules_net, energy.gpu_joules_net);
+    if (record->energy.texts == 0) continue;
+    const measure::EnergyFor1000 energy = measure::energy_for_1000(*record);
+    candidate.joules_per_1000 = energy.gross;
+    candidate.net_joules_per_1000 = energy.net;
   }
 }
 

@@ -60,10 +60,12 @@ record::Gpu together(const std::vector<record::Gpu>& gpus) {
 GpuWatch::GpuWatch(std::vector<record::Gpu> known, const std::string& library, double every_s)
     : every_s_(every_s) {
   std::vector<std::optional<double>> limits_w;
+  std::vector<double> limits_mhz;
   for (record::Gpu& gpu : known) {
     const NvmlGpu& nvml = nvml_.emplace_back(gpu.uuid, library);
     if (gpu.name.empty()) gpu.name = nvml.name().value_or("");
     limits_w.push_back(nvml.power_limit_w());
+    keep(nvml.sm_mhz_limit(), limits_mhz);
   }
   seen_ = together(known);
   const auto missing =
@@ -77,6 +79,7 @@ GpuWatch::GpuWatch(std::vector<record::Gpu> known, const std::string& library, d
   seen_.driver = nvml_.front().driver().value_or(seen_.driver);
   if (seen_.runtime.empty()) seen_.runtime = nvml_.front().cuda().value_or("");
   seen_.power_limit_w = sum_of(limits_w);
+  if (!limits_mhz.empty()) seen_.sm_mhz_limit = *std::ranges::min_element(limits_mhz);
 }
 
 GpuWatch::~GpuWatch() {

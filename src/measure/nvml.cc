@@ -60,6 +60,7 @@ struct NvmlGpu::Library {
     load(driver_version, "nvmlSystemGetDriverVersion");
     load(cuda_version, "nvmlSystemGetCudaDriverVersion_v2");
     load(clock, "nvmlDeviceGetClockInfo");
+    load(clock_limit, "nvmlDeviceGetMaxClockInfo");
     load(temperature, "nvmlDeviceGetTemperature");
     load(power, "nvmlDeviceGetPowerUsage");
     load(power_limit, "nvmlDeviceGetEnforcedPowerLimit");
@@ -134,6 +135,7 @@ struct NvmlGpu::Library {
   NvmlReturn (*driver_version)(char* text, unsigned bytes) = nullptr;
   NvmlReturn (*cuda_version)(int* version) = nullptr;
   NvmlReturn (*clock)(NvmlHandle device, unsigned type, unsigned* mhz) = nullptr;
+  NvmlReturn (*clock_limit)(NvmlHandle device, unsigned type, unsigned* mhz) = nullptr;
   NvmlReturn (*temperature)(NvmlHandle device, unsigned sensor, unsigned* celsius) = nullptr;
   NvmlReturn (*power)(NvmlHandle device, unsigned* milliwatts) = nullptr;
   NvmlReturn (*power_limit)(NvmlHandle device, unsigned* milliwatts) = nullptr;
@@ -216,6 +218,11 @@ std::optional<double> NvmlGpu::power_limit_w() const {
   const auto watts = Library::ask<unsigned>(library_->power_limit, library_->device);
   if (!watts) return std::nullopt;
   return *watts * 1e-3;
+}
+
+std::optional<double> NvmlGpu::sm_mhz_limit() const {
+  if (!available()) return std::nullopt;
+  return Library::ask<unsigned>(library_->clock_limit, library_->device, kSmClock);
 }
 
 std::optional<NvmlGpu::MemoryUse> NvmlGpu::memory(std::span<const int> processes) const {

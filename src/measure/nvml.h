@@ -43,6 +43,7 @@ class NvmlGpu {
   };
   Look look() const;
   std::optional<double> power_limit_w() const;  // the enforced one
+  std::optional<double> sm_mhz_limit() const;   // the highest clock that it has
 
   struct MemoryUse {
     std::uint64_t total_bytes = 0;

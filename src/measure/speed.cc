@@ -49,9 +49,10 @@ std::string in_percent(double share) {
 Why why_gpu(const Records& records) {
   for (const Record* record : records) {
     if (!record->gpu || record->gpu->throttle_reasons.empty()) continue;
-    const auto& clock = record->gpu->sm_mhz_median;
+    const auto& [clock, limit] = std::pair(record->gpu->sm_mhz_median, record->gpu->sm_mhz_limit);
+    const std::string of = limit ? fmt::format(" of {:.0f}", *limit) : "";
     return {fmt::format("{}{}", record->gpu->throttle_reasons.front(),
-                        clock ? fmt::format(" (SM clock {:.0f} MHz)", *clock) : ""),
+                        clock ? fmt::format(" (SM clock {:.0f}{} MHz)", *clock, of) : ""),
             "cool the GPU or raise its power limit"};
   }
   const double others = worst(

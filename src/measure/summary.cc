@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -166,6 +167,20 @@ std::string bound_by(const record::Stages& stages, const std::optional<record::G
   const bool idle_device =
       gpu && gpu->event_stages && gpu->event_stages->compute_s < stages.compute_s / 2;
   return idle_device ? "launch" : "compute";
+}
+
+EnergyFor1000 energy_for_1000(const record::Record& record) {
+  const record::Energy& energy = record.energy;
+  const auto sum = [&](const std::optional<double>& host,
+                       const std::optional<double>& gpu) -> std::optional<double> {
+    const bool on_gpu = !record.cell.device.is_cpu();
+    if (energy.texts == 0 || !host || (on_gpu && !gpu)) return std::nullopt;
+    const double joules = *host + (on_gpu ? *gpu : 0);
+    if (!std::isfinite(joules)) return std::nullopt;
+    return joules * 1000 / static_cast<double>(energy.texts);
+  };
+  return {sum(energy.host_joules_gross, energy.gpu_joules_gross),
+          sum(energy.host_joules_net, energy.gpu_joules_net)};
 }
 
 }  // namespace breakeven::measure

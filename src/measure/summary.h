@@ -42,4 +42,11 @@ void fill_device_times(const Samples& samples, record::Record& record);
 // stages; "launch" when device events show the device idle for most of compute (GPU rows).
 std::string bound_by(const record::Stages& stages, const std::optional<record::Gpu>& gpu);
 
+// Joules for 1,000 texts by the counters of all that worked on them: the host's alone on a CPU, and
+// a GPU's with the host's. A side that was not counted makes the sum unknown.
+struct EnergyFor1000 {
+  std::optional<double> gross, net;  // net: idle power × time taken off
+};
+EnergyFor1000 energy_for_1000(const record::Record& record);
+
 }  // namespace breakeven::measure

@@ -168,6 +168,7 @@ void fields(V& v, S& s) {
   v("utilisation_share", s.utilisation_share);
   v("sm_mhz_median", s.sm_mhz_median);
   v("sm_mhz_min", s.sm_mhz_min);
+  v("sm_mhz_limit", s.sm_mhz_limit);
   v("memory_mhz_median", s.memory_mhz_median);
   v("temperature_c_max", s.temperature_c_max);
   v("power_w_mean", s.power_w_mean);

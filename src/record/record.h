@@ -160,7 +160,8 @@ struct Gpu {
   std::uint64_t memory_bytes = 0;
   std::optional<Stages> event_stages;  // by device events: beside the host clock, never instead
   std::optional<double> busy_share;    // serial: event seconds ÷ seconds from text to label
-  std::optional<double> utilisation_share, sm_mhz_median, sm_mhz_min, memory_mhz_median;
+  std::optional<double> utilisation_share, sm_mhz_median, sm_mhz_min, sm_mhz_limit,
+      memory_mhz_median;
   std::optional<double> temperature_c_max, power_w_mean, power_limit_w;
   std::vector<std::string> throttle_reasons;
   std::uint64_t looks = 0;            // at the counters while the cell was timed

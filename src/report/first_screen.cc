@@ -15,6 +15,7 @@
 #include "decide/rows.h"
 #include "decide/verdict.h"
 #include "measure/speed.h"
+#include "measure/summary.h"
 #include "report/format.h"
 
 namespace breakeven::report {
@@ -438,13 +439,24 @@ std::string Screen::how_sure() const {
 }
 
 std::string Screen::energy() const {
-  for (const Row& row : set_.rows()) {
-    const record::Energy& energy = row.record->energy;
-    if (energy.host_joules_gross || energy.gpu_joules_gross) {
-      return "measured: the table is behind --all.";
-    }
+  std::vector<std::string> joules;
+  for (const Row* row : {cpu(), gpu()}) {
+    const auto sum = row == nullptr ? std::nullopt : measure::energy_for_1000(*row->record).gross;
+    if (!sum) continue;
+    joules.push_back(fmt::format("{} {} {} J", side_name(row->side),
+                                 to_string(row->cell().precision), three_digits(*sum)));
   }
-  return "not measured (--energy).";
+  if (!joules.empty()) {
+    return fmt::format(
+        "for 1,000 texts at full load: {} (one sum over all rounds, which has no range; every row: "
+        "--all).",
+        fmt::join(joules, ", "));
+  }
+  const bool any = std::ranges::any_of(set_.rows(), [](const Row& row) {
+    return row.record->energy.host_joules_gross || row.record->energy.gpu_joules_gross;
+  });
+  return any ? "measured, and not on all sides of the best rows: see --all."
+             : "not measured (--energy).";
 }
 
 std::string Screen::best_peer() const {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "measure/summary.h"
 #include "measure/thresholds.h"
 #include "report/format.h"
 
@@ -257,23 +258,18 @@ Table energy_table(const Records& records, const Keys& keys) {
   for (const record::Record& record : records) {
     const record::Energy& energy = record.energy;
     if (energy.texts == 0 || (!energy.host_joules_gross && !energy.gpu_joules_gross)) continue;
-    const auto joules = [&](const std::optional<double>& sum) -> TableCell {
-      if (!sum) return no_value();
-      return three_digits(*sum * 1000 / static_cast<double>(energy.texts)) + " J";
+    const auto joules = [](const std::optional<double>& sum) -> TableCell {
+      return sum ? three_digits(*sum) + " J" : no_value();
     };
-    // What was not counted on one side makes the sum unknown.
-    const auto together = [&](const std::optional<double>& host,
-                              const std::optional<double>& gpu) -> std::optional<double> {
-      if (record.cell.device.is_cpu()) return host;
-      if (!host || !gpu) return std::nullopt;
-      return *host + *gpu;
+    const auto alone = [&](const std::optional<double>& sum) {
+      const auto texts = static_cast<double>(energy.texts);
+      return joules(sum ? std::optional(*sum * 1000 / texts) : std::nullopt);
     };
-    table.add_row(
-        keys.row(record, {to_string(record.cell.mode), joules(energy.host_joules_gross),
-                          joules(energy.gpu_joules_gross),
-                          joules(together(energy.host_joules_gross, energy.gpu_joules_gross)),
-                          joules(together(energy.host_joules_net, energy.gpu_joules_net)),
-                          fmt::format("{} s", three_digits(energy.window_s))}));
+    const measure::EnergyFor1000 together = measure::energy_for_1000(record);
+    table.add_row(keys.row(
+        record, {to_string(record.cell.mode), alone(energy.host_joules_gross),
+                 alone(energy.gpu_joules_gross), joules(together.gross), joules(together.net),
+                 fmt::format("{} s", three_digits(energy.window_s))}));
   }
   return table;
 }

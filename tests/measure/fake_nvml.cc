@@ -99,6 +99,9 @@ EXPORT int nvmlSystemGetCudaDriverVersion_v2(int* version) {
 EXPORT int nvmlDeviceGetClockInfo(void* device, unsigned type, unsigned* mhz) {
   return give(device, type == 1 ? &FakeGpu::sm_mhz : &FakeGpu::memory_mhz, mhz);
 }
+EXPORT int nvmlDeviceGetMaxClockInfo(void* device, unsigned type, unsigned* mhz) {
+  return type == 1 ? give(device, &FakeGpu::sm_mhz_limit, mhz) : 2;
+}
 EXPORT int nvmlDeviceGetTemperature(void* device, unsigned sensor, unsigned* celsius) {
   return sensor == 0 ? give(device, &FakeGpu::celsius, celsius) : 2;
 }

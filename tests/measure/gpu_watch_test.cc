@@ -81,6 +81,7 @@ TEST_F(GpuWatchTest, LooksAddUp) {
   EXPECT_DOUBLE_EQ(gpu.temperature_c_max.value(), 83);
   EXPECT_DOUBLE_EQ(gpu.power_w_mean.value(), 400);
   EXPECT_DOUBLE_EQ(gpu.power_limit_w.value(), 700);
+  EXPECT_DOUBLE_EQ(gpu.sm_mhz_limit.value(), 1980);
   EXPECT_DOUBLE_EQ(gpu.utilisation_share.value(), 0.75);
   EXPECT_THAT(gpu.throttle_reasons, IsEmpty());
   EXPECT_EQ(gpu.foreign_processes, 0U);

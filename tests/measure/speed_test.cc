@@ -39,6 +39,8 @@ TEST(SpeedChange, NamesWhatWasSeen) {
   EXPECT_THAT(changes[0].cause, HasSubstr("other programs used 20.0 % of the CPUs"));
   EXPECT_EQ(changes[1].device, Device{{0}});
   EXPECT_EQ(changes[1].cause, "power cap (SM clock 1605 MHz)");
+  records[1].gpu->sm_mhz_limit = 1980;
+  EXPECT_EQ(speed_changes(records)[1].cause, "power cap (SM clock 1605 of 1980 MHz)");
   records[0].conditions->steal_share = 0.042;
   changes = speed_changes(records);
   EXPECT_THAT(changes[0].cause, HasSubstr("(steal: 4.20 %)"));

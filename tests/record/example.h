@@ -20,10 +20,10 @@ inline void fill_outcome(Record& record) {
   record.cold_start = ColdStart{0.5, 0.25, 0.125, 0.0625};
   record.energy = Energy{10.5, 8.25, 100.0, 75.5, 2.5, 640, "RAPL"};
   record.conditions = Conditions{10, 19.5, 0.001, 0.002, 1.5, 11, 12, 13, 2700, 2100, 71.5, 4};
-  record.gpu = Gpu{"H100", "GPU-1", "580.1",       "13.0", 80000000000, Stages{1, 2, 3, 4, 5, 6},
-                   0.9,    0.8,     1980.0,        1755.0, 2619.0,      64.0,
-                   650.0,  700.0,   {"power cap"}, 40,     3,           2,
-                   "NVML"};
+  record.gpu = Gpu{"H100", "GPU-1", "580.1", "13.0",        80000000000, Stages{1, 2, 3, 4, 5, 6},
+                   0.9,    0.8,     1980.0,  1755.0,        1985.0,      2619.0,
+                   64.0,   650.0,   700.0,   {"power cap"}, 40,          3,
+                   2,      "NVML"};
   record.scaling = Scaling{{{10, 2, 3100, example_estimate(0.5), -0.01}},
                            example_estimate(0.01),
                            example_estimate(0.05),

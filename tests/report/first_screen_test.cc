@@ -96,6 +96,19 @@ TEST(FirstScreen, OfBothDevices) {
   expect_snapshot("first_both.txt", screen(in_rounds(both(), kFiveRounds), priced()));
 }
 
+TEST(FirstScreen, SaysWhatTheBestRowsTookOfEnergy) {
+  Records records = in_rounds(both(), kFiveRounds);
+  for (record::Record& record : records) {
+    record.energy = {};
+    record.energy.texts = 2000;
+    record.energy.gpu_joules_gross = 30;
+  }
+  EXPECT_THAT(screen(records), HasSubstr("not on all sides"));
+  for (record::Record& record : records) record.energy.host_joules_gross = 10;
+  const std::string text = screen(records);
+  EXPECT_THAT(text, HasSubstr("for 1,000 texts at full load: CPU int8 5.00 J, GPU fp16 20.0 J"));
+}
+
 TEST(FirstScreen, WithoutPricesTheBreakEvenIsARatioOfPrices) {
   const std::string text = screen(in_rounds(both(), kFiveRounds));
   EXPECT_THAT(text, HasSubstr("an hour of it costs less than"));
