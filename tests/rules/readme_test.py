@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -12,6 +14,16 @@ TOOL = ROOT / "tools" / "update_readme.py"
 BINARY = os.environ.get("BREAKEVEN_BINARY", str(ROOT / "build" / "release" / "bin" / "breakeven"))
 EMPTY = "# Title\n\n<!-- results: written by tools/update_readme.py -->\n<!-- end of results -->\n\nafter\n"
 FAKE_BINARY = '#!/bin/sh\n[ "$1 $2 $3" = "report --format md" ] || exit 2\necho "| device |"\necho "|---|"\ncat "$4.figure"\n'
+
+
+# "$ breakeven WHAT results/....jsonl", its output as far as it is shown, and the exit code where `echo $?` follows.
+EXAMPLE = re.compile(r"^```\n\$ breakeven ((?:advise|compare|report) [^\n]*results/[^\n]*)\n(.*?)(?:^\$ echo \$\?\n(\d)\n)?^```$", re.M | re.S)
+
+
+def examples(page):
+    for command, output, code in EXAMPLE.findall(page):
+        lines = output.splitlines()
+        yield command, lines[:lines.index("...")] if "..." in lines else lines, int(code) if code else None
 
 
 def tool(*arguments):
@@ -38,6 +50,21 @@ class Readme(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         result = tool("--check", "--binary", BINARY, "--readme", ROOT / "docs" / "comparison.md")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_the_pages_show_what_their_commands_give(self):
+        shown = 0
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+            for command, lines, code in examples(page.read_text()):
+                result = subprocess.run([BINARY, *shlex.split(command)], capture_output=True, text=True, check=False, cwd=ROOT)
+                with self.subTest(page=page.name, command=command):
+                    self.assertEqual(lines, result.stdout.splitlines()[:len(lines)], "run it again")
+                    self.assertIn(code, (None, result.returncode))
+                shown += 1
+        self.assertGreaterEqual(shown, 5)
+
+    def test_an_example_ends_where_it_is_cut(self):
+        page = "```\n$ breakeven advise results/a.jsonl\nTake it.\n...\n$ echo $?\n3\n```\n```\n$ breakeven run\nx\n```\n"
+        self.assertEqual(list(examples(page)), [("advise results/a.jsonl", ["Take it."], 3)])
 
     def test_a_brief_block_of_a_page_below_is_asked_for_as_one(self):
         page = self.folder / "docs" / "page.md"
