@@ -2,11 +2,14 @@
 """Writes the tokenizer's test data: a small cased vocabulary, and texts with Hugging Face's ids.
 
 usage: make_tokenizer_goldens.py BUILT_IN UNCASED   (folders: models/builtin, a bert-base-uncased)
+       make_tokenizer_goldens.py --byte-level        only the last of these files
 
   tests/text/data/cased/           vocab.txt and tokenizer_config.json, made up here
   tests/text/golden/texts.jsonl    texts (or bytes) with ids under three vocabularies
   tests/text/golden/variants.jsonl tokenizer.json files with other settings over a small vocabulary,
                                    each with texts and ids
+  tests/text/golden/byte_level.jsonl the same for byte-level BPE
+  tests/text/data/byte_level/      vocab.json, merges.txt and tokenizer_config.json of the first of those
 """
 
 import json
@@ -193,11 +196,143 @@ def variant_cases(rng):
     return out
 
 
+BYTE_LEVEL_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+def byte_level_parts():
+    """(entries, merges) of a few words and pieces, as their files spell bytes."""
+    spell = {b: chr(b) for b in range(256) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xFF and b != 0xAD}
+    spell.update({b: chr(0x100 + i) for i, b in enumerate(b for b in range(256) if b not in spell)})
+    entries, merges = [spell[b] for b in range(256)], []
+    for word in ["he", " he", " the", " hello", "hello", "aa", "aaaa", "aaaaaaaa", " movie", "movie", "er", "ing", "n't", "'s",
+                 "'ll", "  ", "    ", "\n\n", "12", "123", "caf\u00e9", "\u00e9", "\u4e2d", "\U0001f600", "...", " great", "est",
+                 "bc", "ab", "abc", " un", "able", " unable", "..", "br", " <", "!!", "\u00a0", " \u0433\u0434\u0435"]:
+        spelled = [spell[b] for b in word.encode()]
+        while len(spelled) > 1:  # the left end grows, or what is known already
+            at = next((i for i in range(len(spelled) - 1) if spelled[i] + spelled[i + 1] in entries), 0)
+            pair, joined = (spelled[at], spelled[at + 1]), spelled[at] + spelled[at + 1]
+            if pair not in merges:
+                merges.append(pair)
+            if joined not in entries:
+                entries.append(joined)
+            spelled[at:at + 2] = [joined]
+    return entries, merges
+
+
+def byte_level_variants():
+    """(name, tokenizer.json)."""
+    def base(**changes):
+        entries, merges = byte_level_parts()
+        entries = [e for e in entries if e not in changes.get("without", ())]
+        merges = [m for m in merges if all(e in entries for e in (*m, "".join(m)))] + changes.get("merges", [])
+        names = BYTE_LEVEL_SPECIALS[:4] + entries + changes.get("entries", []) + BYTE_LEVEL_SPECIALS[4:]
+        vocabulary = {e: i for i, e in enumerate(dict.fromkeys(names))}
+        added = [dict(id=vocabulary[t], content=t, single_word=False, lstrip=t == "<mask>", rstrip=False,
+                      normalized=t != "<mask>", special=True) for t in BYTE_LEVEL_SPECIALS]
+        for content, flags in changes.get("added", {}).items():
+            free = max([len(vocabulary)] + [t["id"] + 1 for t in added])
+            added.append(dict(id=vocabulary.get(content, free), content=content, single_word=False,
+                              lstrip="l" in flags, rstrip="r" in flags, normalized="n" in flags, special=False))
+        byte_level = dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=True)
+        model = dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix="", end_of_word_suffix="",
+                     fuse_unk=False, byte_fallback=False, ignore_merges=False)
+        post = {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True,
+                "add_prefix_space": False}
+        model.update({k: v for k, v in changes.items() if k in model})
+        byte_level.update({k: v for k, v in changes.items() if k in byte_level})
+        merges = [list(m) for m in merges] if changes.get("pairs") else [" ".join(m) for m in merges]
+        return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+                "normalizer": changes.get("normalizer"), "pre_tokenizer": byte_level,
+                "post_processor": changes.get("post", post), "decoder": {**byte_level},
+                "model": {**model, "vocab": vocabulary, "merges": merges}}
+
+    piece = lambda kind, name, t: {kind: {"id": name, "type_id": t}}
+    template = {"type": "TemplateProcessing", "single": [piece("SpecialToken", "<s>", 0), piece("Sequence", "A", 0)],
+                "pair": [piece("SpecialToken", "<s>", 0), piece("Sequence", "A", 0), piece("SpecialToken", "</s>", 1),
+                         piece("Sequence", "B", 1)],
+                "special_tokens": {t: {"id": t, "ids": [i], "tokens": [t]} for t, i in (("<s>", 0), ("</s>", 2))}}
+    yield "RoBERTa", base()
+    yield "a blank in front", base(add_prefix_space=True)
+    yield "merges as pairs", base(pairs=True, add_prefix_space=True)
+    yield "no pattern", base(use_regex=False)
+    yield "entries without merges", base(ignore_merges=True, entries=["whole", "\u0120whole", "!?"])
+    yield "entries that nothing makes", base(entries=["whole", "\u0120whole", "\u4e2d"])
+    yield "bytes that vanish", base(without=["x", "!", "\u00c3", "\u0120"])
+    yield "unknown bytes", base(without=["x", "!", "\u00c3"], unk_token="<unk>")
+    yield "runs of unknown bytes", base(without=["x", "!", "\u00c3"], unk_token="<unk>", fuse_unk=True)
+    yield "a pair twice", base(merges=[("h", "e"), ("a", "b")])
+    yield "a template", base(post=template)
+    yield "ByteLevel behind the model", base(post={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False})
+    yield "added tokens", base(added={"<l>": "l", "<r>": "rn", "movie": "", "\u4e2d": "lrn", "<s": "n"})
+    yield "a normaliser", base(normalizer={"type": "BertNormalizer", "clean_text": False, "handle_chinese_chars": False,
+                                          "strip_accents": False, "lowercase": True})
+
+
+def byte_level_rows():
+    """The trap rows: what other byte-level tokenizers get wrong."""
+    return [t.encode() for t in (
+        "", " ", "   ", "a   ", "Hello world", " Hello", "hello  world", "hello   world", "a \n b", "a\n\nb", "a\t\tb",
+        "a\u3000b", "a\xa0b", "a\xa0\xa0b", "a\x85b", "a\u200bb", "\ufeffx", "it's IT'S it\u2019s", "'s", "''s", "x'sy",
+        "rock'n'roll", "we'll 'llama", "\t'd", "123 1234a", "\xbd\xb2", "\u0663\u0664", "\u2167\u2460", "\xe9", "e\u0301",
+        "\u0915\u094d\u0937", "a_b", "...", "!!!?", "\u4e2d\u6587", "\U0001f600", "\x00", "a\x00b", "\ufffd", "\ua7cb",
+        "\U000105c0", "\U00010d40", "  a", "\ta", "\t", "a<mask>a", "a  <mask> a", "a\n<mask>", "a\u3000\xa0<mask>",
+        "<s>a</s>", " <s>", "<pad>", "a<pad>b <unk>", "<mask><mask>", "<mas", "<s<s>>", "aaaaaaaaaaaaaaaaaaa", "abc",
+        "hello hello hello movie movies unable great greatest", "<l>  <l> x <r>  <r>y", "\u4e2d \u4e2d a\u4e2d  b", "whole whole!?",
+        "x" * 30, "a" * 200, "ab" * 60 + "c", "hello" * 40)] + [b"a" + x + b"b" for x in oracle.BROKEN] + [
+        b"<mask\xff>", b"\xe2<s>", b"\xc3 <mask>", b"\xf0\x9f<mask>\x80", b"end\xc3"]
+
+
+def write_byte_level():
+    from tokenizers import Tokenizer
+
+    rng = random.Random(22)
+    with open(ROOT / "golden/byte_level.jsonl", "w") as file:
+        for name, tokenizer_json in byte_level_variants():
+            if name == "RoBERTa":
+                write_bpe_files(tokenizer_json["model"])
+            judge = Tokenizer.from_str(json.dumps(tokenizer_json))
+            entries = oracle.spelled_bytes(judge)
+            cases = [case(t) for t in byte_level_rows()]
+            for n in (0, 1, 2, 3, 4, 7):
+                for left in (False, True):
+                    cases.append(case(b"hehehehe the movie", b"a", n, left))
+                    cases.append(case(b"hehehehe", b"hello hello a", n, left, rng.random() < 0.6))
+                    cases.append(case(b"hello hello hehe a", max_length=n, left=left, special=rng.random() < 0.6))
+            while len(cases) < 160:
+                second = oracle.byte_level_text(rng, entries, BYTE_LEVEL_SPECIALS) if rng.random() < 0.15 else None
+                cases.append(case(oracle.byte_level_text(rng, entries, BYTE_LEVEL_SPECIALS + [" <mask>"]), second,
+                                  rng.choice([None, None, 12, 7]), rng.random() < 0.3, rng.random() < 0.9))
+            dump({"name": name, "tokenizer": tokenizer_json, "cases": judged(judge, cases)}, file)
+
+
+def write_bpe_files(model):
+    folder = ROOT / "data/byte_level"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False) + "\n", "utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *model["merges"], ""]), "utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"}) + "\n")
+
+
+def judged(judge, cases):
+    """The cases with their ids."""
+    group = []
+    for fields in cases:
+        ids, types = oracle.encode(judge, **fields)
+        row = {**plain(fields), "ids": ids}
+        if fields["second"] is not None:
+            row["ids_types"] = types
+        group.append(row)
+    return group
+
+
 def dump(row, file):
     file.write(json.dumps(row, separators=(",", ":")) + "\n")
 
 
 def main():
+    write_byte_level()
+    if sys.argv[1:] == ["--byte-level"]:
+        return
     built_in, uncased = sys.argv[1:]
     cased = ROOT / "data/cased"
     cased.mkdir(parents=True, exist_ok=True)
@@ -224,14 +359,7 @@ def main():
         for name, tokenizer_json in variants():
             text = json.dumps(tokenizer_json)
             judge = Tokenizer.from_str(text)
-            group = []
-            for fields in variant_cases(rng):
-                ids, types = oracle.encode(judge, **fields)
-                row = {**plain(fields), "ids": ids}
-                if fields["second"] is not None:
-                    row["ids_types"] = types
-                group.append(row)
-            dump({"name": name, "tokenizer": tokenizer_json, "cases": group}, file)
+            dump({"name": name, "tokenizer": tokenizer_json, "cases": judged(judge, variant_cases(rng))}, file)
     print(f"{count} texts")
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_tables.cc: the Unicode facts that Hugging Face's BertNormalizer acts on.
+"""Writes src/text/unicode_tables.cc: the Unicode facts that Hugging Face's tokenizers act on.
 
-That normaliser mixes Unicode versions: categories of 8.0, canonical decomposition of 9.0, the lower
-case of its compiler's version. So neither this Python's `unicodedata` nor ICU can be asked at run
+BertNormalizer mixes Unicode versions: categories of 8.0, canonical decomposition of 9.0, the lower
+case of its compiler's version; ByteLevel asks Oniguruma for the letters and numbers of 16.0. So neither this Python's `unicodedata` nor ICU can be asked at run
 time; the tables are derived here once and committed. Sources: `unicodedata` of the running Python
 (Unicode 14 or newer) and the Age property from perl's Unicode::UCD. What a later Unicode version
 changed about an old code point is corrected below, one constant for each change.
@@ -39,6 +39,20 @@ LOWER_ADDED = {
     0xA7DA: 0xA7DB,
     0xA7DC: 0x19B,
 }
+
+# Letters (L*) and numbers (N*) that Unicode 15 and 16 added.
+LETTERS_ADDED = [
+    (0x1C89, 0x1C8A), (0xA7CB, 0xA7CD), (0xA7DA, 0xA7DC), (0x105C0, 0x105F3), (0x10D4A, 0x10D65),
+    (0x10D6F, 0x10D85), (0x10EC2, 0x10EC4), (0x1123F, 0x11240), (0x11380, 0x11389), (0x1138B, 0x1138B),
+    (0x1138E, 0x1138E), (0x11390, 0x113B5), (0x113B7, 0x113B7), (0x113D1, 0x113D1), (0x113D3, 0x113D3),
+    (0x11BC0, 0x11BE0), (0x11F02, 0x11F02), (0x11F04, 0x11F10), (0x11F12, 0x11F33), (0x1342F, 0x1342F),
+    (0x13441, 0x13446), (0x13460, 0x143FA), (0x16100, 0x1611D), (0x16D40, 0x16D6C), (0x18CFF, 0x18CFF),
+    (0x1B132, 0x1B132), (0x1B155, 0x1B155), (0x1DF25, 0x1DF2A), (0x1E030, 0x1E06D), (0x1E4D0, 0x1E4EB),
+    (0x1E5D0, 0x1E5ED), (0x1E5F0, 0x1E5F0), (0x2B739, 0x2B739), (0x2EBF0, 0x2EE5D), (0x31350, 0x323AF)]
+NUMBERS_ADDED = [
+    (0x10D40, 0x10D49), (0x116D0, 0x116E3), (0x11BF0, 0x11BF9), (0x11F50, 0x11F59), (0x16130, 0x16139),
+    (0x16D70, 0x16D79), (0x1CCF0, 0x1CCF9), (0x1D2C0, 0x1D2D3), (0x1E4F0, 0x1E4F9), (0x1E5F1, 0x1E5FA)]
+LETTER_NUMBER_VERSION = (14, 0)  # what those two stand on, whatever the running Python knows
 
 WHITE_SPACE = [(0x9, 0xD), (0x20, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680),
                (0x2000, 0x200A), (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F),
@@ -94,6 +108,10 @@ class Tables:
         self.mark = {c for c in old if category[c] == "Mn"}
         self.mark = (self.mark | set(MN_ADDED)) - set(MN_REMOVED)
         self.punctuation = {c for c in old if category[c].startswith("P")} | set(P_ADDED)
+        known = [c for c in scalars() if age[c] <= LETTER_NUMBER_VERSION]
+        self.letter, self.number = (
+            {c for c in known if category[c][0] == major} | {c for a, b in added for c in range(a, b + 1)}
+            for major, added in (("L", LETTERS_ADDED), ("N", NUMBERS_ADDED)))
         self.decomposition = {}
         self.combining = {}
         for c in scalars():
@@ -137,6 +155,7 @@ def live_differences(tables):
     clean, cjk, strip, lower = (stage(clean_text=True), stage(handle_chinese_chars=True),
                                 stage(strip_accents=True), stage(lowercase=True))
     split = pre_tokenizers.BertPreTokenizer()
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
     wrong = []
     for c in scalars():
         ch = chr(c)
@@ -149,7 +168,12 @@ def live_differences(tables):
         want_split = (["a", "b"] if tables.is_space(c)
                       else ["a", ch, "b"] if ascii_punctuation or c in tables.punctuation
                       else ["a" + ch + "b"])
+        # One piece with a character of its own class before it, two with any other.
+        want_run = [tables.is_space(c), c in tables.letter, c in tables.number]
+        want_run.append(not any(want_run))
+        got_run = [len(byte_level.pre_tokenize_str(before + ch)) == 1 for before in "\ta1!"]
         checks = [
+            ("byte level", got_run, want_run),
             ("clean", clean.normalize_str(ch), want_clean),
             ("cjk", cjk.normalize_str(ch), f" {ch} " if tables.is_cjk(c) else ch),
             ("strip", strip.normalize_str(ch), want_strip),
@@ -226,6 +250,8 @@ def render(t):
         array("Range", "kWhitespace", pairs(WHITE_SPACE)),
         array("Range", "kNonspacingMark", pairs(ranges(t.mark))),
         array("Range", "kPunctuation", pairs(ranges(t.punctuation))),
+        array("Range", "kLetter", pairs(ranges(t.letter))),
+        array("Range", "kNumber", pairs(ranges(t.number))),
         array("CombiningClass", "kCombiningClass",
               [f"{{0x{a:X}, 0x{b:X}, {v}}}" for a, b, v in classes]),
         array("char32_t", "kDecompositionPool", [f"0x{c:X}" for c in pool]),

@@ -5,7 +5,8 @@ usage: tokenizer_oracle.py MODEL OUT imdb ARCHIVE       every review of aclImdb.
        tokenizer_oracle.py MODEL OUT random COUNT SEED  hostile mixtures with all sorts of cuts
 
 MODEL is a folder. With a tokenizer_config.json Transformers loads it, otherwise the tokenizers
-package reads tokenizer.json alone. Every record of OUT, little-endian:
+package reads tokenizer.json alone; vocab.json and merges.txt are put together as Transformers 4 does it
+(version 5 forgets that <mask> takes the blanks before it along). Every record of OUT, little-endian:
   int32 max_length (-1: no cut), left side, special tokens, bytes of the first text, bytes of the
   second (-1: none), ids; then the texts, the ids (int32) and, for a pair, the token types (int32).
 """
@@ -21,9 +22,24 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
+def from_bpe_files(folder):
+    """RoBERTa's tokenizer over vocab.json and merges.txt."""
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+
+    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = [AddedToken(t, normalized=True, special=True) for t in ("<s>", "<pad>", "</s>", "<unk>")]
+    tokenizer.add_special_tokens(special + [AddedToken("<mask>", lstrip=True, normalized=False, special=True)])
+    ids = {t: tokenizer.token_to_id(t) for t in ("<s>", "</s>")}
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", ids["</s>"]), ("<s>", ids["<s>"]))
+    return tokenizer
+
+
 def load(model):
     """The Rust tokenizer of a folder, without truncation or padding."""
-    if (pathlib.Path(model) / "tokenizer_config.json").exists():
+    if not (pathlib.Path(model) / "tokenizer.json").exists() and (pathlib.Path(model) / "merges.txt").exists():
+        tokenizer = from_bpe_files(pathlib.Path(model))
+    elif (pathlib.Path(model) / "tokenizer_config.json").exists():
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(model)._tokenizer
@@ -116,7 +132,8 @@ def random_text(rng, entries, specials):
         if kind < 0.22:
             piece = rng.choice(WORDS).encode()
         elif kind < 0.45:
-            piece = rng.choice(entries).encode()
+            piece = rng.choice(entries)
+            piece = piece if isinstance(piece, bytes) else piece.encode()
         elif kind < 0.6:
             piece = "".join(chr(rng.choice(EDGES)) for _ in range(rng.randint(1, 4))).encode()
         elif kind < 0.75:
@@ -139,14 +156,46 @@ def random_text(rng, entries, specials):
     return b"".join(out)
 
 
+# What GPT-2's pattern distinguishes.
+SPLITS = list(" \t\n\r\x0b\x0c\x85\xa0\u2003\u3000\u200b'\u2019sStTdDmMlLvVeErR.,!?-_/\\<>()[]0123456789abcxyzABC") + [
+    "'s", "'ll", "'re", "'ve", " '", "  ", "\r\n", "\n\n", "\xe9", "e\u0301", "\xdf", "\u0130", "\ufb01", "\xbd", "\xb2",
+    "\u2460", "\u2167", "\u0663", "\u0e53", "\u4e2d", "\u3072", "\ud55c", "\u05d0", "\u0639", "\u0915\u094d\u0937",
+    "\U0001f600", "\U0001f468\u200d\U0001f469", "\u0301", "\u0903", "\u20dd", "\u2026", "\u2014", "\u201c", "\x00", "\x1c",
+    "\x7f", "\xad", "\ufeff", "\ufffd", "\uffff", "\U000e0020", "\U00010400", "\U0001d7d8", "\u0378", "\ua7cb",
+    "\U000105c0", "\U00010d40", "\U0001ccf0", "\xa3", "\u2122", "a1", "1a", "_a"]
+
+
+def byte_level_text(rng, entries, specials):
+    """Bytes: as random_text, or many small pieces that one pattern takes apart."""
+    if rng.random() < 0.5:
+        return random_text(rng, entries, specials)
+    pieces = [rng.choice(SPLITS).encode() for _ in range(rng.randint(0, 24))]
+    if rng.random() < 0.2:
+        pieces.insert(rng.randint(0, len(pieces)), rng.choice(specials).encode())
+    if rng.random() < 0.1:
+        pieces.insert(rng.randint(0, len(pieces)), rng.choice(BROKEN))
+    return b"".join(pieces)
+
+
+def spelled_bytes(tokenizer):
+    """The bytes of every entry of a byte-level vocabulary, those of half a character, too."""
+    printable = [b for b in range(256) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xFF and b != 0xAD]
+    others = [b for b in range(256) if b not in printable]
+    bytes_of = {chr(b): b for b in printable} | {chr(0x100 + i): b for i, b in enumerate(others)}
+    return sorted(bytes(bytes_of[c] for c in e) for e in tokenizer.get_vocab() if all(c in bytes_of for c in e))
+
+
 def write_random(tokenizer, out, count, seed):
     rng = random.Random(seed)
-    entries = sorted(e[2:] if e.startswith("##") else e for e in tokenizer.get_vocab())
+    byte_level = "ByteLevel" in repr(tokenizer.pre_tokenizer)
+    make_text = byte_level_text if byte_level else random_text
+    entries = (spelled_bytes(tokenizer) if byte_level else
+               sorted(e[2:] if e.startswith("##") else e for e in tokenizer.get_vocab()))
     specials = sorted(t.content for t in tokenizer.get_added_tokens_decoder().values())
     specials += [s.lower() for s in specials] + [s[:-1] for s in specials] + [" " + s for s in specials]
     for _ in range(count):
-        first = random_text(rng, entries, specials)
-        second = random_text(rng, entries, specials) if rng.random() < 0.15 else None
+        first = make_text(rng, entries, specials)
+        second = make_text(rng, entries, specials) if rng.random() < 0.15 else None
         max_length = rng.choice([None, None, 512, 64, 16, 9, 8, 7, 5, 4, 3, 2, 1, 0])
         left, special = rng.random() < 0.3, rng.random() < 0.9
         ids, types = encode(tokenizer, first, second, max_length, left, special)

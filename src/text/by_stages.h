@@ -15,9 +15,10 @@ namespace breakeven::text {
 class ByStages {
  public:
   struct Buffers {
-    std::u32string code_points, normalized;
+    std::u32string code_points, normalized, prepared;
     NormalizerBuffers normalizer;
     std::string word;
+    ModelBuffers model;
   };
 
   ByStages(const TokenizerSpec& spec, const PieceModel& model);  // both must outlive it
@@ -26,9 +27,6 @@ class ByStages {
 
  private:
   using Matcher = TokenMatcher<char32_t>;
-  template <class OnSegment>
-  void for_each_segment(const Matcher& matcher, std::u32string_view text, IdSink& sink,
-                        OnSegment on_segment) const;
   void split_to_ids(std::u32string_view normalized, Buffers& buffers, IdSink& sink) const;
 
   const TokenizerSpec& spec_;

@@ -49,8 +49,7 @@ std::vector<std::pair<PieceKey, std::int32_t>> keys_of(const WordPiece::Pieces& 
 }  // namespace
 
 OnePass::Buffers::Buffers()
-    : slots_(std::size_t{1} << kSlotBits),
-      word_(4 * kMaxCharsPerWord + CodePointTable::kMaxBytes + 2 * PieceKey::kMaxBytes) {}
+    : word_(4 * kMaxCharsPerWord + CodePointTable::kMaxBytes + 2 * PieceKey::kMaxBytes) {}
 
 Result<OnePass> OnePass::build(const TokenizerSpec& spec, const PieceModel& model) {
   const auto* normalizer = dynamic_cast<const BertNormalizer*>(spec.normalizer.get());
@@ -173,8 +172,8 @@ std::int32_t* OnePass::greedy(const char* word, std::size_t length, std::size_t 
 
 // A word of at most 16 bytes that is no entry as a whole: out of the cache, or by search.
 std::int32_t* OnePass::several_pieces(PieceKey key, std::int32_t* out, Buffers& buffers) const {
-  Buffers::Slot& slot = buffers.slot(key);
-  if (slot.key.low == key.low && slot.key.high == key.high) {
+  WordCache::Slot& slot = buffers.cache_.slot(key);
+  if (slot.holds(key)) {
     std::memcpy(out, slot.ids, sizeof(slot.ids));
     return out + slot.count;
   }
@@ -183,7 +182,7 @@ std::int32_t* OnePass::several_pieces(PieceKey key, std::int32_t* out, Buffers& 
   // No more code points than bytes, and kMinCharsPerWord of those are always allowed.
   std::int32_t* const after = greedy(word, key.length(), 1, out);
   const auto count = static_cast<std::size_t>(after - out);
-  if (count <= Buffers::kMaxPieces) {
+  if (count <= WordCache::kMaxPieces) {
     slot.key = key;
     slot.count = static_cast<std::int32_t>(count);
     std::copy(out, after, slot.ids);
@@ -314,7 +313,7 @@ std::int32_t* OnePass::look_up(std::span<const PieceKey> keys, std::int32_t* out
     ids[i] = starts_.find(keys[i]);
     if (ids[i] >= 0) continue;
     no_entry |= std::uint64_t{1} << i;
-    __builtin_prefetch(&buffers.slot(keys[i]));
+    __builtin_prefetch(&buffers.cache_.slot(keys[i]));
   }
   std::int32_t* done = ids.data();
   for (; no_entry != 0; no_entry &= no_entry - 1) {

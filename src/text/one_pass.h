@@ -18,6 +18,7 @@
 #include "text/models/word_piece.h"
 #include "text/spec.h"
 #include "text/token_matcher.h"
+#include "text/word_cache.h"
 
 namespace breakeven::text {
 
@@ -32,16 +33,7 @@ class OnePass {
     friend class OnePass;
     // Room to read a block and a register from each of the last bytes of a text.
     static constexpr std::size_t kReadAhead = 64 + PieceKey::kMaxBytes;
-    static constexpr std::size_t kSlotBits = 14, kMaxPieces = 3;
-    struct alignas(32) Slot {
-      PieceKey key{};
-      std::int32_t count = 0;
-      std::int32_t ids[kMaxPieces] = {};
-    };
-    Slot& slot(PieceKey key) {
-      return slots_[(key.low ^ key.high * kHashHigh) * kHashLow >> (64 - kSlotBits)];
-    }
-    std::vector<Slot> slots_;
+    WordCache cache_;
     std::vector<char> word_;  // the bytes of one word, PieceKey::kMaxBytes readable after them
     std::array<unsigned char, 2 * kReadAhead> tail_{};
   };

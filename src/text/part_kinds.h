@@ -20,7 +20,7 @@ inline tl::unexpected<Error> unsupported(const std::string& where, std::string_v
                                          std::string_view expected) {
   return fail("tokenizer/unsupported",
               fmt::format("{} is {}; only {} is supported", where, what, expected),
-              "use a BERT or DistilBERT model, or run this one with another runtime");
+              "use a model with another tokenizer, or run this one with another runtime");
 }
 
 // The kind of the part in `kinds` (anything with a member `type`; "null" is a part that is left

@@ -8,8 +8,10 @@
 
 #include "base/files.h"
 #include "base/utf8.h"
+#include "text/bpe_files.h"
 #include "text/normalizers/bert.h"
 #include "text/pre_tokenizers/bert.h"
+#include "text/pre_tokenizers/byte_level.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json.h"
 #include "text/unicode.h"
@@ -129,13 +131,16 @@ Result<void> check_template(const std::string& where, const TokenizerSpec& spec)
 
 void apply_config(const TokenizerConfig& config, bool from_json, TokenizerSpec& spec) {
   if (auto* bert = dynamic_cast<BertNormalizer*>(spec.normalizer.get())) {
-    if (config.bert_class || !from_json) {
+    if (config.bert_class || (!from_json && !spec.model.is_bpe())) {
       bert->flags.lowercase = config.do_lower_case;
       bert->flags.strip_accents = config.strip_accents.value_or(config.do_lower_case);
       bert->flags.handle_chinese_chars = config.tokenize_chinese_chars;
     }
     spec.info.lowercase = bert->flags.lowercase;
   }
+  if (auto* byte_level = dynamic_cast<ByteLevel*>(spec.pre_tokenizer.get());
+      byte_level != nullptr && config.roberta_class)
+    byte_level->flags.add_prefix_space = config.add_prefix_space;
   spec.info.model_max_length = config.model_max_length.value_or(spec.info.model_max_length);
   spec.info.truncation_side = config.truncation_side.value_or(spec.info.truncation_side);
 }
@@ -150,14 +155,26 @@ Result<void> complete(const std::string& where, const TokenizerConfig& config, b
   add_config_tokens(config, from_json, ids, spec);
   BREAKEVEN_TRY_VOID(check_added_ids(where, ids, spec));
   TokenizerInfo& info = spec.info;
-  if (!from_json) spec.model.unknown_token = config.unk.token.content;
-  // The model itself must know it; the other roles may be added tokens.
-  BREAKEVEN_TRY(info.unk_id, role_id(where, "unk", spec.model.unknown_token, ids, {}));
+  const bool bpe = spec.model.is_bpe();
+  // Of BPE, which may do without an unknown token, only those that a file or class names must be.
+  const auto role = [&](std::string_view name,
+                        const TokenizerConfig::Special& special) -> Result<std::int32_t> {
+    if (bpe && !special.named) return -1;
+    return role_id(where, name, special.token.content, ids, spec.added);
+  };
+  if (!from_json && !bpe) spec.model.unknown_token = config.unk.token.content;
+  if (bpe && spec.model.unknown_token.empty()) {
+    BREAKEVEN_TRY(info.unk_id, role("unk", config.unk));
+  } else {
+    // The model itself must know it; the other roles may be added tokens.
+    BREAKEVEN_TRY(info.unk_id, role_id(where, "unk", spec.model.unknown_token, ids, {}));
+  }
   spec.model.unknown_id = info.unk_id;
-  BREAKEVEN_TRY(info.cls_id, role_id(where, "cls", config.cls.token.content, ids, spec.added));
-  BREAKEVEN_TRY(info.sep_id, role_id(where, "sep", config.sep.token.content, ids, spec.added));
-  BREAKEVEN_TRY(info.pad_id, role_id(where, "pad", config.pad.token.content, ids, spec.added));
-  if (!from_json) spec.processor = bert_processor(info.cls_id, info.sep_id);
+  BREAKEVEN_TRY(info.cls_id, role("cls", config.cls));
+  BREAKEVEN_TRY(info.sep_id, role("sep", config.sep));
+  BREAKEVEN_TRY(info.pad_id, role("pad", config.pad));
+  if (!from_json)
+    spec.processor = (bpe ? roberta_processor : bert_processor)(info.cls_id, info.sep_id);
   std::int32_t highest = 0;
   for (const auto& [entry, id] : spec.model.vocabulary) highest = std::max(highest, id);
   for (const AddedToken& token : spec.added) highest = std::max(highest, token.id);
@@ -171,21 +188,25 @@ Result<void> complete(const std::string& where, const TokenizerConfig& config, b
 Result<TokenizerSpec> read_tokenizer_spec(const std::string& folder) {
   const auto json = std::filesystem::path(folder) / "tokenizer.json";
   const auto vocab_txt = std::filesystem::path(folder) / "vocab.txt";
+  const auto vocab_json = std::filesystem::path(folder) / "vocab.json";
   BREAKEVEN_TRY(const PathKind kind, look_at(json));
   const bool from_json = kind != PathKind::nothing;
-  if (!from_json && !is_there(vocab_txt))
-    return fail("tokenizer/missing",
-                fmt::format("{} has neither tokenizer.json nor vocab.txt", folder),
-                "give the folder of a BERT or DistilBERT model");
   BREAKEVEN_TRY(const TokenizerConfig config, read_tokenizer_config(folder));
+  const bool bpe_files = !from_json && config.roberta_class && has_bpe_files(folder);
+  if (!from_json && !bpe_files && (config.roberta_class || !is_there(vocab_txt)))
+    return fail("tokenizer/missing",
+                fmt::format("{} has no tokenizer.json and no {}", folder,
+                            config.roberta_class ? "vocab.json with merges.txt" : "vocab.txt"),
+                "give the folder of a model with its tokenizer's files");
   TokenizerSpec spec;
   if (from_json) {
     BREAKEVEN_TRY_VOID(read_tokenizer_json(json.string(), spec));
   } else {
     BREAKEVEN_TRY_VOID(refuse_added_tokens_file(folder));
-    BREAKEVEN_TRY_VOID(read_vocab_txt(vocab_txt.string(), spec));
+    BREAKEVEN_TRY_VOID(bpe_files ? read_bpe_files(folder, spec)
+                                 : read_vocab_txt(vocab_txt.string(), spec));
   }
-  const std::string where = (from_json ? json : vocab_txt).string();
+  const std::string where = (from_json ? json : bpe_files ? vocab_json : vocab_txt).string();
   BREAKEVEN_TRY_VOID(complete(where, config, from_json, spec));
   return spec;
 }

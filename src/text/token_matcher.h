@@ -27,9 +27,19 @@ class TokenMatcher {
     std::erase_if(entries_, [](const Entry& entry) { return entry.content.empty(); });
     std::stable_sort(entries_.begin(), entries_.end(),
                      [](const Entry& a, const Entry& b) { return a.content < b.content; });
+    for (const Entry& entry : entries_)
+      if (firsts_.empty() || firsts_.back() != entry.content.front())
+        firsts_ += entry.content.front();
   }
 
   bool empty() const { return entries_.empty(); }
+
+  // The first place from `at` on where an entry may start; text.size() where there is none.
+  std::size_t next_place(View text, std::size_t at) const {
+    const std::size_t found =
+        firsts_.size() == 1 ? text.find(firsts_.front(), at) : text.find_first_of(firsts_, at);
+    return found == View::npos ? text.size() : found;
+  }
 
   // Costs the length of the longest entry times the logarithm of their number.
   Match at_start_of(View text) const {
@@ -51,6 +61,7 @@ class TokenMatcher {
 
  private:
   std::vector<Entry> entries_;
+  std::basic_string<Char> firsts_;  // what entries start with
 };
 
 }  // namespace breakeven::text

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "text/by_stages.h"
+#include "text/byte_level_pass.h"
 #include "text/one_pass.h"
 #include "text/spec.h"
 
@@ -15,10 +16,18 @@ struct Tokenizer::Impl {
   explicit Impl(TokenizerSpec&& read)
       : spec(std::move(read)), model(spec.model.kind->make(spec.model)), by_stages(spec, *model) {
     spec.model.vocabulary = {};  // `model` has it now
-    auto built = OnePass::build(spec, *model);
+    if (spec.model.is_bpe()) {
+      keep(ByteLevelPass::build(spec, *model), byte_level);
+    } else {
+      keep(OnePass::build(spec, *model), one_pass);
+    }
+  }
+
+  template <class Pass>
+  void keep(Result<Pass> built, std::optional<Pass>& pass) {
     spec.info.one_pass = built.has_value();
     if (built) {
-      one_pass = *std::move(built);
+      pass = *std::move(built);
     } else {
       spec.info.one_pass_refusal = built.error().message;
     }
@@ -30,7 +39,9 @@ struct Tokenizer::Impl {
   TokenizerSpec spec;
   std::unique_ptr<PieceModel> model;
   ByStages by_stages;
+  // At most one of the two.
   std::optional<OnePass> one_pass;
+  std::optional<ByteLevelPass> byte_level;
 };
 
 class Tokenizer::Scratch {
@@ -39,6 +50,7 @@ class Tokenizer::Scratch {
 
   const Impl* owner;  // cached words are right for this vocabulary only
   OnePass::Buffers one_pass;
+  ByteLevelPass::Buffers byte_level;
   ByStages::Buffers by_stages;
   std::array<IdSink, 2> sinks;  // of the first and the second text
 };
@@ -48,6 +60,8 @@ void Tokenizer::Impl::read(std::string_view text, const EncodeOptions& options, 
   BREAKEVEN_CHECK(scratch.owner == this, "the scratch belongs to another tokenizer");
   if (one_pass && options.route == Route::fastest) {
     one_pass->encode(text, scratch.one_pass, sink);
+  } else if (byte_level && options.route == Route::fastest) {
+    byte_level->encode(text, scratch.byte_level, sink);
   } else {
     by_stages.encode(text, scratch.by_stages, sink);
   }
@@ -139,8 +153,9 @@ void Tokenizer::encode_pair(std::string_view first, std::string_view second,
     if (step.kind == Kind::second_text)
       append(scratch.sinks[1].cut(second_ids, options.truncation_side), ids);
     if (step.kind == Kind::special && options.add_special_tokens) append(step.ids, ids);
-    // Without special tokens HF leaves the token types of the plain texts: 0 and 1.
-    const std::int32_t plain = step.kind == Kind::second_text ? 1 : 0;
+    // Without special tokens HF leaves the token types of the plain texts.
+    const std::int32_t plain =
+        step.kind == Kind::second_text ? impl_->spec.processor.plain_second_type : 0;
     token_types.insert(token_types.end(), ids.size() - before,
                        options.add_special_tokens ? step.token_type : plain);
   }

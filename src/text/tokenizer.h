@@ -1,5 +1,5 @@
-// BERT WordPiece, id for id the same as Hugging Face's fast tokenizer (BertNormalizer,
-// BertPreTokenizer, WordPiece, TemplateProcessing). Immutable after loading; one Scratch a thread.
+// BERT's WordPiece and RoBERTa's byte-level BPE, id for id the same as Hugging Face's fast
+// tokenizers. Immutable after loading; one Scratch a thread.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ enum class TruncationSide : std::uint8_t { right, left };
 
 // Which code turns the text into ids. Both give the same ids; the tests compare them.
 enum class Route : std::uint8_t {
-  fastest,   // one pass over the bytes wherever the vocabulary allows it (TokenizerInfo::one_pass)
+  fastest,   // one pass over the bytes wherever the tokenizer allows it (TokenizerInfo::one_pass)
   by_stages  // normalise, split and look up one after the other, by the definition
 };
 
@@ -35,8 +35,8 @@ struct EncodeOptions {
 
 // What the tokenizer files say about themselves.
 struct TokenizerInfo {
-  std::size_t vocabulary = 0;  // highest id + 1
-  std::int32_t pad_id = 0, unk_id = 0, cls_id = 0, sep_id = 0;
+  std::size_t vocabulary = 0;                                   // highest id + 1
+  std::int32_t pad_id = 0, unk_id = 0, cls_id = 0, sep_id = 0;  // -1: there is none
   bool lowercase = true;
   // Ids a text may have; 512 where the files say nothing or say "no limit" (HF writes 1e30).
   std::size_t model_max_length = 512;
@@ -51,9 +51,10 @@ class Tokenizer {
   // Belongs to the tokenizer that made it.
   class Scratch;
 
-  // Reads tokenizer.json, or else vocab.txt, and tokenizer_config.json, from a model folder. Where
-  // tokenizer_config.json names a BERT class, its do_lower_case, strip_accents and
-  // tokenize_chinese_chars (or their defaults) overrule tokenizer.json, as in HF.
+  // Reads tokenizer.json, or else vocab.txt (BERT) or vocab.json and merges.txt (RoBERTa), and
+  // tokenizer_config.json, from a model folder. Where tokenizer_config.json names a BERT class, its
+  // do_lower_case, strip_accents and tokenize_chinese_chars (or their defaults) overrule
+  // tokenizer.json, as in HF; where it names RoBERTa's, its add_prefix_space does.
   // Errors: tokenizer/missing, tokenizer/json, tokenizer/unsupported (another kind, by name),
   // tokenizer/vocabulary.
   static Result<Tokenizer> load(const std::string& folder);
@@ -66,9 +67,9 @@ class Tokenizer {
   std::unique_ptr<Scratch, void (*)(Scratch*)> make_scratch() const;
 
   // Appends the ids of `text` to `ids` and returns whether it cut the text: whether there were more
-  // than max_length. Any bytes are accepted, invalid UTF-8 counts as U+FFFD (which clean_text
-  // removes). Time is linear in the bytes that are read; truncation on the right stops reading once
-  // there is an id too many.
+  // than max_length. Any bytes are accepted, invalid UTF-8 counts as U+FFFD (which BERT's
+  // clean_text removes). Time is linear in the bytes that are read; truncation on the right stops
+  // reading once there is an id too many.
   bool encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
               std::vector<std::int32_t>& ids) const;
   // A pair: [CLS] first [SEP] second [SEP], token types 0 and 1; truncation longest_first.

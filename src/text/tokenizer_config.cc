@@ -17,6 +17,7 @@ constexpr std::array<std::string_view, 3> kBertClasses = {"BertTokenizer", "Dist
 constexpr std::array<std::string_view, 2> kGenericClasses = {"PreTrainedTokenizerFast",
                                                              "TokenizersBackend"};
 constexpr std::array<std::string_view, 3> kBertModelTypes = {"bert", "distilbert", "electra"};
+constexpr std::string_view kRobertaClass = "RobertaTokenizer", kRobertaModelType = "roberta";
 // HF writes 1e30 for "no limit"; nothing real comes near this.
 constexpr double kNoLengthLimit = 1e9;
 
@@ -42,19 +43,20 @@ Result<void> read_special(const JsonObject& config, std::string_view field,
   return {};
 }
 
-Result<void> read_class(const JsonObject& config, bool& named, bool& bert_class) {
+Result<void> read_class(const JsonObject& config, bool& named, TokenizerConfig& out) {
   BREAKEVEN_TRY(std::string name, config.text("tokenizer_class", ""));
   if (name.empty()) return {};
   named = true;
   if (contains(kGenericClasses, name)) return {};
   constexpr std::string_view kFast = "Fast";
   if (name.ends_with(kFast)) name.resize(name.size() - kFast.size());
-  if (!contains(kBertClasses, name))
+  out.bert_class = contains(kBertClasses, name);
+  out.roberta_class = name == kRobertaClass;
+  if (!out.bert_class && !out.roberta_class)
     return fail("tokenizer/unsupported",
-                fmt::format("{} is '{}'; only BERT WordPiece tokenizers are supported",
+                fmt::format("{} is '{}'; only the tokenizers of BERT and RoBERTa are supported",
                             config.where("tokenizer_class"), name),
-                "use a BERT or DistilBERT model, or run this one with another runtime");
-  bert_class = true;
+                "use a model with another tokenizer, or run this one with another runtime");
   return {};
 }
 
@@ -88,8 +90,9 @@ Result<void> read_added_decoder(const JsonObject& config, std::vector<AddedToken
 }
 
 Result<void> read_fields(const JsonObject& config, TokenizerConfig& out, bool& class_named) {
-  BREAKEVEN_TRY_VOID(read_class(config, class_named, out.bert_class));
+  BREAKEVEN_TRY_VOID(read_class(config, class_named, out));
   BREAKEVEN_TRY(out.do_lower_case, config.boolean("do_lower_case", true));
+  BREAKEVEN_TRY(out.add_prefix_space, config.boolean("add_prefix_space", false));
   BREAKEVEN_TRY(out.tokenize_chinese_chars, config.boolean("tokenize_chinese_chars", true));
   if (config.find("strip_accents")) {
     BREAKEVEN_TRY(out.strip_accents, config.boolean("strip_accents", false));
@@ -104,14 +107,21 @@ Result<void> read_fields(const JsonObject& config, TokenizerConfig& out, bool& c
 }
 
 // Where tokenizer_config.json names no class, HF takes the class of the model.
-Result<bool> is_bert_model(const std::filesystem::path& folder) {
+Result<void> take_class_of_model(const std::filesystem::path& folder, TokenizerConfig& out) {
   const auto path = folder / "config.json";
-  if (!is_there(path)) return false;
+  if (!is_there(path)) return {};
   BREAKEVEN_TRY(const std::string content, read_file(path.string()));
   BREAKEVEN_TRY(const auto document, JsonDocument::parse(content, tokenizer_source(path.string())));
   BREAKEVEN_TRY(const JsonObject config, document.object());
   BREAKEVEN_TRY(const std::string type, config.text("model_type", ""));
-  return contains(kBertModelTypes, type);
+  out.bert_class = contains(kBertModelTypes, type);
+  out.roberta_class = type == kRobertaModelType;
+  return {};
+}
+
+void name_special(TokenizerConfig::Special& special, const char* content) {
+  if (!special.named) special.token.content = content;
+  special.named = true;
 }
 
 }  // namespace
@@ -133,10 +143,18 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder) {
     BREAKEVEN_TRY_VOID(read_fields(config, out, class_named));
   }
   if (!class_named) {
-    BREAKEVEN_TRY(out.bert_class, is_bert_model(folder));
+    BREAKEVEN_TRY_VOID(take_class_of_model(folder, out));
   }
   if (out.bert_class) {
     for (auto* special : {&out.unk, &out.cls, &out.sep, &out.pad, &out.mask}) special->named = true;
+  }
+  if (out.roberta_class) {
+    out.mask.token.lstrip = true;
+    name_special(out.unk, "<unk>");
+    name_special(out.cls, "<s>");
+    name_special(out.sep, "</s>");
+    name_special(out.pad, "<pad>");
+    name_special(out.mask, "<mask>");
   }
   return out;
 }

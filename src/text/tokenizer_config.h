@@ -16,6 +16,9 @@ struct TokenizerConfig {
   // A BERT class of HF takes the three normaliser flags from here (or its own defaults, which are
   // these) and ignores what tokenizer.json says; the generic class does the opposite.
   bool bert_class = false;
+  // RoBERTa's class takes this one from here (default: false) over tokenizer.json's.
+  bool roberta_class = false;
+  bool add_prefix_space = false;
   bool do_lower_case = true;
   std::optional<bool> strip_accents;  // nothing: follows do_lower_case
   bool tokenize_chinese_chars = true;

@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "text/part_kinds.h"
+#include "text/pre_tokenizers/byte_level.h"
 
 namespace breakeven::text {
 namespace {
@@ -51,6 +52,12 @@ Result<void> read_tokenizer_json(const std::string& path, TokenizerSpec& spec) {
   BREAKEVEN_TRY(spec.normalizer, read_normalizer(root));
   BREAKEVEN_TRY(spec.pre_tokenizer, read_pre_tokenizer(root));
   BREAKEVEN_TRY_VOID(read_model(root, spec.model));
+  const bool bytes = dynamic_cast<const ByteLevel*>(spec.pre_tokenizer.get()) != nullptr;
+  if (bytes != (spec.model.is_bpe()))
+    return unsupported(root.where("model"),
+                       fmt::format("{} behind {}", spec.model.kind->type,
+                                   bytes ? "ByteLevel" : "another pre_tokenizer than ByteLevel"),
+                       "BPE behind ByteLevel, or WordPiece behind another one,");
   BREAKEVEN_TRY_VOID(read_added_tokens(root, spec));
   BREAKEVEN_TRY(spec.processor, read_processor(root));
   return read_truncation(root, spec);

@@ -70,6 +70,14 @@ bool is_cjk(char32_t c) {
          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
+bool is_letter(char32_t c) {
+  return find_range(tables::kLetter, c) != nullptr;
+}
+
+bool is_number(char32_t c) {
+  return find_range(tables::kNumber, c) != nullptr;
+}
+
 unsigned combining_class(char32_t c) {
   const auto* row = find_range(tables::kCombiningClass, c);
   return row ? row->value : 0;

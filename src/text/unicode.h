@@ -17,6 +17,8 @@ bool is_whitespace(char32_t c);
 bool is_nonspacing_mark(char32_t c);
 bool is_punctuation(char32_t c);  // all 32 of ASCII's, and category P beyond
 bool is_cjk(char32_t c);
+bool is_letter(char32_t c);  // \p{L}
+bool is_number(char32_t c);  // \p{N}
 unsigned combining_class(char32_t c);
 
 // Appends the canonical decomposition of one code point.

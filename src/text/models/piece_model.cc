@@ -5,11 +5,9 @@
 #include "text/part_kinds.h"
 
 namespace breakeven::text {
-namespace {
 
-Result<void> read_vocabulary(const JsonObject& model, ModelSpec& spec) {
-  BREAKEVEN_TRY(const JsonObject vocabulary, model.object("vocab"));
-  const std::string where = model.where("vocab");
+Result<void> read_vocabulary(const JsonObject& vocabulary, const std::string& where,
+                             ModelSpec& spec) {
   std::unordered_set<std::string_view> entries;
   std::unordered_set<std::uint64_t> ids;
   for (const auto& [entry, value] : vocabulary.fields()) {
@@ -31,18 +29,17 @@ Result<void> read_vocabulary(const JsonObject& model, ModelSpec& spec) {
   return {};
 }
 
-}  // namespace
-
 Result<void> read_model(const JsonObject& root, ModelSpec& spec) {
   BREAKEVEN_TRY(const JsonObject model, root.object("model"));
   // Files older than 2020 leave the type out; WordPiece is the one with a continuing prefix.
   const bool untyped = !model.find("type") && model.find("continuing_subword_prefix");
   if (!untyped) {
-    static const ModelKind kKinds[] = {kWordPiece};
+    static const ModelKind kKinds[] = {kWordPiece, kBpe};
     BREAKEVEN_TRY(spec.kind, find_kind(root, "model", std::span<const ModelKind>(kKinds)));
   }
-  BREAKEVEN_TRY_VOID(spec.kind->read(model, spec));
-  return read_vocabulary(model, spec);
+  BREAKEVEN_TRY(const JsonObject vocabulary, model.object("vocab"));
+  BREAKEVEN_TRY_VOID(read_vocabulary(vocabulary, model.where("vocab"), spec));
+  return spec.kind->read(model, spec);
 }
 
 }  // namespace breakeven::text

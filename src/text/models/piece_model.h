@@ -16,11 +16,24 @@
 
 namespace breakeven::text {
 
+// Memory that word_to_ids() uses again.
+struct ModelBuffers {
+  std::string word;
+  std::vector<std::int32_t> ids;
+  // Of a long word: its symbols' neighbours, and the pairs that may merge by rank and place.
+  struct Queue {
+    std::vector<std::uint32_t> next, previous;
+    std::vector<std::uint64_t> pairs;
+  };
+  Queue queue;
+};
+
 class PieceModel {
  public:
   virtual ~PieceModel() = default;
   // Appends the ids of one word of `chars` code points.
-  virtual void word_to_ids(std::string_view word, std::size_t chars, IdSink& ids) const = 0;
+  virtual void word_to_ids(std::string_view word, std::size_t chars, ModelBuffers& buffers,
+                           IdSink& ids) const = 0;
   // The vocabulary entry of an id; empty for an id that has none.
   virtual std::string_view entry(std::int32_t id) const = 0;
 };
@@ -28,20 +41,33 @@ class PieceModel {
 struct ModelSpec;
 struct ModelKind {
   std::string_view type;                                           // "WordPiece"
-  Result<void> (*read)(const JsonObject& model, ModelSpec& spec);  // all but vocab
+  Result<void> (*read)(const JsonObject& model, ModelSpec& spec);  // spec.vocabulary is there
   std::unique_ptr<PieceModel> (*make)(const ModelSpec& spec);
 };
-extern const ModelKind kWordPiece;
+extern const ModelKind kWordPiece, kBpe;
 
 // A model as its files describe it, with every default filled in.
 struct ModelSpec {
   const ModelKind* kind = &kWordPiece;
+  bool is_bpe() const { return kind->type == kBpe.type; }
   std::vector<std::pair<std::string, std::int32_t>> vocabulary;  // entry, id; no entry twice
-  std::string unknown_token = "[UNK]";
+  std::string unknown_token = "[UNK]";                           // "": there is none
   std::int32_t unknown_id = 0;
+  // WordPiece
   std::string continuing_prefix = "##";
   std::size_t max_chars_per_word = 100;
+  // BPE
+  struct Merge {
+    std::int32_t left, right, result;
+  };
+  std::vector<Merge> merges;   // by rank
+  bool ignore_merges = false;  // a word that is an entry is its id, whatever merges say
+  bool fuse_unknown = false;   // one unknown id for a run of unknown symbols
 };
+
+// {"entry": id ...} into `spec`; `where` names it. Errors: tokenizer/vocabulary.
+Result<void> read_vocabulary(const JsonObject& vocabulary, const std::string& where,
+                             ModelSpec& spec);
 
 // The part "model" of tokenizer.json into `spec`, but for unknown_id. Errors: tokenizer/json,
 // tokenizer/unsupported, tokenizer/vocabulary.

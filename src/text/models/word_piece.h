@@ -37,7 +37,8 @@ class WordPiece final : public PieceModel {
   std::size_t longest_start_bytes() const { return longest_start_bytes_; }
   std::size_t longest_continuation_bytes() const { return longest_continuation_bytes_; }
 
-  void word_to_ids(std::string_view word, std::size_t chars, IdSink& ids) const override {
+  void word_to_ids(std::string_view word, std::size_t chars, ModelBuffers& /*buffers*/,
+                   IdSink& ids) const override {
     append_pieces(word, chars, ids);
   }
   // The pieces of one normalised word: the longest match from the left, again and again; one

@@ -15,6 +15,10 @@ namespace breakeven::text {
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
+  // The text that next_word() reads: `text`, or a changed copy of it in `buffer`.
+  virtual std::u32string_view prepare(std::u32string_view text, std::u32string& /*buffer*/) const {
+    return text;
+  }
   // Reads the next word of `text` from `at` on and moves `at` after it: replaces `word` by what
   // the model gets, in UTF-8, and returns its code points; 0 at the end of the text.
   virtual std::size_t next_word(std::u32string_view text, std::size_t& at,

@@ -66,11 +66,12 @@ Result<std::int32_t> read_named_id(const JsonObject& processor, std::string_view
   return as_id(processor, pair[1], field);
 }
 
-Result<Processor> bert_processing(const JsonObject& root) {
+template <Processor (*Make)(std::int32_t cls, std::int32_t sep)>
+Result<Processor> cls_sep_processing(const JsonObject& root) {
   BREAKEVEN_TRY(const JsonObject processor, root.object("post_processor"));
   BREAKEVEN_TRY(const std::int32_t cls, read_named_id(processor, "cls"));
   BREAKEVEN_TRY(const std::int32_t sep, read_named_id(processor, "sep"));
-  return bert_processor(cls, sep);
+  return Make(cls, sep);
 }
 
 Result<Processor> no_processing(const JsonObject& /*root*/) {
@@ -89,14 +90,30 @@ Processor bert_processor(std::int32_t cls, std::int32_t sep) {
   return out;
 }
 
+Processor roberta_processor(std::int32_t cls, std::int32_t sep) {
+  Processor out;
+  out.single = {{Kind::special, {cls}, 0}, {Kind::first_text, {}, 0}, {Kind::special, {sep}, 0}};
+  out.pair = {{Kind::special, {cls}, 0},
+              {Kind::first_text, {}, 0},
+              {Kind::special, {sep, sep}, 0},
+              {Kind::second_text, {}, 0},
+              {Kind::special, {sep}, 0}};
+  out.plain_second_type = 0;
+  return out;
+}
+
 Result<Processor> read_processor(const JsonObject& root) {
   struct ProcessorKind {
     std::string_view type;
     Result<Processor> (*read)(const JsonObject& root);
   };
-  static constexpr ProcessorKind kKinds[] = {{"null", no_processing},
-                                             {"TemplateProcessing", template_processing},
-                                             {"BertProcessing", bert_processing}};
+  static constexpr ProcessorKind kKinds[] = {
+      {"null", no_processing},
+      {"TemplateProcessing", template_processing},
+      {"BertProcessing", cls_sep_processing<bert_processor>},
+      {"RobertaProcessing", cls_sep_processing<roberta_processor>},
+      // It moves offsets, never ids.
+      {"ByteLevel", no_processing}};
   BREAKEVEN_TRY(const ProcessorKind* kind,
                 find_kind(root, "post_processor", std::span<const ProcessorKind>(kKinds)));
   return kind->read(root);

@@ -28,10 +28,13 @@ inline std::size_t special_ids(const Template& steps) {
 
 struct Processor {
   Template single, pair;
+  std::int32_t plain_second_type = 1;  // of a pair's second text where no special ids are added
 };
 
 // [CLS] A [SEP], and for a pair B [SEP] of token type 1 after it.
 Processor bert_processor(std::int32_t cls, std::int32_t sep);
+// <s> A </s>, and for a pair </s> B </s> after it; all token types are 0.
+Processor roberta_processor(std::int32_t cls, std::int32_t sep);
 
 // The part "post_processor" of tokenizer.json. Errors: tokenizer/json, tokenizer/unsupported.
 Result<Processor> read_processor(const JsonObject& root);
