@@ -1,6 +1,6 @@
-"""Makes tiny random DistilBERT and BERT classifiers and writes down what Hugging Face Transformers computes with them.
+"""Makes tiny random classifiers of every architecture and writes down what Hugging Face Transformers computes with them.
 
-usage: make_model_goldens.py OUT_DIR [--seed N]      needs: torch, transformers, safetensors
+usage: make_model_goldens.py OUT_DIR [--seed N] [--only NAME] [--vocabulary V --positions P]      needs: torch, transformers, safetensors
 
 One folder a model: config.json, model.safetensors and golden.safetensors with
   ids, token_types  [T] int32     the real tokens of all texts, one text behind the other
@@ -17,7 +17,8 @@ import pathlib
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
+from transformers import (BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification,
+                          RobertaConfig, RobertaForSequenceClassification)
 
 LENGTHS = (2, 7, 40, 19, 1)
 
@@ -28,18 +29,32 @@ MODELS = (
     ("bert_gelu_pairs", "bert", "gelu", 3, "single_label_classification", torch.float16, (3, 32, 2, 64)),
     ("bert_gelu_new_regression", "bert", "gelu_new", 1, "regression", torch.bfloat16, (2, 40, 5, 56)),
     ("bert_relu_one_layer", "bert", "relu", 4, None, torch.float32, (1, 32, 4, 48)),
+    ("roberta_gelu", "roberta", "gelu", 3, "single_label_classification", torch.float32, (3, 32, 4, 64)),
+    ("roberta_multi_label", "roberta", "gelu", 7, "multi_label_classification", torch.float16, (2, 48, 3, 80)),
+    ("roberta_regression", "roberta", "gelu_new", 1, "regression", torch.bfloat16, (2, 64, 1, 96)),
 )
 VOCABULARY, POSITIONS, TOKEN_TYPES = 120, 40, 2
+ROBERTA_PADS = {"roberta_multi_label": 5}  # else 1
 
 
-def make_model(architecture, activation, labels, problem, sizes):
+def pad_of(name, architecture):
+    return ROBERTA_PADS.get(name, 1) if architecture == "roberta" else 0
+
+
+def make_model(architecture, activation, labels, problem, sizes, pad):
     layers, hidden, heads, intermediate = sizes
     names = {i: f"LABEL {i}" for i in range(labels)}
     common = dict(vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, id2label=names, label2id={n: i for i, n in names.items()},
-                  problem_type=problem, pad_token_id=0, attn_implementation="eager")
+                  problem_type=problem, pad_token_id=pad, attn_implementation="eager")
     if architecture == "distilbert":
         config = DistilBertConfig(n_layers=layers, dim=hidden, n_heads=heads, hidden_dim=intermediate, activation=activation, **common)
         return DistilBertForSequenceClassification(config)
+    if architecture == "roberta":
+        common["max_position_embeddings"] = POSITIONS + pad + 1
+        config = RobertaConfig(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads,
+                               intermediate_size=intermediate, hidden_act=activation, type_vocab_size=1, layer_norm_eps=1e-5,
+                               **common)
+        return RobertaForSequenceClassification(config)
     config = BertConfig(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads, intermediate_size=intermediate,
                         hidden_act=activation, type_vocab_size=TOKEN_TYPES, layer_norm_eps=1e-7, **common)
     return BertForSequenceClassification(config)
@@ -60,26 +75,30 @@ def randomise(model, generator):
             parameter.copy_(0.3 * noise)
 
 
-def make_batch(pairs, generator):
-    ids = torch.zeros(len(LENGTHS), max(LENGTHS), dtype=torch.long)
+def make_batch(pairs, pad, generator):
+    ids = torch.full((len(LENGTHS), max(LENGTHS)), pad, dtype=torch.long)
     mask, types = torch.zeros_like(ids), torch.zeros_like(ids)
     for b, length in enumerate(LENGTHS):
         ids[b, :length] = torch.randint(1, VOCABULARY, (length,), generator=generator)
         mask[b, :length] = 1
         if pairs:
             types[b, length // 2:length] = 1
+    if pad > 0:  # a pad token that stands in a text: at its start, its end, and in a row
+        for b, s in ((3, 0), (1, 6), (2, 4), (2, 5), (2, 20)):
+            ids[b, s] = pad
     return ids, mask, types
 
 
 @torch.no_grad()
 def write(folder, spec, generator):
-    _, architecture, activation, labels, problem, dtype, sizes = spec
-    model = make_model(architecture, activation, labels, problem, sizes).eval()
+    name, architecture, activation, labels, problem, dtype, sizes = spec
+    pad = pad_of(name, architecture)
+    model = make_model(architecture, activation, labels, problem, sizes, pad).eval()
     randomise(model, generator)
     folder.mkdir(parents=True, exist_ok=True)
     model.to(dtype).save_pretrained(folder)
     model = model.float()  # what is written is what is run
-    ids, mask, types = make_batch(architecture == "bert", generator)
+    ids, mask, types = make_batch(architecture == "bert", pad, generator)
     inputs = dict(input_ids=ids, attention_mask=mask)
     if architecture == "bert":
         inputs["token_type_ids"] = types
@@ -100,14 +119,20 @@ def write(folder, spec, generator):
 
 
 def main():
+    global VOCABULARY, POSITIONS
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
+    parser.add_argument("--positions", type=int, default=POSITIONS)
     arguments = parser.parse_args()
+    VOCABULARY, POSITIONS = arguments.vocabulary, arguments.positions
     torch.use_deterministic_algorithms(True)
     generator = torch.Generator().manual_seed(arguments.seed)
     for spec in MODELS:
-        write(arguments.out / spec[0], spec, generator)
+        if arguments.only in ("", spec[0]):
+            write(arguments.out / spec[0], spec, generator)
 
 
 if __name__ == "__main__":

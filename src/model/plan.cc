@@ -134,6 +134,7 @@ Result<void> refuse_variants(const JsonObject& config) {
 // Defaults are Transformers'.
 Result<void> read_sizes(const JsonObject& config, EncoderPlan& plan) {
   const Architecture& known = *plan.architecture;
+  const Architecture::Defaults& defaults = known.defaults;
   // By the first of the names that is there.
   const auto name_of = [&](const Architecture::Names& names) {
     return config.find(names[0]) || names[1].empty() ? names[0] : names[1];
@@ -142,11 +143,13 @@ Result<void> read_sizes(const JsonObject& config, EncoderPlan& plan) {
                         std::uint64_t most) {
     return config.count(name_of(names), {1, most}, absent);
   };
-  BREAKEVEN_TRY(plan.hidden, read(known.hidden, 768, kMostHidden));
-  BREAKEVEN_TRY(plan.heads, read(known.heads, 12, kMostHidden));
-  BREAKEVEN_TRY(plan.layers, read(known.layers, known.default_layers, kMostLayers));
-  BREAKEVEN_TRY(plan.intermediate, read(known.intermediate, 3072, kMostIntermediate));
-  BREAKEVEN_TRY(plan.vocabulary, config.count("vocab_size", {1, kMostVocabulary}, 30522));
+  BREAKEVEN_TRY(plan.hidden, read(known.hidden, defaults.hidden, kMostHidden));
+  BREAKEVEN_TRY(plan.heads, read(known.heads, defaults.heads, kMostHidden));
+  BREAKEVEN_TRY(plan.layers, read(known.layers, defaults.layers, kMostLayers));
+  BREAKEVEN_TRY(plan.intermediate,
+                read(known.intermediate, defaults.intermediate, kMostIntermediate));
+  BREAKEVEN_TRY(plan.vocabulary,
+                config.count("vocab_size", {1, kMostVocabulary}, defaults.vocabulary));
   BREAKEVEN_TRY(plan.positions, config.count("max_position_embeddings", {1, kMostPositions}, 512));
   if (plan.hidden % plan.heads != 0) {
     return fail("config/field",
@@ -154,7 +157,8 @@ Result<void> read_sizes(const JsonObject& config, EncoderPlan& plan) {
                             config.where(name_of(known.hidden)), plan.hidden, plan.heads),
                 fmt::format("check {}", name_of(known.heads)));
   }
-  BREAKEVEN_TRY(const std::uint64_t pad, config.count("pad_token_id", {0, plan.vocabulary - 1}, 0));
+  BREAKEVEN_TRY(const std::uint64_t pad,
+                config.count("pad_token_id", {0, plan.vocabulary - 1}, defaults.pad_id));
   plan.pad_id = static_cast<std::int32_t>(pad);
   return {};
 }

@@ -1,6 +1,6 @@
 // EncoderPlan: everything that distinguishes one classifier from another, as data read from
-// config.json. BERT and DistilBERT differ only here; the forward pass branches on nothing else.
-// What a backend cannot compute it refuses by `form` and sizes, in pack().
+// config.json. BERT, DistilBERT and RoBERTa differ only here; the forward pass branches on nothing
+// else. What a backend cannot compute it refuses by `form` and sizes, in pack().
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ struct EncoderPlan {
   std::size_t heads = 0;         // N; divides H
   std::size_t intermediate = 0;  // F
   std::size_t vocabulary = 0;    // V
-  std::size_t positions = 0;     // P: the longest sequence
+  std::size_t positions = 0;     // the longest sequence
   std::size_t token_types = 0;   // 0 for DistilBERT
   std::size_t layers = 0;        // L
   ops::EncoderForm form;         // where norms stand, what positions are, ...

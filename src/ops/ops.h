@@ -10,7 +10,8 @@
 // This header is reachable from .cu files: C++20 only, no CUDA header, no build flag.
 //
 // Letters: B sequences in a group, T packed rows (all sequences one after the other), H hidden, N
-// heads, D = H/N head size, F intermediate, V vocabulary, P positions, L layers, C labels.
+// heads, D = H/N head size, F intermediate, V vocabulary, P rows of the position table, L layers, C
+// labels.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +55,9 @@ struct EmbeddingWeights {
   std::span<const float> position;  // [P, H]
   std::span<const float>
       token_type;  // [token types, H]; empty when the model has none (DistilBERT)
+  // A token of this id takes position uncounted_id, and the others count from it on, without those:
+  // uncounted_id + 1, uncounted_id + 2 ... (RoBERTa's <pad>). -1: all count, from 0 on.
+  std::int32_t uncounted_id = -1;
   NormWeights norm;
 };
 
@@ -118,6 +122,9 @@ struct Batch {
   std::size_t sequences() const { return valid_len.size(); }
   std::size_t rows() const { return ids.size(); }
 };
+
+// Writes the row of the position table of every token, [T].
+void write_positions(const Batch& batch, std::int32_t uncounted_id, std::span<std::int32_t> to);
 
 // Names of the activations that a lane holds.
 enum class Act : std::uint8_t {
@@ -211,7 +218,7 @@ class Backend {
   // upload.
   virtual std::span<const float> wait(Lane& lane) = 0;
 
-  // x[t] = LN(word[ids[t]] + position[t - first row of its sequence] + token_type[...])
+  // x[t] = LN(word[ids[t]] + position[write_positions()[t]] + token_type[...])
   virtual void embed_ln(Lane& lane) = 0;
   // ctx[t, head] = softmax(q k^T / sqrt(D)) v over the valid rows of t's sequence; q, k, v =
   // linear(x)

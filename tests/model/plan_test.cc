@@ -2,12 +2,15 @@
 // another function is refused by the field's name.
 #include "model/plan.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
+#include "base/files.h"
 #include "model/architectures/architecture.h"
+#include "testing/paths.h"
 
 namespace breakeven::model {
 namespace {
@@ -120,6 +123,37 @@ TEST(Plan, DistilBertTakesItsAliasesAndKeepsItsOwnEpsilon) {
   EXPECT_EQ(plan->norm_eps, 1e-12F);
 }
 
+Json roberta() {
+  Json config = bert();
+  config["architectures"] = Json::array({"RobertaForSequenceClassification"});
+  config["model_type"] = "roberta";
+  config["max_position_embeddings"] = 514;
+  config["type_vocab_size"] = 1;
+  config["pad_token_id"] = 1;
+  return config;
+}
+
+// Positions count from the row behind the padding's, so that fewer tokens than rows fit.
+TEST(Plan, RobertaUsesPositionsBehindThePaddings) {
+  Json config = roberta();
+  auto plan = plan_of(config);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->positions, 512U);
+  EXPECT_EQ(plan->token_types, 1U);
+  EXPECT_EQ(plan->head_activation, ops::Activation::tanh);
+  config["pad_token_id"] = 3;
+  EXPECT_EQ(plan_of(config)->positions, 510U);
+  config["max_position_embeddings"] = 4;
+  plan = plan_of(config);
+  ASSERT_FALSE(plan);
+  EXPECT_THAT(plan.error().message, HasSubstr("max_position_embeddings is 4, not more than"));
+  plan = parse_plan(R"({"architectures": ["RobertaForSequenceClassification"]})", "c");
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->vocabulary, 50265U);
+  EXPECT_EQ(plan->pad_id, 1);
+  EXPECT_EQ(plan->positions, 510U);
+}
+
 TEST(Plan, LabelsAreOrderedByNumber) {
   Json config = bert();
   Json map = Json::object();
@@ -212,8 +246,8 @@ void expect_refused(const Json& base, const Refused& refused) {
 
 TEST(Plan, EveryRefusalNamesFieldAndValue) {
   const Refused cases[] = {
-      {"config/architecture", "architectures", Json::array({"RobertaForSequenceClassification"}),
-       "Roberta"},
+      {"config/architecture", "architectures", Json::array({"MPNetForSequenceClassification"}),
+       "MPNet"},
       {"config/architecture", "architectures", Json::array({"BertForTokenClassification"}),
        "TokenClass"},
       {"config/architecture", "architectures", Json::array({"BertModel"}), "BertModel"},
@@ -272,6 +306,14 @@ TEST(Plan, EveryRefusalNamesFieldAndValue) {
            Refused{"config/field", "hidden_dim", 0, "0"},
        }) {
     expect_refused(distilbert(), refused);
+  }
+}
+
+TEST(Architectures, StandInTheReadme) {
+  const auto readme = read_file((breakeven::testing::source_dir() / "README.md").string());
+  ASSERT_TRUE(readme);
+  for (const Architecture* each : architectures()) {
+    EXPECT_THAT(*readme, HasSubstr(fmt::format("(`{}`)", each->model_type)));
   }
 }
 

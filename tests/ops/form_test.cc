@@ -8,6 +8,7 @@
 namespace breakeven::ops {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Error error_of_cpu(const EncoderWeights& weights) {
@@ -25,6 +26,19 @@ Error error_of_reference(const EncoderWeights& weights) {
 Error error_of_cuda(const EncoderWeights& weights) {
   const auto shape = cuda::shape_of(weights, Precision::fp16);
   return shape ? Error{} : shape.error();
+}
+
+TEST(Positions, CountFromZeroOrFromBehindAnUncountedId) {
+  const std::vector<std::int32_t> ids{0, 5, 1, 6, 2, 1, 1, 7};
+  const std::vector<std::int32_t> cu_seqlens{0, 5, 8};
+  const std::vector<std::int32_t> valid{5, 3};
+  const Batch batch{.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid};
+  std::vector<std::int32_t> positions(ids.size());
+  write_positions(batch, -1, positions);
+  EXPECT_THAT(positions, ElementsAre(0, 1, 2, 3, 4, 0, 1, 2));
+  // The first five are what Transformers gives for [0, 5, 1, 6, 2].
+  write_positions(batch, 1, positions);
+  EXPECT_THAT(positions, ElementsAre(2, 3, 1, 4, 5, 1, 1, 2));
 }
 
 TEST(EncoderForm, EachBackendRefusesByNameWhatItDoesNotCompute) {

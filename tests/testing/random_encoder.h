@@ -1,6 +1,7 @@
 // Small encoders with random weights, for tests of the backends: no file, any shape.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <deque>
@@ -20,6 +21,7 @@ struct EncoderShape {
   std::size_t token_types = 0;
   std::size_t layers = 2;
   std::size_t labels = 3;
+  std::int32_t uncounted_id = -1;
   ops::Activation activation = ops::Activation::gelu_erf;
   ops::Activation head_activation = ops::Activation::relu;
 };
@@ -39,6 +41,7 @@ class RandomEncoder {
     weights.embedding.word = values(shape.vocabulary * shape.hidden, 0.0F, 1.0F);
     weights.embedding.position = values(shape.positions * shape.hidden, 0.0F, 0.5F);
     weights.embedding.token_type = values(shape.token_types * shape.hidden, 0.0F, 0.5F);
+    weights.embedding.uncounted_id = shape.uncounted_id;
     weights.embedding.norm = norm(shape.hidden);
     for (std::size_t l = 0; l < shape.layers; ++l) {
       ops::LayerWeights layer;
@@ -88,6 +91,7 @@ class RandomEncoder {
 };
 
 // A group of sequences and the memory behind its spans. rows[b] >= valid[b]: the rest is padding.
+// Where an id is not counted, every seventh token is it.
 class RandomBatch {
  public:
   struct Sequence {
@@ -102,7 +106,8 @@ class RandomBatch {
     cu_seqlens = {0};
     for (const Sequence& sequence : sequences) {
       for (std::size_t s = 0; s < sequence.rows; ++s) {
-        ids.push_back(s < sequence.valid ? id(random) : 0);
+        ids.push_back(s < sequence.valid ? id(random) : std::max(shape.uncounted_id, 0));
+        if (shape.uncounted_id >= 0 && ids.size() % 7 == 0) ids.back() = shape.uncounted_id;
         if (shape.token_types > 0) {
           token_types.push_back(s < sequence.valid && 2 * s >= sequence.valid ? 1 : 0);
         }

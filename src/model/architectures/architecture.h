@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -53,7 +54,12 @@ struct Architecture {
   // Fields of config.json; the first name is what Transformers writes, the second an alias or "".
   using Names = std::array<std::string_view, 2>;
   Names hidden, heads, layers, intermediate;
-  std::size_t default_layers;
+  // What stands for fields that config.json leaves out.
+  struct Defaults {
+    std::size_t hidden = 768, heads = 12, layers = 12, intermediate = 3072, vocabulary = 30522;
+    std::uint64_t pad_id = 0;
+  };
+  Defaults defaults;
   // Reads what no other architecture has, or has in another way, into the plan.
   Result<void> (*read)(const JsonObject& config, EncoderPlan& plan);
   // Asks for every tensor of the model, in a fixed order. plan.architecture need not be set.

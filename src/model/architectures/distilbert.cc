@@ -47,7 +47,7 @@ const Architecture kDistilBert = {
     .heads = {"n_heads", "num_attention_heads"},
     .layers = {"n_layers", "num_hidden_layers"},
     .intermediate = {"hidden_dim", ""},
-    .default_layers = 6,
+    .defaults = {.layers = 6},
     .read = read,
     .view = view,
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "base/check.h"
 
@@ -185,6 +186,7 @@ void CpuLane::plan_units() {
 }
 
 void CpuLane::upload(const Batch& batch) {
+  const ModelShape& shape = model_->shape();
   group.rows = batch.rows();
   group.sequences = batch.sequences();
   BREAKEVEN_CHECK(group.rows > 0 && group.rows <= limits_.rows, "T={} of {}", group.rows,
@@ -192,7 +194,7 @@ void CpuLane::upload(const Batch& batch) {
   BREAKEVEN_CHECK(group.sequences > 0 && group.sequences <= limits_.sequences, "B={} of {}",
                   group.sequences, limits_.sequences);
   std::copy(batch.ids.begin(), batch.ids.end(), group.ids);
-  group.has_types = !batch.token_types.empty() && model_->shape().token_types > 0;
+  group.has_types = !batch.token_types.empty() && shape.token_types > 0;
   if (group.has_types) {
     std::copy(batch.token_types.begin(), batch.token_types.end(), group.types);
   }
@@ -202,11 +204,12 @@ void CpuLane::upload(const Batch& batch) {
     const std::int32_t first = group.cu_seqlens[s];
     const std::int32_t length = group.cu_seqlens[s + 1] - first;
     const std::int32_t valid = group.valid_len[s];
-    BREAKEVEN_CHECK(length > 0 && static_cast<std::size_t>(length) <= model_->shape().positions,
-                    "rows of sequence {}: {}", s, length);
+    BREAKEVEN_CHECK(
+        length > 0 && std::cmp_less_equal(length + shape.uncounted_id + 1, shape.positions),
+        "rows of sequence {}: {}", s, length);
     BREAKEVEN_CHECK(valid > 0 && valid <= length, "valid_len[{}]={} of {}", s, valid, length);
-    std::iota(group.positions + first, group.positions + first + length, 0);
   }
+  write_positions(batch, shape.uncounted_id, {group.positions, group.rows});
   plan_for_team();
   team_.open();
 }

@@ -88,6 +88,7 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& format
   shape.intermediate = weights.intermediate;
   shape.vocabulary = weights.vocabulary;
   shape.positions = weights.positions;
+  shape.uncounted_id = weights.embedding.uncounted_id;
   shape.token_types = weights.embedding.token_type.size() / weights.hidden;
   shape.labels = weights.labels;
   shape.hidden_padded = padded(shape.hidden, formats.width_step);

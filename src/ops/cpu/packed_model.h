@@ -61,8 +61,9 @@ struct ModelShape {
   std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
   // Padded widths.
   std::size_t hidden_padded = 0, head_padded = 0, heads_padded = 0, labels_padded = 0;
-  std::size_t block = 0;   // columns of one FFN block
-  std::size_t blocks = 0;  // FFN blocks
+  std::size_t block = 0;           // columns of one FFN block
+  std::size_t blocks = 0;          // FFN blocks
+  std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
 };

@@ -23,12 +23,14 @@ std::size_t input_bytes(const Bucket& bucket) {
          (3 * bucket.rows + 2 * bucket.sequences) * sizeof(std::int32_t);
 }
 
-void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to) {
+void write_input(const Batch& batch, std::int32_t uncounted_id, const Bucket& bucket,
+                 const GroupInput& to) {
   const std::size_t rows = batch.rows();
   const std::size_t sequences = batch.sequences();
   std::fill(std::copy(batch.ids.begin(), batch.ids.end(), to.ids), to.ids + bucket.rows, 0);
   std::fill_n(to.kinds, bucket.rows, 0);
   std::copy(batch.token_types.begin(), batch.token_types.end(), to.kinds);
+  write_positions(batch, uncounted_id, {to.places, rows});
   std::fill(to.places + rows, to.places + bucket.rows, 0);
   std::fill(to.first_row + sequences, to.first_row + bucket.sequences, 0);
   std::fill(to.valid + sequences, to.valid + bucket.sequences, 1);
@@ -38,7 +40,6 @@ void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to)
     const std::int32_t length = batch.cu_seqlens[b + 1] - first;
     to.first_row[b] = first;
     to.valid[b] = batch.valid_len[b];
-    for (std::int32_t s = 0; s < length; ++s) to.places[first + s] = s;
     for (std::int32_t begin = 0; begin < length; begin += std::int32_t{kTileRows}) {
       *tile++ = {first, begin, length, batch.valid_len[b]};
     }
@@ -149,7 +150,7 @@ void DeviceLane<T>::upload(const Batch& batch) {
   rows_ = batch.rows();
   sequences_ = batch.sequences();
   bucket_ = bucket_for(rows_, sequences_, limits_);
-  write_input(batch, bucket_, input_at(pinned_input_->data, bucket_));
+  write_input(batch, model_->shape().uncounted_id, bucket_, input_at(pinned_input_->data, bucket_));
   runtime_->record(*begin_, *stream_);
   runtime_->copy_to_device(*stream_, act_.input, pinned_input_->data, input_bytes(bucket_));
   runtime_->record(*uploaded_, *stream_);

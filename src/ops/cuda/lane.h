@@ -18,7 +18,7 @@ namespace breakeven::ops::cuda {
 struct GroupInput {
   AttentionTile* tiles = nullptr;     // [tiles_of(bucket)]
   std::int32_t* ids = nullptr;        // [T]
-  std::int32_t* places = nullptr;     // [T] position of a row in its sequence
+  std::int32_t* places = nullptr;     // [T] row of the position table
   std::int32_t* kinds = nullptr;      // [T] token type
   std::int32_t* first_row = nullptr;  // [B]
   std::int32_t* valid = nullptr;      // [B]
@@ -27,7 +27,8 @@ struct GroupInput {
 GroupInput input_at(std::byte* base, const Bucket& bucket);
 std::size_t input_bytes(const Bucket& bucket);
 // Writes a group, padded to its bucket.
-void write_input(const Batch& batch, const Bucket& bucket, const GroupInput& to);
+void write_input(const Batch& batch, std::int32_t uncounted_id, const Bucket& bucket,
+                 const GroupInput& to);
 
 // cublasLt's scratch: what its fastest kernels ask for on this architecture.
 std::size_t workspace_bytes(int major);

@@ -36,6 +36,7 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
                    .token_types = weights.embedding.token_type.size() / weights.hidden,
                    .labels = weights.labels,
                    .layers = weights.layers.size(),
+                   .uncounted_id = weights.embedding.uncounted_id,
                    .activation = weights.activation,
                    .head_activation = weights.head.activation};
   if (precision == Precision::int8) {

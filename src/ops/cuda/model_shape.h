@@ -15,6 +15,7 @@ enum class Codes : std::uint8_t { none, s8, e4m3 };
 struct ModelShape {
   std::size_t hidden = 0, heads = 0, head_size = 0, intermediate = 0;
   std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
+  std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
   Codes codes = Codes::none;

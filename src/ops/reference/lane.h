@@ -47,7 +47,7 @@ inline std::size_t lane_floats(const ReferenceModel& model, const LaneLimits& li
 }
 
 inline std::size_t lane_integers(const LaneLimits& limits) {
-  return 2 * limits.rows + 2 * limits.sequences + 1;
+  return 3 * limits.rows + 2 * limits.sequences + 1;
 }
 
 inline std::size_t lane_bytes_of(const ReferenceModel& model, const LaneLimits& limits) {
@@ -81,7 +81,8 @@ class ReferenceLane final : public Lane {
     std::int32_t* integers = integers_.data();
     ids = integers;
     token_types = ids + limits.rows;
-    cu_seqlens = token_types + limits.rows;
+    positions = token_types + limits.rows;
+    cu_seqlens = positions + limits.rows;
     valid_len = cu_seqlens + limits.sequences + 1;
   }
 
@@ -121,7 +122,7 @@ class ReferenceLane final : public Lane {
   ThreadTeam team;
   std::size_t rows = 0;       // of the uploaded batch
   std::size_t sequences = 0;  // of the uploaded batch
-  std::int32_t *ids, *token_types, *cu_seqlens, *valid_len;
+  std::int32_t *ids, *token_types, *positions, *cu_seqlens, *valid_len;
   float *x, *query, *key, *value, *ctx, *sum, *up, *x_cls, *ctx_cls, *logits;
 
  private:

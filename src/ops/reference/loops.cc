@@ -5,11 +5,11 @@
 
 namespace breakeven::ops::reference {
 
-void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row,
-               std::size_t position) {
+void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row) {
   const std::size_t hidden = model.hidden;
   const float* word = model.word.data() + static_cast<std::size_t>(lane.ids[row]) * hidden;
-  const float* place = model.position.data() + position * hidden;
+  const float* place =
+      model.position.data() + static_cast<std::size_t>(lane.positions[row]) * hidden;
   const std::span<float> x(lane.x + row * hidden, hidden);
   for (std::size_t h = 0; h < hidden; ++h) x[h] = word[h] + place[h];
   if (model.token_types() > 0) {

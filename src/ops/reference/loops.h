@@ -8,8 +8,7 @@
 namespace breakeven::ops::reference {
 
 // x[row] = LN(word[id] + position + token type)
-void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row,
-               std::size_t position);
+void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row);
 
 // out[r] = linear(in[r]) for r < rows.
 void linear(ReferenceLane& lane, const Linear& weights, const float* in, std::size_t rows,

@@ -74,6 +74,7 @@ class ReferenceModel final : public PackedModel {
         word(weights.embedding.word.begin(), weights.embedding.word.end()),
         position(weights.embedding.position.begin(), weights.embedding.position.end()),
         token_type(weights.embedding.token_type.begin(), weights.embedding.token_type.end()),
+        uncounted_id(weights.embedding.uncounted_id),
         embedding_norm(weights.embedding.norm),
         layers(weights.layers.begin(), weights.layers.end()),
         dense(weights.head.dense),
@@ -95,6 +96,7 @@ class ReferenceModel final : public PackedModel {
   std::size_t hidden, heads, intermediate, vocabulary, positions, labels;
   Activation activation;
   std::vector<float> word, position, token_type;
+  std::int32_t uncounted_id;
   Norm embedding_norm;
   std::vector<Layer> layers;
   Linear dense;

@@ -32,8 +32,9 @@ void check_batch(const ReferenceLane& lane, const Batch& batch) {
                   "cu_seqlens of {} for B={} T={}", batch.cu_seqlens.size(), sequences, rows);
   for (std::size_t b = 0; b < sequences; ++b) {
     const std::int32_t length = batch.cu_seqlens[b + 1] - batch.cu_seqlens[b];
-    BREAKEVEN_CHECK(length >= 1 && std::cmp_less_equal(length, model.positions),
-                    "sequence {} has {} rows, P={}", b, length, model.positions);
+    BREAKEVEN_CHECK(
+        length >= 1 && std::cmp_less_equal(length + model.uncounted_id + 1, model.positions),
+        "sequence {} has {} rows, P={}", b, length, model.positions);
     BREAKEVEN_CHECK(batch.valid_len[b] >= 1 && batch.valid_len[b] <= length,
                     "sequence {} has {} valid of {} rows", b, batch.valid_len[b], length);
   }
@@ -101,6 +102,7 @@ class ReferenceBackend final : public Backend {
     } else {
       std::copy(batch.token_types.begin(), batch.token_types.end(), lane.token_types);
     }
+    write_positions(batch, lane.model->uncounted_id, {lane.positions, lane.rows});
     std::copy(batch.cu_seqlens.begin(), batch.cu_seqlens.end(), lane.cu_seqlens);
     std::copy(batch.valid_len.begin(), batch.valid_len.end(), lane.valid_len);
     lane.team.open();
@@ -119,7 +121,7 @@ class ReferenceBackend final : public Backend {
     const ReferenceModel& model = *lane.model;
     lane.share_out(lane.sequences, 1, [&](std::size_t b, std::size_t, unsigned) {
       for (std::size_t s = 0; s < lane.sequence_rows(b); ++s) {
-        embed_row(model, lane, lane.first_row(b) + s, s);
+        embed_row(model, lane, lane.first_row(b) + s);
       }
     });
   }

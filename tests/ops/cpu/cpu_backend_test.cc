@@ -61,7 +61,7 @@ class Judge {
     std::ostringstream key;
     key << made_by << shape.hidden << ' ' << shape.heads << ' ' << shape.intermediate << ' '
         << shape.token_types << ' ' << shape.layers << ' ' << shape.labels << ' '
-        << static_cast<int>(shape.activation);
+        << static_cast<int>(shape.activation) << ' ' << shape.uncounted_id;
     for (std::size_t s = 0; s < batch.valid_len.size(); ++s) {
       key << ' ' << batch.cu_seqlens[s + 1] << ':' << batch.valid_len[s];
     }
@@ -141,6 +141,14 @@ TEST_P(CpuBackend, RunsOnItsSet) {
   EXPECT_EQ(info.instruction_set, to_string(GetParam().set));
   EXPECT_EQ(info.precision, precision());
   EXPECT_EQ(info.gemm, "");
+}
+
+TEST_P(CpuBackend, PositionsPassOverAnUncountedId) {
+  EncoderShape made = shape(64, 2, 128);
+  made.uncounted_id = 1;
+  made.positions = 42;
+  const RandomEncoder encoder(made);
+  compare(made, encoder.weights, {{40, 40}, {9, 9}, {1, 1}, {20, 33}}, 2, "packed and padded");
 }
 
 TEST_P(CpuBackend, EveryShapeOfSequence) {

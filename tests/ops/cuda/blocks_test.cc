@@ -87,6 +87,13 @@ TEST(CudaBlocks, FastKernelsAgreeWithTheReference) {
   }
 }
 
+TEST(CudaBlocks, PositionsPassOverAnUncountedId) {
+  EncoderShape shape = small_bert();
+  shape.uncounted_id = 1;
+  shape.positions = 42;
+  expect_agreement({.shape = shape, .sequences = {{40, 40}, {9, 9}, {1, 1}, {20, 33}}});
+}
+
 TEST(CudaBlocks, PlainTwinsAgreeWithTheReference) {
   for (const Precision precision : precisions()) {
     SCOPED_TRACE(to_string(precision));

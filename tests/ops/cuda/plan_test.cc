@@ -62,8 +62,8 @@ TEST(GroupInput, IsPaddedToItsBucket) {
   const Bucket bucket{80, 4};
   std::vector<std::byte> memory(input_bytes(bucket), std::byte{0xEE});
   const GroupInput input = input_at(memory.data(), bucket);
-  write_input({.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid}, bucket,
-              input);
+  write_input({.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid}, -1,
+              bucket, input);
   const auto tile = [&](std::size_t i) {
     const AttentionTile& t = input.tiles[i];
     return std::vector<std::int32_t>{t.first_row, t.query_begin, t.rows, t.valid};
@@ -100,7 +100,7 @@ TEST(GroupInput, TilesOfEveryGroupFitTheirBucket) {
     const Bucket bucket = bucket_for(ids.size(), sequences, limits);
     std::vector<std::byte> memory(input_bytes(bucket));
     // write_input aborts when they do not.
-    write_input({.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid},
+    write_input({.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid}, -1,
                 bucket, input_at(memory.data(), bucket));
   }
 }

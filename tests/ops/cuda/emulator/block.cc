@@ -41,8 +41,8 @@ void BlockExecutor::run(const ops::cuda::Grid& grid, unsigned threads, const cha
   threads_ = threads;
   shared_bytes_ = grid.shared_bytes;
   shared_storage_ = std::make_unique<std::byte[]>(shared_bytes_ + kSharedAlignment_bytes);
-  // Never one past the end of the storage, where another piece of memory may begin: with no bytes of
-  // its own it took that one's place in the shadow.
+  // Never one past the end of the storage, where another piece of memory may begin: with no bytes
+  // of its own it took that one's place in the shadow.
   const auto raw = reinterpret_cast<std::uintptr_t>(shared_storage_.get());
   shared_ = shared_storage_.get() + (0 - raw) % kSharedAlignment_bytes;
   shadow_.add(shared_, shared_bytes_, "shared memory");

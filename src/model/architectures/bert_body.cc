@@ -1,0 +1,40 @@
+#include "model/architectures/bert_body.h"
+
+#include <fmt/format.h>
+
+namespace breakeven::model {
+
+Result<void> read_bert_body(const JsonObject& config, EncoderPlan& plan) {
+  BREAKEVEN_TRY(plan.token_types, config.count("type_vocab_size", {1, kMostHidden}, 2));
+  BREAKEVEN_TRY(plan.norm_eps, read_norm_eps(config));
+  BREAKEVEN_TRY(plan.activation, read_activation(config, "hidden_act"));
+  return {};
+}
+
+ops::EncoderWeights bert_body(std::string_view body, const EncoderPlan& plan, Tensors& tensors,
+                              std::size_t first_position) {
+  const std::size_t hidden = plan.hidden;
+  ops::EncoderWeights out = sized_view(plan);
+  out.positions += first_position;
+  const std::string embeddings = fmt::format("{}.embeddings.", body);
+  out.embedding.word = tensors.table(embeddings + "word_embeddings", plan.vocabulary, hidden);
+  out.embedding.position = tensors.table(embeddings + "position_embeddings", out.positions, hidden);
+  out.embedding.token_type =
+      tensors.table(embeddings + "token_type_embeddings", plan.token_types, hidden);
+  out.embedding.norm = tensors.norm(embeddings + "LayerNorm", hidden, plan.norm_eps);
+  for (std::size_t i = 0; i < plan.layers; ++i) {
+    const std::string name = fmt::format("{}.encoder.layer.{}.", body, i);
+    ops::LayerWeights& layer = out.layers[i];
+    layer.query = tensors.linear(name + "attention.self.query", hidden, hidden);
+    layer.key = tensors.linear(name + "attention.self.key", hidden, hidden);
+    layer.value = tensors.linear(name + "attention.self.value", hidden, hidden);
+    layer.project = tensors.linear(name + "attention.output.dense", hidden, hidden);
+    layer.attention_norm = tensors.norm(name + "attention.output.LayerNorm", hidden, plan.norm_eps);
+    layer.up = tensors.linear(name + "intermediate.dense", plan.intermediate, hidden);
+    layer.down = tensors.linear(name + "output.dense", hidden, plan.intermediate);
+    layer.ffn_norm = tensors.norm(name + "output.LayerNorm", hidden, plan.norm_eps);
+  }
+  return out;
+}
+
+}  // namespace breakeven::model
