@@ -8,6 +8,7 @@
 #include "base/check.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__SANITIZE_THREAD__)
@@ -56,6 +57,10 @@ Fiber::Fiber() {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   BREAKEVEN_CHECK(memory != MAP_FAILED);
   stack_ = static_cast<std::byte*>(memory);
+#if defined(__SANITIZE_ADDRESS__)
+  // The frames of a fiber that was given up may have lain here.
+  __asan_unpoison_memory_region(stack_, kStack_bytes);
+#endif
 #if defined(__SANITIZE_THREAD__)
   tsan_fiber_ = __tsan_create_fiber(0);
 #endif
