@@ -13,7 +13,8 @@ bool is_digit(char c) {
 // wrong at pos_.
 class Scanner {
  public:
-  explicit Scanner(std::string_view json) : json_(json) {}
+  explicit Scanner(std::string_view json, bool* not_finite = nullptr)
+      : json_(json), not_finite_(not_finite) {}
 
   // Any value, or, where `fields` is given, an object.
   bool document(std::vector<RawJsonField>* fields) {
@@ -121,7 +122,17 @@ class Scanner {
     return true;
   }
 
+  // NaN, Infinity or -Infinity, where they are allowed.
+  bool take_not_finite() {
+    if (not_finite_ == nullptr) return false;
+    const std::size_t bytes = not_finite_bytes(json_.substr(pos_));
+    if (bytes == 0) return false;
+    pos_ += bytes;
+    return *not_finite_ = true;
+  }
+
   bool number() {
+    if (take_not_finite()) return true;
     if (peek() != '-' && !is_digit(peek())) return wrong("a value is expected");
     if (peek() == '-') ++pos_;
     if (!at_end() && peek() == '0') {
@@ -169,6 +180,7 @@ class Scanner {
   }
 
   std::string_view json_;
+  bool* not_finite_;  // null: they are not allowed
   std::size_t pos_ = 0;
   std::string_view problem_;
 };
@@ -182,10 +194,17 @@ std::optional<JsonProblem> scan_json(std::string_view text) {
 }
 
 std::optional<JsonProblem> scan_json_object(std::string_view text,
-                                            std::vector<RawJsonField>& fields) {
-  Scanner scanner(text);
+                                            std::vector<RawJsonField>& fields, bool* not_finite) {
+  Scanner scanner(text, not_finite);
   if (scanner.document(&fields)) return std::nullopt;
   return scanner.problem();
+}
+
+std::size_t not_finite_bytes(std::string_view text) {
+  for (const std::string_view name : {"NaN", "Infinity", "-Infinity"}) {
+    if (text.starts_with(name)) return name.size();
+  }
+  return 0;
 }
 
 }  // namespace breakeven

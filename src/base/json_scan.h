@@ -29,7 +29,13 @@ struct RawJsonField {
 // surrogates are not looked at.
 std::optional<JsonProblem> scan_json(std::string_view text);
 // The same for a text that has to be one object, whose fields are appended to `fields`, as views.
+// Where `not_finite` is given, NaN, Infinity and -Infinity, which Python writes and RFC 8259 does
+// not have, count as values, and it says whether there was one.
 std::optional<JsonProblem> scan_json_object(std::string_view text,
-                                            std::vector<RawJsonField>& fields);
+                                            std::vector<RawJsonField>& fields,
+                                            bool* not_finite = nullptr);
+
+// Bytes of the NaN, Infinity or -Infinity that `text` begins with; 0 = it begins with none.
+std::size_t not_finite_bytes(std::string_view text);
 
 }  // namespace breakeven

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <simdjson.h>
+
 #include <cstring>
 
 namespace breakeven {
@@ -30,7 +32,7 @@ std::size_t first_invalid_utf8(std::string_view text) {
 }
 
 bool is_valid_utf8(std::string_view text) {
-  return first_invalid_utf8(text) == text.size();
+  return simdjson::validate_utf8(text.data(), text.size());
 }
 
 std::string repair_utf8(std::string_view text) {
