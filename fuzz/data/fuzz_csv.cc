@@ -20,7 +20,7 @@ using Records = std::vector<std::vector<std::string>>;
 
 Records records_of(std::string_view input) {
   LineReader lines(bytes_of(input, "fuzz"), 4096);
-  CsvReader reader(lines, ',');
+  CsvReader reader(lines, {});
   Records records;
   std::vector<std::string> fields;
   for (;;) {
@@ -54,7 +54,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   SourceOptions options;
   options.labels = {"NEGATIVE", "POSITIVE"};
-  auto source = open_csv(std::make_unique<LineReader>(bytes_of(input, "fuzz"), 4096), ',', options);
+  auto source =
+      open_csv({std::make_unique<LineReader>(bytes_of(input, "fuzz"), 4096), {}}, ',', options);
   while (source) {
     const auto review = (*source)->next();
     if (!review || !*review) break;

@@ -21,7 +21,8 @@ void check_source(std::string_view input) {
   SourceOptions options;
   options.labels = {"NEGATIVE", "POSITIVE"};
   // A small limit, so that long lines are among the cases.
-  auto source = open_jsonl(std::make_unique<LineReader>(bytes_of(input, "fuzz"), 4096), options);
+  auto source =
+      open_jsonl({std::make_unique<LineReader>(bytes_of(input, "fuzz"), 4096), {}}, options);
   BREAKEVEN_CHECK(source.has_value());
   for (;;) {
     const auto review = (*source)->next();

@@ -32,7 +32,7 @@ Result<void> classify(const TextFlags& flags) {
   // workers wait at their end.
   const WindowLimits limits{.first_texts = 4 * options.batch, .texts = 64 * options.batch};
   auto finished = finish_stream(
-      label_texts(*source, *classifier, options.batch, limits, output, counts), output);
+      label_texts(*source, *classifier, options.batch, limits, output, counts), *source, output);
   if (counts.cut > 0) {
     tell(fmt::format(
         "cut at {} tokens: {} of {} texts{}", setup.max_length, counts.cut, counts.texts,

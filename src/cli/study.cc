@@ -82,7 +82,7 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   study->axes.devices = session.options().devices;
   study->axes.runtimes = session.axes();
   BREAKEVEN_TRY(const TextCounts counts, parse_counts(flags, defaults));
-  data::SourceOptions source = text_source(flags);
+  BREAKEVEN_TRY(data::SourceOptions source, text_source(flags));
   source.labels = session.facts().labels;
   BREAKEVEN_TRY(study->reviews, session::read_texts(source, counts.judged));
   study->input = session::make_input(session, study->reviews, counts.timed);
@@ -125,6 +125,7 @@ Result<Plan> plan_study(const Study& study) {
     BREAKEVEN_TRY_VOID(check_precisions(axes));
   }
   Plan plan{study::plan_cells(axes), study.session->notes()};
+  plan.notes.insert(plan.notes.end(), study.reviews.remarks.begin(), study.reviews.remarks.end());
   for (const study::RuntimeAxis& axis : axes.runtimes) {
     const bool any = std::any_of(plan.cells.begin(), plan.cells.end(),
                                  [&](const auto& cell) { return cell.runtime == axis.runtime; });

@@ -9,7 +9,6 @@
 
 #include "base/units.h"
 #include "cli/quantities.h"
-#include "cli/text_options.h"
 #include "engine/placement.h"
 #include "measure/statistics.h"
 #include "runtimes/pool.h"
@@ -31,10 +30,14 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
       "Folder, name in the Hugging Face cache, or 'builtin' (default: the DistilBERT "
       "sentiment model if it is in the cache, else 'builtin')");
   command.add_option("--texts", flags.texts,
-                     "builtin, imdb, a .jsonl, .csv or .txt file, a folder or archive of aclImdb, "
-                     "or - (default: builtin)");
-  command.add_option("--text-field", flags.text_field, "Field of the text (default: text)");
+                     "builtin, imdb, a .jsonl, .csv or .txt file, compressed or not, a folder or "
+                     "archive of aclImdb, or - (default: builtin)");
+  add_reading_flags(command, flags.reading);
   command.add_option("--label-field", flags.label_field, "Field of the label (default: label)");
+  command.add_option(
+      "--label-map", flags.label_map,
+      "What the texts' labels are called by the model, as in \"1=1 star,2=2 stars\", or "
+      "a JSON file {\"1\": \"1 star\"}");
   command.add_option("--split", flags.split, "Split of IMDB (default: test)");
   command.add_option("--device", flags.device,
                      "all, auto, cpu, cuda, cuda:I; cuda:0+cuda:1 or cuda:all: one stream on "
@@ -289,10 +292,9 @@ Result<std::size_t> fewest_texts(const StudyFlags& flags) {
   return std::max(kLengths, *std::max_element(batches.begin(), batches.end()));
 }
 
-data::SourceOptions text_source(const StudyFlags& flags) {
-  data::SourceOptions options;
-  options.texts = flags.texts;
-  options.text_field = flags.text_field;
+Result<data::SourceOptions> text_source(const StudyFlags& flags) {
+  BREAKEVEN_TRY(data::SourceOptions options, source_options(flags.texts, flags.reading));
+  BREAKEVEN_TRY(options.label_map, data::parse_label_map(flags.label_map));
   options.label_field = flags.label_field;
   options.split = flags.split;
   options.seed = flags.seed;

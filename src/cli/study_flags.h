@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/text_options.h"
 #include "data/source.h"
 #include "session/axes.h"
 #include "study/plan.h"
@@ -29,7 +30,8 @@ struct PacedFlags {
 // As typed: CLI11 fills these, the functions below turn them into meaning.
 struct StudyFlags {
   std::string model;
-  std::string texts = "builtin", text_field = "text", label_field = "label", split = "test";
+  std::string texts = "builtin", label_field = "label", label_map, split = "test";
+  ReadingFlags reading;
   std::string count, judge;
   std::string device = "all", precision = "all", batch = "1,32", threads = "all";
   std::string max_length;  // "" = engine::default_max_length()
@@ -95,7 +97,7 @@ Result<TextCounts> parse_counts(const StudyFlags& flags, TextCounts defaults);
 // Texts of the shortest pass that is worth timing: the largest batch, and a mix of lengths. Errors:
 // flag/number.
 Result<std::size_t> fewest_texts(const StudyFlags& flags);
-// Without the model's labels.
-data::SourceOptions text_source(const StudyFlags& flags);
+// Without the model's labels. Errors: those of source_options; data/label-map.
+Result<data::SourceOptions> text_source(const StudyFlags& flags);
 
 }  // namespace breakeven::cli

@@ -20,13 +20,47 @@ constexpr std::uint64_t kMaxThreads = 4096;
 
 }  // namespace
 
-void add_text_flags(CLI::App& command, TextFlags& flags) {
-  command.add_option("input", flags.input,
-                     "file of texts, - for stdin, a folder or archive of aclImdb, imdb, builtin");
-  command.add_option("--input-format", flags.input_format,
-                     "auto (by name, else by the first byte), jsonl, csv, lines");
+void add_reading_flags(CLI::App& command, ReadingFlags& flags) {
+  command.add_option(
+      "--input-format", flags.input_format,
+      "of texts: auto (by name, else by the first byte), jsonl (JSON, too), csv, lines "
+      "[auto]");
+  command.add_option(
+      "--encoding", flags.encoding,
+      "of texts: utf-8, utf-16, utf-32 (le and be, too), latin-1, cp1252 [by the byte "
+      "order mark, else utf-8]");
   command.add_option("--text-field", flags.text_field,
                      "field or column that holds the text [text]");
+  command.add_option("--csv-separator", flags.csv_separator,
+                     "one letter, or tab [found out by the header]");
+  command.add_option(
+      "--csv-quoting", flags.csv_quoting,
+      "on, off (quotes are letters), auto: on, but for fields between tabs whose quotes "
+      "do not close [auto]");
+  command.add_flag("--no-header", flags.no_header,
+                   "CSV begins with a record; columns are called by number, as in --text-field 2");
+}
+
+Result<data::SourceOptions> source_options(const std::string& texts, const ReadingFlags& flags) {
+  data::SourceOptions options;
+  options.texts = texts;
+  BREAKEVEN_TRY(options.format, data::parse_format(flags.input_format));
+  if (!flags.encoding.empty()) {
+    BREAKEVEN_TRY(options.encoding, data::parse_encoding(flags.encoding));
+  }
+  BREAKEVEN_TRY(options.separator, data::parse_separator(flags.csv_separator));
+  BREAKEVEN_TRY(options.quoting, data::parse_quoting(flags.csv_quoting));
+  options.header = !flags.no_header;
+  options.text_field = flags.text_field;
+  return options;
+}
+
+void add_text_flags(CLI::App& command, TextFlags& flags) {
+  command.add_option(
+      "input", flags.input,
+      "file of texts, - for stdin, a folder or archive of aclImdb, imdb, builtin; gzip, "
+      "bzip2, xz, zstd, lz4 and zip are read through");
+  add_reading_flags(command, flags.reading);
   command.add_option("--model", flags.model,
                      "folder, name in the Hugging Face cache, builtin or builtin-narrow");
   command.add_option(
@@ -77,22 +111,22 @@ Result<TextOptions> check_text_flags(const TextFlags& flags) {
 }
 
 Result<std::unique_ptr<data::Source>> open_texts(const TextFlags& flags) {
-  data::SourceOptions options;
-  options.texts = flags.input;
+  BREAKEVEN_TRY(data::SourceOptions options, source_options(flags.input, flags.reading));
   // A file of such a name is what its owner means.
   if ((flags.input == "imdb" || flags.input == "builtin") && is_there(flags.input)) {
     options.texts.insert(0, "./");
   }
-  BREAKEVEN_TRY(options.format, data::parse_format(flags.input_format));
-  options.text_field = flags.text_field;
   options.label_field = "";
   if (flags.input == "-" && ::isatty(STDIN_FILENO) == 1) {
     tell("reading texts from the terminal, one a line; end with Ctrl-D");
   }
-  return data::open_source(options);
+  BREAKEVEN_TRY(auto source, data::open_source(options));
+  for (const std::string& assumption : source->assumptions()) tell(assumption);
+  return source;
 }
 
-Result<void> finish_stream(Result<void> streamed, Output& output) {
+Result<void> finish_stream(Result<void> streamed, const data::Source& source, Output& output) {
+  if (const std::string losses = source.losses(); !losses.empty()) tell(losses);
   if (streamed) streamed = output.close();
   if (streamed || is_closed_pipe(streamed.error())) return {};
   Error error = std::move(streamed).error();

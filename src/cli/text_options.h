@@ -1,4 +1,5 @@
-// The flags that classify and tokenize share, as typed and as understood.
+// The flags that classify and tokenize share, and those of texts, which run and scale have, too: as
+// typed and as understood.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,22 @@ namespace breakeven::cli {
 
 inline constexpr std::uint64_t kMaxBatch = 4096;  // that any command takes
 
+// How a file of texts is read.
+struct ReadingFlags {
+  std::string input_format = "auto";
+  std::string encoding{};  // "" = by the byte order mark, else UTF-8
+  std::string text_field = "text";
+  std::string csv_separator{};  // "" = found out
+  std::string csv_quoting = "auto";
+  bool no_header = false;
+};
+void add_reading_flags(CLI::App& command, ReadingFlags& flags);
+// Of `texts`, without labels. Errors: data/format, data/encoding.
+Result<data::SourceOptions> source_options(const std::string& texts, const ReadingFlags& flags);
+
 struct TextFlags {
   std::string input = "-";
-  std::string input_format = "auto";
-  std::string text_field = "text";
+  ReadingFlags reading{};
   std::string model = "";
   std::string precision = "fp32";
   std::string device = "auto";
@@ -44,11 +57,12 @@ Result<TextOptions> check_text_flags(const TextFlags& flags);
 Result<std::uint64_t> parse_number(const std::string& flag, const std::string& text,
                                    std::uint64_t least, std::uint64_t most);
 
-// No labels are read: a field of any name but the text's is passed on. Errors: those of
-// open_source.
+// No labels are read: a field of any name but the text's is passed on. Tells how the texts are read
+// where they do not say so themselves. Errors: those of source_options and open_source.
 Result<std::unique_ptr<data::Source>> open_texts(const TextFlags& flags);
 
 // How a run ended: an error says how many texts were written before it, and a closed pipe is none.
-Result<void> finish_stream(Result<void> streamed, Output& output);
+// Tells what of the texts could not be read.
+Result<void> finish_stream(Result<void> streamed, const data::Source& source, Output& output);
 
 }  // namespace breakeven::cli

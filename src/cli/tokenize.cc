@@ -76,7 +76,7 @@ Result<void> tokenize(const TextFlags& flags) {
   WindowTokenizer tokenizer(*model.tokenizer, encode, options.threads);
   // Tokens come fast: windows may be large from the start.
   const WindowLimits limits{.first_texts = 1024, .texts = 4096};
-  return finish_stream(stream_texts(*source, limits, std::ref(tokenizer), output), output);
+  return finish_stream(stream_texts(*source, limits, std::ref(tokenizer), output), *source, output);
 }
 
 }  // namespace

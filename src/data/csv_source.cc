@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/numbers.h"
 #include "data/csv_reader.h"
 #include "data/file_sources.h"
 #include "data/json_line.h"
@@ -13,19 +14,22 @@ namespace {
 
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
-class CsvSource final : public Source {
+class CsvSource final : public FileSource {
  public:
-  CsvSource(std::unique_ptr<LineReader> lines, char separator, const SourceOptions& options)
-      : lines_(std::move(lines)), records_(*lines_, separator), labels_(options.labels) {}
-
-  std::string name() const override { return lines_->name(); }
+  CsvSource(FileText text, CsvForm form, LabelMap labels)
+      : FileSource(std::move(text)), records_(lines(), form), labels_(std::move(labels)) {}
 
   // Errors: data/empty, data/csv, data/missing-field.
   Result<void> read_header(const SourceOptions& options) {
+    has_header_ = options.header;
     BREAKEVEN_TRY(const bool found, records_.next(header_));
     if (!found) {
-      return fail("data/empty", fmt::format("{} holds no header, only blank lines", name()),
+      return fail("data/empty", fmt::format("{} holds only blank lines", name()),
                   "give a CSV file whose first line names the columns");
+    }
+    if (!has_header_) {
+      waiting_ = header_;
+      for (std::size_t i = 0; i < header_.size(); ++i) header_[i] = fmt::format("column_{}", i + 1);
     }
     for (std::size_t i = 0; i < header_.size(); ++i) {
       if (std::find(header_.begin(), header_.begin() + static_cast<std::ptrdiff_t>(i),
@@ -33,7 +37,7 @@ class CsvSource final : public Source {
         return fail("data/csv",
                     fmt::format("{}, line {}: two columns are called '{}'", name(), records_.line(),
                                 header_[i]),
-                    "rename one of them");
+                    "rename one of them; if the first line is a record already, give --no-header");
       }
     }
     text_column_ = column(options.text_field);
@@ -52,33 +56,62 @@ class CsvSource final : public Source {
     done_ = !review || !*review;
     if (review && !*review && !any_) {
       return fail("data/empty", fmt::format("{} holds a header and no records", name()),
-                  "give a file with at least one text");
+                  "give a file with at least one text; if that line is one, give --no-header");
     }
     any_ = true;
     return review;
   }
 
  private:
+  // Without a header a column is called by its number, from 1. Else blanks around a name in the
+  // file may be left out.
   std::size_t column(const std::string& wanted) const {
-    const auto found = std::find(header_.begin(), header_.end(), wanted);
+    if (!has_header_) {
+      const std::size_t number = parse_number<std::size_t>(wanted).value_or(0);
+      return number >= 1 && number <= header_.size() ? number - 1 : kNone;
+    }
+    auto found = std::find(header_.begin(), header_.end(), wanted);
+    if (found == header_.end()) {
+      found = std::find_if(header_.begin(), header_.end(),
+                           [&wanted](const std::string& name) { return trimmed(name) == wanted; });
+    }
     return found == header_.end() ? kNone : static_cast<std::size_t>(found - header_.begin());
   }
 
   tl::unexpected<Error> missing(const std::string& field, const char* option) const {
+    if (!has_header_) {
+      return fail(
+          "data/missing-field",
+          fmt::format("{}, line {}: no column '{}'; without a header the columns are called by "
+                      "their numbers, 1 to {}",
+                      name(), records_.line(), field, header_.size()),
+          fmt::format("give {} {}", option, header_.size()));
+    }
+    std::string hint = fmt::format(
+        "name the right one with {0}; if this line is no header, give --no-header and the column's "
+        "number, as in {0} {1}",
+        option, header_.size());
+    if (header_.front().starts_with('{')) hint = "this looks like JSON: give --input-format jsonl";
     return fail("data/missing-field",
                 fmt::format("{}, line {}: no column '{}'; the header has {}", name(),
                             records_.line(), field, fmt::join(header_, ", ")),
-                fmt::format("name the right one with {}", option));
+                std::move(hint));
   }
 
   Result<std::optional<Review>> read_next() {
-    BREAKEVEN_TRY(const bool found, records_.next(fields_));
-    if (!found) return std::optional<Review>();
+    if (!waiting_.empty()) {
+      fields_ = std::exchange(waiting_, {});
+    } else {
+      BREAKEVEN_TRY(const bool found, records_.next(fields_));
+      if (!found) return std::optional<Review>();
+    }
     if (fields_.size() != header_.size()) {
       return fail("data/csv",
-                  fmt::format("{}, line {}: {} fields where the header has {}", name(),
-                              records_.line(), fields_.size(), header_.size()),
-                  "put quotes around a field that holds a separator or a line break");
+                  fmt::format("{}, line {}: {} fields where {} has {}", name(), records_.line(),
+                              fields_.size(), has_header_ ? "the header" : "the first record",
+                              header_.size()),
+                  "put quotes around a field that holds a separator or a line break, or name the "
+                  "separator with --csv-separator");
     }
     Review review;
     for (std::size_t i = 0; i < fields_.size(); ++i) {
@@ -101,9 +134,10 @@ class CsvSource final : public Source {
     return std::optional(std::move(review));
   }
 
-  std::unique_ptr<LineReader> lines_;
   CsvReader records_;
   LabelMap labels_;
+  bool has_header_ = true;
+  std::vector<std::string> waiting_;  // the first record, read where a header stands in other files
   std::vector<std::string> header_;
   std::vector<std::string> fields_;
   std::size_t text_column_ = kNone;
@@ -112,11 +146,57 @@ class CsvSource final : public Source {
   bool done_ = false;
 };
 
+// "sep=;", which Excel writes and takes as a first line.
+std::optional<char> named_separator(std::string_view first_lines) {
+  const std::string_view line = first_lines.substr(0, first_lines.find_first_of("\r\n"));
+  return line.size() == 5 && line.starts_with("sep=") ? std::optional(line.back()) : std::nullopt;
+}
+
+std::string shown_separator(char separator) {
+  return separator == '\t' ? "the tab" : fmt::format("'{}'", separator);
+}
+
+// How the file is written, by its first lines where the options do not say; what is assumed is
+// noted.
+Result<CsvForm> find_form(FileText& text, char expected, const SourceOptions& options) {
+  LineReader& lines = *text.lines;
+  CsvForm form{options.separator, options.quoting != Quoting::off};
+  BREAKEVEN_TRY(std::string_view first, lines.first_line());
+  if (const auto named = named_separator(first)) {
+    if (form.separator == 0) form.separator = *named;
+    BREAKEVEN_TRY_VOID(lines.next());
+  }
+  if (form.separator == 0) {
+    BREAKEVEN_TRY(first, lines.first_line());
+    const auto guess = guess_separator(first, expected, options.header ? options.text_field : "");
+    form.separator = guess.separator;
+    if (guess.by_content) {
+      text.assumptions.push_back(
+          fmt::format("{}: fields are separated by {}, not {} (--csv-separator)", lines.name(),
+                      shown_separator(guess.separator), shown_separator(expected)));
+    }
+  }
+  if (form.separator != '\t' || options.quoting != Quoting::automatic) return form;
+  form.guessed = true;
+  BREAKEVEN_TRY(first, lines.ahead(LineReader::kMaxFirstLine));
+  const bool at_end = first.size() < LineReader::kMaxFirstLine;
+  if (has_stray_quotes(first, form.separator, at_end)) {
+    form.quoting = form.guessed = false;
+    text.assumptions.push_back(
+        fmt::format("{}: fields begin with quotes that do not close; quotes are read as letters "
+                    "(--csv-quoting)",
+                    lines.name()));
+  }
+  return form;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Source>> open_csv(std::unique_ptr<LineReader> lines, char separator,
+Result<std::unique_ptr<Source>> open_csv(FileText text, char separator,
                                          const SourceOptions& options) {
-  auto source = std::make_unique<CsvSource>(std::move(lines), separator, options);
+  BREAKEVEN_TRY(LabelMap labels, LabelMap::make(options.labels, options.label_map));
+  BREAKEVEN_TRY(const CsvForm form, find_form(text, separator, options));
+  auto source = std::make_unique<CsvSource>(std::move(text), form, std::move(labels));
   BREAKEVEN_TRY_VOID(source->read_header(options));
   return std::unique_ptr<Source>(std::move(source));
 }

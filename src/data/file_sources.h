@@ -2,18 +2,41 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "data/bytes.h"
 #include "data/source.h"
 
 namespace breakeven::data {
 
-// Each takes the reader and, of `options`, the fields and labels. Errors of a file's first bytes
-// (no text at all, a CSV header without the text field) come from here, all others from next().
-Result<std::unique_ptr<Source>> open_jsonl(std::unique_ptr<LineReader> lines,
-                                           const SourceOptions& options);
-Result<std::unique_ptr<Source>> open_csv(std::unique_ptr<LineReader> lines, char separator,
+// A file as text, and what a person should know of how it came to be so.
+struct FileText {
+  std::unique_ptr<LineReader> lines;
+  std::vector<std::string> assumptions;
+};
+
+class FileSource : public Source {
+ public:
+  std::string name() const override { return text_.lines->name(); }
+  std::vector<std::string> assumptions() const override { return text_.assumptions; }
+  std::string losses() const override { return text_.lines->losses(); }
+
+ protected:
+  explicit FileSource(FileText text) : text_(std::move(text)) {}
+  LineReader& lines() const { return *text_.lines; }
+
+ private:
+  FileText text_;
+};
+
+// Each takes, of `options`, the fields, the labels and how its format is written. Errors of a
+// file's first bytes (no text at all, a CSV header without the text field) and of the label map
+// come from here, all others from next(). `separator`: of CSV, where the options name none and the
+// first line does not show another.
+Result<std::unique_ptr<Source>> open_jsonl(FileText text, const SourceOptions& options);
+Result<std::unique_ptr<Source>> open_csv(FileText text, char separator,
                                          const SourceOptions& options);
-Result<std::unique_ptr<Source>> open_lines(std::unique_ptr<LineReader> lines);
+Result<std::unique_ptr<Source>> open_lines(FileText text);
 
 }  // namespace breakeven::data

@@ -92,14 +92,6 @@ std::optional<ImdbEntry> parse_imdb_path(std::string_view path) {
   return entry;
 }
 
-bool is_archive_name(std::string_view path) {
-  for (const std::string_view suffix :
-       {".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tar.zst"}) {
-    if (path.ends_with(suffix)) return true;
-  }
-  return false;
-}
-
 Result<std::vector<ImdbEntry>> list_imdb_folder(const std::string& folder,
                                                 const std::string& split) {
   fs::path root(folder);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "data/bytes.h"
 #include "data/source.h"
 
 namespace breakeven::data {
@@ -25,15 +26,13 @@ struct ImdbEntry {
 // Reads ".../SPLIT/pos|neg/ID_RATING.txt"; nothing for any other path (unsup, urls, features).
 std::optional<ImdbEntry> parse_imdb_path(std::string_view path);
 
-// True when `path` names an archive that libarchive reads: .tar, .tar.gz, .tgz, .tar.xz, .txz,
-// .tar.bz2, .tar.zst.
-bool is_archive_name(std::string_view path);
-
 // The reviews of one split. Errors: data/no-reviews, file/unreadable.
 Result<std::vector<ImdbEntry>> list_imdb_folder(const std::string& folder,
                                                 const std::string& split);
-// Errors: file/missing, data/empty, data/archive-corrupt, data/line-too-long, data/no-reviews.
-Result<std::vector<ImdbEntry>> read_imdb_archive(const std::string& path, const std::string& split);
+// `archive`: of tar, compressed no more. Errors: data/archive-corrupt, data/line-too-long,
+// data/no-reviews.
+Result<std::vector<ImdbEntry>> read_imdb_archive(std::unique_ptr<ByteStream> archive,
+                                                 const std::string& split);
 
 // The same order for a folder and for an archive: sorted by label and number, then mixed by seed.
 std::unique_ptr<Source> make_imdb_source(std::vector<ImdbEntry> entries,

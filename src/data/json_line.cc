@@ -44,10 +44,50 @@ std::size_t decode_escape(std::string_view text, std::size_t at, std::string& ou
 
 }  // namespace
 
-Result<void> parse_object(std::string_view json, std::vector<JsonField>& fields) {
-  const auto problem = scan_json_object(json, fields);
+Result<void> parse_object(std::string_view json, std::vector<JsonField>& fields, bool* not_finite) {
+  const auto problem = scan_json_object(json, fields, not_finite);
   if (!problem) return {};
   return fail("data/json", fmt::format("{} (column {})", problem->what, problem->at + 1));
+}
+
+std::string_view json_type_name(std::string_view value) {
+  const char first = value.front();
+  if (first == '"') return "a string";
+  if (first == '{') return "an object";
+  if (first == '[') return "an array";
+  if (first == 't' || first == 'f') return "true or false";
+  if (first == 'n') return "null";
+  if (first == '-' || first == 'N' || first == 'I' || (first >= '0' && first <= '9')) {
+    return "a number";
+  }
+  return "no JSON value";
+}
+
+std::size_t append_compact(std::string_view value, std::string& out) {
+  std::size_t count = 0;
+  bool in_string = false;
+  for (std::size_t at = 0; at < value.size(); ++at) {
+    const char c = value[at];
+    if (in_string || c == '"') {
+      out += c;
+      if (c == '\\' && at + 1 < value.size()) {
+        out += value[++at];
+      } else if (c == '"') {
+        in_string = !in_string;
+      }
+      continue;
+    }
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
+    const std::size_t bytes = not_finite_bytes(value.substr(at));
+    if (bytes == 0) {
+      out += c;
+      continue;
+    }
+    out += "null";
+    at += bytes - 1;
+    ++count;
+  }
+  return count;
 }
 
 std::string decode_key(std::string_view key) {

@@ -18,7 +18,16 @@ using JsonField = RawJsonField;
 // Appends the top-level fields of `json` to `fields`, as views into it. Nothing but blanks may
 // follow the object. `json` must be valid UTF-8 (repair_utf8) if what is passed on shall be.
 // Errors: data/json with the column; its message starts with what is wrong and names no file.
-Result<void> parse_object(std::string_view json, std::vector<JsonField>& fields);
+// `not_finite`: as scan_json_object has it.
+Result<void> parse_object(std::string_view json, std::vector<JsonField>& fields,
+                          bool* not_finite = nullptr);
+
+// "an object", "a number": what a value of parse_object is.
+std::string_view json_type_name(std::string_view value);
+
+// Appends a value with no blank between its parts, so that it stands on one line, and with null in
+// place of NaN, Infinity and -Infinity; returns how many of these there were.
+std::size_t append_compact(std::string_view value, std::string& out);
 
 // What stands between the quotes of a JSON string, decoded. A surrogate without its partner becomes
 // U+FFFD, as in every browser. `quoted` is a value of parse_object with its quotes.

@@ -5,44 +5,54 @@
 #include "base/utf8.h"
 #include "data/file_sources.h"
 #include "data/json_line.h"
+#include "data/json_values.h"
 #include "data/labels.h"
 
 namespace breakeven::data {
 namespace {
 
-std::string_view type_name(std::string_view value) {
-  switch (value.front()) {
-    case '{':
-      return "an object";
-    case '[':
-      return "an array";
-    case 't':
-    case 'f':
-      return "true or false";
-    case 'n':
-      return "null";
-    default:
-      return "a number";
+// What to try with a line that is no object.
+std::string hint_for(std::string_view line) {
+  const std::size_t last = line.find_last_not_of(" \t");
+  if (line.starts_with("{'"))
+    return "names and strings stand in double quotes: write it by json.dumps";
+  if (last != std::string_view::npos && line[last] == ',') {
+    return "leave out the commas behind the objects, or put the file into [ ]";
   }
+  if (line.starts_with('"')) return "jq -c '{text: .}' makes objects of strings";
+  return "each line must be one JSON object; for plain text give --input-format lines";
 }
 
-class JsonlSource final : public Source {
+class JsonlSource final : public FileSource {
  public:
-  JsonlSource(std::unique_ptr<LineReader> lines, const SourceOptions& options)
-      : lines_(std::move(lines)),
+  JsonlSource(FileText text, LabelMap labels, const SourceOptions& options)
+      : FileSource(std::move(text)),
         text_field_(options.text_field),
         label_field_(options.label_field),
         label_required_(options.label_required),
-        labels_(options.labels) {}
+        labels_(std::move(labels)) {}
 
-  std::string name() const override { return lines_->name(); }
+  // Errors: those of the reader.
+  Result<void> look_at_first_line() {
+    BREAKEVEN_TRY(const std::string_view first_line, lines().first_line());
+    if (JsonValues::are_in(first_line)) values_.emplace(lines());
+    return {};
+  }
+
+  std::string losses() const override {
+    std::string losses = FileSource::losses();
+    if (not_finite_ == 0) return losses;
+    return losses + fmt::format("{}{}: {} NaN or Infinity, which JSON does not have, {} null",
+                                losses.empty() ? "" : "; ", name(), not_finite_,
+                                not_finite_ == 1 ? "is" : "are");
+  }
 
   Result<std::optional<Review>> next() override {
     if (done_) return std::optional<Review>();
     auto review = read_next();
     done_ = !review || !*review;
     if (review && !*review && !any_) {
-      return fail("data/empty", fmt::format("{} holds no records, only blank lines", name()),
+      return fail("data/empty", fmt::format("{} holds no record, only blanks", name()),
                   "give a file with one JSON object a line");
     }
     any_ = true;
@@ -50,20 +60,26 @@ class JsonlSource final : public Source {
   }
 
  private:
-  Result<std::optional<Review>> read_next() {
+  Result<std::optional<std::string_view>> next_line() {
     for (;;) {
-      BREAKEVEN_TRY(const auto line, lines_->next());
-      if (!line) return std::optional<Review>();
+      BREAKEVEN_TRY(const auto line, lines().next());
+      if (!line) return std::optional<std::string_view>();
       if (line->find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
-      if (is_valid_utf8(*line)) return review_of(without_line_end(*line));
-      const std::string repaired = repair_utf8(*line);
-      return review_of(without_line_end(repaired));
+      return std::optional(without_line_end(*line));
     }
+  }
+
+  Result<std::optional<Review>> read_next() {
+    BREAKEVEN_TRY(const auto record, values_ ? values_->next() : next_line());
+    if (!record) return std::optional<Review>();
+    if (values_ ? is_valid_utf8(*record) : lines().valid()) return review_of(*record);
+    return review_of(repair_utf8(*record));
   }
 
   // An error of this line: `problem` gets the place in front.
   tl::unexpected<Error> here(Error problem) const {
-    problem.message = fmt::format("{}, line {}: {}", name(), lines_->line(), problem.message);
+    problem.message = fmt::format("{}, line {}: {}", name(),
+                                  values_ ? values_->line() : lines().line(), problem.message);
     return tl::unexpected<Error>(std::move(problem));
   }
 
@@ -79,19 +95,22 @@ class JsonlSource final : public Source {
   }
 
   Error missing(const std::string& field, const char* option) const {
+    std::string hint = fmt::format("name the right one with {}", option);
+    for (const JsonField& one : fields_) {
+      if (one.value.size() < 2 || one.value.front() != '[' || one.value.find('{') > 8) continue;
+      hint += fmt::format("; if the texts are inside of '{0}', take them out: jq -c '.{0}[]'",
+                          decode_key(one.key));
+    }
     return {"data/missing-field",
-            fmt::format("no field '{}'; the record has {}", field, field_names()),
-            fmt::format("name the right one with {}", option)};
+            fmt::format("no field '{}'; the record has {}", field, field_names()), std::move(hint)};
   }
 
   Result<std::optional<Review>> review_of(std::string_view line) {
     fields_.clear();
-    if (auto parsed = parse_object(line, fields_); !parsed) {
+    bool not_finite = false;
+    if (auto parsed = parse_object(line, fields_, &not_finite); !parsed) {
       Error problem = std::move(parsed).error();
-      problem.hint = line.starts_with('[')
-                         ? "write one object a line, for example with jq -c '.[]'"
-                         : "each line must be one JSON object; for plain text give "
-                           "--input-format lines";
+      problem.hint = hint_for(line);
       return here(std::move(problem));
     }
     Review review;
@@ -105,16 +124,27 @@ class JsonlSource final : public Source {
         label = &field;
       } else {
         review.extra += review.extra.empty() ? "{\"" : ",\"";
-        review.extra.append(field.key).append("\":").append(field.value);
+        review.extra.append(field.key).append("\":");
+        if (not_finite || values_) {
+          not_finite_ += append_compact(field.value, review.extra);
+        } else {
+          review.extra += field.value;
+        }
       }
     }
     if (!review.extra.empty()) review.extra += '}';
     if (text == nullptr) return here(missing(text_field_, "--text-field"));
     if (!text->is_string()) {
-      return here(
-          {"data/wrong-type",
-           fmt::format("the field '{}' is {}, not a string", text_field_, type_name(text->value)),
-           "name the field that holds the text with --text-field"});
+      std::string hint = "name the field that holds the text with --text-field";
+      if (text->value.front() == '{' || text->value.front() == '[') {
+        hint +=
+            "; a table in columns becomes one object a line by pandas' "
+            "to_json(orient='records', lines=True)";
+      }
+      return here({"data/wrong-type",
+                   fmt::format("the field '{}' is {}, not a string", text_field_,
+                               json_type_name(text->value)),
+                   std::move(hint)});
     }
     review.text = decode_string(text->value);
     if (label == nullptr) {
@@ -132,21 +162,24 @@ class JsonlSource final : public Source {
     return decode_key(field.key) == name;
   }
 
-  std::unique_ptr<LineReader> lines_;
+  std::optional<JsonValues> values_;  // nothing: one object a line
   std::string text_field_;
   std::string label_field_;
   bool label_required_;
   LabelMap labels_;
   std::vector<JsonField> fields_;
+  std::size_t not_finite_ = 0;
   bool any_ = false;
   bool done_ = false;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> open_jsonl(std::unique_ptr<LineReader> lines,
-                                           const SourceOptions& options) {
-  return std::unique_ptr<Source>(std::make_unique<JsonlSource>(std::move(lines), options));
+Result<std::unique_ptr<Source>> open_jsonl(FileText text, const SourceOptions& options) {
+  BREAKEVEN_TRY(LabelMap labels, LabelMap::make(options.labels, options.label_map));
+  auto source = std::make_unique<JsonlSource>(std::move(text), std::move(labels), options);
+  BREAKEVEN_TRY_VOID(source->look_at_first_line());
+  return std::unique_ptr<Source>(std::move(source));
 }
 
 }  // namespace breakeven::data

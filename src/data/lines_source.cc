@@ -5,15 +5,13 @@
 namespace breakeven::data {
 namespace {
 
-class LinesSource final : public Source {
+class LinesSource final : public FileSource {
  public:
-  explicit LinesSource(std::unique_ptr<LineReader> lines) : lines_(std::move(lines)) {}
-
-  std::string name() const override { return lines_->name(); }
+  explicit LinesSource(FileText text) : FileSource(std::move(text)) {}
 
   Result<std::optional<Review>> next() override {
     if (done_) return std::optional<Review>();
-    auto line = lines_->next();
+    auto line = lines().next();
     done_ = !line || !*line;
     if (!line) return propagate(std::move(line));
     if (!*line) return std::optional<Review>();
@@ -23,14 +21,13 @@ class LinesSource final : public Source {
   }
 
  private:
-  std::unique_ptr<LineReader> lines_;
   bool done_ = false;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> open_lines(std::unique_ptr<LineReader> lines) {
-  return std::unique_ptr<Source>(std::make_unique<LinesSource>(std::move(lines)));
+Result<std::unique_ptr<Source>> open_lines(FileText text) {
+  return std::unique_ptr<Source>(std::make_unique<LinesSource>(std::move(text)));
 }
 
 }  // namespace breakeven::data

@@ -2,57 +2,70 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
-#include "base/content_hash.h"
 #include "base/files.h"
 #include "data/builtin_source.h"
 #include "data/bytes.h"
 #include "data/file_sources.h"
 #include "data/imdb_source.h"
+#include "data/input.h"
 
 namespace breakeven::data {
 namespace {
 
-Result<std::unique_ptr<Source>> open_imdb(const std::string& path, const SourceOptions& options) {
-  auto entries = is_folder(path) ? list_imdb_folder(path, options.split)
-                                 : read_imdb_archive(path, options.split);
-  if (!entries) return propagate(std::move(entries));
-  return make_imdb_source(*std::move(entries), options, path);
+Result<std::unique_ptr<Source>> open_imdb_folder(const std::string& path,
+                                                 const SourceOptions& options) {
+  BREAKEVEN_TRY(auto entries, list_imdb_folder(path, options.split));
+  return make_imdb_source(std::move(entries), options, path);
 }
 
 struct FileKind {
   Format format = Format::lines;
-  char separator = ',';
+  char separator = ',';  // unless the file's first line says otherwise
 };
 
-FileKind kind_of(const SourceOptions& options, std::string_view first_bytes) {
-  const std::string extension = std::filesystem::path(options.texts).extension().string();
-  const char separator = extension == ".tsv" ? '\t' : ',';
-  if (options.format != Format::automatic) return {options.format, separator};
-  if (extension == ".csv" || extension == ".tsv") return {Format::csv, separator};
-  if (extension == ".jsonl" || extension == ".ndjson" || extension == ".json") {
-    return {Format::jsonl, separator};
-  }
-  if (extension == ".txt") return {Format::lines, separator};
-  const std::size_t first = first_bytes.find_first_not_of(" \t\r\n");
-  const bool object = first != std::string_view::npos && first_bytes[first] == '{';
-  return {object ? Format::jsonl : Format::lines, separator};
+// `name`: of the file without what compressed it.
+FileKind kind_of(Format wanted, const std::string& name, std::string_view first_bytes) {
+  std::string extension = std::filesystem::path(name).extension().string();
+  for (char& c : extension) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const auto is = [&extension](std::initializer_list<std::string_view> endings) {
+    return std::find(endings.begin(), endings.end(), extension) != endings.end();
+  };
+  const char separator = is({".tsv", ".tab"}) ? '\t' : is({".psv"}) ? '|' : ',';
+  if (wanted != Format::automatic) return {wanted, separator};
+  if (is({".csv", ".tsv", ".tab", ".psv"})) return {Format::csv, separator};
+  if (is({".jsonl", ".ndjson", ".json", ".jsonlines"})) return {Format::jsonl, separator};
+  if (is({".txt"})) return {Format::lines, separator};
+  const auto letter_from = [first_bytes](std::size_t from) {
+    const std::size_t at = first_bytes.find_first_not_of(" \t\r\n", from);
+    return std::pair(at, at == std::string_view::npos ? '\0' : first_bytes[at]);
+  };
+  const auto [at, first] = letter_from(0);
+  const bool json = first == '{' || (first == '[' && letter_from(at + 1).second == '{');
+  return {json ? Format::jsonl : Format::lines, separator};
 }
 
-Result<std::unique_ptr<Source>> open_file(const SourceOptions& options) {
-  BREAKEVEN_TRY(auto bytes, open_bytes(options.texts));
-  auto lines = std::make_unique<LineReader>(std::move(bytes), kMaxTextBytes);
-  BREAKEVEN_TRY(const std::string_view first_bytes, lines->peek());
+Result<std::unique_ptr<Source>> open_file(const std::string& path, const SourceOptions& options) {
+  BREAKEVEN_TRY(Input input, open_input(path, options.encoding));
+  if (input.is_tar) {
+    BREAKEVEN_TRY(auto entries, read_imdb_archive(std::move(input.bytes), options.split));
+    return make_imdb_source(std::move(entries), options, path);
+  }
+  FileText text;
+  text.lines = std::make_unique<LineReader>(std::move(input.bytes), kMaxTextBytes);
+  if (!input.assumption.empty()) text.assumptions.push_back(std::move(input.assumption));
+  BREAKEVEN_TRY(const std::string_view first_bytes, text.lines->ahead(1));
   if (first_bytes.empty()) {
-    return fail("data/empty", fmt::format("{} is empty", lines->name()),
+    return fail("data/empty", fmt::format("{} is empty", text.lines->name()),
                 "give a file with at least one text");
   }
-  const FileKind kind = kind_of(options, first_bytes);
-  if (kind.format == Format::jsonl) return open_jsonl(std::move(lines), options);
-  if (kind.format == Format::csv) return open_csv(std::move(lines), kind.separator, options);
-  return open_lines(std::move(lines));
+  const FileKind kind = kind_of(options.format, input.name, first_bytes);
+  if (kind.format == Format::jsonl) return open_jsonl(std::move(text), options);
+  if (kind.format == Format::csv) return open_csv(std::move(text), kind.separator, options);
+  return open_lines(std::move(text));
 }
 
 }  // namespace
@@ -66,6 +79,24 @@ Result<Format> parse_format(std::string_view text) {
               "choose one of auto, jsonl, csv, lines");
 }
 
+Result<Quoting> parse_quoting(std::string_view text) {
+  if (text == "auto") return Quoting::automatic;
+  if (text == "on") return Quoting::on;
+  if (text == "off") return Quoting::off;
+  return fail("data/format", fmt::format("--csv-quoting '{}' is not known", text),
+              "choose one of auto, on, off");
+}
+
+Result<char> parse_separator(std::string_view text) {
+  if (text.empty() || text == "auto") return '\0';
+  if (text == "tab" || text == "\\t" || text == "\t") return '\t';
+  const bool usable = text.size() == 1 && static_cast<unsigned char>(text[0]) > ' ' &&
+                      static_cast<unsigned char>(text[0]) < 0x7F && text[0] != '"';
+  if (usable) return text[0];
+  return fail("data/format", fmt::format("--csv-separator '{}' is no single letter", text),
+              "give , or ; or | or tab");
+}
+
 Result<std::unique_ptr<Source>> open_source(const SourceOptions& options) {
   if (options.split != "test" && options.split != "train" && options.split != "all") {
     return fail("data/split", fmt::format("'{}' is no part of IMDB", options.split),
@@ -74,12 +105,10 @@ Result<std::unique_ptr<Source>> open_source(const SourceOptions& options) {
   if (options.texts == "builtin") return make_builtin_source(options);
   if (options.texts == "imdb") {
     BREAKEVEN_TRY(const std::string path, find_imdb());
-    return open_imdb(path, options);
+    return is_folder(path) ? open_imdb_folder(path, options) : open_file(path, options);
   }
-  if (is_folder(options.texts) || is_archive_name(options.texts)) {
-    return open_imdb(options.texts, options);
-  }
-  return open_file(options);
+  if (is_folder(options.texts)) return open_imdb_folder(options.texts, options);
+  return open_file(options.texts, options);
 }
 
 Result<ReviewSet> read_reviews(const SourceOptions& options, std::size_t count) {
@@ -93,6 +122,11 @@ Result<ReviewSet> read_reviews(const SourceOptions& options, std::size_t count) 
   }
   set.name = source->name();
   set.note = source->note();
+  set.remarks = source->assumptions();
+  if (std::string losses = source->losses(); !losses.empty()) {
+    set.note = set.note.empty() ? losses : fmt::format("{}; {}", set.note, losses);
+    set.remarks.push_back(std::move(losses));
+  }
   return set;
 }
 

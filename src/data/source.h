@@ -1,15 +1,17 @@
 // Where texts come from. A source hands out one review after the other, so that a file may be
 // larger than memory.
 //
-// Formats
-//   jsonl  one JSON object a line; blank lines are skipped. The text field must be a string.
-//          Invalid UTF-8 and lone surrogates (\ud83d without its partner) become U+FFFD.
-//   csv    RFC 4180 with a header line: quotes, "" inside quotes, line breaks inside quotes, CRLF,
-//          byte order mark. .tsv files: the same with tabs.
+// Formats (docs/inputs.md says more). Whatever a file is compressed with and encoded in is found
+// out by its content (input.h); lines end with "\n", "\r\n" or "\r".
+//   jsonl  one JSON object a line, blank lines are skipped; or JSON: an array of objects, or
+//   objects
+//          that go over several lines. The text field must be a string. Invalid UTF-8 and lone
+//          surrogates (\ud83d without its partner) become U+FFFD.
+//   csv    RFC 4180 with a header line: quotes, "" inside quotes, line breaks inside quotes.
+//          Separated by commas, semicolons, tabs or bars.
 //   lines  every line is a text, an empty one too, so that answer n belongs to line n.
 //          Any bytes are accepted, NUL and invalid UTF-8 included; the tokenizer's rule holds.
-//   IMDB   aclImdb/{train,test}/{pos,neg}/ID_RATING.txt as a folder, .tar.gz or .tar.xz, in an
-//   order
+//   IMDB   aclImdb/{train,test}/{pos,neg}/ID_RATING.txt as a folder or a tar archive, in an order
 //          mixed by seed (its files are sorted by label).
 //   built-in  reviews written for this project, joined to IMDB's lengths (builtin.h).
 #pragma once
@@ -24,6 +26,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "data/encoding.h"
+#include "data/labels.h"
 
 namespace breakeven::data {
 
@@ -48,42 +52,57 @@ class Source {
   // The next review, or nothing at the end; a source hands out at least one or an error. Errors
   // name the file and the line; after one the source is at its end. Errors: those of open_source,
   // data/line-too-long, data/json, data/csv, data/missing-field, data/wrong-type,
-  // data/unknown-label, data/archive-corrupt, data/empty, file/unreadable.
+  // data/unknown-label, data/archive-corrupt, data/archive-members, data/empty, file/unreadable.
   virtual Result<std::optional<Review>> next() = 0;
   // "imdb test", "builtin", the file's path.
   virtual std::string name() const = 0;
   // What a reader of the results must know; may be empty.
   virtual std::string note() const { return {}; }
+  // What a person should know before: how the input is read where it does not say so itself.
+  virtual std::vector<std::string> assumptions() const { return {}; }
+  // What a person should know after: what of the texts so far could not be read; "" = nothing.
+  virtual std::string losses() const { return {}; }
 };
 
-// automatic: by the file's name, else JSONL when the first byte that is no space is '{', else
-// lines.
+// automatic: by the file's name, else JSON when it begins with '{' or with '[' and '{', else lines.
 enum class Format : std::uint8_t { automatic, jsonl, csv, lines };
 Result<Format> parse_format(std::string_view text);  // auto, jsonl, csv, lines; errors: data/format
 
+// Whether quotes in CSV are anything but letters. automatic: yes, but for fields between tabs that
+// cannot be meant so, as GLUE's are.
+enum class Quoting : std::uint8_t { automatic, on, off };
+Result<Quoting> parse_quoting(std::string_view text);  // auto, on, off; errors: data/format
+// "," ";" "|", "tab" or "\t"; "" and "auto" = 0, found out. Errors: data/format.
+Result<char> parse_separator(std::string_view text);
+
 struct SourceOptions {
-  std::string texts = "builtin";      // "builtin", "imdb", a file (.jsonl .csv .txt), a folder or
-                                      // archive of aclImdb, "-" for stdin
-  Format format = Format::automatic;  // of a file or of stdin
+  std::string texts = "builtin";       // "builtin", "imdb", a file (.jsonl .csv .txt), a folder or
+                                       // archive of aclImdb, "-" for stdin
+  Format format = Format::automatic;   // of a file or of stdin
+  std::optional<Encoding> encoding{};  // nothing: a byte order mark's, else UTF-8
+  char separator = 0;                  // of CSV; 0 = found out
+  Quoting quoting = Quoting::automatic;
+  bool header = true;  // false: CSV whose fields are called by their numbers, from 1
   std::string text_field = "text";
   // "" = no labels are read, and a field of that name is passed on like any other.
   std::string label_field = "label";
-  bool label_required = false;      // a record without the label field is then an error
-  std::string split = "test";       // of IMDB: test, train, all
-  std::vector<std::string> labels;  // the model's label names, to map label strings to indices
-  std::uint64_t seed = 1;           // order of IMDB, order and joining of the built-in reviews
+  bool label_required = false;        // a record without the label field is then an error
+  std::string split = "test";         // of IMDB: test, train, all
+  std::vector<std::string> labels{};  // the model's label names, to map label strings to indices
+  LabelNames label_map{};
+  std::uint64_t seed = 1;  // order of IMDB, order and joining of the built-in reviews
 };
 
-// Errors: file/missing, file/unreadable, data/empty, data/format, data/split, data/imdb-missing,
-// data/no-reviews (a folder or archive without them), data/archive-corrupt, data/missing-field,
-// data/csv.
+// Errors: those of open_input; data/empty, data/split, data/imdb-missing, data/no-reviews (a folder
+// or archive without them), data/missing-field, data/csv, data/label-map.
 Result<std::unique_ptr<Source>> open_source(const SourceOptions& options);
 
 // Many reviews at once.
 struct ReviewSet {
   std::string name;  // of the source
   std::vector<Review> reviews;
-  std::string note;  // of the source
+  std::string note;                  // of the source
+  std::vector<std::string> remarks;  // its assumptions and losses
 };
 // The first `count` reviews, fewer when the source has fewer. Errors: those of the source.
 Result<ReviewSet> read_reviews(const SourceOptions& options, std::size_t count);

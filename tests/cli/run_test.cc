@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/files.h"
 #include "cli/real_program.h"
 #include "record/journal.h"
 #include "record/json.h"
@@ -92,6 +93,29 @@ TEST_F(RunTest, WithoutMaxLengthTheTokenizersOwnLimitCounts) {
   EXPECT_EQ(std::count(tokenized.out.begin(), tokenized.out.end(), ','), 7) << tokenized.out;
   EXPECT_THAT(run("classify --model m t.jsonl").err, HasSubstr("cut at 8 tokens: 1 of 1"));
   EXPECT_THAT(run("run --model m --texts t.jsonl --dry-run").out, HasSubstr(" 8 "));
+}
+
+TEST_F(RunTest, LabelsThatMayMeanTwoThingsAreRefusedAndAMapSaysWhich) {
+  const auto model = folder_ / "m";
+  std::filesystem::copy(testing::source_dir() / "models/builtin", model);
+  std::string config = read_file((model / "config.json").string()).value();
+  for (const auto& [before, after] :
+       {std::pair{"NEGATIVE", "1 star"}, std::pair{"POSITIVE", "2 stars"}}) {
+    for (std::size_t at = 0; (at = config.find(before)) != std::string::npos;) {
+      config.replace(at, std::string_view(before).size(), after);
+    }
+  }
+  std::ofstream(model / "config.json") << config;
+  std::ofstream(folder_ / "t.csv") << "text;stars\ngood;1\n";
+  const std::string texts = "--model m --texts t.csv --label-field stars --dry-run ";
+  for (const std::string command : {"run ", "scale "}) {
+    expect_refused(command + texts, "--label-map \"1=1 star,2=2 stars\"");
+    expect_refused(command + texts + "--label-map '1=one'", "'one'");
+  }
+  const Ended mapped = run("run " + texts + "--label-map '1=1 star,2=2 stars'");
+  EXPECT_EQ(mapped.code, 0) << mapped.err;
+  EXPECT_THAT(mapped.out, HasSubstr("over 1 text of t.csv"));
+  EXPECT_THAT(mapped.err, HasSubstr("fields are separated by ';'"));
 }
 
 TEST_F(RunTest, AGpuThatIsNotThereIsAClearError) {

@@ -64,7 +64,7 @@ TEST(TextOptions, UnknownPrecisionAndDeviceAreRefused) {
 }
 
 TEST(TextOptions, UnknownFormatAndMissingInputAreRefused) {
-  const auto format = open_texts({.input_format = "xml"});
+  const auto format = open_texts({.reading = {.input_format = "xml"}});
   ASSERT_FALSE(format.has_value());
   EXPECT_EQ(format.error().code, "data/format");
   const auto missing = open_texts({.input = "/nowhere/reviews.jsonl"});
@@ -97,14 +97,16 @@ TEST(TextOptions, LabelsOfTheInputArePassedOn) {
 TEST(TextOptions, ErrorsTellHowMuchWasWritten) {
   const testing::TempDir dir;
   Output output = Output::open((dir / "o").string(), "-").value();
-  const auto at_start = finish_stream(fail("some/error", "broken"), output);
+  const auto texts = open_texts({.input = "builtin"}).value();
+  const auto at_start = finish_stream(fail("some/error", "broken"), *texts, output);
   EXPECT_EQ(at_start.error().message, "broken");
   ASSERT_TRUE(output.write("a\nb\n", 2).has_value());
-  const auto later = finish_stream(fail("some/error", "broken"), output);
+  const auto later = finish_stream(fail("some/error", "broken"), *texts, output);
   EXPECT_EQ(later.error().code, "some/error");
   EXPECT_NE(later.error().message.find("(2 written to "), std::string::npos);
-  EXPECT_TRUE(finish_stream(fail("output/closed", "stdout was closed"), output).has_value());
-  EXPECT_TRUE(finish_stream({}, output).has_value());
+  EXPECT_TRUE(
+      finish_stream(fail("output/closed", "stdout was closed"), *texts, output).has_value());
+  EXPECT_TRUE(finish_stream({}, *texts, output).has_value());
 }
 
 }  // namespace

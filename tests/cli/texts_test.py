@@ -1,14 +1,20 @@
 """`breakeven classify` and `breakeven tokenize` as a person runs them, with the built-in model (narrow, so that it is quick)."""
+import bz2
+import gzip
+import io
 import json
+import lzma
 import math
 import os
 import pathlib
+import pickle
 import re
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+import zipfile
 
 BINARY, SOURCE, SANITIZED = os.path.abspath(sys.argv.pop(1)), pathlib.Path(sys.argv.pop(1)), sys.argv.pop(1) == "sanitized"
 MODEL = SOURCE / "models" / "builtin"
@@ -106,6 +112,74 @@ class Both:
 
     def test_any_bytes_are_a_text(self):
         self.assertEqual(len(self.lines(stdin=b"a\0b\n\xff\xfe\xc3\n\n" + "\u0301\n".encode() * 2)), 5)
+
+
+    def test_a_compressed_input_is_read_through_also_from_stdin(self):
+        right = self.lines(self.file("t.jsonl", '{"text":"one","id":1}\n{"text":"two","id":2}\n'))
+        self.assertEqual(len(right), 2)
+        for pack in (gzip.compress, bz2.compress, lzma.compress):
+            packed = pack(b'{"text":"one","id":1}\n{"text":"two","id":2}\n')
+            self.assertEqual(self.lines(self.file("t.jsonl.x", packed)), right)
+            self.assertEqual(self.lines(stdin=packed), right)
+            self.assertEqual(self.lines(stdin=pack(packed)), right)
+            self.refused(stdin=packed[:-5], says=["stdin", "written to stdout"] if pack is gzip.compress else ["stdin"])
+        table = io.BytesIO()
+        with zipfile.ZipFile(table, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("train.csv", "id,text\n1,one\n2,two\n")
+        self.assertEqual(len(self.lines(stdin=table.getvalue())), 2)
+        with zipfile.ZipFile(table, "a") as archive:
+            archive.writestr("test.csv", "id,text\n3,three\n")
+        result = self.refused(self.file("t.zip", table.getvalue()), says=["holds 2 files", "train.csv, test.csv"])
+        self.assertEqual(result.stdout, b"")
+        self.refused(stdin=table.getvalue(), says=["'train.csv'", "'test.csv'", "(2 written to stdout before that)"])
+
+    def test_a_pipe_in_the_file_system_is_read(self):
+        path = self.folder / "pipe"
+        os.mkfifo(path)
+        with subprocess.Popen(["sh", "-c", 'cat > "$0"', str(path)], stdin=subprocess.PIPE) as writer:
+            program = subprocess.Popen([BINARY, self.command, str(path), "--model", "builtin-narrow", "--device", "cpu"],
+                                       stdout=subprocess.PIPE)
+            writer.communicate(gzip.compress(b"one\ntwo\n"))
+            self.assertEqual(len(program.communicate()[0].splitlines()), 2)
+
+    def test_encodings(self):
+        right = self.lines(stdin="der f\u00fclm \u4e2d\nzwei\n")
+        for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+            self.assertEqual(self.lines(stdin="der f\u00fclm \u4e2d\nzwei\n".encode(encoding)), right)
+        self.assertEqual(self.lines("--encoding", "utf-16be", stdin="der f\u00fclm \u4e2d\nzwei\n".encode("utf-16be")), right)
+        self.refused(stdin="der film\n".encode("utf-16le"), says=["UTF-16", "--encoding utf-16le"])
+        self.refused("--encoding", "klingon", stdin="a\n", says=["'klingon'", "latin-1", "iconv"])
+        texts = self.file("t.txt", "caf\u00e9\nok\n\u2019\n".encode("cp1252"))
+        told = self.call(texts).stderr.decode()
+        self.assertIn("t.txt: 2 places are no UTF-8, the first in line 1", told)
+        self.assertEqual(told.count("--encoding"), 1)
+        result = self.call(texts, "--encoding", "cp1252")
+        self.assertEqual((result.stdout, result.stderr), (self.call(stdin="caf\u00e9\nok\n\u2019\n").stdout, b""))
+
+    def test_binary_files_are_refused_before_anything_is_written(self):
+        for name, content in (("t.parquet", b"PAR1\x15\x04\x15\x00"), ("t.pkl", pickle.dumps({"text": ["a"]})), ("t.txt", b"%PDF-1.4\n"),
+                              ("t.npy", b"\x93NUMPY\x01\x00"), ("t.csv", bytes(range(256)) * 8)):
+            self.assertEqual(self.refused(self.file(name, content), says=[name]).stdout, b"")
+
+    def test_csv_as_others_write_it(self):
+        right = self.lines("--text-field", "2", "--no-header", "--input-format", "csv", stdin='1,"a, b"\n2,c\n')
+        self.assertEqual([row["column_1"] for row in right], ["1", "2"])
+        semicolons = self.call(self.file("t.csv", 'id;text\n1;"a, b"\n2;c\n'))
+        self.assertIn("separated by ';'", semicolons.stderr.decode())
+        self.assertEqual([json.loads(line)["id"] for line in semicolons.stdout.splitlines()], ["1", "2"])
+        glue = self.call(self.file("t.tsv", 'text\tlabel\n" so good\t1\nso "\t0\n'))
+        self.assertEqual(len(glue.stdout.splitlines()), 2)
+        self.assertIn("--csv-quoting", glue.stderr.decode())
+        self.refused("--csv-separator", "ab", stdin="a\n", says=["'ab'", "tab"])
+        self.refused("--csv-quoting", "maybe", stdin="a\n", says=["'maybe'", "on, off"])
+        self.assertEqual(self.lines("--csv-separator", "tab", "--csv-quoting", "off", self.file("q.csv", 'text\tx\n"a\t1\n'))[0]["x"], "1")
+
+    def test_json_as_python_writes_it(self):
+        rows = [{"text": "one", "x": math.nan}, {"text": "two", "x": [-math.inf]}]
+        right = self.lines(stdin="".join(json.dumps(row) + "\n" for row in rows))
+        self.assertEqual([row["x"] for row in right], [None, [None]])
+        for content in (json.dumps(rows), json.dumps(rows, indent=2), "\n".join(json.dumps(row, indent=1) for row in rows)):
+            self.assertEqual(self.lines(self.file("t.json", content)), right)
 
 
 class Classify(Both, Program):

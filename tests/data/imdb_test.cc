@@ -1,5 +1,3 @@
-#include <archive.h>
-#include <archive_entry.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "archives.h"
 #include "base/files.h"
 #include "data/imdb_source.h"
 #include "helpers.h"
@@ -16,8 +15,6 @@ namespace breakeven::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-using Files = std::map<std::string, std::string>;
 
 // A small data set in the layout of the real one, with what the real one has beside the reviews.
 Files small_imdb(int per_label) {
@@ -35,28 +32,6 @@ Files small_imdb(int per_label) {
   files["aclImdb/README"] = "read me";
   files["aclImdb/imdb.vocab"] = "the\nand\n";
   return files;
-}
-
-std::string write_archive(const fs::path& path, const Files& files, const char* filter) {
-  archive* writer = archive_write_new();
-  if (std::string_view(filter) != "none") {
-    EXPECT_EQ(archive_write_add_filter_by_name(writer, filter), ARCHIVE_OK);
-  }
-  archive_write_set_format_pax_restricted(writer);
-  EXPECT_EQ(archive_write_open_filename(writer, path.c_str()), ARCHIVE_OK);
-  for (const auto& [name, text] : files) {
-    archive_entry* entry = archive_entry_new();
-    archive_entry_set_pathname(entry, name.c_str());
-    archive_entry_set_size(entry, static_cast<la_int64_t>(text.size()));
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0644);
-    EXPECT_EQ(archive_write_header(writer, entry), ARCHIVE_OK);
-    archive_write_data(writer, text.data(), text.size());
-    archive_entry_free(entry);
-  }
-  archive_write_close(writer);
-  archive_write_free(writer);
-  return path.string();
 }
 
 class Imdb : public ::testing::Test {

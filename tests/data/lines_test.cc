@@ -46,9 +46,42 @@ TEST(Lines, AreTheSameHoweverTheBytesArrive) {
   EXPECT_THAT(lines_of("\xEF\xBB", 1), ElementsAre("\xEF\xBB"));
 }
 
-TEST(Lines, PeekTakesNothingAway) {
+// Python's universal newlines.
+TEST(Lines, EndWithLineFeedCarriageReturnOrBoth) {
+  for (std::size_t piece = 1; piece < 12; ++piece) {
+    EXPECT_THAT(lines_of("a\rb\r", piece), ElementsAre("a\r", "b\r")) << piece;
+    EXPECT_THAT(lines_of("a\r\rb\r\nc\n\rd", piece),
+                ElementsAre("a\r", "\r", "b\r\n", "c\n", "\r", "d"))
+        << piece;
+    EXPECT_THAT(lines_of("\r\n\r", piece), ElementsAre("\r\n", "\r")) << piece;
+  }
+  EXPECT_EQ(without_line_end("a\r"), "a");
+  EXPECT_EQ(without_line_end("a\r\n"), "a");
+}
+
+// Each byte is looked at once, however the lines end: minutes otherwise.
+TEST(Lines, ManyShortLinesOfCarriageReturnsTakeNoLonger) {
+  std::string content;
+  for (int i = 0; i < 3'000'000; ++i) content += "a\r";
+  LineReader reader(bytes_of(content, "f"), 1000);
+  while (reader.next().value()) {
+  }
+  EXPECT_EQ(reader.line(), 3'000'000U);
+}
+
+TEST(Lines, SkippedBytesCountTheirLines) {
+  LineReader reader(std::make_unique<Pieces>("a\r\nb\rc\nd\n", 1), 1000);
+  EXPECT_EQ(reader.ahead(7).value().substr(0, 7), "a\r\nb\rc\n");
+  reader.skip(2);  // within "\r\n"
+  EXPECT_EQ(reader.line(), 0U);
+  reader.skip(5);
+  EXPECT_EQ(reader.line(), 3U);
+  EXPECT_EQ(reader.next().value(), "d\n");
+}
+
+TEST(Lines, LookingAheadTakesNothingAway) {
   LineReader reader(std::make_unique<Pieces>("\xEF\xBB\xBF{\n", 1), 1000);
-  EXPECT_EQ(reader.peek().value(), "{");
+  EXPECT_EQ(reader.ahead(1).value(), "{");
   EXPECT_EQ(reader.next().value(), "{\n");
   EXPECT_EQ(reader.line(), 1U);
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "data/json_values.h"
 #include "data/labels.h"
 #include "helpers.h"
 
@@ -79,9 +80,83 @@ TEST_F(JsonlSource, RefusesBrokenLinesByNumberAndThenEnds) {
   EXPECT_FALSE(source->next().value().has_value());
 }
 
-TEST_F(JsonlSource, RefusesAnArrayWithAdvice) {
-  EXPECT_REFUSED(read("[{\"text\":\"a\"}]", "t.json"), "data/json",
-                 {"line 1", "array", "jq -c '.[]'"});
+TEST_F(JsonlSource, ReadsAnArrayOfObjects) {
+  for (const char* content :
+       {"[{\"text\":\"a [\",\"id\":1},{\"text\":\"b \\\"}\",\"id\":2}]",
+        "\xEF\xBB\xBF [\n  {\n    \"text\": \"a [\",\r\n    \"id\": 1\n  },\n  {\"text\":\"b "
+        "\\\"}\",\"id\":2}\n]\n",
+        "[\r{\"text\":\"a [\",\"id\":1}\r,\r{\"text\":\"b \\\"}\",\"id\":2}\r]\r"}) {
+    for (const char* name : {"t.json", "t.jsonl", "noname"}) {
+      const auto reviews = read(content, name);
+      ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+      EXPECT_THAT(texts_of(*reviews), ElementsAre("a [", "b \"}"));
+    }
+  }
+  EXPECT_EQ(read("[x] is no JSON\n", "noname").value()[0].text, "[x] is no JSON");
+}
+
+TEST_F(JsonlSource, ReadsObjectsThatGoOverSeveralLines) {
+  const auto reviews =
+      read("{\n  \"text\": \"a\",\n  \"tags\": [\n    1\n  ]\n}\n{\n  \"text\": \"b\"\n}\n");
+  ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+  EXPECT_THAT(texts_of(*reviews), ElementsAre("a", "b"));
+  EXPECT_EQ((*reviews)[0].extra, "{\"tags\":[1]}");
+}
+
+TEST(JsonValues, AnArrayOnOneLineMayBeLongerThanALine) {
+  const std::string object = R"({"text":")" + std::string(900, 'x') + "\"}";
+  const std::string array = "[" + object + "," + object + "]";
+  LineReader lines(bytes_of(array, "t"), 1000);
+  JsonValues values(lines);
+  EXPECT_EQ(values.next().value(), object);
+  EXPECT_EQ(values.next().value(), object);
+  EXPECT_EQ(values.next().value(), std::nullopt);
+  LineReader tight(bytes_of(array, "t"), 900);
+  EXPECT_REFUSED(JsonValues(tight).next(), "data/line-too-long", {"t, line 1"});
+}
+
+TEST_F(JsonlSource, RefusesBrokenArraysByTheLine) {
+  EXPECT_REFUSED(read("[\n{\"text\":\"a\"}\n"), "data/json", {"line 1", "does not end"});
+  EXPECT_REFUSED(read("[\n{\"text\":\"a\"},\n{\"text\":"), "data/json", {"line 3", "does not end"});
+  EXPECT_REFUSED(read("[{\"text\":\"a\"}\n{\"text\":\"b\"}]"), "data/json",
+                 {"line 2", "',' or ']'"});
+  EXPECT_REFUSED(read("[{\"text\":\"a\"},]"), "data/json", {"line 1", "object is expected"});
+  EXPECT_REFUSED(read("[{\"text\":\"a\"}]\nmore"), "data/json", {"line 2", "behind the array"});
+  EXPECT_REFUSED(read("[\"a\"]"), "data/json", {"line 1", "a string stands", "jq -c"});
+  EXPECT_REFUSED(read("[{\"text\":\"a\"},\n{\"text\" \"b\"}]"), "data/json", {"line 2", "':'"});
+  EXPECT_REFUSED(read("[]"), "data/empty", {"t.jsonl"});
+}
+
+TEST_F(JsonlSource, SaysWhatToDoWithOtherShapes) {
+  EXPECT_REFUSED(read("{\"data\":[{\"text\":\"a\"}]}"), "data/missing-field", {"jq -c '.data[]'"});
+  EXPECT_REFUSED(read("{\"text\":{\"0\":\"a\"}}"), "data/wrong-type",
+                 {"an object", "orient='records'"});
+  EXPECT_REFUSED(read("\"a\"\n\"b\"\n"), "data/json", {"jq -c '{text: .}'"});
+  EXPECT_REFUSED(read("{'text': 'a'}\n"), "data/json", {"json.dumps"});
+  EXPECT_REFUSED(read("{\"text\":\"a\"},\n{\"text\":\"b\"}\n"), "data/json", {"commas", "[ ]"});
+}
+
+TEST_F(JsonlSource, NumbersThatJsonDoesNotHaveAreNoObstacle) {
+  options_.texts = put_file(
+      folder_ / "t.jsonl",
+      "{\"text\":\"NaN\",\"a\":NaN,\"b\":[1,-Infinity,{\"Infinity\":Infinity}],\"c\":\"\\\"NaN\"}\n"
+      "{\"text\":\"b\",\"label\":NaN,\"d\":1.5}\n");
+  const auto source = open_source(options_).value();
+  const auto first = source->next();
+  ASSERT_TRUE(first.has_value()) << first.error().to_string();
+  EXPECT_EQ((*first)->text, "NaN");
+  EXPECT_EQ((*first)->extra, R"({"a":null,"b":[1,null,{"Infinity":null}],"c":"\"NaN"})");
+  const auto second = source->next().value();
+  EXPECT_EQ(second->label, std::nullopt);
+  EXPECT_EQ(second->extra, "{\"d\":1.5}");
+  EXPECT_NE(source->losses().find("3 NaN or Infinity"), std::string::npos) << source->losses();
+  EXPECT_REFUSED(read("{\"text\":NaN}"), "data/wrong-type", {"a number"});
+  EXPECT_REFUSED(read("{\"text\":\"a\",\"x\":Nan}"), "data/json", {"a value is expected"});
+}
+
+TEST_F(JsonlSource, LinesMayEndAsOnOldMacs) {
+  EXPECT_THAT(texts_of(read("{\"text\":\"a\"}\r{\"text\":\"b\"}\r").value()),
+              ElementsAre("a", "b"));
 }
 
 TEST_F(JsonlSource, RefusesAMissingField) {
@@ -156,6 +231,73 @@ TEST(Labels, WithoutAModelNumbersAreTakenAsTheyAre) {
   EXPECT_REFUSED(LabelMap({}).from_text("great"), "data/unknown-label", {"'great'"});
   EXPECT_REFUSED(LabelMap({}).from_text("99999999999"), "data/unknown-label", {"99999999999"});
   EXPECT_REFUSED(LabelMap({"a", "b", "c"}).from_text("true"), "data/unknown-label", {"'true'"});
+}
+
+const std::vector<std::string> kStars = {"1 star", "2 stars", "3 stars", "4 stars", "5 stars"};
+
+TEST(Labels, BareNumbersAreRefusedWhereNamesHaveOtherNumbers) {
+  const LabelMap stars(kStars);
+  EXPECT_EQ(stars.from_text("4 stars").value(), 3);
+  EXPECT_REFUSED(stars.from_text("1"), "data/ambiguous-label",
+                 {"the label 1", "'1 star'", "'2 stars', counted from 0",
+                  "--label-map \"1=1 star,2=2 stars,3=3 stars,4=4 stars,5=5 stars\""});
+  for (const char* number : {"0", "2", "4", "5", "1.0"}) {
+    EXPECT_REFUSED(stars.from_text(number), "data/ambiguous-label", {"--label-map"});
+  }
+  EXPECT_REFUSED(stars.from_text("6"), "data/unknown-label", {"'6'"});
+  // Names that are numbers are names.
+  const LabelMap numbers({"1", "2", "3"});
+  EXPECT_EQ(numbers.from_text("1").value(), 0);
+  EXPECT_EQ(numbers.from_text("3.0").value(), 2);
+  EXPECT_REFUSED(numbers.from_text("0"), "data/ambiguous-label", {"the label 0"});
+  const LabelMap signs({"-1", "0", "1"});
+  EXPECT_EQ(signs.from_text("0").value(), 1);
+  EXPECT_EQ(signs.from_text("-1").value(), 0);
+  EXPECT_REFUSED(signs.from_text("2"), "data/ambiguous-label", {"the label 2"});
+}
+
+TEST(Labels, ANumberInANameThatCountsNothingIsNoObstacle) {
+  EXPECT_EQ(LabelMap({"LABEL_0", "LABEL_1", "LABEL_2"}).from_text("2").value(), 2);
+  EXPECT_EQ(LabelMap({"clean_v2", "toxic_v2"}).from_text("1").value(), 1);
+  EXPECT_EQ(LabelMap({"human", "gpt2"}).from_text("0").value(), 0);
+  EXPECT_EQ(LabelMap({"World", "Sports", "Business", "Sci/Tech"}).from_text("3").value(), 3);
+  EXPECT_REFUSED(LabelMap({"peace", "war 1", "war 2", "x"}).from_text("3.5"), "data/unknown-label",
+                 {"3.5"});
+  EXPECT_EQ(LabelMap({"peace", "war 1", "war 2"}).from_text("2").value(), 2);
+  EXPECT_REFUSED(LabelMap({"war 2", "peace", "x"}).from_text("2"), "data/ambiguous-label",
+                 {"'war 2'"});
+}
+
+TEST(Labels, AMapSaysWhatTheDataMeans) {
+  const LabelNames names = parse_label_map("1=1 star, 2 = 2 STARS,bad=1 star,7=").value();
+  const LabelMap map = LabelMap::make(kStars, names).value();
+  EXPECT_EQ(map.from_text("1").value(), 0);
+  EXPECT_EQ(map.from_text(" 2.0 ").value(), 1);
+  EXPECT_EQ(map.from_text("Bad").value(), 0);
+  EXPECT_EQ(map.from_text("7").value(), std::nullopt);
+  EXPECT_EQ(map.from_text("3 stars").value(), 2);
+  EXPECT_REFUSED(map.from_text("3"), "data/ambiguous-label", {"the label 3"});
+  EXPECT_REFUSED(LabelMap::make(kStars, {{"1", "one star"}}), "data/label-map",
+                 {"'one star'", "1 star"});
+  EXPECT_REFUSED(parse_label_map("1"), "data/label-map", {"'1'", "LABEL=NAME"});
+  EXPECT_REFUSED(parse_label_map("=x"), "data/label-map", {"'=x'"});
+  EXPECT_REFUSED(parse_label_map("1=a,1.0=b"), "data/label-map", {"twice"});
+  const testing::TempDir folder;
+  const std::string file =
+      put_file(folder / "map.json", R"({"1": "1 star", "good, really": "5 stars"})");
+  EXPECT_EQ(parse_label_map(file).value(),
+            (LabelNames{{"1", "1 star"}, {"good, really", "5 stars"}}));
+  EXPECT_REFUSED(parse_label_map(put_file(folder / "n.json", "[1]")), "data/label-map", {"n.json"});
+  EXPECT_REFUSED(parse_label_map("/nowhere/map.json"), "file/missing", {"/nowhere/map.json"});
+}
+
+TEST_F(JsonlSource, TheLabelMapIsUsed) {
+  options_.labels = kStars;
+  options_.label_map = parse_label_map("1=1 star,2=2 stars").value();
+  const auto reviews = read("{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":\"2\"}\n");
+  ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+  EXPECT_EQ((*reviews)[0].label, 0);
+  EXPECT_EQ((*reviews)[1].label, 1);
 }
 
 TEST(ReadReviews, StopsAtTheCount) {
