@@ -18,7 +18,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import (BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification,
-                          RobertaConfig, RobertaForSequenceClassification)
+                          ElectraConfig, ElectraForSequenceClassification, RobertaConfig, RobertaForSequenceClassification)
 
 LENGTHS = (2, 7, 40, 19, 1)
 
@@ -32,8 +32,11 @@ MODELS = (
     ("roberta_gelu", "roberta", "gelu", 3, "single_label_classification", torch.float32, (3, 32, 4, 64)),
     ("roberta_multi_label", "roberta", "gelu", 7, "multi_label_classification", torch.float16, (2, 48, 3, 80)),
     ("roberta_regression", "roberta", "gelu_new", 1, "regression", torch.bfloat16, (2, 64, 1, 96)),
+    ("electra_narrow", "electra", "gelu", 3, "single_label_classification", torch.float32, (3, 32, 4, 64)),
+    ("electra_multi_label", "electra", "relu", 4, "multi_label_classification", torch.float16, (2, 36, 3, 80)),
 )
 VOCABULARY, POSITIONS, TOKEN_TYPES = 120, 40, 2
+ELECTRA_WIDTHS = {"electra_narrow": 24}  # else the hidden size
 ROBERTA_PADS = {"roberta_multi_label": 5}  # else 1
 
 
@@ -41,7 +44,7 @@ def pad_of(name, architecture):
     return ROBERTA_PADS.get(name, 1) if architecture == "roberta" else 0
 
 
-def make_model(architecture, activation, labels, problem, sizes, pad):
+def make_model(name, architecture, activation, labels, problem, sizes, pad):
     layers, hidden, heads, intermediate = sizes
     names = {i: f"LABEL {i}" for i in range(labels)}
     common = dict(vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, id2label=names, label2id={n: i for i, n in names.items()},
@@ -55,6 +58,11 @@ def make_model(architecture, activation, labels, problem, sizes, pad):
                                intermediate_size=intermediate, hidden_act=activation, type_vocab_size=1, layer_norm_eps=1e-5,
                                **common)
         return RobertaForSequenceClassification(config)
+    if architecture == "electra":
+        config = ElectraConfig(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads,
+                               intermediate_size=intermediate, hidden_act=activation, type_vocab_size=TOKEN_TYPES,
+                               embedding_size=ELECTRA_WIDTHS.get(name, hidden), **common)
+        return ElectraForSequenceClassification(config)
     config = BertConfig(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads, intermediate_size=intermediate,
                         hidden_act=activation, type_vocab_size=TOKEN_TYPES, layer_norm_eps=1e-7, **common)
     return BertForSequenceClassification(config)
@@ -93,14 +101,14 @@ def make_batch(pairs, pad, generator):
 def write(folder, spec, generator):
     name, architecture, activation, labels, problem, dtype, sizes = spec
     pad = pad_of(name, architecture)
-    model = make_model(architecture, activation, labels, problem, sizes, pad).eval()
+    model = make_model(name, architecture, activation, labels, problem, sizes, pad).eval()
     randomise(model, generator)
     folder.mkdir(parents=True, exist_ok=True)
     model.to(dtype).save_pretrained(folder)
     model = model.float()  # what is written is what is run
-    ids, mask, types = make_batch(architecture == "bert", pad, generator)
+    ids, mask, types = make_batch(architecture in ("bert", "electra"), pad, generator)
     inputs = dict(input_ids=ids, attention_mask=mask)
-    if architecture == "bert":
+    if architecture in ("bert", "electra"):
         inputs["token_type_ids"] = types
     output = model(**inputs, output_hidden_states=True)
     real = mask.bool()

@@ -1,6 +1,6 @@
 // EncoderPlan: everything that distinguishes one classifier from another, as data read from
-// config.json. BERT, DistilBERT and RoBERTa differ only here; the forward pass branches on nothing
-// else. What a backend cannot compute it refuses by `form` and sizes, in pack().
+// config.json. BERT, DistilBERT, RoBERTa and ELECTRA differ only here; the forward pass branches on
+// nothing else. What a backend cannot compute it refuses by `form` and sizes, in pack().
 #pragma once
 
 #include <cstddef>
@@ -24,6 +24,7 @@ struct EncoderPlan {
   const Architecture* architecture = nullptr;
   std::size_t hidden = 0;        // H
   std::size_t heads = 0;         // N; divides H
+  std::size_t embedding = 0;     // E, where embeddings are projected to H; 0: they are of H
   std::size_t intermediate = 0;  // F
   std::size_t vocabulary = 0;    // V
   std::size_t positions = 0;     // the longest sequence

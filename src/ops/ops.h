@@ -10,8 +10,8 @@
 // This header is reachable from .cu files: C++20 only, no CUDA header, no build flag.
 //
 // Letters: B sequences in a group, T packed rows (all sequences one after the other), H hidden, N
-// heads, D = H/N head size, F intermediate, V vocabulary, P rows of the position table, L layers, C
-// labels.
+// heads, D = H/N head size, E width of the embeddings, F intermediate, V vocabulary, P rows of the
+// position table, L layers, C labels.
 #pragma once
 
 #include <cstddef>
@@ -51,14 +51,16 @@ struct NormWeights {
 };
 
 struct EmbeddingWeights {
-  std::span<const float> word;      // [V, H]
-  std::span<const float> position;  // [P, H]
+  std::span<const float> word;      // [V, E]
+  std::span<const float> position;  // [P, E]
   std::span<const float>
-      token_type;  // [token types, H]; empty when the model has none (DistilBERT)
+      token_type;  // [token types, E]; empty when the model has none (DistilBERT)
   // A token of this id takes position uncounted_id, and the others count from it on, without those:
   // uncounted_id + 1, uncounted_id + 2 ... (RoBERTa's <pad>). -1: all count, from 0 on.
   std::int32_t uncounted_id = -1;
-  NormWeights norm;
+  NormWeights norm;       // [E]
+  LinearWeights project;  // [H, E], after the norm; empty where E is H
+  std::size_t width(std::size_t hidden) const { return project.out == 0 ? hidden : project.in; }
 };
 
 struct LayerWeights {
@@ -218,7 +220,8 @@ class Backend {
   // upload.
   virtual std::span<const float> wait(Lane& lane) = 0;
 
-  // x[t] = LN(word[ids[t]] + position[write_positions()[t]] + token_type[...])
+  // x[t] = LN(word[ids[t]] + position[write_positions()[t]] + token_type[...]), projected where the
+  // embeddings are narrower than x
   virtual void embed_ln(Lane& lane) = 0;
   // ctx[t, head] = softmax(q k^T / sqrt(D)) v over the valid rows of t's sequence; q, k, v =
   // linear(x)

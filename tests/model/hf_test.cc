@@ -19,7 +19,8 @@ INSTANTIATE_TEST_SUITE_P(Goldens, HuggingFace,
                          ::testing::Values("distilbert_gelu", "distilbert_relu_multi_label",
                                            "bert_gelu_pairs", "bert_gelu_new_regression",
                                            "bert_relu_one_layer", "roberta_gelu",
-                                           "roberta_multi_label", "roberta_regression"));
+                                           "roberta_multi_label", "roberta_regression",
+                                           "electra_narrow", "electra_multi_label"));
 
 // Each golden differs from the others where its name says so: nothing passes by being alike.
 TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
@@ -46,6 +47,10 @@ TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
   EXPECT_EQ(plan_of("roberta_multi_label").positions, 40U);
   EXPECT_EQ(plan_of("roberta_multi_label").problem, ProblemType::multi_label);
   EXPECT_EQ(plan_of("roberta_regression").problem, ProblemType::regression);
+  EXPECT_EQ(plan_of("electra_narrow").embedding, 24U);
+  EXPECT_EQ(plan_of("electra_narrow").head_activation, ops::Activation::gelu_erf);
+  EXPECT_EQ(plan_of("electra_multi_label").embedding, 0U);
+  EXPECT_EQ(plan_of("electra_multi_label").problem, ProblemType::multi_label);
 }
 
 }  // namespace

@@ -154,6 +154,29 @@ TEST(Plan, RobertaUsesPositionsBehindThePaddings) {
   EXPECT_EQ(plan->positions, 510U);
 }
 
+TEST(Plan, ElectraMayHaveNarrowEmbeddings) {
+  Json config = bert();
+  config["architectures"] = Json::array({"ElectraForSequenceClassification"});
+  config["model_type"] = "electra";
+  config["embedding_size"] = 64;
+  auto plan = plan_of(config);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->embedding, 64U);
+  EXPECT_EQ(plan->head_activation, ops::Activation::gelu_erf);
+  config.erase("embedding_size");
+  EXPECT_EQ(plan_of(config)->embedding, 0U);  // the default, 128, is this one's hidden size
+  config["embedding_size"] = 0;
+  plan = plan_of(config);
+  ASSERT_FALSE(plan);
+  EXPECT_THAT(plan.error().message, HasSubstr("embedding_size is 0"));
+  plan = parse_plan(R"({"architectures": ["ElectraForSequenceClassification"]})", "c");
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->hidden, 256U);
+  EXPECT_EQ(plan->heads, 4U);
+  EXPECT_EQ(plan->intermediate, 1024U);
+  EXPECT_EQ(plan->embedding, 128U);
+}
+
 TEST(Plan, LabelsAreOrderedByNumber) {
   Json config = bert();
   Json map = Json::object();

@@ -41,6 +41,22 @@ TEST(Positions, CountFromZeroOrFromBehindAnUncountedId) {
   EXPECT_THAT(positions, ElementsAre(2, 3, 1, 4, 5, 1, 1, 2));
 }
 
+TEST(EncoderForm, CudaRefusesProjectedEmbeddingsThatItDoesNotCompute) {
+  EncoderWeights weights;
+  weights.heads = 1;
+  weights.layers.resize(1);
+  weights.hidden = 64;
+  weights.embedding.project.out = 64;
+  weights.embedding.project.in = 32;
+  EXPECT_TRUE(cuda::shape_of(weights, Precision::fp16));
+  const auto refused = cuda::shape_of(weights, Precision::bf16);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "ops/unsupported");
+  EXPECT_THAT(refused.error().message, HasSubstr("embeddings of 32 values"));
+  weights.embedding.project.in = 65;
+  EXPECT_FALSE(cuda::shape_of(weights, Precision::fp16));
+}
+
 TEST(EncoderForm, EachBackendRefusesByNameWhatItDoesNotCompute) {
   using Form = EncoderForm;
   const std::pair<Form, const char*> cases[] = {

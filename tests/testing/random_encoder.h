@@ -22,6 +22,7 @@ struct EncoderShape {
   std::size_t layers = 2;
   std::size_t labels = 3;
   std::int32_t uncounted_id = -1;
+  std::size_t embedding = 0;  // 0: hidden
   ops::Activation activation = ops::Activation::gelu_erf;
   ops::Activation head_activation = ops::Activation::relu;
 };
@@ -38,11 +39,13 @@ class RandomEncoder {
     weights.positions = shape.positions;
     weights.labels = shape.labels;
     weights.activation = shape.activation;
-    weights.embedding.word = values(shape.vocabulary * shape.hidden, 0.0F, 1.0F);
-    weights.embedding.position = values(shape.positions * shape.hidden, 0.0F, 0.5F);
-    weights.embedding.token_type = values(shape.token_types * shape.hidden, 0.0F, 0.5F);
+    const std::size_t width = shape.embedding == 0 ? shape.hidden : shape.embedding;
+    weights.embedding.word = values(shape.vocabulary * width, 0.0F, 1.0F);
+    weights.embedding.position = values(shape.positions * width, 0.0F, 0.5F);
+    weights.embedding.token_type = values(shape.token_types * width, 0.0F, 0.5F);
     weights.embedding.uncounted_id = shape.uncounted_id;
-    weights.embedding.norm = norm(shape.hidden);
+    weights.embedding.norm = norm(width);
+    if (shape.embedding != 0) weights.embedding.project = linear(shape.hidden, width);
     for (std::size_t l = 0; l < shape.layers; ++l) {
       ops::LayerWeights layer;
       for (ops::LinearWeights* part : {&layer.query, &layer.key, &layer.value, &layer.project}) {

@@ -8,10 +8,10 @@
 
 namespace breakeven::model {
 
-extern const Architecture kDistilBert, kBert, kRoberta;  // each in the file of its name
+extern const Architecture kDistilBert, kBert, kRoberta, kElectra;  // each in the file of its name
 
 std::span<const Architecture* const> architectures() {
-  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert, &kRoberta};
+  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert, &kRoberta, &kElectra};
   return kAll;
 }
 

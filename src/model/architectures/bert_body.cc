@@ -17,11 +17,16 @@ ops::EncoderWeights bert_body(std::string_view body, const EncoderPlan& plan, Te
   ops::EncoderWeights out = sized_view(plan);
   out.positions += first_position;
   const std::string embeddings = fmt::format("{}.embeddings.", body);
-  out.embedding.word = tensors.table(embeddings + "word_embeddings", plan.vocabulary, hidden);
-  out.embedding.position = tensors.table(embeddings + "position_embeddings", out.positions, hidden);
+  const std::size_t width = plan.embedding == 0 ? hidden : plan.embedding;
+  out.embedding.word = tensors.table(embeddings + "word_embeddings", plan.vocabulary, width);
+  out.embedding.position = tensors.table(embeddings + "position_embeddings", out.positions, width);
   out.embedding.token_type =
-      tensors.table(embeddings + "token_type_embeddings", plan.token_types, hidden);
-  out.embedding.norm = tensors.norm(embeddings + "LayerNorm", hidden, plan.norm_eps);
+      tensors.table(embeddings + "token_type_embeddings", plan.token_types, width);
+  out.embedding.norm = tensors.norm(embeddings + "LayerNorm", width, plan.norm_eps);
+  if (plan.embedding != 0) {
+    out.embedding.project =
+        tensors.linear(fmt::format("{}.embeddings_project", body), hidden, width);
+  }
   for (std::size_t i = 0; i < plan.layers; ++i) {
     const std::string name = fmt::format("{}.encoder.layer.{}.", body, i);
     ops::LayerWeights& layer = out.layers[i];

@@ -48,6 +48,7 @@ class CpuBackend final : public Backend {
   void attend_by_blocks(CpuLane& lane, const Layer& layer) const;
 
   // blocks.cc
+  void project_embedding(const CpuLane& lane, std::size_t first, std::size_t count) const;
   void quantise(CpuLane& lane, void* from, NumberFormat format, std::size_t columns,
                 std::size_t blocks, std::size_t step, std::size_t rows) const;
   void split(CpuLane& lane, const float* from, std::size_t columns, std::size_t rows) const;

@@ -39,15 +39,44 @@ void CpuBackend::embed_ln(Lane& lane) {
   const ModelShape& shape = l.model().shape();
   const EmbeddingPack& pack = l.model().embedding();
   const EmbedTables tables{pack.word_f32, pack.word_bf16, pack.position, pack.token_type,
-                           pack.norm.parameters(shape.hidden)};
+                           pack.norm.parameters(shape.embedding)};
+  const std::size_t stride = shape.embedding_padded;
+  float* const to = shape.projects ? l.acts.embedded : l.acts.x.f32;
   l.parallel((group.rows + kEmbedRows - 1) / kEmbedRows, [&](unsigned, std::size_t index) {
     const std::size_t first = index * kEmbedRows;
+    const std::size_t count = std::min(kEmbedRows, group.rows - first);
     kernels_.embed_norm(tables, group.ids + first, group.positions + first,
-                        group.has_types ? group.types + first : nullptr,
-                        std::min(kEmbedRows, group.rows - first),
-                        l.acts.x.f32 + first * shape.hidden_padded, shape.hidden_padded,
-                        gemm_input(l, l.acts.x, first));
+                        group.has_types ? group.types + first : nullptr, count, to + first * stride,
+                        stride, shape.projects ? GemmInput{} : gemm_input(l, l.acts.x, first));
+    if (shape.projects) project_embedding(l, first, count);
   });
+}
+
+// x = project(embedded) in fp32, which is a hundredth of a layer's work, and as GEMMs read it.
+void CpuBackend::project_embedding(const CpuLane& lane, std::size_t first,
+                                   std::size_t count) const {
+  const ModelShape& shape = lane.model().shape();
+  const EmbeddingPack& pack = lane.model().embedding();
+  const std::size_t hidden = shape.hidden_padded;
+  float* const x = lane.acts.x.f32 + first * hidden;
+  kernels_.multiply(lane.acts.embedded + first * shape.embedding_padded, shape.embedding_padded,
+                    pack.project, hidden, x, hidden, count, hidden, shape.embedding);
+  for (std::size_t r = 0; r < count; ++r) {
+    for (std::size_t c = 0; c < hidden; ++c) x[r * hidden + c] += pack.project_bias[c];
+  }
+  const GemmInput out = gemm_input(lane, lane.acts.x, first);
+  switch (out.format) {
+    case NumberFormat::u8:
+      return kernels_.quantise_f32(x, hidden, count, hidden, out);
+    case NumberFormat::split:
+      return kernels_.split_f32(x, hidden, count, hidden, out);
+    case NumberFormat::bf16:
+      std::transform(x, x + count * hidden, static_cast<Bf16*>(out.data), to_bf16);
+      return;
+    case NumberFormat::none:
+    case NumberFormat::f32:
+      return;
+  }
 }
 
 // `blocks` blocks of [rows, columns] of `from`, `step` elements apart, to lane.between.quantised.

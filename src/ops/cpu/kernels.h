@@ -46,10 +46,10 @@ struct NormParameters {
 };
 
 struct EmbedTables {
-  const float* word_f32 = nullptr;  // [V, padded H]; exactly one of the two word tables is set
+  const float* word_f32 = nullptr;  // [V, padded E]; exactly one of the two word tables is set
   const Bf16* word_bf16 = nullptr;
-  const float* position = nullptr;    // [P, padded H]
-  const float* token_type = nullptr;  // [types, padded H]; null: none
+  const float* position = nullptr;    // [P, padded E]
+  const float* token_type = nullptr;  // [types, padded E]; null: none
   NormParameters norm;
 };
 

@@ -65,6 +65,7 @@ void CpuLane::lay_out_activations(Arena& arena) {
   const std::size_t context = bytes_of(formats.plane());
   acts.ctx = arena.take<std::byte>(rows * hidden * context);
   acts.ctx_cls = arena.take<std::byte>(sequences * hidden * context);
+  if (shape.projects) acts.embedded = arena.take<float>(limits_.rows * shape.embedding_padded);
   acts.logits = arena.take<float>(limits_.sequences * shape.labels);
 }
 

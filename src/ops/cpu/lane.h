@@ -60,9 +60,10 @@ struct Activations {
   void* query = nullptr;
   void* key = nullptr;
   void* value = nullptr;
-  void* ctx = nullptr;      // [T]
-  void* ctx_cls = nullptr;  // [B]
-  float* logits = nullptr;  // [B, C]
+  void* ctx = nullptr;        // [T]
+  void* ctx_cls = nullptr;    // [B]
+  float* embedded = nullptr;  // [T, padded E], where the embeddings are projected
+  float* logits = nullptr;    // [B, C]
 };
 
 // Buffers that hold the result of one GEMM until the next GEMM reads it. The team shares them; they

@@ -88,10 +88,13 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& format
   shape.intermediate = weights.intermediate;
   shape.vocabulary = weights.vocabulary;
   shape.positions = weights.positions;
+  shape.embedding = weights.embedding.width(weights.hidden);
+  shape.projects = weights.embedding.project.out != 0;
   shape.uncounted_id = weights.embedding.uncounted_id;
-  shape.token_types = weights.embedding.token_type.size() / weights.hidden;
+  shape.token_types = weights.embedding.token_type.size() / shape.embedding;
   shape.labels = weights.labels;
   shape.hidden_padded = padded(shape.hidden, formats.width_step);
+  shape.embedding_padded = shape.projects ? padded(shape.embedding) : shape.hidden_padded;
   shape.head_padded = padded(shape.head_size);
   shape.heads_padded = padded(shape.heads);
   shape.labels_padded = padded(shape.labels);
@@ -127,25 +130,30 @@ void CpuModel::lay_out_layer(Arena& arena, std::size_t index) {
 
 void CpuModel::lay_out(Arena& arena) {
   const std::size_t hidden = shape_.hidden_padded;
-  const auto norm = [&](Norm& n) {
-    n.gamma = arena.take<float>(hidden);
-    n.beta = arena.take<float>(hidden);
+  const std::size_t embedding = shape_.embedding_padded;
+  const auto norm = [&](Norm& n, std::size_t width) {
+    n.gamma = arena.take<float>(width);
+    n.beta = arena.take<float>(width);
   };
   if (formats_.precision == Precision::fp32 || formats_.precision == Precision::fp32x3) {
-    embedding_.word_f32 = arena.take<float>(shape_.vocabulary * hidden);
+    embedding_.word_f32 = arena.take<float>(shape_.vocabulary * embedding);
   } else {
-    embedding_.word_bf16 = arena.take<Bf16>(shape_.vocabulary * hidden);
+    embedding_.word_bf16 = arena.take<Bf16>(shape_.vocabulary * embedding);
   }
-  embedding_.position = arena.take<float>(shape_.positions * hidden);
+  embedding_.position = arena.take<float>(shape_.positions * embedding);
   if (shape_.token_types > 0) {
-    embedding_.token_type = arena.take<float>(shape_.token_types * hidden);
+    embedding_.token_type = arena.take<float>(shape_.token_types * embedding);
   }
-  norm(embedding_.norm);
+  norm(embedding_.norm, embedding);
+  if (shape_.projects) {
+    embedding_.project = arena.take<float>(shape_.embedding * hidden);
+    embedding_.project_bias = arena.take<float>(hidden);
+  }
   layers_.resize(shape_.layers);
   for (std::size_t index = 0; index < shape_.layers; ++index) {
     lay_out_layer(arena, index);
-    norm(layers_[index].attention_norm);
-    norm(layers_[index].ffn_norm);
+    norm(layers_[index].attention_norm, hidden);
+    norm(layers_[index].ffn_norm, hidden);
   }
   const std::size_t heads = shape_.heads;
   cls_.query = arena.take<float>(heads * hidden * shape_.head_padded);

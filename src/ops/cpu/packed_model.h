@@ -60,6 +60,9 @@ struct ModelShape {
   std::size_t hidden = 0, heads = 0, head_size = 0, intermediate = 0;
   std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
   // Padded widths.
+  std::size_t embedding = 0;         // E
+  std::size_t embedding_padded = 0;  // as hidden_padded where E is H
+  bool projects = false;             // whether it is not
   std::size_t hidden_padded = 0, head_padded = 0, heads_padded = 0, labels_padded = 0;
   std::size_t block = 0;           // columns of one FFN block
   std::size_t blocks = 0;          // FFN blocks
@@ -117,12 +120,15 @@ struct HeadPack {
   float* classifier_bias = nullptr;  // [padded C]
 };
 
+// Rows of padded E.
 struct EmbeddingPack {
   float* word_f32 = nullptr;  // fp32 only
   Bf16* word_bf16 = nullptr;  // bf16 and int8
   float* position = nullptr;
   float* token_type = nullptr;
   Norm norm;
+  float* project = nullptr;       // [E, padded H], in by out, fp32; null where E is H
+  float* project_bias = nullptr;  // [padded H]
 };
 
 class CpuModel final : public PackedModel {

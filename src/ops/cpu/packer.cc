@@ -47,6 +47,16 @@ std::vector<std::int8_t> quantise(const std::vector<float>& part, std::size_t de
   return quantised;
 }
 
+// [in, stride] from [out, in].
+void transpose(const LinearWeights& from, float* matrix, std::size_t stride, float* bias) {
+  for (std::size_t o = 0; o < from.out; ++o) {
+    for (std::size_t i = 0; i < from.in; ++i) {
+      matrix[i * stride + o] = from.weight[o * from.in + i];
+    }
+  }
+  std::copy(from.bias.begin(), from.bias.end(), bias);
+}
+
 }  // namespace
 
 void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
@@ -97,27 +107,30 @@ void Packer::add_norm(const NormWeights& from, Norm& to) {
 }
 
 void Packer::add_embedding() {
-  const std::size_t hidden = weights_.hidden;
-  const std::size_t stride = model_.shape_.hidden_padded;
+  const std::size_t width = model_.shape_.embedding;
+  const std::size_t stride = model_.shape_.embedding_padded;
   EmbeddingPack& to = model_.embedding_;
   const auto copy_rows = [=](std::span<const float> from, float* rows) {
-    for (std::size_t r = 0; r * hidden < from.size(); ++r) {
-      std::copy_n(from.data() + r * hidden, hidden, rows + r * stride);
+    for (std::size_t r = 0; r * width < from.size(); ++r) {
+      std::copy_n(from.data() + r * width, width, rows + r * stride);
     }
   };
   copy_rows(weights_.embedding.position, to.position);
   if (to.token_type != nullptr) copy_rows(weights_.embedding.token_type, to.token_type);
   add_norm(weights_.embedding.norm, to.norm);
+  if (to.project != nullptr) {
+    transpose(weights_.embedding.project, to.project, model_.shape_.hidden_padded, to.project_bias);
+  }
   constexpr std::size_t kRowsAJob = 2048;
   for (std::size_t begin = 0; begin < weights_.vocabulary; begin += kRowsAJob) {
     const std::size_t end = std::min(begin + kRowsAJob, weights_.vocabulary);
     jobs_.emplace_back([=, this] {
       for (std::size_t r = begin; r < end; ++r) {
-        const float* row = weights_.embedding.word.data() + r * hidden;
+        const float* row = weights_.embedding.word.data() + r * width;
         if (model_.embedding_.word_f32 != nullptr) {
-          std::copy_n(row, hidden, model_.embedding_.word_f32 + r * stride);
+          std::copy_n(row, width, model_.embedding_.word_f32 + r * stride);
         } else {
-          std::transform(row, row + hidden, model_.embedding_.word_bf16 + r * stride, to_bf16);
+          std::transform(row, row + width, model_.embedding_.word_bf16 + r * stride, to_bf16);
         }
       }
     });
@@ -176,21 +189,11 @@ void Packer::add_cls_attention() {
 }
 
 void Packer::add_head() {
-  const auto transposed = [](const LinearWeights& from, float* matrix, std::size_t stride,
-                             float* bias) {
-    for (std::size_t o = 0; o < from.out; ++o) {
-      for (std::size_t i = 0; i < from.in; ++i) {
-        matrix[i * stride + o] = from.weight[o * from.in + i];
-      }
-    }
-    std::copy(from.bias.begin(), from.bias.end(), bias);
-  };
   const ModelShape& shape = model_.shape_;
   const HeadPack& to = model_.head_;
-  jobs_.emplace_back([&, transposed] {
-    transposed(weights_.head.dense, to.dense, shape.hidden_padded, to.dense_bias);
-  });
-  transposed(weights_.head.classifier, to.classifier, shape.labels_padded, to.classifier_bias);
+  jobs_.emplace_back(
+      [&] { transpose(weights_.head.dense, to.dense, shape.hidden_padded, to.dense_bias); });
+  transpose(weights_.head.classifier, to.classifier, shape.labels_padded, to.classifier_bias);
 }
 
 void Packer::run() {

@@ -67,16 +67,22 @@ void Blocks<T>::embed_ln(Lane& base) {
   const DeviceModel<T>& model = lane.model();
   const Activations<T>& act = lane.act();
   const GroupInput input = lane.input();
+  const ModelShape& shape = model.shape();
   const EmbedNorm<T, R> kernel{
       .tables = {model.word, model.position, model.token_type, model.embedding_norm.parameters()},
       .ids = input.ids,
       .places = input.places,
       .kinds = input.kinds,
-      .x = act.x,
+      .x = shape.projects ? act.ctx : act.x,
       .residual = act.residual,
       .rows = narrow(lane.bucket().rows),
-      .hidden = narrow(model.shape().hidden)};
+      .hidden = narrow(shape.embedding)};
   launch_rows(lane, kernel, PlainEmbedNorm<T, R>{kernel}, kernel.rows);
+  if (!shape.projects) return;
+  GemmCall call = dense_product(kernel.rows, shape.hidden, shape.embedding, act.ctx,
+                                model.embedding_project, act.x);
+  call.bias = model.embedding_project_bias;
+  multiply(lane, call);
 }
 
 template <class T>

@@ -23,22 +23,44 @@ std::size_t ffn_block_of(std::size_t hidden, std::size_t intermediate) {
   return intermediate;
 }
 
+// Projected embeddings stand in memory made for x, and the product's rows become x at once: in bf16
+// the residual stream would need them in fp32.
+Result<void> check_embedding(const ModelShape& shape, Precision precision) {
+  if (!shape.projects) return {};
+  const std::string what = fmt::format("embeddings of {} values, projected to the model's {}",
+                                       shape.embedding, shape.hidden);
+  if (precision == Precision::bf16) {
+    return fail("ops/unsupported",
+                fmt::format("the CUDA backend does not compute {}, in bf16", what),
+                "use --precision fp16, or --device cpu");
+  }
+  if (shape.embedding > shape.hidden) {
+    return fail("ops/unsupported", fmt::format("the CUDA backend does not compute {}", what),
+                "use --device cpu");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) {
   BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "CUDA"));
-  ModelShape shape{.hidden = weights.hidden,
-                   .heads = weights.heads,
-                   .head_size = weights.hidden / weights.heads,
-                   .intermediate = weights.intermediate,
-                   .vocabulary = weights.vocabulary,
-                   .positions = weights.positions,
-                   .token_types = weights.embedding.token_type.size() / weights.hidden,
-                   .labels = weights.labels,
-                   .layers = weights.layers.size(),
-                   .uncounted_id = weights.embedding.uncounted_id,
-                   .activation = weights.activation,
-                   .head_activation = weights.head.activation};
+  ModelShape shape{
+      .hidden = weights.hidden,
+      .heads = weights.heads,
+      .head_size = weights.hidden / weights.heads,
+      .intermediate = weights.intermediate,
+      .vocabulary = weights.vocabulary,
+      .positions = weights.positions,
+      .token_types = weights.embedding.token_type.size() / weights.embedding.width(weights.hidden),
+      .labels = weights.labels,
+      .layers = weights.layers.size(),
+      .uncounted_id = weights.embedding.uncounted_id,
+      .embedding = weights.embedding.width(weights.hidden),
+      .projects = weights.embedding.project.out != 0,
+      .activation = weights.activation,
+      .head_activation = weights.head.activation};
+  BREAKEVEN_TRY_VOID(check_embedding(shape, precision));
   if (precision == Precision::int8) {
     shape.codes = Codes::s8;
     shape.ffn_block = ffn_block_of(shape.hidden, shape.intermediate);
@@ -57,7 +79,8 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
 
 KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelChoice& allowed) {
   KernelChoice choice = allowed;
-  choice.rows &= row_kernels_fit(shape.hidden) && shape.intermediate % 8 == 0;
+  choice.rows &= row_kernels_fit(shape.hidden) && row_kernels_fit(shape.embedding) &&
+                 shape.intermediate % 8 == 0;
   if (shape.codes == Codes::s8) choice.rows &= row_kernels_fit(shape.ffn_block);
   if (shape.codes == Codes::e4m3) {
     choice.rows &= shape.intermediate <= DequantiseRowActivation::kWidest;
@@ -68,7 +91,8 @@ KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelC
       shape.hidden % 8 == 0 &&
       ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;
   // The library wants rows of 16 bytes.
-  choice.gemm &= shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 && shape.head_size % 8 == 0;
+  choice.gemm &= shape.embedding % 8 == 0 && shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 &&
+                 shape.head_size % 8 == 0;
   if (shape.quantised()) choice.gemm &= shape.hidden % 16 == 0 && shape.ffn_block % 16 == 0;
   return choice;
 }

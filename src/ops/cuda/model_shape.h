@@ -16,6 +16,8 @@ struct ModelShape {
   std::size_t hidden = 0, heads = 0, head_size = 0, intermediate = 0;
   std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
   std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
+  std::size_t embedding = 0;       // E
+  bool projects = false;           // whether it is not H
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
   Codes codes = Codes::none;
@@ -24,7 +26,7 @@ struct ModelShape {
   bool quantised() const { return codes != Codes::none; }
   std::size_t ffn_blocks() const { return quantised() ? intermediate / ffn_block : 1; }
 };
-// Errors: ops/unsupported (no layer, a head larger than 256).
+// Errors: ops/unsupported (no layer, a head larger than 256, projected embeddings in bf16).
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 
 // Which kernels run: the fast ones, or their plain twins.

@@ -164,10 +164,15 @@ void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
 template <class T>
 void DeviceModel<T>::lay_out(Arena& arena) {
   const std::size_t hidden = shape_.hidden;
-  word = arena.take<T>(shape_.vocabulary * hidden);
-  position = arena.take<T>(shape_.positions * hidden);
-  if (shape_.token_types > 0) token_type = arena.take<T>(shape_.token_types * hidden);
-  embedding_norm = take_norm(arena, hidden);
+  const std::size_t width = shape_.embedding;
+  word = arena.take<T>(shape_.vocabulary * width);
+  position = arena.take<T>(shape_.positions * width);
+  if (shape_.token_types > 0) token_type = arena.take<T>(shape_.token_types * width);
+  embedding_norm = take_norm(arena, width);
+  if (shape_.projects) {
+    embedding_project = arena.take<T>(hidden * width);
+    embedding_project_bias = arena.take<T>(hidden);
+  }
   layers.resize(shape_.layers);
   for (DeviceLayer<T>& layer : layers) {
     layer.attention_norm = take_norm(arena, hidden);
@@ -215,12 +220,17 @@ Result<std::shared_ptr<const DeviceModel<T>>> DeviceModel<T>::pack(
 
   Uploader uploader(*runtime, std::move(staging));
   const std::size_t hidden = shape.hidden;
-  uploader.add(weights.embedding.word, model->word, shape.vocabulary * hidden);
-  uploader.add(weights.embedding.position, model->position, shape.positions * hidden);
+  const std::size_t width = shape.embedding;
+  uploader.add(weights.embedding.word, model->word, shape.vocabulary * width);
+  uploader.add(weights.embedding.position, model->position, shape.positions * width);
   if (shape.token_types > 0) {
-    uploader.add(weights.embedding.token_type, model->token_type, shape.token_types * hidden);
+    uploader.add(weights.embedding.token_type, model->token_type, shape.token_types * width);
   }
-  add_norm(uploader, weights.embedding.norm, model->embedding_norm, hidden);
+  add_norm(uploader, weights.embedding.norm, model->embedding_norm, width);
+  if (shape.projects) {
+    uploader.add(weights.embedding.project.weight, model->embedding_project, hidden * width);
+    uploader.add(weights.embedding.project.bias, model->embedding_project_bias, hidden);
+  }
   for (std::size_t l = 0; l < shape.layers; ++l) {
     add_layer(uploader, weights.layers[l], model->layers[l], shape);
   }

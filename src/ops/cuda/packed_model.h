@@ -59,6 +59,8 @@ class DeviceModel final : public PackedModel {
   T* position = nullptr;
   T* token_type = nullptr;  // null when the model has none
   Norm embedding_norm;
+  T* embedding_project = nullptr;  // [H, E], null where E is H
+  T* embedding_project_bias = nullptr;
   std::vector<DeviceLayer<T>> layers;
   T* dense = nullptr;  // [H, H]
   float* dense_bias = nullptr;

@@ -23,8 +23,8 @@ inline std::size_t longest_sequence(const ReferenceModel& model, const LaneLimit
 
 // Doubles of one thread's scratch for reference::multiply.
 inline std::size_t scratch_doubles(const ReferenceModel& model, const LaneLimits& limits) {
-  return kRowsAtATime *
-         std::max({model.hidden, model.intermediate, longest_sequence(model, limits)});
+  return kRowsAtATime * std::max({model.hidden, model.embedding_width(), model.intermediate,
+                                  longest_sequence(model, limits)});
 }
 
 // Who may take part in an op.
@@ -39,9 +39,15 @@ inline std::size_t workspace_floats(const ReferenceModel& model, const LaneLimit
          round_up_to_panel(model.head_size()) * longest + kRowsAtATime * longest;
 }
 
+// Of the buffer that holds sums before they are added, and embeddings before they are projected.
+inline std::size_t sum_width(const ReferenceModel& model) {
+  return std::max(model.hidden, model.embedding_width());
+}
+
 inline std::size_t lane_floats(const ReferenceModel& model, const LaneLimits& limits) {
-  const std::size_t rows = 6 * model.hidden + model.intermediate;  // x q k v ctx sum, up
-  const std::size_t cls = 2 * model.hidden;                        // x_cls, ctx_cls
+  // x q k v ctx, sum, up
+  const std::size_t rows = 5 * model.hidden + sum_width(model) + model.intermediate;
+  const std::size_t cls = 2 * model.hidden;  // x_cls, ctx_cls
   return limits.rows * rows + limits.sequences * (cls + model.labels) +
          members(limits) * workspace_floats(model, limits);
 }
@@ -72,7 +78,7 @@ class ReferenceLane final : public Lane {
     key = take(hidden_rows);
     value = take(hidden_rows);
     ctx = take(hidden_rows);
-    sum = take(hidden_rows);
+    sum = take(limits.rows * sum_width(*model));
     up = take(limits.rows * model->intermediate);
     x_cls = take(limits.sequences * model->hidden);
     ctx_cls = take(limits.sequences * model->hidden);

@@ -5,17 +5,17 @@
 
 namespace breakeven::ops::reference {
 
-void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row) {
-  const std::size_t hidden = model.hidden;
-  const float* word = model.word.data() + static_cast<std::size_t>(lane.ids[row]) * hidden;
+void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row, float* out) {
+  const std::size_t width = model.embedding_width();
+  const float* word = model.word.data() + static_cast<std::size_t>(lane.ids[row]) * width;
   const float* place =
-      model.position.data() + static_cast<std::size_t>(lane.positions[row]) * hidden;
-  const std::span<float> x(lane.x + row * hidden, hidden);
-  for (std::size_t h = 0; h < hidden; ++h) x[h] = word[h] + place[h];
+      model.position.data() + static_cast<std::size_t>(lane.positions[row]) * width;
+  const std::span<float> x(out + row * width, width);
+  for (std::size_t h = 0; h < width; ++h) x[h] = word[h] + place[h];
   if (model.token_types() > 0) {
     const float* type =
-        model.token_type.data() + static_cast<std::size_t>(lane.token_types[row]) * hidden;
-    for (std::size_t h = 0; h < hidden; ++h) x[h] += type[h];
+        model.token_type.data() + static_cast<std::size_t>(lane.token_types[row]) * width;
+    for (std::size_t h = 0; h < width; ++h) x[h] += type[h];
   }
   layer_norm(x, model.embedding_norm.view(), x);
 }

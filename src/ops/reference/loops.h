@@ -7,8 +7,8 @@
 
 namespace breakeven::ops::reference {
 
-// x[row] = LN(word[id] + position + token type)
-void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row);
+// out[row] = LN(word[id] + position + token type), rows of E
+void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row, float* out);
 
 // out[r] = linear(in[r]) for r < rows.
 void linear(ReferenceLane& lane, const Linear& weights, const float* in, std::size_t rows,

@@ -17,10 +17,12 @@ void check_norm(const Norm& norm, std::size_t hidden, const char* name) {
 
 void ReferenceModel::check() const {
   BREAKEVEN_CHECK(hidden > 0 && heads > 0 && hidden % heads == 0, "H={} N={}", hidden, heads);
-  BREAKEVEN_CHECK(word.size() == vocabulary * hidden, "word {}", word.size());
-  BREAKEVEN_CHECK(position.size() == positions * hidden, "position {}", position.size());
-  BREAKEVEN_CHECK(token_type.size() % hidden == 0, "token_type {}", token_type.size());
-  check_norm(embedding_norm, hidden, "embedding norm");
+  const std::size_t width = embedding_width();
+  BREAKEVEN_CHECK(word.size() == vocabulary * width, "word {}", word.size());
+  BREAKEVEN_CHECK(position.size() == positions * width, "position {}", position.size());
+  BREAKEVEN_CHECK(token_type.size() % width == 0, "token_type {}", token_type.size());
+  check_norm(embedding_norm, width, "embedding norm");
+  if (projects()) check_linear(embedding_project, hidden, width, "embedding projection");
   for (const Layer& layer : layers) {
     for (const Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.project}) {
       check_linear(*linear, hidden, hidden, "attention");

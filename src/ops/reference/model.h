@@ -76,6 +76,7 @@ class ReferenceModel final : public PackedModel {
         token_type(weights.embedding.token_type.begin(), weights.embedding.token_type.end()),
         uncounted_id(weights.embedding.uncounted_id),
         embedding_norm(weights.embedding.norm),
+        embedding_project(weights.embedding.project),
         layers(weights.layers.begin(), weights.layers.end()),
         dense(weights.head.dense),
         head_activation(weights.head.activation),
@@ -85,19 +86,23 @@ class ReferenceModel final : public PackedModel {
 
   std::size_t weight_bytes() const override {
     std::size_t bytes = (word.size() + position.size() + token_type.size()) * sizeof(float) +
-                        embedding_norm.bytes() + dense.bytes() + classifier.bytes();
+                        embedding_norm.bytes() + embedding_project.bytes() + dense.bytes() +
+                        classifier.bytes();
     for (const Layer& layer : layers) bytes += layer.bytes();
     return bytes;
   }
 
   std::size_t head_size() const { return hidden / heads; }
-  std::size_t token_types() const { return token_type.size() / hidden; }
+  bool projects() const { return embedding_project.panels.out > 0; }
+  std::size_t embedding_width() const { return projects() ? embedding_project.panels.in : hidden; }
+  std::size_t token_types() const { return token_type.size() / embedding_width(); }
 
   std::size_t hidden, heads, intermediate, vocabulary, positions, labels;
   Activation activation;
   std::vector<float> word, position, token_type;
   std::int32_t uncounted_id;
   Norm embedding_norm;
+  Linear embedding_project;
   std::vector<Layer> layers;
   Linear dense;
   Activation head_activation;

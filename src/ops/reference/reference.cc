@@ -119,11 +119,13 @@ class ReferenceBackend final : public Backend {
   void embed_ln(Lane& base) override {
     ReferenceLane& lane = lane_of(base);
     const ReferenceModel& model = *lane.model;
+    float* const embedded = model.projects() ? lane.sum : lane.x;
     lane.share_out(lane.sequences, 1, [&](std::size_t b, std::size_t, unsigned) {
       for (std::size_t s = 0; s < lane.sequence_rows(b); ++s) {
-        embed_row(model, lane, lane.first_row(b) + s);
+        embed_row(model, lane, lane.first_row(b) + s, embedded);
       }
     });
+    if (model.projects()) linear(lane, model.embedding_project, embedded, lane.rows, lane.x);
   }
 
   void attention(Lane& base, std::size_t layer) override {

@@ -61,7 +61,8 @@ class Judge {
     std::ostringstream key;
     key << made_by << shape.hidden << ' ' << shape.heads << ' ' << shape.intermediate << ' '
         << shape.token_types << ' ' << shape.layers << ' ' << shape.labels << ' '
-        << static_cast<int>(shape.activation) << ' ' << shape.uncounted_id;
+        << static_cast<int>(shape.activation) << ' ' << shape.uncounted_id << ' '
+        << shape.embedding;
     for (std::size_t s = 0; s < batch.valid_len.size(); ++s) {
       key << ' ' << batch.cu_seqlens[s + 1] << ':' << batch.valid_len[s];
     }
@@ -149,6 +150,18 @@ TEST_P(CpuBackend, PositionsPassOverAnUncountedId) {
   made.positions = 42;
   const RandomEncoder encoder(made);
   compare(made, encoder.weights, {{40, 40}, {9, 9}, {1, 1}, {20, 33}}, 2, "packed and padded");
+}
+
+TEST_P(CpuBackend, EmbeddingsOfAnotherWidthAreProjected) {
+  EncoderShape made = shape(72, 2, 128);
+  made.head_activation = ops::Activation::gelu_erf;
+  made.token_types = 2;
+  for (const std::size_t embedding : {std::size_t{20}, std::size_t{64}, std::size_t{100}}) {
+    made.embedding = embedding;
+    const RandomEncoder encoder(made);
+    compare(made, encoder.weights, {{70, 70}, {9, 9}, {1, 1}, {20, 33}}, 2,
+            std::to_string(embedding));
+  }
 }
 
 TEST_P(CpuBackend, EveryShapeOfSequence) {

@@ -94,6 +94,20 @@ TEST(CudaBlocks, PositionsPassOverAnUncountedId) {
   expect_agreement({.shape = shape, .sequences = {{40, 40}, {9, 9}, {1, 1}, {20, 33}}});
 }
 
+TEST(CudaBlocks, NarrowEmbeddingsAreProjected) {
+  for (const Precision precision : precisions()) {
+    if (precision == Precision::bf16) continue;
+    for (const std::size_t embedding : {64U, 36U}) {
+      SCOPED_TRACE(::testing::Message() << to_string(precision) << " " << embedding);
+      EncoderShape shape = small_bert();
+      shape.embedding = embedding;
+      shape.head_activation = ops::Activation::gelu_erf;
+      expect_agreement(
+          {.shape = shape, .sequences = {{5, 5}, {66, 66}, {17, 30}}, .precision = precision});
+    }
+  }
+}
+
 TEST(CudaBlocks, PlainTwinsAgreeWithTheReference) {
   for (const Precision precision : precisions()) {
     SCOPED_TRACE(to_string(precision));
