@@ -46,11 +46,14 @@ struct Tokenizer::Impl {
 
 class Tokenizer::Scratch {
  public:
-  explicit Scratch(const Impl& impl) : owner(&impl) {}
+  explicit Scratch(const Impl& impl) : owner(&impl) {
+    if (impl.one_pass) one_pass.emplace();
+    if (impl.byte_level) byte_level.emplace();
+  }
 
   const Impl* owner;  // cached words are right for this vocabulary only
-  OnePass::Buffers one_pass;
-  ByteLevelPass::Buffers byte_level;
+  std::optional<OnePass::Buffers> one_pass;
+  std::optional<ByteLevelPass::Buffers> byte_level;
   ByStages::Buffers by_stages;
   std::array<IdSink, 2> sinks;  // of the first and the second text
 };
@@ -59,9 +62,9 @@ void Tokenizer::Impl::read(std::string_view text, const EncodeOptions& options, 
                            IdSink& sink) const {
   BREAKEVEN_CHECK(scratch.owner == this, "the scratch belongs to another tokenizer");
   if (one_pass && options.route == Route::fastest) {
-    one_pass->encode(text, scratch.one_pass, sink);
+    one_pass->encode(text, *scratch.one_pass, sink);
   } else if (byte_level && options.route == Route::fastest) {
-    byte_level->encode(text, scratch.byte_level, sink);
+    byte_level->encode(text, *scratch.byte_level, sink);
   } else {
     by_stages.encode(text, scratch.by_stages, sink);
   }
