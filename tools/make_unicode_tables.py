@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Writes src/text/unicode_tables.cc: the Unicode facts that Hugging Face's tokenizers act on.
 
-BertNormalizer mixes Unicode versions: categories of 8.0, canonical decomposition of 9.0, the lower
-case of its compiler's version; ByteLevel asks Oniguruma for the letters and numbers of 16.0. So neither this Python's `unicodedata` nor ICU can be asked at run
+They mix Unicode versions: BertNormalizer has categories of 8.0, canonical decomposition of 9.0, the
+lower case of its compiler's version; StripAccents has the marks of 9.0; ByteLevel asks Oniguruma for
+the letters and numbers of 16.0, single words and Whitespace a library of regular expressions for the
+words of 16.0. So neither this Python's `unicodedata` nor ICU can be asked at run
 time; the tables are derived here once and committed. Sources: `unicodedata` of the running Python
 (Unicode 14 or newer) and the Age property from perl's Unicode::UCD. What a later Unicode version
 changed about an old code point is corrected below, one constant for each change.
@@ -21,11 +23,34 @@ import unicodedata
 LAST = 0x10FFFF
 CATEGORY_VERSION = (8, 0)
 NFD_VERSION = (9, 0)
+MARK_VERSION = (9, 0)
 
 # Code points whose category changed after Unicode 8.0: what 8.0 said.
 MN_ADDED = [0x1734]
 MN_REMOVED = [0x1885, 0x1886, 0xA9BD, 0x111C9]
 P_ADDED = [0x166D, 0x111C9]
+
+# ... after Unicode 9.0.
+MARK_ADDED = [0x1CF2, 0x1CF3]
+MARK_REMOVED = [0x111C9]
+
+# What \\w has beside letters, digits, marks and connectors: letters in circles, squares and brackets
+# (Other_Alphabetic), and the letters, digits and marks younger than Unicode 14 that the peer knows.
+WORD_ADDED = [(0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189)]
+WORD_YOUNG = [
+    (0x897, 0x897), (0xCF3, 0xCF3), (0xECE, 0xECE), (0x1C89, 0x1C8A), (0xA7CB, 0xA7CD),
+    (0xA7DA, 0xA7DC), (0x105C0, 0x105F3), (0x10D40, 0x10D65), (0x10D69, 0x10D6D),
+    (0x10D6F, 0x10D85), (0x10EC2, 0x10EC4), (0x10EFC, 0x10EFF), (0x1123F, 0x11241),
+    (0x11380, 0x11389), (0x1138B, 0x1138B), (0x1138E, 0x1138E), (0x11390, 0x113B5),
+    (0x113B7, 0x113C0), (0x113C2, 0x113C2), (0x113C5, 0x113C5), (0x113C7, 0x113CA),
+    (0x113CC, 0x113D3), (0x113E1, 0x113E2), (0x116D0, 0x116E3), (0x11BC0, 0x11BE0),
+    (0x11BF0, 0x11BF9), (0x11F00, 0x11F10), (0x11F12, 0x11F3A), (0x11F3E, 0x11F42),
+    (0x11F50, 0x11F5A), (0x1342F, 0x1342F), (0x13440, 0x13455), (0x13460, 0x143FA),
+    (0x16100, 0x16139), (0x16D40, 0x16D6C), (0x16D70, 0x16D79), (0x18CFF, 0x18CFF),
+    (0x1B132, 0x1B132), (0x1B155, 0x1B155), (0x1CCF0, 0x1CCF9), (0x1DF25, 0x1DF2A),
+    (0x1E030, 0x1E06D), (0x1E08F, 0x1E08F), (0x1E4D0, 0x1E4F9), (0x1E5D0, 0x1E5FA),
+    (0x2B739, 0x2B739), (0x2EBF0, 0x2EE5D), (0x31350, 0x323AF),
+]
 
 # Lower case mappings younger than Unicode 14 that the peer's compiler knows (Unicode 15 to 17).
 LOWER_RANGES_ADDED = [(0x10D50, 0x10D65, 32), (0x16EA0, 0x16EB8, 27)]
@@ -112,6 +137,14 @@ class Tables:
         self.letter, self.number = (
             {c for c in known if category[c][0] == major} | {c for a, b in added for c in range(a, b + 1)}
             for major, added in (("L", LETTERS_ADDED), ("N", NUMBERS_ADDED)))
+        marks = ("Mn", "Mc", "Me")
+        self.any_mark = {c for c in scalars() if age[c] <= MARK_VERSION and category[c] in marks}
+        self.any_mark = (self.any_mark | set(MARK_ADDED)) - set(MARK_REMOVED)
+        self.word = {c for c in scalars()
+                     if chr(c).isalpha() or category[c] in ("Nd", "Nl", "Pc", *marks)}
+        self.word |= {0x200C, 0x200D}  # the joiners
+        for first, last in WORD_ADDED + WORD_YOUNG:
+            self.word.update(range(first, last + 1))
         self.decomposition = {}
         self.combining = {}
         for c in scalars():
@@ -146,7 +179,7 @@ class Tables:
 
 def live_differences(tables):
     """Compares each stage with the installed package, every scalar value on its own."""
-    from tokenizers import normalizers, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
     def stage(**on):
         flags = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
@@ -156,6 +189,9 @@ def live_differences(tables):
                                 stage(strip_accents=True), stage(lowercase=True))
     split = pre_tokenizers.BertPreTokenizer()
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    strip_marks, regex = normalizers.StripAccents(), pre_tokenizers.Whitespace()
+    word = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    word.add_tokens([AddedToken("a", single_word=True, normalized=False)])
     wrong = []
     for c in scalars():
         ch = chr(c)
@@ -172,8 +208,13 @@ def live_differences(tables):
         want_run = [tables.is_space(c), c in tables.letter, c in tables.number]
         want_run.append(not any(want_run))
         got_run = [len(byte_level.pre_tokenize_str(before + ch)) == 1 for before in "\ta1!"]
+        want_regex = (["a", "b"] if tables.is_space(c)
+                      else ["a" + ch + "b"] if c in tables.word else ["a", ch, "b"])
         checks = [
             ("byte level", got_run, want_run),
+            ("marks", strip_marks.normalize_str(ch), "" if c in tables.any_mark else ch),
+            ("single word", 1 in word.encode("a" + ch).ids, c not in tables.word),
+            ("words", [w for w, _ in regex.pre_tokenize_str("a" + ch + "b")], want_regex),
             ("clean", clean.normalize_str(ch), want_clean),
             ("cjk", cjk.normalize_str(ch), f" {ch} " if tables.is_cjk(c) else ch),
             ("strip", strip.normalize_str(ch), want_strip),
@@ -249,6 +290,8 @@ def render(t):
         array("Range", "kControl", pairs(ranges(t.control))),
         array("Range", "kWhitespace", pairs(WHITE_SPACE)),
         array("Range", "kNonspacingMark", pairs(ranges(t.mark))),
+        array("Range", "kMark", pairs(ranges(t.any_mark))),
+        array("Range", "kWord", pairs(ranges(t.word))),
         array("Range", "kPunctuation", pairs(ranges(t.punctuation))),
         array("Range", "kLetter", pairs(ranges(t.letter))),
         array("Range", "kNumber", pairs(ranges(t.number))),

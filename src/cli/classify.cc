@@ -1,6 +1,4 @@
 // breakeven classify: texts in, labels out.
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -21,10 +19,9 @@ Result<void> classify(const TextFlags& flags) {
     if (!note.empty()) tell(note);
   }
   Setup setup = static_cast<const Setup&>(options);
-  const std::size_t positions = model->checkpoint.plan.positions;
-  if (!options.max_length_given) {
-    setup.max_length = engine::default_max_length(model->tokenizer->info(), positions);
-  }
+  const std::size_t limit =
+      engine::length_limit(model->tokenizer->info(), model->checkpoint.plan.positions);
+  setup.max_length = cut_length(options.asked_length, limit);
   BREAKEVEN_TRY(const auto classifier, engine::make_native(model, {.setup = setup}));
 
   LabelCounts counts;
@@ -33,12 +30,7 @@ Result<void> classify(const TextFlags& flags) {
   const WindowLimits limits{.first_texts = 4 * options.batch, .texts = 64 * options.batch};
   auto finished = finish_stream(
       label_texts(*source, *classifier, options.batch, limits, output, counts), *source, output);
-  if (counts.cut > 0) {
-    tell(fmt::format(
-        "cut at {} tokens: {} of {} texts{}", setup.max_length, counts.cut, counts.texts,
-        setup.max_length < positions ? fmt::format("; this model takes --max-length {}", positions)
-                                     : ", and this model takes no more"));
-  }
+  tell_cut(counts.cut, counts.texts, setup.max_length, limit);
   return finished;
 }
 

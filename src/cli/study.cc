@@ -74,10 +74,7 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   BREAKEVEN_TRY(study->session, session::Session::open(std::move(options)));
   session::Session& session = *study->session;
 
-  if (flags.max_length.empty()) {
-    study->flags.max_length = std::to_string(session.facts().default_max_length);
-  }
-  BREAKEVEN_TRY(study->axes, parse_axes(study->flags, session.facts().positions));
+  BREAKEVEN_TRY(study->axes, parse_axes(study->flags, session.facts().length_limit));
   BREAKEVEN_TRY_VOID(session.ask_runtimes(study->axes.max_lengths.front()));
   study->axes.devices = session.options().devices;
   study->axes.runtimes = session.axes();

@@ -51,8 +51,7 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
                      "CPU threads, 'all' = one a usable core (default: all)");
   command.add_option(
       "--max-length", flags.max_length,
-      "Tokens at which a text is cut (default: 512, or what the model takes if that is "
-      "less)");
+      "Tokens at which a text is cut (default: 512); never more than the model takes");
   command.add_option("--padding", flags.padding,
                      "none, longest, max_length (default: each runtime's own; native: none)");
   command.add_option("--runtime", flags.runtime,
@@ -106,6 +105,23 @@ Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const 
     numbers.push_back(number);
   }
   return numbers;
+}
+
+// None twice, and none over `limit`.
+Result<std::vector<std::uint64_t>> parse_max_lengths(const std::string& text, std::size_t limit) {
+  if (text.empty()) return std::vector{cut_length({}, limit)};
+  std::vector<std::uint64_t> lengths;
+  BREAKEVEN_TRY(const auto asked, parse_numbers("--max-length", text, kMaxLength));
+  for (const std::uint64_t each : asked) {
+    if (each < 3) {
+      return fail("flag/number", fmt::format("--max-length {} holds no word", each),
+                  "[CLS] and [SEP] count too: give 3 or more");
+    }
+    const std::uint64_t length = cut_length(each, limit);
+    if (std::find(lengths.begin(), lengths.end(), length) == lengths.end())
+      lengths.push_back(length);
+  }
+  return lengths;
 }
 
 Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all) {
@@ -228,23 +244,17 @@ Result<void> apply_paced(const PacedFlags& flags, study::Axes& axes) {
 
 }  // namespace
 
-Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions) {
+Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t limit) {
   study::Axes axes;
   BREAKEVEN_TRY(axes.batches, parse_numbers("--batch", flags.batch, kMaxBatch));
   BREAKEVEN_TRY(axes.threads, parse_threads(flags.threads, engine::default_threads()));
-  BREAKEVEN_TRY(axes.max_lengths, parse_numbers("--max-length", flags.max_length, positions));
+  BREAKEVEN_TRY(axes.max_lengths, parse_max_lengths(flags.max_length, limit));
   if (!flags.padding.empty()) {
     BREAKEVEN_TRY(axes.paddings, parse_choices<Padding>("--padding", flags.padding));
   }
   BREAKEVEN_TRY(axes.modes, parse_choices<Mode>("--mode", flags.mode));
   BREAKEVEN_TRY(axes.precisions, parse_precisions(flags.precision));
   BREAKEVEN_TRY_VOID(apply_paced(flags.paced, axes));
-  for (const std::uint64_t length : axes.max_lengths) {
-    if (length < 3) {
-      return fail("flag/number", fmt::format("--max-length {} holds no word", length),
-                  "[CLS] and [SEP] count too: give 3 or more");
-    }
-  }
   return axes;
 }
 

@@ -34,7 +34,7 @@ struct StudyFlags {
   ReadingFlags reading;
   std::string count, judge;
   std::string device = "all", precision = "all", batch = "1,32", threads = "all";
-  std::string max_length;  // "" = engine::default_max_length()
+  std::string max_length;  // "" = engine::kDefaultMaxLength
   std::string padding, mode = "serial,stream";
   std::string runtime = "native";
   std::vector<std::string> python;  // NAME=PATH
@@ -80,9 +80,9 @@ Result<std::vector<T>> parse_choices(const std::string& flag, const std::string&
 Result<std::vector<session::RuntimeChoice>> parse_runtimes(const std::string& text);
 
 // All axes but runtimes and devices; no precision stands for all that a device runs fast.
-// `positions`: the longest text that the model takes. Errors: flag/..., flag/mode (paced without
-// --rate, or its flags without paced).
-Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t positions);
+// `limit`: tokens of the longest text that the model takes. Errors: flag/..., flag/mode (paced
+// without --rate, or its flags without paced).
+Result<study::Axes> parse_axes(const StudyFlags& flags, std::size_t limit);
 
 // Each paced cell's share of the time must hold the requests that a median takes. Errors:
 // flag/rate, which names the rate and the time that it needs.

@@ -9,13 +9,13 @@
 
 #include "base/files.h"
 #include "base/numbers.h"
+#include "engine/load.h"
 #include "engine/placement.h"
 #include "ops/cuda/device_list.h"
 
 namespace breakeven::cli {
 namespace {
 
-constexpr std::uint64_t kMaxLength = 1'000'000;  // the model's own limit is checked with the model
 constexpr std::uint64_t kMaxThreads = 4096;
 
 }  // namespace
@@ -65,8 +65,7 @@ void add_text_flags(CLI::App& command, TextFlags& flags) {
                      "folder, name in the Hugging Face cache, builtin or builtin-narrow");
   command.add_option(
       "--max-length", flags.max_length,
-      "tokens a text at most, [CLS] and [SEP] included [512, or what the model takes if "
-      "that is less]");
+      "tokens a text at most, [CLS] and [SEP] included [512]; never more than the model takes");
   command.add_option("--batch", flags.batch, "texts a batch [32]");
   command.add_option("--precision", flags.precision,
                      "fp32, fp32x3, bf16, fp16, int8, fp8 (GPUs only) [fp32]");
@@ -84,14 +83,29 @@ Result<std::uint64_t> parse_number(const std::string& flag, const std::string& t
               fmt::format("give for example {} {}", flag, std::max<std::uint64_t>(least, 32)));
 }
 
+std::uint64_t cut_length(std::optional<std::uint64_t> asked, std::uint64_t limit) {
+  if (asked.value_or(0) > limit)
+    tell(fmt::format("--max-length {}: this model takes {} tokens, longer texts are cut there",
+                     *asked, limit));
+  return std::min<std::uint64_t>(asked.value_or(engine::kDefaultMaxLength), limit);
+}
+
+void tell_cut(std::uint64_t cut, std::uint64_t texts, std::uint64_t max_length,
+              std::uint64_t limit) {
+  if (cut == 0) return;
+  const std::string more = max_length >= limit ? ", and this model takes no more"
+                           : limit <= kMaxLength
+                               ? fmt::format("; this model takes --max-length {}", limit)
+                               : "; --max-length takes more";
+  tell(fmt::format("cut at {} tokens: {} of {} texts{}", max_length, cut, texts, more));
+}
+
 Result<TextOptions> check_text_flags(const TextFlags& flags) {
   TextOptions options;
-  options.max_length = 0;
   BREAKEVEN_TRY(options.batch, parse_number("--batch", flags.batch, 1, kMaxBatch));
   if (!flags.max_length.empty()) {
-    BREAKEVEN_TRY(options.max_length,
+    BREAKEVEN_TRY(options.asked_length,
                   parse_number("--max-length", flags.max_length, 0, kMaxLength));
-    options.max_length_given = true;
   }
   options.threads = engine::default_threads();
   if (flags.threads != "all") {

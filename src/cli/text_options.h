@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -17,7 +18,8 @@ class App;
 
 namespace breakeven::cli {
 
-inline constexpr std::uint64_t kMaxBatch = 4096;  // that any command takes
+// That any command takes.
+inline constexpr std::uint64_t kMaxBatch = 4096, kMaxLength = 1'000'000;
 
 // How a file of texts is read.
 struct ReadingFlags {
@@ -39,19 +41,27 @@ struct TextFlags {
   std::string precision = "fp32";
   std::string device = "auto";
   std::string threads = "all";
-  std::string max_length = "";  // "" = engine::default_max_length()
+  std::string max_length = "";  // "" = engine::kDefaultMaxLength
   std::string batch = "32";
   std::string output = "";
 };
 void add_text_flags(CLI::App& command, TextFlags& flags);
 
 struct TextOptions : Setup {
-  bool max_length_given = false;  // without it max_length is 0
-  std::string device_note{};      // what "auto" left out; may be empty
+  std::optional<std::uint64_t> asked_length{};  // --max-length; cut_length() makes max_length of it
+  std::string device_note{};                    // what "auto" left out; may be empty
 };
 // Errors: flag/number, precision/unknown, those of ops::select_devices, device/one (several were
 // asked for).
 Result<TextOptions> check_text_flags(const TextFlags& flags);
+
+// Tokens at which texts are cut: those asked for or engine::kDefaultMaxLength, and never more than
+// the model's engine::length_limit(). Tells who asked for more.
+std::uint64_t cut_length(std::optional<std::uint64_t> asked, std::uint64_t limit);
+
+// Tells how many texts were cut, where some were.
+void tell_cut(std::uint64_t cut, std::uint64_t texts, std::uint64_t max_length,
+              std::uint64_t limit);
 
 // A whole number of `least` to `most`. Errors: flag/number, which names the flag.
 Result<std::uint64_t> parse_number(const std::string& flag, const std::string& text,

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "base/thread_team.h"
@@ -30,7 +31,9 @@ class WindowTokenizer {
  public:
   WindowTokenizer(const text::Tokenizer& tokenizer, const text::EncodeOptions& options,
                   unsigned threads)
-      : tokenizer_(tokenizer), options_(options), team_(threads), lines_(threads) {}
+      : tokenizer_(tokenizer), options_(options), team_(threads), lines_(threads), cut_(threads) {}
+
+  std::uint64_t cut() const { return std::accumulate(cut_.begin(), cut_.end(), std::uint64_t{0}); }
 
   Result<void> operator()(const Window& window, std::string& lines) {
     team_.run([&](unsigned member) { run_member(window, member); });
@@ -49,7 +52,7 @@ class WindowTokenizer {
     out.clear();
     for (std::size_t i = begin; i < end; ++i) {
       ids.clear();
-      tokenizer_.encode(window.texts[i], options_, *scratch, ids);
+      cut_[member] += tokenizer_.encode(window.texts[i], options_, *scratch, ids) ? 1U : 0U;
       append_ids(ids, out);
       append_extra(window.reviews[i].extra, {"input_ids"}, out);
       out += "}\n";
@@ -59,7 +62,8 @@ class WindowTokenizer {
   const text::Tokenizer& tokenizer_;
   text::EncodeOptions options_;
   ThreadTeam team_;
-  std::vector<std::string> lines_;
+  std::vector<std::string> lines_;  // of each member
+  std::vector<std::uint64_t> cut_;  // texts, by each member
 };
 
 Result<void> tokenize(const TextFlags& flags) {
@@ -71,12 +75,15 @@ Result<void> tokenize(const TextFlags& flags) {
   const text::TokenizerInfo& info = model.tokenizer->info();
   text::EncodeOptions encode;
   encode.truncation_side = info.truncation_side;
-  encode.max_length = options.max_length_given ? options.max_length : model.max_length;
-  encode.truncate = encode.max_length > 0;
+  encode.truncate = options.asked_length != 0;
+  if (encode.truncate) encode.max_length = cut_length(options.asked_length, model.length_limit);
   WindowTokenizer tokenizer(*model.tokenizer, encode, options.threads);
   // Tokens come fast: windows may be large from the start.
   const WindowLimits limits{.first_texts = 1024, .texts = 4096};
-  return finish_stream(stream_texts(*source, limits, std::ref(tokenizer), output), *source, output);
+  auto finished =
+      finish_stream(stream_texts(*source, limits, std::ref(tokenizer), output), *source, output);
+  tell_cut(tokenizer.cut(), output.records(), encode.max_length, model.length_limit);
+  return finished;
 }
 
 }  // namespace

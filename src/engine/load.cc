@@ -71,10 +71,10 @@ Result<std::string> check_folder(const std::string& folder) {
 }
 
 // Where the model is that a user typed as a folder or as a name.
-Result<std::string> folder_of(const std::string& model) {
+Result<std::string> folder_of(const std::string& model, hub::Files needed) {
   BREAKEVEN_TRY(const PathKind kind, look_at(model));
   if (kind == PathKind::folder) return check_folder(model);
-  auto cached = hub::find_cached(model);
+  auto cached = hub::find_cached(model, needed);
   if (cached || kind == PathKind::nothing) return cached;
   const std::string folder = std::filesystem::path(model).parent_path();
   return fail(
@@ -86,7 +86,7 @@ Result<std::string> folder_of(const std::string& model) {
 }
 
 Result<std::shared_ptr<LoadedModel>> load_named(const std::string& model) {
-  BREAKEVEN_TRY(const std::string folder, folder_of(model));
+  BREAKEVEN_TRY(const std::string folder, folder_of(model, hub::Files::model));
   const bool named = folder != model;
   return load_folder(named ? model : std::filesystem::path(model).lexically_normal().string(),
                      folder);
@@ -108,9 +108,13 @@ Result<std::shared_ptr<LoadedModel>> load_default() {
   return loaded;
 }
 
-Result<void> check_vocabulary(const LoadedModel& loaded) {
-  const std::size_t ids = loaded.tokenizer->info().vocabulary;
+// A row for every id of the tokenizer.
+Result<void> fit_tokenizer(LoadedModel& loaded) {
   const std::size_t rows = loaded.checkpoint.plan.vocabulary;
+  if (loaded.tokenizer->info().vocabulary <= rows) return {};
+  BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(loaded.folder, rows));
+  loaded.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));
+  const std::size_t ids = loaded.tokenizer->info().vocabulary;
   if (ids <= rows) return {};
   return fail(
       "model/vocabulary",
@@ -130,13 +134,12 @@ std::size_t positions_in(const std::string& folder) {
 
 }  // namespace
 
-std::size_t default_max_length(const text::TokenizerInfo& tokenizer, std::size_t positions) {
-  constexpr std::size_t kMost = 512;
-  return std::min({kMost, tokenizer.model_max_length, positions});
+std::size_t length_limit(const text::TokenizerInfo& tokenizer, std::size_t positions) {
+  return std::min(tokenizer.model_max_length, positions);
 }
 
 Result<std::string> find_folder(const std::string& model) {
-  return folder_of(model.empty() ? kDefaultModel : model);
+  return folder_of(model.empty() ? kDefaultModel : model, hub::Files::model);
 }
 
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice) {
@@ -145,7 +148,7 @@ Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice)
                 : choice.model == "builtin-narrow" ? load_builtin(false)
                                                    : load_named(choice.model);
   if (!loaded) return propagate(std::move(loaded));
-  BREAKEVEN_TRY_VOID(check_vocabulary(**loaded));
+  BREAKEVEN_TRY_VOID(fit_tokenizer(**loaded));
   return std::shared_ptr<const LoadedModel>(*std::move(loaded));
 }
 
@@ -153,7 +156,9 @@ Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice) {
   LoadedTokenizer loaded;
   const bool builtin = choice.model == "builtin" || choice.model == "builtin-narrow";
   if (!builtin) {
-    auto folder = choice.model.empty() ? hub::find_cached(kDefaultModel) : folder_of(choice.model);
+    // The default model counts only if it is whole: classify takes the built-in one otherwise.
+    auto folder = choice.model.empty() ? hub::find_cached(kDefaultModel)
+                                       : folder_of(choice.model, hub::Files::tokenizer);
     if (folder) loaded.folder = *folder;
     if (!folder && !choice.model.empty()) return propagate(std::move(folder));
     if (!folder) loaded.note = stand_in_note(folder.error());
@@ -163,7 +168,7 @@ Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice) {
   }
   BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(loaded.folder));
   loaded.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));
-  loaded.max_length = default_max_length(loaded.tokenizer->info(), positions_in(loaded.folder));
+  loaded.length_limit = length_limit(loaded.tokenizer->info(), positions_in(loaded.folder));
   return loaded;
 }
 

@@ -40,13 +40,16 @@ struct LoadedTokenizer {
   std::string folder;
   std::string note;  // as LoadedModel's
   std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::size_t max_length = 0;  // default_max_length() of the model
+  std::size_t length_limit = 0;  // length_limit() of the model
 };
-// A folder needs tokenizer files only. Errors: those of hub/ and text/, model/no-builtin.
+// A folder or a model of the cache needs tokenizer files only. Errors: those of hub/ and text/,
+// model/no-builtin.
 Result<LoadedTokenizer> load_tokenizer(const ModelChoice& choice);
 
-// Tokens at which a text is cut when nobody says where: 512, or what the tokenizer's files or the
-// model's positions allow if that is less.
-std::size_t default_max_length(const text::TokenizerInfo& tokenizer, std::size_t positions);
+// Tokens at which a text is cut when nobody says where, if the model takes so many.
+inline constexpr std::size_t kDefaultMaxLength = 512;
+// Tokens that a text may have: as many as the model has positions, or fewer if the tokenizer's
+// files say so. Nobody cuts later than there.
+std::size_t length_limit(const text::TokenizerInfo& tokenizer, std::size_t positions);
 
 }  // namespace breakeven::engine

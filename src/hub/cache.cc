@@ -51,6 +51,17 @@ Result<fs::path> snapshot_of(const fs::path& model, const std::string& revision)
   return kind == PathKind::nothing ? fs::path() : snapshot;
 }
 
+// The file that a snapshot lacks, or "". A link whose blob was removed counts as missing.
+std::string missing_in(const fs::path& snapshot, Files needed) {
+  const auto has_one = [&](const char* name, const char* other) {
+    return is_there(snapshot / name) || is_there(snapshot / other);
+  };
+  if (needed == Files::tokenizer)
+    return has_one("tokenizer.json", "vocab.txt") ? "" : "tokenizer.json or vocab.txt";
+  if (!has_one("model.safetensors", "model.safetensors.index.json")) return "model.safetensors";
+  return is_there(snapshot / "config.json") ? "" : "config.json";
+}
+
 tl::unexpected<Error> disk_error(const fs::path& path, const std::error_code& error) {
   return fail("hub/disk", fmt::format("cannot write {}: {}", path.string(), error.message()),
               "free some space, or set HF_HUB_CACHE to a folder that you may write to");
@@ -135,7 +146,7 @@ fs::path model_folder(const fs::path& cache, const std::string& name) {
 }
 
 Result<std::string> find_cached(const std::string& name, const std::string& revision,
-                                const fs::path& cache) {
+                                const fs::path& cache, Files needed) {
   BREAKEVEN_TRY_VOID(check_name(name));
   BREAKEVEN_TRY_VOID(check_revision(revision));
   const std::string fetch_hint = fmt::format("breakeven fetch {}{} downloads it", name,
@@ -144,13 +155,11 @@ Result<std::string> find_cached(const std::string& name, const std::string& revi
   for (const std::string& each : names_of(name)) {
     BREAKEVEN_TRY(const fs::path snapshot, snapshot_of(model_folder(cache, each), revision));
     if (snapshot.empty()) continue;
-    // exists() follows the link: a link whose blob was removed counts as missing.
-    const bool weights = is_there(snapshot / "model.safetensors") ||
-                         is_there(snapshot / "model.safetensors.index.json");
-    if (is_there(snapshot / "config.json") && weights) return snapshot.string();
+    const std::string missing = missing_in(snapshot, needed);
+    if (missing.empty()) return snapshot.string();
     if (incomplete.empty()) {
-      incomplete = fmt::format("{} is in the cache without {} ({})", name,
-                               weights ? "config.json" : "model.safetensors", snapshot.string());
+      incomplete =
+          fmt::format("{} is in the cache without {} ({})", name, missing, snapshot.string());
     }
   }
   if (!incomplete.empty()) return fail("hub/incomplete", incomplete, fetch_hint);
@@ -159,9 +168,9 @@ Result<std::string> find_cached(const std::string& name, const std::string& revi
               fetch_hint);
 }
 
-Result<std::string> find_cached(const std::string& name) {
+Result<std::string> find_cached(const std::string& name, Files needed) {
   BREAKEVEN_TRY(const Settings settings, settings_from_environment());
-  return find_cached(name, "main", settings.cache);
+  return find_cached(name, "main", settings.cache, needed);
 }
 
 Result<void> link_snapshot(const fs::path& model, const std::string& commit,

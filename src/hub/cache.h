@@ -4,6 +4,7 @@
 //   models--ORG--NAME/refs/main                      the commit that a branch or tag stands for
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -11,14 +12,16 @@
 
 namespace breakeven::hub {
 
-// The folder of a model that is in the cache, with its config and safetensors. `name` is NAME or
+// What a snapshot must hold: config.json and safetensors, or tokenizer.json or vocab.txt.
+enum class Files : std::uint8_t { model, tokenizer };
+
+// The folder of a model that is in the cache, with the files that are needed. `name` is NAME or
 // ORG/NAME; a model that moved into its maker's name (distilbert-base-..., bert-base-...) is found
 // under either. Errors: hub/name (no name that a model can have), hub/not-cached, hub/incomplete (a
-// snapshot without config.json or safetensors), file/unreadable, those of
-// settings_from_environment.
-Result<std::string> find_cached(const std::string& name);
+// snapshot without them), file/unreadable, those of settings_from_environment.
+Result<std::string> find_cached(const std::string& name, Files needed = Files::model);
 Result<std::string> find_cached(const std::string& name, const std::string& revision,
-                                const std::filesystem::path& cache);
+                                const std::filesystem::path& cache, Files needed = Files::model);
 
 // The rest is for fetch.
 

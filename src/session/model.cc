@@ -32,8 +32,7 @@ Model facts_of(std::shared_ptr<const engine::LoadedModel> loaded) {
                    plan.labels,
                    plan.problem,
                    record::ModelShape{plan.layers, plan.hidden, plan.heads, plan.intermediate},
-                   plan.positions,
-                   engine::default_max_length(loaded->tokenizer->info(), plan.positions),
+                   engine::length_limit(loaded->tokenizer->info(), plan.positions),
                    study::work_of(plan.layers, plan.hidden, plan.intermediate)};
   return {std::move(loaded), std::move(facts), ""};
 }

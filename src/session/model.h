@@ -21,8 +21,7 @@ struct ModelFacts {
   std::vector<std::string> labels;
   ProblemType problem = ProblemType::single_label;
   std::optional<record::ModelShape> shape{};  // nothing: the native engine did not load it
-  std::size_t positions = 512;
-  std::size_t default_max_length = 512;
+  std::size_t length_limit = 512;             // tokens that a text may have
   study::Work work;
 };
 

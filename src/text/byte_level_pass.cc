@@ -47,6 +47,8 @@ Result<ByteLevelPass> ByteLevelPass::build(const TokenizerSpec& spec, const Piec
     const std::string& content = spec.added[i].content;
     if (content.find("\xEF\xBF\xBD") != std::string::npos)
       return refuse(fmt::format("the added token '{}' stands for broken bytes, too", content));
+    if (spec.added[i].single_word || spec.added[i].plain_text)
+      return refuse(fmt::format("the added token '{}' is more than a string of bytes", content));
     (spec.added[i].normalized ? normalized : raw).push_back({content, i});
   }
   out.in_raw_text_ = TokenMatcher<char>(std::move(raw));

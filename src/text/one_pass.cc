@@ -66,7 +66,7 @@ Result<OnePass> OnePass::build(const TokenizerSpec& spec, const PieceModel& mode
   std::string first_bytes;
   for (const AddedToken& token : spec.added) {
     const auto first = static_cast<Byte>(token.content.front());
-    if (token.lstrip || token.rstrip || token.normalized)
+    if (token.lstrip || token.rstrip || token.normalized || token.single_word || token.plain_text)
       return refuse(
           fmt::format("the added token '{}' is more than a string of bytes", token.content));
     if (first >= 0x80 || !is_punctuation(first))

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -16,6 +17,9 @@ namespace breakeven::text {
 // A vocabulary's ids index arrays; ten times the largest published one is room enough.
 inline constexpr std::uint64_t kMostIds = std::uint64_t{1} << 24;
 
+// The type of a part that is made of others.
+inline constexpr std::string_view kSequence = "Sequence";
+
 inline tl::unexpected<Error> unsupported(const std::string& where, std::string_view what,
                                          std::string_view expected) {
   return fail("tokenizer/unsupported",
@@ -23,22 +27,39 @@ inline tl::unexpected<Error> unsupported(const std::string& where, std::string_v
               "use a model with another tokenizer, or run this one with another runtime");
 }
 
-// The kind of the part in `kinds` (anything with a member `type`; "null" is a part that is left
-// out). Errors: tokenizer/json, tokenizer/unsupported with the kinds that there are.
+// The kind of `part` in `kinds`, anything with a member `type`. Errors: tokenizer/json,
+// tokenizer/unsupported with the kinds that there are.
 template <class Kind>
-Result<const Kind*> find_kind(const JsonObject& root, std::string_view part,
-                              std::span<const Kind> kinds) {
-  std::string type = "null";
-  if (root.find(part)) {
-    BREAKEVEN_TRY(const JsonObject object, root.object(part));
-    BREAKEVEN_TRY(type, object.text("type", "without a type"));
-  }
+Result<const Kind*> find_kind(const JsonObject& part, std::span<const Kind> kinds) {
+  BREAKEVEN_TRY(const std::string type, part.text("type", "without a type"));
   std::string known;
   for (const Kind& kind : kinds) {
     if (kind.type == type) return &kind;
-    if (kind.type != "null") known += fmt::format("{}{}", known.empty() ? "" : " or ", kind.type);
+    known += fmt::format("{}{}", known.empty() ? "" : " or ", kind.type);
   }
-  return unsupported(root.where(part), type, known);
+  return unsupported(part.where("type"), type, known);
+}
+
+// The parts that a part is made of: itself, or those of a "Sequence" in its field `list`, and of
+// the Sequences among them. Errors: tokenizer/json.
+inline Result<std::vector<JsonObject>> flatten(const JsonObject& part, std::string_view list) {
+  std::vector<JsonObject> flat;
+  std::vector<JsonObject> left = {part};  // the next one last
+  while (!left.empty()) {
+    const JsonObject each = std::move(left.back());
+    left.pop_back();
+    BREAKEVEN_TRY(const std::string type, each.text("type", ""));
+    if (type != kSequence) {
+      flat.push_back(each);
+      continue;
+    }
+    BREAKEVEN_TRY(auto values, each.list(list));
+    for (auto value = values.rbegin(); value != values.rend(); ++value) {
+      BREAKEVEN_TRY(JsonObject inner, each.as_object(*value, list));
+      left.push_back(std::move(inner));
+    }
+  }
+  return flat;
 }
 
 }  // namespace breakeven::text

@@ -34,8 +34,18 @@ inline std::size_t whitespace_before(std::string_view text, std::size_t at) {
   return 0;
 }
 
+// Whether a letter, a digit or another \w stands before `start` or at `stop`.
+inline bool is_inside_word(std::u32string_view text, std::size_t start, std::size_t stop) {
+  return (start > 0 && is_word(text[start - 1])) || (stop < text.size() && is_word(text[stop]));
+}
+// Of bytes no pass takes a tokenizer that asks.
+inline bool is_inside_word(std::string_view /*text*/, std::size_t /*start*/, std::size_t /*stop*/) {
+  return false;
+}
+
 // Calls on_segment for the text between added tokens and writes the tokens' ids. The search goes on
-// after a token itself, not after the whitespace that it strips on its right.
+// after a token itself, not after the whitespace that it strips on its right; a token that is found
+// and not taken hides the shorter ones inside of it.
 template <class Char, class OnSegment>
 void for_each_segment(const TokenMatcher<Char>& matcher, const std::vector<AddedToken>& added,
                       std::basic_string_view<Char> text, IdSink& sink, OnSegment on_segment) {
@@ -49,6 +59,10 @@ void for_each_segment(const TokenMatcher<Char>& matcher, const std::vector<Added
     }
     const AddedToken& token = added[match.index];
     std::size_t start = at, stop = at + match.length;
+    if (token.plain_text || (token.single_word && is_inside_word(text, start, stop))) {
+      at = stop;
+      continue;
+    }
     if (token.lstrip)
       while (start > segment) {
         const std::size_t space = whitespace_before(text.substr(segment), start - segment);

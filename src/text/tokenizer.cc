@@ -103,8 +103,8 @@ void append(std::span<const std::int32_t> from, std::vector<std::int32_t>& to) {
 
 }  // namespace
 
-Result<Tokenizer> Tokenizer::load(const std::string& folder) {
-  BREAKEVEN_TRY(TokenizerSpec spec, read_tokenizer_spec(folder));
+Result<Tokenizer> Tokenizer::load(const std::string& folder, std::size_t rows) {
+  BREAKEVEN_TRY(TokenizerSpec spec, read_tokenizer_spec(folder, rows));
   return Tokenizer(std::make_unique<Impl>(std::move(spec)));
 }
 

@@ -35,11 +35,10 @@ struct EncodeOptions {
 
 // What the tokenizer files say about themselves.
 struct TokenizerInfo {
-  std::size_t vocabulary = 0;                                   // highest id + 1
-  std::int32_t pad_id = 0, unk_id = 0, cls_id = 0, sep_id = 0;  // -1: there is none
-  bool lowercase = true;
-  // Ids a text may have; 512 where the files say nothing or say "no limit" (HF writes 1e30).
-  std::size_t model_max_length = 512;
+  std::size_t vocabulary = 0;  // highest id + 1
+  // Ids a text may have, as tokenizer_config.json says; the largest number where it says nothing or
+  // "no limit" (HF writes 1e30).
+  std::size_t model_max_length = static_cast<std::size_t>(-1);
   TruncationSide truncation_side = TruncationSide::right;
   bool one_pass = false;         // whether Route::fastest is more than Route::by_stages
   std::string one_pass_refusal;  // why not; empty where one_pass
@@ -51,13 +50,14 @@ class Tokenizer {
   // Belongs to the tokenizer that made it.
   class Scratch;
 
-  // Reads tokenizer.json, or else vocab.txt (BERT) or vocab.json and merges.txt (RoBERTa), and
-  // tokenizer_config.json, from a model folder. Where tokenizer_config.json names a BERT class, its
-  // do_lower_case, strip_accents and tokenize_chinese_chars (or their defaults) overrule
-  // tokenizer.json, as in HF; where it names RoBERTa's, its add_prefix_space does.
+  // Reads tokenizer.json, or else vocab.txt (BERT) or vocab.json and merges.txt (RoBERTa), and the
+  // small files beside it, from a model folder. docs/tokenizers.md says which file decides what.
+  // `rows` of the model's embedding: HF gives a special token that a file or the class names and
+  // the vocabulary has not an id behind the vocabulary; without a row for it, it is text here.
   // Errors: tokenizer/missing, tokenizer/json, tokenizer/unsupported (another kind, by name),
   // tokenizer/vocabulary.
-  static Result<Tokenizer> load(const std::string& folder);
+  static Result<Tokenizer> load(const std::string& folder,
+                                std::size_t rows = static_cast<std::size_t>(-1));
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

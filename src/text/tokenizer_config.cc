@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
@@ -12,59 +13,77 @@
 namespace breakeven::text {
 namespace {
 
-constexpr std::array<std::string_view, 3> kBertClasses = {"BertTokenizer", "DistilBertTokenizer",
-                                                          "ElectraTokenizer"};
-constexpr std::array<std::string_view, 2> kGenericClasses = {"PreTrainedTokenizerFast",
-                                                             "TokenizersBackend"};
-constexpr std::array<std::string_view, 3> kBertModelTypes = {"bert", "distilbert", "electra"};
+namespace fs = std::filesystem;
+
+// BERT's tokenizer under the names of the models that took it over, without "Fast".
+constexpr std::array<std::string_view, 15> kBertClasses = {"BertTokenizer",
+                                                           "BertTokenizerLegacy",
+                                                           "BertWordPieceTokenizer",
+                                                           "ConvBertTokenizer",
+                                                           "DPRContextEncoderTokenizer",
+                                                           "DPRQuestionEncoderTokenizer",
+                                                           "DPRReaderTokenizer",
+                                                           "DistilBertTokenizer",
+                                                           "ElectraTokenizer",
+                                                           "LayoutLMTokenizer",
+                                                           "LxmertTokenizer",
+                                                           "MobileBertTokenizer",
+                                                           "RealmTokenizer",
+                                                           "RetriBertTokenizer",
+                                                           "SqueezeBertTokenizer"};
+constexpr std::array<std::string_view, 4> kGenericClasses = {
+    "PreTrainedTokenizer", "PreTrainedTokenizerBase", "TokenizersBackend", "PythonBackend"};
+// Models whose class is one of the first list where no file names another.
+constexpr std::array<std::string_view, 16> kBertModelTypes = {
+    "bert",      "convbert",      "distilbert", "electra",    "ernie",   "layoutlm",
+    "lxmert",    "megatron-bert", "mobilebert", "nezha",      "qdqbert", "realm",
+    "retribert", "squeezebert",   "vilt",       "visual_bert"};
 constexpr std::string_view kRobertaClass = "RobertaTokenizer", kRobertaModelType = "roberta";
 // HF writes 1e30 for "no limit"; nothing real comes near this.
 constexpr double kNoLengthLimit = 1e9;
+// [CLS] and [SEP] alone; what HF is told to cut below that, it does not cut.
+constexpr double kLeastLength = 2;
 
 template <std::size_t Size>
 bool contains(const std::array<std::string_view, Size>& names, std::string_view name) {
-  for (const std::string_view each : names)
-    if (each == name) return true;
-  return false;
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// A special token is a string, or an object with content and flags.
-Result<void> read_special(const JsonObject& config, std::string_view field,
-                          TokenizerConfig::Special& special) {
-  const auto value = config.find(field);
-  if (!value) return {};
-  if (value->is_object()) {
-    BREAKEVEN_TRY(const JsonObject object, config.object(field));
-    BREAKEVEN_TRY(special.token, read_added_token(object));
-  } else {
-    BREAKEVEN_TRY(special.token.content, config.text(field));
-  }
-  special.named = true;
-  return {};
+// A file of JSON, read by `read`; nothing where it is not there.
+template <class Read>
+Result<void> read_json(const fs::path& path, Read read) {
+  if (!is_there(path)) return {};
+  BREAKEVEN_TRY(const std::string content, read_file(path.string()));
+  BREAKEVEN_TRY(const auto document, JsonDocument::parse(content, tokenizer_source(path.string())));
+  BREAKEVEN_TRY(const JsonObject object, document.object());
+  return read(object);
 }
 
-Result<void> read_class(const JsonObject& config, bool& named, TokenizerConfig& out) {
+enum class Class : std::uint8_t { generic, bert, roberta };
+
+// tokenizer_class; nothing where the file names none.
+Result<std::optional<Class>> read_class(const JsonObject& config) {
   BREAKEVEN_TRY(std::string name, config.text("tokenizer_class", ""));
-  if (name.empty()) return {};
-  named = true;
-  if (contains(kGenericClasses, name)) return {};
+  if (name.empty()) return std::optional<Class>();
   constexpr std::string_view kFast = "Fast";
   if (name.ends_with(kFast)) name.resize(name.size() - kFast.size());
-  out.bert_class = contains(kBertClasses, name);
-  out.roberta_class = name == kRobertaClass;
-  if (!out.bert_class && !out.roberta_class)
-    return fail("tokenizer/unsupported",
-                fmt::format("{} is '{}'; only the tokenizers of BERT and RoBERTa are supported",
-                            config.where("tokenizer_class"), name),
-                "use a model with another tokenizer, or run this one with another runtime");
-  return {};
+  if (contains(kBertClasses, name)) return std::optional(Class::bert);
+  if (contains(kGenericClasses, name)) return std::optional(Class::generic);
+  if (name == kRobertaClass) return std::optional(Class::roberta);
+  return fail("tokenizer/unsupported",
+              fmt::format("{} is '{}'; only the tokenizers of BERT and RoBERTa are supported",
+                          config.where("tokenizer_class"), name),
+              "use a model with another tokenizer, or run this one with another runtime");
 }
 
 Result<void> read_lengths(const JsonObject& config, TokenizerConfig& out) {
-  if (config.find("model_max_length")) {
-    BREAKEVEN_TRY(const double length, config.number("model_max_length"));
-    if (!(length >= 0)) return config.wrong("model_max_length", "a length");
-    if (length < kNoLengthLimit) out.model_max_length = static_cast<std::size_t>(length);
+  // max_len is its name of 2019.
+  const char* field = config.find("model_max_length") ? "model_max_length" : "max_len";
+  if (config.find(field)) {
+    BREAKEVEN_TRY(const double length, config.number(field));
+    if (!(length >= 0)) return config.wrong(field, "a length");
+    if (length >= kLeastLength && length < kNoLengthLimit)
+      out.model_max_length = static_cast<std::size_t>(length);
   }
   BREAKEVEN_TRY(const std::string side, config.text("truncation_side", ""));
   if (side == "left") out.truncation_side = TruncationSide::left;
@@ -77,11 +96,10 @@ Result<void> read_lengths(const JsonObject& config, TokenizerConfig& out) {
 }
 
 Result<void> read_added_decoder(const JsonObject& config, std::vector<AddedToken>& added) {
-  if (!config.find("added_tokens_decoder")) return {};
   BREAKEVEN_TRY(const JsonObject decoder, config.object("added_tokens_decoder"));
   for (const auto& [name, value] : decoder.fields()) {
     BREAKEVEN_TRY(const JsonObject object, decoder.as_object(value, name));
-    BREAKEVEN_TRY(AddedToken token, read_added_token(object));
+    BREAKEVEN_TRY(AddedToken token, read_added_token(object, false));
     token.id = parse_number<std::int32_t>(name).value_or(-1);
     if (token.id < 0) return decoder.wrong(name, value, "named by an id");
     added.push_back(std::move(token));
@@ -89,73 +107,97 @@ Result<void> read_added_decoder(const JsonObject& config, std::vector<AddedToken
   return {};
 }
 
-Result<void> read_fields(const JsonObject& config, TokenizerConfig& out, bool& class_named) {
-  BREAKEVEN_TRY_VOID(read_class(config, class_named, out));
+// Whether a file names the token as one of the roles.
+bool is_role(const SpecialTokens& special, std::string_view content) {
+  return std::any_of(
+      special.roles.begin(), special.roles.end(), [&](const SpecialTokens::Token& role) {
+        return role.named == SpecialTokens::Named::by_file && role.token.content == content;
+      });
+}
+
+// {"content": id}, which HF's slow tokenizers wrote. Only what the other files name is special.
+Result<void> read_added_file(const JsonObject& file, TokenizerConfig& out) {
+  const auto& further = out.special.further;
+  for (const auto& [name, value] : file.fields()) {
+    AddedToken token;
+    token.content = name;
+    BREAKEVEN_TRY(const std::uint64_t id, file.as_count(value, name, {0, INT32_MAX - 1}));
+    token.id = static_cast<std::int32_t>(id);
+    token.special =
+        is_role(out.special, name) ||
+        std::any_of(further.begin(), further.end(), [&](const SpecialTokens::Token& other) {
+          return other.token.content == token.content;
+        });
+    token.normalized = !token.special;
+    out.added.push_back(std::move(token));
+  }
+  return {};
+}
+
+Result<void> read_fields(const JsonObject& config, TokenizerConfig& out) {
   BREAKEVEN_TRY(out.do_lower_case, config.boolean("do_lower_case", true));
   BREAKEVEN_TRY(out.add_prefix_space, config.boolean("add_prefix_space", false));
   BREAKEVEN_TRY(out.tokenize_chinese_chars, config.boolean("tokenize_chinese_chars", true));
   if (config.find("strip_accents")) {
     BREAKEVEN_TRY(out.strip_accents, config.boolean("strip_accents", false));
   }
+  BREAKEVEN_TRY(out.split_special_tokens, config.boolean("split_special_tokens", false));
   BREAKEVEN_TRY_VOID(read_lengths(config, out));
-  BREAKEVEN_TRY_VOID(read_special(config, "unk_token", out.unk));
-  BREAKEVEN_TRY_VOID(read_special(config, "cls_token", out.cls));
-  BREAKEVEN_TRY_VOID(read_special(config, "sep_token", out.sep));
-  BREAKEVEN_TRY_VOID(read_special(config, "pad_token", out.pad));
-  BREAKEVEN_TRY_VOID(read_special(config, "mask_token", out.mask));
-  return read_added_decoder(config, out.added);
+  BREAKEVEN_TRY_VOID(read_special_tokens(config, false, out.special));
+  out.has_decoder = config.find("added_tokens_decoder").has_value();
+  return out.has_decoder ? read_added_decoder(config, out.added) : Result<void>();
 }
 
-// Where tokenizer_config.json names no class, HF takes the class of the model.
-Result<void> take_class_of_model(const std::filesystem::path& folder, TokenizerConfig& out) {
-  const auto path = folder / "config.json";
-  if (!is_there(path)) return {};
-  BREAKEVEN_TRY(const std::string content, read_file(path.string()));
-  BREAKEVEN_TRY(const auto document, JsonDocument::parse(content, tokenizer_source(path.string())));
-  BREAKEVEN_TRY(const JsonObject config, document.object());
-  BREAKEVEN_TRY(const std::string type, config.text("model_type", ""));
-  out.bert_class = contains(kBertModelTypes, type);
-  out.roberta_class = type == kRobertaModelType;
-  return {};
-}
-
-void name_special(TokenizerConfig::Special& special, const char* content) {
-  if (!special.named) special.token.content = content;
-  special.named = true;
+// tokenizer_config.json names the class, else config.json does, else its model_type.
+Result<std::optional<Class>> find_class(const fs::path& folder) {
+  std::optional<Class> found;
+  for (const char* name : {"tokenizer_config.json", "config.json"}) {
+    if (found) break;
+    BREAKEVEN_TRY_VOID(read_json(folder / name, [&](const JsonObject& file) -> Result<void> {
+      BREAKEVEN_TRY(found, read_class(file));
+      return {};
+    }));
+  }
+  if (found) return found;
+  BREAKEVEN_TRY_VOID(
+      read_json(folder / "config.json", [&](const JsonObject& config) -> Result<void> {
+        BREAKEVEN_TRY(const std::string type, config.text("model_type", ""));
+        if (contains(kBertModelTypes, type)) found = Class::bert;
+        if (type == kRobertaModelType) found = Class::roberta;
+        return {};
+      }));
+  return found;
 }
 
 }  // namespace
 
-Result<TokenizerConfig> read_tokenizer_config(const std::string& folder) {
+Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool has_tokenizer_json) {
+  const fs::path path = folder;
   TokenizerConfig out;
-  out.unk.token.content = "[UNK]";
-  out.cls.token.content = "[CLS]";
-  out.sep.token.content = "[SEP]";
-  out.pad.token.content = "[PAD]";
-  out.mask.token.content = "[MASK]";
-  bool class_named = false;
-  const auto path = std::filesystem::path(folder) / "tokenizer_config.json";
-  if (is_there(path)) {
-    BREAKEVEN_TRY(const std::string content, read_file(path.string()));
-    BREAKEVEN_TRY(const auto document,
-                  JsonDocument::parse(content, tokenizer_source(path.string())));
-    BREAKEVEN_TRY(const JsonObject config, document.object());
-    BREAKEVEN_TRY_VOID(read_fields(config, out, class_named));
+  BREAKEVEN_TRY(const std::optional<Class> found, find_class(path));
+  out.roberta_class = found == Class::roberta;
+  // What stands in vocab.txt is BERT's.
+  out.bert_class = found == Class::bert || (!has_tokenizer_json && !out.roberta_class);
+  if (out.bert_class) out.special = bert_special_tokens();
+  if (out.roberta_class) out.special = roberta_special_tokens();
+  BREAKEVEN_TRY_VOID(read_json(path / "tokenizer_config.json",
+                               [&](const JsonObject& config) { return read_fields(config, out); }));
+  // HF looks at the two older files only where that has no added_tokens_decoder.
+  if (!out.has_decoder) {
+    BREAKEVEN_TRY_VOID(
+        read_json(path / "special_tokens_map.json", [&](const JsonObject& map) -> Result<void> {
+          return read_special_tokens(map, true, out.special);
+        }));
+    BREAKEVEN_TRY_VOID(read_json(
+        path / "added_tokens.json",
+        [&](const JsonObject& file) -> Result<void> { return read_added_file(file, out); }));
   }
-  if (!class_named) {
-    BREAKEVEN_TRY_VOID(take_class_of_model(folder, out));
-  }
-  if (out.bert_class) {
-    for (auto* special : {&out.unk, &out.cls, &out.sep, &out.pad, &out.mask}) special->named = true;
-  }
-  if (out.roberta_class) {
-    out.mask.token.lstrip = true;
-    name_special(out.unk, "<unk>");
-    name_special(out.cls, "<s>");
-    name_special(out.sep, "</s>");
-    name_special(out.pad, "<pad>");
-    name_special(out.mask, "<mask>");
-  }
+  // RoBERTa's class looks for the white space before <mask> wherever flags do not say otherwise.
+  auto& mask = out.special.roles[SpecialTokens::mask];
+  if (out.roberta_class && !mask.has_flags) mask.token.lstrip = true;
+  for (AddedToken& token : out.added) token.special |= is_role(out.special, token.content);
+  std::stable_sort(out.added.begin(), out.added.end(),
+                   [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
   return out;
 }
 

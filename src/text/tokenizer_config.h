@@ -1,5 +1,5 @@
-// tokenizer_config.json, as far as it decides about ids: it is small, optional, and shared by both
-// kinds of vocabulary file.
+// The small files beside a vocabulary, as far as they decide about ids: tokenizer_config.json,
+// special_tokens_map.json, added_tokens.json, and config.json for the class. All are optional.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "text/spec.h"
+#include "text/special_tokens.h"
+#include "text/tokenizer.h"
 
 namespace breakeven::text {
 
@@ -22,19 +23,15 @@ struct TokenizerConfig {
   bool do_lower_case = true;
   std::optional<bool> strip_accents;  // nothing: follows do_lower_case
   bool tokenize_chinese_chars = true;
+  bool split_special_tokens = false;  // special tokens in a text are text
   std::optional<std::size_t> model_max_length;
   std::optional<TruncationSide> truncation_side;
-  // Tokens by role; `named` where the file (or a BERT class's default) names them.
-  struct Special {
-    AddedToken token;
-    bool named = false;
-  };
-  Special unk, cls, sep, pad, mask;
-  std::vector<AddedToken> added;  // added_tokens_decoder, with the ids that the file gives
+  SpecialTokens special;
+  bool has_decoder = false;       // added_tokens_decoder, which replaces the two older files
+  std::vector<AddedToken> added;  // with the ids that the files give, in their order
 };
 
-// Reads tokenizer_config.json of `folder`, and model_type of its config.json where the former names
-// no class. Both may be missing. Errors: tokenizer/json, tokenizer/unsupported.
-Result<TokenizerConfig> read_tokenizer_config(const std::string& folder);
+// `folder` is a model's. Errors: tokenizer/json, tokenizer/unsupported.
+Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool has_tokenizer_json);
 
 }  // namespace breakeven::text

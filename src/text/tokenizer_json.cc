@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "text/part_kinds.h"
+#include "text/pre_tokenizers/bert.h"
 #include "text/pre_tokenizers/byte_level.h"
 
 namespace breakeven::text {
@@ -12,7 +13,7 @@ Result<void> read_added_tokens(const JsonObject& root, TokenizerSpec& spec) {
   BREAKEVEN_TRY(const auto tokens, root.list("added_tokens"));
   for (const JsonValue each : tokens) {
     BREAKEVEN_TRY(const JsonObject object, root.as_object(each, "added_tokens"));
-    BREAKEVEN_TRY(AddedToken token, read_added_token(object));
+    BREAKEVEN_TRY(AddedToken token, read_added_token(object, false));
     const auto id = object.find("id") ? object.find("id")->count() : std::nullopt;
     if (!id || *id >= kMostIds)
       return fail("tokenizer/vocabulary",
@@ -25,17 +26,22 @@ Result<void> read_added_tokens(const JsonObject& root, TokenizerSpec& spec) {
   return {};
 }
 
+// How the last training step cut its texts says nothing about the model: HF takes the side from
+// there and nothing else.
 Result<void> read_truncation(const JsonObject& root, TokenizerSpec& spec) {
   if (!root.find("truncation")) return {};
   BREAKEVEN_TRY(const JsonObject truncation, root.object("truncation"));
-  BREAKEVEN_TRY(spec.info.model_max_length, truncation.count("max_length", {}, 512));
   BREAKEVEN_TRY(const std::string side, truncation.text("direction", "Right"));
   if (side != "Left" && side != "Right")
     return unsupported(truncation.where("direction"), side, "Left or Right");
   spec.info.truncation_side = side == "Left" ? TruncationSide::left : TruncationSide::right;
-  BREAKEVEN_TRY(const std::string strategy, truncation.text("strategy", "LongestFirst"));
-  if (strategy != "LongestFirst")
-    return unsupported(truncation.where("strategy"), strategy, "LongestFirst");
+  return {};
+}
+
+Result<void> read_padding(const JsonObject& root, TokenizerSpec& spec) {
+  if (!root.find("padding")) return {};
+  BREAKEVEN_TRY(const JsonObject padding, root.object("padding"));
+  BREAKEVEN_TRY(spec.padding_token, padding.text("pad_token", ""));
   return {};
 }
 
@@ -50,7 +56,12 @@ Result<void> read_tokenizer_json(const std::string& path, TokenizerSpec& spec) {
   BREAKEVEN_TRY(const auto document, JsonDocument::parse(content, tokenizer_source(path)));
   BREAKEVEN_TRY(const JsonObject root, document.object());
   BREAKEVEN_TRY(spec.normalizer, read_normalizer(root));
+  if (root.find("normalizer")) {
+    BREAKEVEN_TRY(const JsonObject normalizer, root.object("normalizer"));
+    BREAKEVEN_TRY(spec.normalizer_type, normalizer.text("type"));
+  }
   BREAKEVEN_TRY(spec.pre_tokenizer, read_pre_tokenizer(root));
+  spec.model.bert_words = dynamic_cast<BertPreTokenizer*>(spec.pre_tokenizer.get()) != nullptr;
   BREAKEVEN_TRY_VOID(read_model(root, spec.model));
   const bool bytes = dynamic_cast<const ByteLevel*>(spec.pre_tokenizer.get()) != nullptr;
   if (bytes != (spec.model.is_bpe()))
@@ -60,22 +71,8 @@ Result<void> read_tokenizer_json(const std::string& path, TokenizerSpec& spec) {
                        "BPE behind ByteLevel, or WordPiece behind another one,");
   BREAKEVEN_TRY_VOID(read_added_tokens(root, spec));
   BREAKEVEN_TRY(spec.processor, read_processor(root));
-  return read_truncation(root, spec);
-}
-
-Result<AddedToken> read_added_token(const JsonObject& object) {
-  AddedToken token;
-  BREAKEVEN_TRY(token.content, object.text("content", ""));
-  BREAKEVEN_TRY(token.lstrip, object.boolean("lstrip", false));
-  BREAKEVEN_TRY(token.rstrip, object.boolean("rstrip", false));
-  BREAKEVEN_TRY(token.normalized, object.boolean("normalized", false));
-  BREAKEVEN_TRY(const bool single_word, object.boolean("single_word", false));
-  if (single_word)
-    return fail("tokenizer/unsupported",
-                fmt::format("{} is true for the added token '{}', which is not supported",
-                            object.where("single_word"), token.content),
-                "set single_word to false if the token may also match inside words");
-  return token;
+  BREAKEVEN_TRY_VOID(read_truncation(root, spec));
+  return read_padding(root, spec);
 }
 
 }  // namespace breakeven::text

@@ -12,13 +12,9 @@ namespace breakeven::text {
 // How errors about a tokenizer's file of JSON are told.
 JsonSource tokenizer_source(const std::string& path);
 
-// Reads `path` into `spec`, as the file says it; token ids in spec.info and spec.model.unknown_id
-// are left alone. Errors: tokenizer/json; tokenizer/unsupported, naming the part, for a kind that
-// is not known; tokenizer/vocabulary.
+// Reads `path` into `spec`, as the file says it; spec.model.unknown_id and what other files
+// decide are left alone. Errors: tokenizer/json; tokenizer/unsupported, naming the part, for a kind
+// that is not known; tokenizer/vocabulary.
 Result<void> read_tokenizer_json(const std::string& path, TokenizerSpec& spec);
-
-// content, lstrip, rstrip, normalized of an added token; its id is the caller's to read. Errors:
-// tokenizer/json, tokenizer/unsupported for single_word.
-Result<AddedToken> read_added_token(const JsonObject& object);
 
 }  // namespace breakeven::text

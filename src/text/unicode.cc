@@ -56,6 +56,14 @@ bool is_nonspacing_mark(char32_t c) {
   return find_range(tables::kNonspacingMark, c) != nullptr;
 }
 
+bool is_mark(char32_t c) {
+  return find_range(tables::kMark, c) != nullptr;
+}
+
+bool is_word(char32_t c) {
+  return find_range(tables::kWord, c) != nullptr;
+}
+
 bool is_punctuation(char32_t c) {
   if (c < 0x80)
     return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||
@@ -109,9 +117,10 @@ void order_marks(std::u32string& text, std::u32string& sorting) {
   }
 }
 
-std::array<char32_t, 2> lowercase(char32_t c) {
+void append_lowercase(char32_t c, std::u32string& out) {
   const auto* row = find_code_point(tables::kLowercase, c);
-  return row ? std::array{row->to[0], row->to[1]} : std::array{c, char32_t{0}};
+  out.push_back(row != nullptr ? row->to[0] : c);
+  if (row != nullptr && row->to[1] != 0) out.push_back(row->to[1]);
 }
 
 }  // namespace breakeven::text

@@ -2,7 +2,6 @@
 // made of, its lower case. Each is Hugging Face's answer, whatever today's Unicode says.
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
 
@@ -14,9 +13,11 @@ inline constexpr char32_t kCjkExtensionEStart = 0x2B920;
 
 bool is_control(char32_t c);  // categories Cc, Cf, Co
 bool is_whitespace(char32_t c);
-bool is_nonspacing_mark(char32_t c);
-bool is_punctuation(char32_t c);  // all 32 of ASCII's, and category P beyond
+bool is_nonspacing_mark(char32_t c);  // category Mn, of Unicode 8.0
+bool is_mark(char32_t c);             // Mn, Mc and Me, of Unicode 9.0
+bool is_punctuation(char32_t c);      // all 32 of ASCII's, and category P beyond
 bool is_cjk(char32_t c);
+bool is_word(char32_t c);    // \w of a regular expression: letters, digits, marks, connectors
 bool is_letter(char32_t c);  // \p{L}
 bool is_number(char32_t c);  // \p{N}
 unsigned combining_class(char32_t c);
@@ -26,7 +27,7 @@ void append_decomposed(char32_t c, std::u32string& out);
 // Canonical ordering of the whole text: every run of code points with a class is sorted by it.
 // `sorting` is memory to use again.
 void order_marks(std::u32string& text, std::u32string& sorting);
-// One code point, or two (only of U+0130); the second is 0 where there is none.
-std::array<char32_t, 2> lowercase(char32_t c);
+// Appends the lower case of one code point: one, or two (only of U+0130).
+void append_lowercase(char32_t c, std::u32string& out);
 
 }  // namespace breakeven::text

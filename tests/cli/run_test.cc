@@ -35,7 +35,7 @@ TEST_F(RunTest, BadValuesAreRefusedByName) {
   expect_refused(run_narrow + "--batch -1", "-1");
   expect_refused(run_narrow + "--threads 100000", "100000");
   expect_refused(run_narrow + "--threads none", "none");
-  expect_refused(run_narrow + "--max-length 100000", "100000");
+  expect_refused(run_narrow + "--max-length 10000000", "10000000");
   expect_refused(run_narrow + "--max-length 2", "--max-length 2");
   expect_refused(run_narrow + "--padding some", "some");
   expect_refused(run_narrow + "--mode paced", "--mode paced needs --p99 or --rate");
@@ -82,17 +82,27 @@ TEST_F(RunTest, AMissingFolderOfTheReportIsToldAsOne) {
   }
 }
 
-TEST_F(RunTest, WithoutMaxLengthTheTokenizersOwnLimitCounts) {
+TEST_F(RunTest, TheTokenizersOwnLimitCountsWhateverMaxLengthSays) {
   const auto model = folder_ / "m";
   std::filesystem::copy(testing::source_dir() / "models/builtin", model);
   const std::string text = "{\"text\":\"a b c d e f g h i j k l m n o p q r s t u v w x y z\"}";
   std::ofstream(folder_ / "t.jsonl") << text << "\n";
   std::ofstream(model / "tokenizer_config.json")
       << R"({"tokenizer_class": "BertTokenizer", "model_max_length": 8})";
-  const Ended tokenized = run("tokenize --model m t.jsonl");
-  EXPECT_EQ(std::count(tokenized.out.begin(), tokenized.out.end(), ','), 7) << tokenized.out;
-  EXPECT_THAT(run("classify --model m t.jsonl").err, HasSubstr("cut at 8 tokens: 1 of 1"));
-  EXPECT_THAT(run("run --model m --texts t.jsonl --dry-run").out, HasSubstr(" 8 "));
+  const std::string cut = "cut at 8 tokens: 1 of 1 texts, and this model takes no more";
+  for (const std::string flag : {"", " --max-length 16", " --max-length 512"}) {
+    SCOPED_TRACE(flag);
+    const Ended tokenized = run("tokenize --model m t.jsonl" + flag);
+    EXPECT_EQ(std::count(tokenized.out.begin(), tokenized.out.end(), ','), 7) << tokenized.out;
+    EXPECT_THAT(tokenized.err, HasSubstr(cut));
+    EXPECT_THAT(run("classify --model m t.jsonl" + flag).err, HasSubstr(cut));
+    EXPECT_THAT(run("run --model m --texts t.jsonl --dry-run" + flag).out, HasSubstr(" 8 "));
+  }
+  // Two lengths over the limit are one.
+  EXPECT_THAT(run("run --model m --texts t.jsonl --batch 1 --precision fp32 --dry-run "
+                  "--max-length 16,512")
+                  .out,
+              HasSubstr("2 cells"));
 }
 
 TEST_F(RunTest, LabelsThatMayMeanTwoThingsAreRefusedAndAMapSaysWhich) {

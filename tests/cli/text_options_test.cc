@@ -21,7 +21,7 @@ TEST(TextOptions, DefaultsAreUnderstood) {
   flags.device = "cpu";
   const TextOptions options = check_text_flags(flags).value();
   EXPECT_EQ(options.batch, 32U);
-  EXPECT_FALSE(options.max_length_given);
+  EXPECT_FALSE(options.asked_length.has_value());
   EXPECT_EQ(options.threads, usable_cpus().threads());
   EXPECT_EQ(options.precision, Precision::fp32);
   EXPECT_EQ(options.device, Device{});
@@ -36,10 +36,17 @@ TEST(TextOptions, ValuesAreTaken) {
   flags.precision = "int8";
   const TextOptions options = check_text_flags(flags).value();
   EXPECT_EQ(options.batch, 7U);
-  EXPECT_TRUE(options.max_length_given);
-  EXPECT_EQ(options.max_length, 0U);
+  EXPECT_EQ(options.asked_length, 0U);
   EXPECT_EQ(options.threads, 3U);
   EXPECT_EQ(options.precision, Precision::int8);
+}
+
+TEST(TextOptions, TheModelsLimitComesBeforeWhatIsAskedFor) {
+  EXPECT_EQ(cut_length({}, 64), 64U);
+  EXPECT_EQ(cut_length({}, 4096), 512U);
+  EXPECT_EQ(cut_length(1000, 4096), 1000U);
+  EXPECT_EQ(cut_length(8, 64), 8U);
+  EXPECT_EQ(cut_length(65, 64), 64U);
 }
 
 TEST(TextOptions, WrongNumbersAreRefusedWithFlagAndValue) {

@@ -110,6 +110,19 @@ class Both:
         self.assertEqual(program.wait(), 0)
         self.assertNotIn(b"cannot write", told)
 
+    def test_cut_texts_are_counted(self):
+        # [CLS] a good film [SEP] has five tokens.
+        result = self.call("--max-length", "5", stdin="a good film\na good old film\ngood\n")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("cut at 5 tokens: 1 of 3 texts; this model takes --max-length 512", result.stderr.decode())
+        self.assertNotIn("cut at", self.call(stdin="a good old film\n").stderr.decode())
+
+    def test_the_model_says_how_long_a_text_may_be(self):
+        result = self.call("--max-length", "513", stdin="good " * 600 + "\n")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("--max-length 513: this model takes 512 tokens", result.stderr.decode())
+        self.assertIn("cut at 512 tokens: 1 of 1 texts, and this model takes no more", result.stderr.decode())
+
     def test_any_bytes_are_a_text(self):
         self.assertEqual(len(self.lines(stdin=b"a\0b\n\xff\xfe\xc3\n\n" + "\u0301\n".encode() * 2)), 5)
 
@@ -225,15 +238,7 @@ class Classify(Both, Program):
             powers = [math.exp(logit) for logit in row["logits"]]
             self.assertAlmostEqual(row["score"], max(powers) / sum(powers), delta=1e-5)
 
-    def test_cut_texts_are_counted(self):
-        # [CLS] a good film [SEP] has five tokens.
-        result = self.call("--max-length", "5", stdin="a good film\na good old film\ngood\n")
-        self.assertEqual(result.returncode, 0)
-        self.assertIn("cut at 5 tokens: 1 of 3 texts; this model takes --max-length 512", result.stderr.decode())
-        self.assertNotIn("cut at", self.call(stdin="a good old film\n").stderr.decode())
-
-    def test_a_maximum_length_that_the_model_cannot_take(self):
-        self.refused("--max-length", "513", stdin="a\n", says=["513", "512"])
+    def test_a_maximum_length_without_room_for_a_word(self):
         self.refused("--max-length", "1", stdin="a\n", says=["--max-length 1"])
 
     def test_a_folder_without_a_model(self):

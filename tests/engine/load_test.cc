@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 
 #include "testing/nobody.h"
 #include "testing/paths.h"
@@ -96,17 +97,49 @@ TEST_F(LoadByName, AVeryLongNameIsRefusedInALineThatCanBeRead) {
   EXPECT_LT(error.message.size(), 200U);
 }
 
-TEST_F(LoadByName, TheDefaultLengthIsWhatTokenizerAndModelTake) {
+TEST_F(LoadByName, TokenizerFilesInTheCacheAreEnoughToTokenize) {
+  const std::string commit(40, 'a');
+  const fs::path snapshot = make_model("cache/models--acme--tiny/snapshots/" + commit);
+  fs::create_directories(snapshot.parent_path().parent_path() / "refs");
+  std::ofstream(snapshot.parent_path().parent_path() / "refs/main") << commit;
+  fs::remove(snapshot / "model.safetensors");
+  EXPECT_EQ(load_tokenizer({.model = "acme/tiny"})->folder, snapshot);
+  EXPECT_EQ(load_model({.model = "acme/tiny"}).error().code, "hub/incomplete");
+  fs::remove(snapshot / "vocab.txt");
+  fs::remove(snapshot / "tokenizer.json");
+  EXPECT_EQ(load_tokenizer({.model = "acme/tiny"}).error().code, "hub/incomplete");
+}
+
+// HF's BERT class has a [MASK] where the vocabulary has none: an id without a row.
+TEST_F(LoadByName, AModelWithoutAMaskRuns) {
   const fs::path model = make_model("m");
-  const auto of_tokenizer = [&] { return load_tokenizer({.model = model.string()})->max_length; };
+  fs::remove(model / "tokenizer.json");
+  std::ifstream in(model / "vocab.txt");
+  std::string vocabulary{std::istreambuf_iterator<char>(in), {}};
+  in.close();
+  vocabulary.replace(vocabulary.find("[MASK]"), 6, "[NONE]");
+  std::ofstream(model / "vocab.txt") << vocabulary;
+  const auto loaded = load_model({.model = model.string()});
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  const std::size_t rows = (*loaded)->checkpoint.plan.vocabulary;
+  EXPECT_LE((*loaded)->tokenizer->info().vocabulary, rows);
+  EXPECT_EQ(load_tokenizer({.model = model.string()})->tokenizer->info().vocabulary, rows + 1);
+  // One that has an id in the files is a mistake in the files.
+  std::ofstream(model / "added_tokens.json") << R"({"<new>": )" << rows << "}";
+  EXPECT_EQ(load_model({.model = model.string()}).error().code, "model/vocabulary");
+}
+
+TEST_F(LoadByName, TheLengthLimitIsWhatTokenizerAndModelTake) {
+  const fs::path model = make_model("m");
+  const auto of_tokenizer = [&] { return load_tokenizer({.model = model.string()})->length_limit; };
   EXPECT_EQ(of_tokenizer(), 512U);
   std::ofstream(model / "tokenizer_config.json")
       << R"({"tokenizer_class": "BertTokenizer", "model_max_length": 8})";
   EXPECT_EQ(of_tokenizer(), 8U);
   const auto loaded = load_model({.model = model.string()}).value();
   const text::TokenizerInfo& info = loaded->tokenizer->info();
-  EXPECT_EQ(default_max_length(info, loaded->checkpoint.plan.positions), 8U);
-  EXPECT_EQ(default_max_length(info, 5), 5U);
+  EXPECT_EQ(length_limit(info, loaded->checkpoint.plan.positions), 8U);
+  EXPECT_EQ(length_limit(info, 5), 5U);
   // A model of 64 positions, whose tokenizer knows no limit.
   fs::remove(model / "tokenizer_config.json");
   std::ifstream in(model / "config.json");
@@ -121,7 +154,7 @@ TEST_F(LoadByName, TheDefaultLengthIsWhatTokenizerAndModelTake) {
   // A tokenizer without a model.
   fs::remove(model / "config.json");
   std::ofstream(model / "tokenizer_config.json") << R"({"tokenizer_class": "BertTokenizer"})";
-  EXPECT_EQ(of_tokenizer(), 512U);
+  EXPECT_EQ(of_tokenizer(), std::numeric_limits<std::size_t>::max());
 }
 
 TEST_F(LoadByName, AClosedFolderIsNamedWithTheReason) {

@@ -171,6 +171,19 @@ TEST_F(Cache, ASnapshotWithoutItsFilesIsIncomplete) {
   EXPECT_EQ(find("org/dangling").error().code, "hub/incomplete");
 }
 
+TEST_F(Cache, FilesOfATokenizerAreEnoughForOne) {
+  const auto tokenizer = [&](const std::string& name) {
+    return find_cached(name, "main", folder_.path(), Files::tokenizer);
+  };
+  const fs::path json = add("org/json", {"config.json", "tokenizer.json"});
+  EXPECT_EQ(*tokenizer("org/json"), json);
+  const fs::path txt = add("org/txt", {"vocab.txt"});
+  EXPECT_EQ(*tokenizer("org/txt"), txt);
+  EXPECT_EQ(find("org/json").error().code, "hub/incomplete");
+  add("org/weights", {"config.json", "model.safetensors"});
+  EXPECT_THAT(tokenizer("org/weights").error().message, HasSubstr("tokenizer.json or vocab.txt"));
+}
+
 TEST_F(Cache, WhatIsNoCommitIsNotFollowed) {
   add("org/name", {"config.json", "model.safetensors"});
   const fs::path ref = model_folder(folder_.path(), "org/name") / "refs/main";

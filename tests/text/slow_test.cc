@@ -105,5 +105,22 @@ TEST(TokenizerSlow, ImdbWithByteLevelBpe) {
   with_gpt2_vocabulary("", compare_imdb);
 }
 
+TEST(TokenizerSlow, RandomPartsAndFilesOfATokenizer) {
+  NEED(fs::exists(oracle_python()), oracle_python().string() + " (tokenizers, transformers)");
+  constexpr int kFolders = 1000;
+  const testing::TempDir folder;
+  ASSERT_TRUE(run_oracle("tokenizer_folders.py",
+                         fmt::format("'{}' {} 1", folder.path().string(), kFolders)));
+  std::size_t cases = 0;
+  for (const auto& each : fs::directory_iterator(folder.path())) {
+    SCOPED_TRACE(each.path().string());
+    const auto tokenizer = Tokenizer::load(each.path().string());
+    ASSERT_TRUE(tokenizer) << tokenizer.error().to_string();
+    cases += expect_same_ids(*tokenizer, each.path() / "cases");
+  }
+  fmt::print("{} random texts with {} tokenizers compared with the live package\n", cases,
+             kFolders);
+}
+
 }  // namespace
 }  // namespace breakeven::text

@@ -35,7 +35,7 @@ Result<void> read_model(const JsonObject& root, ModelSpec& spec) {
   const bool untyped = !model.find("type") && model.find("continuing_subword_prefix");
   if (!untyped) {
     static const ModelKind kKinds[] = {kWordPiece, kBpe};
-    BREAKEVEN_TRY(spec.kind, find_kind(root, "model", std::span<const ModelKind>(kKinds)));
+    BREAKEVEN_TRY(spec.kind, find_kind(model, std::span<const ModelKind>(kKinds)));
   }
   BREAKEVEN_TRY(const JsonObject vocabulary, model.object("vocab"));
   BREAKEVEN_TRY_VOID(read_vocabulary(vocabulary, model.where("vocab"), spec));

@@ -56,6 +56,8 @@ struct ModelSpec {
   // WordPiece
   std::string continuing_prefix = "##";
   std::size_t max_chars_per_word = 100;
+  // Words come from BertPreTokenizer: no whitespace in them, and punctuation only on its own.
+  bool bert_words = true;
   // BPE
   struct Merge {
     std::int32_t left, right, result;

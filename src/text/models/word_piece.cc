@@ -9,12 +9,13 @@
 namespace breakeven::text {
 namespace {
 
-// Words are split at whitespace and around punctuation, so a longer entry with either never
+// Where words are split at whitespace and around punctuation, a longer entry with either never
 // matches; leaving it out shortens the search.
-bool can_match(std::string_view piece, bool whole_word_possible) {
+bool can_match(std::string_view piece, bool whole_word_possible, bool bert_words) {
   std::u32string code_points;
   append_code_points(piece, code_points);
   if (code_points.empty()) return false;
+  if (!bert_words) return true;
   if (code_points.size() == 1 && whole_word_possible) return !is_whitespace(code_points[0]);
   return std::none_of(code_points.begin(), code_points.end(),
                       [](char32_t c) { return is_whitespace(c) || is_punctuation(c); });
@@ -47,13 +48,13 @@ WordPiece::WordPiece(const ModelSpec& spec)
   for (const auto& [source, id] : entries) {
     const std::string_view entry = entries_[static_cast<std::size_t>(id)];
     BREAKEVEN_CHECK(entry == source, "two entries have id {}", id);
-    if (can_match(entry, true)) {
+    if (can_match(entry, true, spec.bert_words)) {
       starts_.emplace(entry, id);
       longest_start_bytes_ = std::max(longest_start_bytes_, entry.size());
     }
     if (!entry.starts_with(continuing_prefix)) continue;
     const std::string_view rest = entry.substr(continuing_prefix.size());
-    if (!can_match(rest, false)) continue;
+    if (!can_match(rest, false, spec.bert_words)) continue;
     continuations_.emplace(rest, id);
     longest_continuation_bytes_ = std::max(longest_continuation_bytes_, rest.size());
   }

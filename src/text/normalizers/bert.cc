@@ -39,14 +39,11 @@ void BertNormalizer::normalize(std::u32string_view text, NormalizerBuffers& buff
       out.push_back(c);
       continue;
     }
-    const auto [first, second] = lowercase(c);
-    out.push_back(first);
-    if (second != 0) out.push_back(second);
+    append_lowercase(c, out);
   }
 }
 
-Result<std::unique_ptr<Normalizer>> read_bert_normalizer(const JsonObject& root) {
-  BREAKEVEN_TRY(const JsonObject object, root.object("normalizer"));
+Result<std::unique_ptr<Normalizer>> read_bert_normalizer(const JsonObject& object) {
   BertNormalizer::Flags flags;
   BREAKEVEN_TRY(flags.clean_text, object.boolean("clean_text", true));
   BREAKEVEN_TRY(flags.handle_chinese_chars, object.boolean("handle_chinese_chars", true));
@@ -55,7 +52,7 @@ Result<std::unique_ptr<Normalizer>> read_bert_normalizer(const JsonObject& root)
   return std::make_unique<BertNormalizer>(flags);
 }
 
-Result<std::unique_ptr<Normalizer>> no_normalizer(const JsonObject& /*root*/) {
+Result<std::unique_ptr<Normalizer>> no_normalizer() {
   return std::make_unique<BertNormalizer>(BertNormalizer::Flags{false, false, false, false});
 }
 

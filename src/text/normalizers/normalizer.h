@@ -1,5 +1,5 @@
-// What happens to a text before it is split into words. tokenizer.json names one kind; each has a
-// file of its own beside this one.
+// What happens to a text before it is split into words. tokenizer.json names a kind, or a Sequence
+// of kinds; each has a file of its own beside this one.
 #pragma once
 
 #include <memory>
@@ -15,6 +15,7 @@ namespace breakeven::text {
 struct NormalizerBuffers {
   std::u32string decomposed;
   std::u32string sorting;
+  std::u32string step;  // of a Sequence
 };
 
 class Normalizer {

@@ -50,8 +50,7 @@ std::size_t ByteLevel::next_word(std::u32string_view text, std::size_t& at,
   return at - begin;
 }
 
-Result<std::unique_ptr<PreTokenizer>> read_byte_level(const JsonObject& root) {
-  BREAKEVEN_TRY(const JsonObject object, root.object("pre_tokenizer"));
+Result<std::unique_ptr<PreTokenizer>> read_byte_level(const JsonObject& object) {
   ByteLevel::Flags flags;
   BREAKEVEN_TRY(flags.add_prefix_space, object.boolean("add_prefix_space", true));
   BREAKEVEN_TRY(flags.use_regex, object.boolean("use_regex", true));

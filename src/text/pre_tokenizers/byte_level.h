@@ -22,6 +22,6 @@ class ByteLevel final : public PreTokenizer {
   Flags flags;
 };
 
-Result<std::unique_ptr<PreTokenizer>> read_byte_level(const JsonObject& root);
+Result<std::unique_ptr<PreTokenizer>> read_byte_level(const JsonObject& object);
 
 }  // namespace breakeven::text

@@ -1,5 +1,5 @@
-// How a normalised text is split into words. tokenizer.json names one kind; each has a file of its
-// own beside this one.
+// How a normalised text is split into words. tokenizer.json names a kind, or a Sequence of kinds;
+// each has a file of its own beside this one.
 #pragma once
 
 #include <cstddef>

@@ -52,8 +52,7 @@ Result<Template> read_template(const JsonObject& processor, std::string_view fie
   return out;
 }
 
-Result<Processor> template_processing(const JsonObject& root) {
-  BREAKEVEN_TRY(const JsonObject processor, root.object("post_processor"));
+Result<Processor> template_processing(const JsonObject& processor) {
   Processor out;
   BREAKEVEN_TRY(out.single, read_template(processor, "single"));
   BREAKEVEN_TRY(out.pair, read_template(processor, "pair"));
@@ -67,17 +66,26 @@ Result<std::int32_t> read_named_id(const JsonObject& processor, std::string_view
 }
 
 template <Processor (*Make)(std::int32_t cls, std::int32_t sep)>
-Result<Processor> cls_sep_processing(const JsonObject& root) {
-  BREAKEVEN_TRY(const JsonObject processor, root.object("post_processor"));
+Result<Processor> cls_sep_processing(const JsonObject& processor) {
   BREAKEVEN_TRY(const std::int32_t cls, read_named_id(processor, "cls"));
   BREAKEVEN_TRY(const std::int32_t sep, read_named_id(processor, "sep"));
   return Make(cls, sep);
 }
 
-Result<Processor> no_processing(const JsonObject& /*root*/) {
+Processor no_processing() {
   return Processor{{{Kind::first_text, {}, 0}},
                    {{Kind::first_text, {}, 0}, {Kind::second_text, {}, 1}}};
 }
+
+struct ProcessorKind {
+  std::string_view type;
+  Result<Processor> (*read)(const JsonObject& processor);
+};
+constexpr ProcessorKind kKinds[] = {{"TemplateProcessing", template_processing},
+                                    {"BertProcessing", cls_sep_processing<bert_processor>},
+                                    {"RobertaProcessing", cls_sep_processing<roberta_processor>}};
+// It moves offsets, never ids.
+constexpr std::string_view kByteLevel = "ByteLevel";
 
 }  // namespace
 
@@ -103,20 +111,20 @@ Processor roberta_processor(std::int32_t cls, std::int32_t sep) {
 }
 
 Result<Processor> read_processor(const JsonObject& root) {
-  struct ProcessorKind {
-    std::string_view type;
-    Result<Processor> (*read)(const JsonObject& root);
-  };
-  static constexpr ProcessorKind kKinds[] = {
-      {"null", no_processing},
-      {"TemplateProcessing", template_processing},
-      {"BertProcessing", cls_sep_processing<bert_processor>},
-      {"RobertaProcessing", cls_sep_processing<roberta_processor>},
-      // It moves offsets, never ids.
-      {"ByteLevel", no_processing}};
-  BREAKEVEN_TRY(const ProcessorKind* kind,
-                find_kind(root, "post_processor", std::span<const ProcessorKind>(kKinds)));
-  return kind->read(root);
+  if (!root.find("post_processor")) return no_processing();
+  BREAKEVEN_TRY(const JsonObject part, root.object("post_processor"));
+  BREAKEVEN_TRY(auto parts, flatten(part, "processors"));
+  for (auto each = parts.begin(); each != parts.end();) {
+    BREAKEVEN_TRY(const std::string type, each->text("type", ""));
+    each = type == kByteLevel ? parts.erase(each) : each + 1;
+  }
+  if (parts.empty()) return no_processing();
+  // Hugging Face's own library fails on a template behind a template.
+  if (parts.size() > 1)
+    return unsupported(part.where("processors"), fmt::format("{} of them", parts.size()),
+                       "one beside ByteLevel");
+  BREAKEVEN_TRY(const auto* kind, find_kind(parts.front(), std::span<const ProcessorKind>(kKinds)));
+  return kind->read(parts.front());
 }
 
 }  // namespace breakeven::text

@@ -1,5 +1,6 @@
 // What goes around the ids of a text: special tokens, the same for every text, and token types.
-// tokenizer.json names a kind as its "post_processor"; all that are known are templates.
+// tokenizer.json names a kind as its "post_processor", alone or in a Sequence; all that are known
+// are templates.
 #pragma once
 
 #include <cstddef>

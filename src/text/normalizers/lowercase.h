@@ -1,0 +1,14 @@
+// Lowercase: each code point on its own, so without a final sigma.
+#pragma once
+
+#include "text/normalizers/normalizer.h"
+
+namespace breakeven::text {
+
+class LowercaseNormalizer final : public Normalizer {
+ public:
+  void normalize(std::u32string_view text, NormalizerBuffers& buffers,
+                 std::u32string& out) const override;
+};
+
+}  // namespace breakeven::text
