@@ -83,6 +83,27 @@ std::string overflowing_number(std::string_view json) {
   return found;
 }
 
+// Python's words for floats that JSON has no number for, replaced as JsonDialect says. Strings
+// stay.
+std::string with_words_as_values(std::string_view json) {
+  std::string out;
+  bool in_string = false;
+  for (std::size_t at = 0; at < json.size();) {
+    if (const std::size_t word = in_string ? 0 : not_finite_bytes(json.substr(at)); word > 0) {
+      out += json[at] == 'N'   ? "\"NaN\""
+             : json[at] == '-' ? "-1.7976931348623157e308"
+                               : "1.7976931348623157e308";
+      at += word;
+      continue;
+    }
+    if (json[at] == '"') in_string = !in_string;
+    const std::size_t size = in_string && json[at] == '\\' ? 2 : 1;
+    out += json.substr(at, size);
+    at += size;
+  }
+  return out;
+}
+
 std::string why_no_json(std::string_view text, simdjson::error_code error) {
   if (const std::size_t at = first_invalid_utf8(text); at < text.size())
     return fmt::format("byte {} is no UTF-8", at);
@@ -174,6 +195,12 @@ Result<JsonDocument> JsonDocument::parse(std::string_view text, JsonSource sourc
   constexpr std::size_t kLeastCapacity = 64;
   auto error = state->parser.allocate(std::max(text.size(), kLeastCapacity), kMaxJsonDepth);
   if (!error) error = state->parser.parse(text.data(), text.size()).get(state->root);
+  std::string replaced;
+  if (error && state->source.dialect == JsonDialect::python) {
+    replaced = with_words_as_values(text);
+    text = replaced;
+    error = state->parser.parse(replaced).get(state->root);
+  }
   if (error == simdjson::NUMBER_ERROR)
     error = state->parser.parse(with_large_numbers_as_fractions(text)).get(state->root);
   if (error)

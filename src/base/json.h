@@ -48,12 +48,17 @@ struct JsonField {
   JsonValue value;
 };
 
+// What Python writes of floats that JSON has no number for: there Infinity reads as the largest
+// double (so that limits hold), NaN as the text "NaN" (so that no field takes it for a number).
+enum class JsonDialect : std::uint8_t { strict, python };
+
 // What errors about one text say: where it stands ("/models/x/config.json", or ""), the codes of a
 // text that is no JSON and of a field that is missing or wrong, and what to try.
 struct JsonSource {
   std::string where;
   std::string json_code, field_code;
   std::string hint;
+  JsonDialect dialect = JsonDialect::strict;
 };
 
 class JsonObject;

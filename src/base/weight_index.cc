@@ -10,8 +10,8 @@ namespace breakeven {
 Result<WeightMap> read_weight_index(const std::string& path) {
   constexpr const char* kFetchAgain = "fetch or save the model again";
   BREAKEVEN_TRY(const std::string text, read_file(path));
-  BREAKEVEN_TRY(const auto document,
-                JsonDocument::parse(text, {path, "index/json", "index/field", kFetchAgain}));
+  BREAKEVEN_TRY(const auto document, JsonDocument::parse(text, {path, "index/json", "index/field",
+                                                                kFetchAgain, JsonDialect::python}));
   BREAKEVEN_TRY(const JsonObject root, document.object());
   BREAKEVEN_TRY(const JsonObject map, root.object("weight_map"));
   WeightMap weight_map;

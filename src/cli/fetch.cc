@@ -149,7 +149,9 @@ void add_fetch(CLI::App& app, Context& context) {
       ->add_option("name", options->name,
                    "NAME or ORGANISATION/NAME of a model on the Hugging Face hub, or imdb")
       ->required();
-  command->add_option("--revision", options->revision, "Branch, tag or commit of the model")
+  command
+      ->add_option("--revision", options->revision,
+                   "Branch, tag, commit or pull request (refs/pr/1) of the model")
       ->capture_default_str();
   command->footer(
       "Environment: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and\n"

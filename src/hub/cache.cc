@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "base/files.h"
 #include "base/process.h"
+#include "base/weight_index.h"
 #include "hub/settings.h"
 
 namespace breakeven::hub {
@@ -51,15 +53,33 @@ Result<fs::path> snapshot_of(const fs::path& model, const std::string& revision)
   return kind == PathKind::nothing ? fs::path() : snapshot;
 }
 
+// The shard that the index of a snapshot names and the snapshot lacks, or "".
+std::string missing_shard(const fs::path& snapshot, std::string_view index_name) {
+  const auto index = read_weight_index(snapshot / index_name);
+  if (!index) return std::string(index_name);
+  for (const auto& [tensor, file] : *index) {
+    if (!is_there(snapshot / file)) return file;
+  }
+  return "";
+}
+
 // The file that a snapshot lacks, or "". A link whose blob was removed counts as missing.
 std::string missing_in(const fs::path& snapshot, Files needed) {
-  const auto has_one = [&](const char* name, const char* other) {
-    return is_there(snapshot / name) || is_there(snapshot / other);
+  const auto one_of = [&](std::span<const std::string_view> names) {
+    const auto found = std::find_if(names.begin(), names.end(), [&](std::string_view name) {
+      return is_there(snapshot / name);
+    });
+    return found == names.end() ? std::string_view() : *found;
   };
-  if (needed == Files::tokenizer)
-    return has_one("tokenizer.json", "vocab.txt") ? "" : "tokenizer.json or vocab.txt";
-  if (!has_one("model.safetensors", "model.safetensors.index.json")) return "model.safetensors";
-  return is_there(snapshot / "config.json") ? "" : "config.json";
+  if (needed != Files::model && one_of(kVocabularyFiles).empty()) {
+    return "tokenizer.json, vocab.txt or vocab.json";
+  }
+  if (needed == Files::tokenizer) return "";
+  const std::string_view weights = one_of(kWeightFiles);
+  if (weights.empty()) return "model.safetensors or pytorch_model.bin";
+  if (!is_there(snapshot / "config.json")) return "config.json";
+  const bool look = needed == Files::all && weights.ends_with(".index.json");
+  return look ? missing_shard(snapshot, weights) : "";
 }
 
 tl::unexpected<Error> disk_error(const fs::path& path, const std::error_code& error) {

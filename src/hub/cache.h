@@ -7,13 +7,25 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
 namespace breakeven::hub {
 
-// What a snapshot must hold: config.json and safetensors, or tokenizer.json or vocab.txt.
-enum class Files : std::uint8_t { model, tokenizer };
+// Where a model's weights may be, as Transformers looks for them: whole files and indices of
+// shards.
+inline constexpr std::string_view kWeightFiles[] = {
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "pytorch_model.bin.index.json"};
+
+// One of these holds the words of a tokenizer (merges.txt belongs to vocab.json).
+inline constexpr std::string_view kVocabularyFiles[] = {"tokenizer.json", "vocab.txt",
+                                                        "vocab.json"};
+
+// What a snapshot must hold: config.json and weights (or the index of their shards), the words of a
+// tokenizer, or both with every shard.
+enum class Files : std::uint8_t { model, tokenizer, all };
 
 // The folder of a model that is in the cache, with the files that are needed. `name` is NAME or
 // ORG/NAME; a model that moved into its maker's name (distilbert-base-..., bert-base-...) is found

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -20,8 +21,6 @@ namespace breakeven::hub {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kIndex = "model.safetensors.index.json";
 
 // What the hub says about a file before it is downloaded.
 struct RemoteFile {
@@ -56,10 +55,22 @@ bool can_be_file_name(const std::string& etag) {
          });
 }
 
-Result<void> refuse_offline(const Settings& settings) {
-  if (!settings.offline) return {};
-  return fail("hub/offline", "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: nothing is downloaded",
+tl::unexpected<Error> offline(const std::string& why) {
+  return fail("hub/offline",
+              "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: nothing is downloaded, and " + why,
               "unset it to fetch");
+}
+
+// A model that is there already needs no network, as with huggingface_hub.
+Result<FetchedModel> fetch_offline(const std::string& name, const std::string& revision,
+                                   const Settings& settings) {
+  const auto cached = find_cached(name, revision, settings.cache, Files::all);
+  if (!cached) return offline(cached.error().message);
+  FetchedModel fetched;
+  fetched.folder = *cached;
+  fetched.commit = fs::path(*cached).filename();
+  for (const fs::path& file : entries_of(*cached)) fetched.files.push_back(file.filename());
+  return fetched;
 }
 
 class ModelFetch {
@@ -170,30 +181,33 @@ Result<void> ModelFetch::look_up_config() {
 
 Result<void> ModelFetch::look_up_tokenizer() {
   bool found = false;
-  for (const char* file : {"tokenizer.json", "vocab.txt", "tokenizer_config.json",
-                           "special_tokens_map.json", "added_tokens.json"}) {
+  for (const char* file :
+       {"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json"}) {
     BREAKEVEN_TRY(auto remote, look_up(file));
     if (!remote) continue;
-    found = found || remote->name == "tokenizer.json" || remote->name == "vocab.txt";
+    found = found || std::find(std::begin(kVocabularyFiles), std::end(kVocabularyFiles),
+                               remote->name) != std::end(kVocabularyFiles);
     files_.push_back(*std::move(remote));
   }
   if (found) return {};
-  return fail("hub/no-tokenizer", fmt::format("{} has neither tokenizer.json nor vocab.txt", name_),
-              "choose a model with a BERT tokenizer");
+  return fail("hub/no-tokenizer",
+              fmt::format("{} has neither tokenizer.json nor vocab.txt nor vocab.json", name_),
+              "choose a model with a tokenizer of BERT's or RoBERTa's kind");
 }
 
-// Appends model.safetensors or the index, whose shards are looked up when it has come.
+// Appends the weights or their index, whose shards are looked up when it has come.
 Result<void> ModelFetch::look_up_weights() {
-  for (const char* file : {"model.safetensors", kIndex}) {
-    BREAKEVEN_TRY(auto remote, look_up(file));
+  for (const std::string_view file : kWeightFiles) {
+    BREAKEVEN_TRY(auto remote, look_up(std::string(file)));
     if (!remote) continue;
     files_.push_back(*std::move(remote));
     return {};
   }
-  return fail("hub/no-safetensors", fmt::format("{} has no model.safetensors", name_),
-              "convert it once in Python: from transformers import "
-              "AutoModelForSequenceClassification as M; "
-              "M.from_pretrained(NAME).save_pretrained(FOLDER), then --model FOLDER");
+  return fail("hub/no-weights",
+              fmt::format("{} has neither model.safetensors nor pytorch_model.bin", name_),
+              "choose another model, or a --revision that has one: Hugging Face's own conversions "
+              "are revisions such as refs/pr/1");
 }
 
 Result<void> ModelFetch::get(const RemoteFile& file) {
@@ -214,7 +228,8 @@ Result<void> ModelFetch::get(const RemoteFile& file) {
 
 // The files that the index names.
 Result<std::set<std::string>> ModelFetch::shards() const {
-  const auto index = read_weight_index(fs::path(fetched_.folder) / kIndex);
+  const std::string& name = files_.back().name;
+  const auto index = read_weight_index(fs::path(fetched_.folder) / name);
   std::set<std::string> names;
   bool good = index.has_value();
   if (good) {
@@ -226,7 +241,7 @@ Result<std::set<std::string>> ModelFetch::shards() const {
   if (good) return names;
   return fail("hub/index",
               fmt::format("{}: {}", name_,
-                          index ? fmt::format("{} names no files of the same folder", kIndex)
+                          index ? fmt::format("{} names no files of the same folder", name)
                                 : index.error().message),
               "the model is damaged: choose another, or another --revision");
 }
@@ -237,13 +252,13 @@ Result<FetchedModel> ModelFetch::run() {
   BREAKEVEN_TRY_VOID(look_up_tokenizer());
   BREAKEVEN_TRY_VOID(look_up_weights());
   for (const RemoteFile& file : files_) BREAKEVEN_TRY_VOID(get(file));
-  if (files_.back().name == kIndex) {
+  if (const std::string& index = files_.back().name; index.ends_with(".index.json")) {
     BREAKEVEN_TRY(const std::set<std::string> names, shards());
     for (const std::string& name : names) {
       BREAKEVEN_TRY(const auto remote, look_up(name));
       if (!remote) {
         return fail("hub/index",
-                    fmt::format("{}: {} names {}, which is not there", name_, kIndex, name),
+                    fmt::format("{}: {} names {}, which is not there", name_, index, name),
                     "the model is damaged: choose another, or another --revision");
       }
       BREAKEVEN_TRY_VOID(get(*remote));
@@ -259,7 +274,7 @@ Result<FetchedModel> fetch_model(const std::string& name, const std::string& rev
                                  const Settings& settings, const Listener& listener) {
   BREAKEVEN_TRY_VOID(check_name(name));
   BREAKEVEN_TRY_VOID(check_revision(revision));
-  BREAKEVEN_TRY_VOID(refuse_offline(settings));
+  if (settings.offline) return fetch_offline(name, revision, settings);
   return ModelFetch(name, revision, settings, listener).run();
 }
 
@@ -278,7 +293,11 @@ Result<std::string> imdb_archive_path() {
 
 Result<void> fetch_archive(const Archive& archive, const fs::path& path, const Settings& settings,
                            const Listener& listener) {
-  BREAKEVEN_TRY_VOID(refuse_offline(settings));
+  if (settings.offline) {
+    const auto digest = digest_of_file(path, DigestKind::sha256);
+    if (digest && *digest == archive.sha256) return {};
+    return offline(fmt::format("{} is not there", path.string()));
+  }
   Http http(settings.stall_s);
   Wanted wanted;
   wanted.name = path.filename();

@@ -19,10 +19,13 @@ struct FetchedModel {
   std::vector<std::string> unchecked;  // files of which the server gave no digest
 };
 
-// Downloads config, tokenizer files and safetensors (one file, or shards with their index) so that
-// Transformers finds them, too. The revision's name is written last: until then nobody finds half a
-// model. Errors: those of check_name, check_revision and download; hub/offline (HF_HUB_OFFLINE);
-// hub/endpoint (no hub answers there), hub/no-safetensors, hub/no-tokenizer, hub/index.
+// Downloads config, tokenizer files and weights (safetensors, else pytorch_model.bin; one file, or
+// shards with their index) so that Transformers finds them, too. A revision is a branch, a tag, a
+// commit or a pull request's ref (refs/pr/1). Offline (HF_HUB_OFFLINE) a model that is whole in the
+// cache is the answer. The revision's name is written last: until then nobody finds half a
+// model. Errors: those of check_name, check_revision and download; hub/offline (it is not
+// whole in the cache); hub/endpoint (no hub answers there), hub/no-weights, hub/no-tokenizer,
+// hub/index.
 Result<FetchedModel> fetch_model(const std::string& name, const std::string& revision,
                                  const Settings& settings, const Listener& listener);
 
@@ -40,7 +43,7 @@ Archive imdb_archive(const Lookup& lookup);
 // cache_folder.
 Result<std::string> imdb_archive_path();
 
-// Downloads the archive to `path`. Errors: those of download; hub/offline.
+// Downloads the archive to `path`, where it may be already. Errors: those of download; hub/offline.
 Result<void> fetch_archive(const Archive& archive, const std::filesystem::path& path,
                            const Settings& settings, const Listener& listener);
 

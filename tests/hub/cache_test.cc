@@ -181,7 +181,15 @@ TEST_F(Cache, FilesOfATokenizerAreEnoughForOne) {
   EXPECT_EQ(*tokenizer("org/txt"), txt);
   EXPECT_EQ(find("org/json").error().code, "hub/incomplete");
   add("org/weights", {"config.json", "model.safetensors"});
-  EXPECT_THAT(tokenizer("org/weights").error().message, HasSubstr("tokenizer.json or vocab.txt"));
+  EXPECT_THAT(tokenizer("org/weights").error().message, HasSubstr("tokenizer.json, vocab.txt"));
+}
+
+TEST_F(Cache, PyTorchsWeightsCountToo) {
+  for (const char* weights : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    const std::string name = std::string("org/") + weights;
+    const fs::path snapshot = add(name, {"config.json", weights});
+    EXPECT_EQ(*find(name), snapshot);
+  }
 }
 
 TEST_F(Cache, WhatIsNoCommitIsNotFollowed) {
