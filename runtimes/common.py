@@ -66,15 +66,28 @@ class Model:
             raise Refused("model", f"{folder}: config.json cannot be read: {error}", "name a folder that Transformers can load") from None
         self.type = self.config.get("model_type", "")
         names = self.config.get("id2label") or {}
-        count = len(names) or self.config.get("num_labels", 2)
+        count = self.config.get("num_labels") or len(names) or 2
+        names = names if len(names) == count else {}  # as Transformers 5: num_labels wins
         self.labels = [str(names.get(str(i), f"LABEL_{i}")) for i in range(count)]
         auto = "regression" if count == 1 else "single_label_classification"
         self.problem = PROBLEMS.get(self.config.get("problem_type") or auto)
         if self.problem is None:
             raise Refused("model", f"{folder}: problem_type is {self.config['problem_type']!r}", "it has to be one of " + ", ".join(PROBLEMS))
+        self.function = self.score_function(count)
         # RoBERTa numbers positions from pad_token_id + 1 on.
         offset = self.config.get("pad_token_id", 1) + 1 if "roberta" in self.type else 0
         self.positions = self.config.get("max_position_embeddings", 512) - offset
+
+    def score_function(self, count):
+        """What makes scores of logits: as Hugging Face's pipeline, but that a reranker's own activation counts."""
+        told = self.config.get("problem_type")
+        if told == "regression":
+            return "none"
+        if told == "multi_label_classification" or count > 1:
+            return "sigmoid" if told == "multi_label_classification" else "softmax"
+        settings = self.config.get("sentence_transformers") or {}
+        name = settings.get("activation_fn") or self.config.get("sbert_ce_default_activation_function") or ""
+        return "none" if str(name).endswith(".Identity") else "sigmoid"
 
     def hash(self):
         """Of what the function is made of: config and weights, by content."""
@@ -178,13 +191,13 @@ def by_length(rows):
     return sorted(range(len(rows)), key=lambda i: len(rows[i]))
 
 
-def decode(logits, problem):
-    """One text's logits -> label, score, as Hugging Face's problem_type says."""
-    if problem == "regression":
-        return 0, logits[0]
+def decode(logits, function):
+    """One text's logits -> the label with the highest score, its score."""
     label = max(range(len(logits)), key=logits.__getitem__)
-    if problem == "multi_label":
-        return label, 0.5 + 0.5 * math.tanh(0.5 * logits[label])  # the sigmoid, without overflow
+    if function == "none":
+        return label, logits[label]
+    if function == "sigmoid":
+        return label, 0.5 + 0.5 * math.tanh(0.5 * logits[label])  # without overflow
     return label, 1 / sum(math.exp(value - logits[label]) for value in logits)
 
 
@@ -411,7 +424,7 @@ class Session:
         return self.answer(request, logits, lengths, computed, laps) | {"in_flight": min(runtime.in_flight, len(parts))}
 
     def answer(self, request, logits, lengths, computed, laps):
-        decoded = [decode(row, self.model.problem) for row in logits]
+        decoded = [decode(row, self.model.function) for row in logits]
         laps.end("decode")
         finite = [[value if math.isfinite(value) else None for value in row] for row in logits]  # JSON knows no others
         return {"logits": finite, "labels": [label for label, _ in decoded],

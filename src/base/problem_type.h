@@ -1,14 +1,23 @@
-// What a classifier's score means. Hugging Face's problem_type, with "auto" resolved.
+// What a classifier's logits and scores mean.
 #pragma once
 
 #include <cstdint>
 
 namespace breakeven {
 
+// What it was trained to say. Hugging Face's problem_type, with "auto" resolved: what counts as
+// another answer follows from it.
 enum class ProblemType : std::uint8_t {
-  single_label,  // softmax over the labels; label = argmax, score = its probability
-  multi_label,   // sigmoid of each label; label = the highest one, score = its probability
-  regression,    // the value itself
+  single_label,  // one of the labels
+  multi_label,   // each label by itself, by the sign of its logit
+  regression,    // values
+};
+
+// What makes scores of logits, by the names of Hugging Face's function_to_apply.
+enum class ScoreFunction : std::uint8_t {
+  softmax,  // over the labels of a text
+  sigmoid,  // of each label
+  none,     // the logits are the scores
 };
 
 }  // namespace breakeven

@@ -51,7 +51,7 @@ struct StageSeconds {
 // The answer to one batch of B texts. Buffers are reused from batch to batch.
 struct BatchResult {
   std::vector<float> logits;          // [B, C]
-  std::vector<std::uint32_t> labels;  // [B] index of the winning label (0 for regression)
+  std::vector<std::uint32_t> labels;  // [B] index of the label with the highest score
   std::vector<float> scores;          // [B]
   std::vector<std::uint32_t> tokens;  // [B] real tokens of each text, [CLS] and [SEP] included
   std::vector<std::uint8_t> cut;      // [B] 1 where the text had more tokens than max_length

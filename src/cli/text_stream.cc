@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
 #include "data/json_line.h"
+#include "engine/decode.h"
 
 namespace breakeven::cli {
 namespace {
@@ -32,6 +35,25 @@ std::optional<Error> read_window(data::Source& source, std::size_t max_texts, st
   window.texts.clear();
   for (const data::Review& review : window.reviews) window.texts.emplace_back(review.text);
   return problem;
+}
+
+// The labels by their scores, the highest first; equal ones in their own order, as Python sorts.
+void sort_scores(std::span<const float> scores, std::vector<std::size_t>& order) {
+  order.resize(scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+}
+
+// "[a,b]": `append` adds one value to `out`.
+template <class T, class Append>
+void append_list(std::span<T> values, std::string& out, const Append& append) {
+  out += '[';
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) out += ',';
+    append(values[i]);
+  }
+  out += ']';
 }
 
 }  // namespace
@@ -93,13 +115,18 @@ void append_float(float value, std::string& out) {
 }
 
 Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,
-                         const WindowLimits& limits, Output& output, LabelCounts& counts) {
+                         const LabelForm& form, const WindowLimits& limits, Output& output,
+                         LabelCounts& counts) {
   const ClassifierInfo info = classifier.info();
   std::vector<std::string> label_json(info.labels.size());
   for (std::size_t i = 0; i < info.labels.size(); ++i) {
     data::append_json_string(info.labels[i], label_json[i]);
   }
+  std::vector<std::string_view> taken = {"index", "label", "score", "logits"};
+  if (form.top > 0) taken.emplace_back("scores");
   StreamResult result;
+  std::vector<float> scores;
+  std::vector<std::size_t> order;
   const auto convert = [&](const Window& window, std::string& lines) -> Result<void> {
     BREAKEVEN_TRY_VOID(classifier.run_stream(window.texts, batch, result));
     const std::size_t count = window.texts.size();
@@ -107,17 +134,27 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
                         result.logits.size() % count == 0,
                     "{} labels of {} texts", result.labels.size(), count);
     const std::size_t classes = result.logits.size() / count;
+    BREAKEVEN_CHECK(classes == label_json.size(), "{} logits a text", classes);
+    scores.resize(classes);
     for (std::size_t i = 0; i < count; ++i) {
+      const auto logits = std::span(result.logits).subspan(i * classes, classes);
+      engine::score(logits, form.function, scores);
+      sort_scores(scores, order);
       fmt::format_to(std::back_inserter(lines), R"({{"index":{},"label":{},"score":)",
-                     window.first + i, label_json.at(result.labels[i]));
-      append_float(result.scores[i], lines);
-      lines += ",\"logits\":[";
-      for (std::size_t c = 0; c < classes; ++c) {
-        if (c > 0) lines += ',';
-        append_float(result.logits[i * classes + c], lines);
+                     window.first + i, label_json[order.front()]);
+      append_float(scores[order.front()], lines);
+      lines += ",\"logits\":";
+      append_list(logits, lines, [&](float logit) { append_float(logit, lines); });
+      if (form.top > 0) {
+        lines += ",\"scores\":";
+        append_list(std::span(order).first(std::min(form.top, classes)), lines,
+                    [&](std::size_t label) {
+                      lines.append("{\"label\":").append(label_json[label]).append(",\"score\":");
+                      append_float(scores[label], lines);
+                      lines += '}';
+                    });
       }
-      lines += ']';
-      append_extra(window.reviews[i].extra, {"index", "label", "score", "logits"}, lines);
+      append_extra(window.reviews[i].extra, taken, lines);
       lines += "}\n";
       ++counts.texts;
       counts.cut += result.cut[i];

@@ -53,11 +53,20 @@ struct LabelCounts {
   std::uint64_t cut = 0;  // had more tokens than the maximum length
 };
 
+// How the answers to a text are told.
+struct LabelForm {
+  ScoreFunction function = ScoreFunction::softmax;
+  std::size_t top = 0;  // labels with their scores in "scores", the highest first; 0 = no such list
+};
+
 // Labels every text:
 //   {"index":0,"label":"POSITIVE","score":0.998,"logits":[-3.1,3.2], fields of the input}
-// index counts the texts from 0; score and label as classifier/classifier.h defines them.
-// `counts` is right up to the last text written, also after an error.
+// and, with form.top, behind the logits
+//   "scores":[{"label":"POSITIVE","score":0.998},{"label":"NEGATIVE","score":0.002}]
+// index counts the texts from 0; label and score are the first of scores. Equal scores are in the
+// order of the labels. `counts` is right up to the last text written, also after an error.
 Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,
-                         const WindowLimits& limits, Output& output, LabelCounts& counts);
+                         const LabelForm& form, const WindowLimits& limits, Output& output,
+                         LabelCounts& counts);
 
 }  // namespace breakeven::cli

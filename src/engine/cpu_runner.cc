@@ -200,7 +200,7 @@ Result<void> CpuRunner::compute(std::span<const std::string_view> texts, std::si
   }
   wall.pack += packing_s;
   for (const StageSeconds& each : busy_) add(busy, each);
-  decode_all(out.logits, setting_.plan.problem, out.labels, out.scores);
+  decode_all(out.logits, setting_.plan.score, out.labels, out.scores);
   std::ranges::copy(work_.tokens(), out.tokens.begin());
   std::ranges::copy(work_.cut(), out.cut.begin());
   const double decoding_s = lap.seconds();

@@ -177,7 +177,7 @@ Result<void> DeviceRunner::run_batch(std::span<const std::string_view> texts, Ba
     }
   }
   lap.seconds();
-  decode_all(out.logits, setting_.plan.problem, out.labels, out.scores);
+  decode_all(out.logits, setting_.plan.score, out.labels, out.scores);
   std::ranges::copy(batch_.work.tokens(), out.tokens.begin());
   std::ranges::copy(batch_.work.cut(), out.cut.begin());
   out.computed_tokens = batch_.work.computed_tokens();
@@ -205,7 +205,7 @@ void DeviceRunner::stream_lane(LaneWork& lane, std::span<const std::string_view>
       lane.worker.run(work, lane.batch.groups.members(group), setting_, logits, lane.busy);
     }
     lap.seconds();
-    decode_all(logits, setting_.plan.problem, std::span(out.labels).subspan(first, count),
+    decode_all(logits, setting_.plan.score, std::span(out.labels).subspan(first, count),
                std::span(out.scores).subspan(first, count));
     lane.busy.decode += lap.seconds();
     const auto at = static_cast<std::ptrdiff_t>(first);

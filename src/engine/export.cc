@@ -13,8 +13,9 @@ namespace breakeven::engine {
 
 Result<std::string> folder_for_others(const LoadedModel& model, const std::string& cache) {
   namespace fs = std::filesystem;
-  if (!model.widened) return model.folder;
-  const fs::path folder = fs::path(cache) / ("widened-" + model.checkpoint.content_hash());
+  if (!model.widened && model.checkpoint.plain) return model.folder;
+  const fs::path folder = fs::path(cache) / ((model.widened ? "widened-" : "safetensors-") +
+                                             model.checkpoint.content_hash());
   std::error_code error;
   if (is_there(folder / "config.json")) return folder.string();
   // Written beside it and renamed: whoever sees the folder sees all of it.

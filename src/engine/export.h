@@ -8,10 +8,11 @@
 
 namespace breakeven::engine {
 
-// Where config.json, tokenizer and safetensors of exactly this model lie. For a model that came
-// from a folder, that folder; the widened built-in one exists in memory only and is written once
-// below `cache` (268 MB), by content, whole or not at all: two processes may do it at once.
-// Errors: file/unwritable, those of model::write_checkpoint.
+// Where config.json, tokenizer and safetensors of exactly this model lie. That is the folder it
+// came from, but where others could not read it there: the widened built-in model exists in memory
+// only (268 MB), and of pytorch_model.bin and of names that were changed not all can make sense.
+// Such a model is written once below `cache`, by content, whole or not at all: two processes may do
+// it at once. Errors: file/unwritable, those of model::write_checkpoint.
 Result<std::string> folder_for_others(const LoadedModel& model, const std::string& cache);
 
 }  // namespace breakeven::engine

@@ -1,6 +1,7 @@
 #include "engine/load.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -33,8 +34,10 @@ Result<std::shared_ptr<LoadedModel>> load_folder(const std::string& name,
   auto tokenizer_future = std::async([&folder] { return text::Tokenizer::load(folder); });
   BREAKEVEN_TRY(auto checkpoint, model::load_checkpoint(folder));
   BREAKEVEN_TRY(auto tokenizer, tokenizer_future.get());
+  std::string note = fmt::format("{}", fmt::join(checkpoint.notes, "\nmodel: "));
+  if (!note.empty()) note.insert(0, "model: ");
   return std::make_shared<LoadedModel>(
-      LoadedModel{name, folder, "", std::move(checkpoint),
+      LoadedModel{name, folder, std::move(note), std::move(checkpoint),
                   std::make_shared<const text::Tokenizer>(std::move(tokenizer)), false});
 }
 
@@ -63,7 +66,9 @@ Result<std::string> check_folder(const std::string& folder) {
   const std::string name = name_of_cache_folder(folder);
   if (name.empty()) return folder;
   BREAKEVEN_TRY(const PathKind config, look_at(folder + "/config.json"));
-  if (config != PathKind::nothing) return folder;
+  const bool is_snapshot =
+      hub::is_commit(std::filesystem::path(folder + "/").parent_path().filename());
+  if (config != PathKind::nothing || is_snapshot) return folder;
   return fail("model/cache-folder",
               fmt::format("{} is where the Hugging Face cache keeps {}, not the model's own folder",
                           folder, name),

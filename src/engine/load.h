@@ -16,7 +16,7 @@ namespace breakeven::engine {
 struct LoadedModel {
   std::string name;    // "distilbert-base-uncased-finetuned-sst-2-english", "builtin (6 x 768)"
   std::string folder;  // where its files lie
-  std::string note;    // what a reader must know ("the real model is not in the cache"), or ""
+  std::string note;    // lines that a user must read ("the real model is not in the cache"), or ""
   model::Checkpoint checkpoint;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   bool widened = false;  // in memory only: `folder` holds the narrow one (engine/export.h)

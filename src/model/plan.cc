@@ -1,6 +1,7 @@
 #include "model/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -28,50 +29,75 @@ std::string otherwise() {
   return fmt::format("breakeven runs {}; Hugging Face Transformers can run this model", names);
 }
 
-Result<const Architecture*> find_architecture(const JsonObject& config) {
-  BREAKEVEN_TRY(const std::string model_type, config.text("model_type", ""));
-  const auto names = config.find("architectures");
-  if (!names || (names->is_list() && names->list().empty())) {
-    return fail("config/architecture",
-                fmt::format("{} names no architecture (\"architectures\" is missing; model_type is "
-                            "\"{}\")",
-                            config.source().where, model_type),
-                fmt::format("a classifier's config.json says \"architectures\": [\"{}\"]",
-                            architectures().front()->class_name));
+// The names in "architectures", which may be missing, null or empty.
+Result<std::vector<std::string>> class_names(const JsonObject& config) {
+  std::vector<std::string> names;
+  const auto value = config.find("architectures");
+  if (!value) return names;
+  if (!value->is_list()) return config.wrong("architectures", "a list of class names");
+  for (const JsonValue each : value->list()) {
+    BREAKEVEN_TRY(std::string name, config.as_text(each, "architectures"));
+    names.push_back(std::move(name));
   }
-  const auto name = names->is_list() ? names->list().front().text() : std::nullopt;
-  if (!name) return config.wrong("architectures", "a list of class names");
-  const auto all = architectures();
-  const auto found = std::find_if(
-      all.begin(), all.end(), [&](const Architecture* each) { return each->class_name == *name; });
-  if (found == all.end()) {
-    return fail("config/architecture",
-                fmt::format("{}: the architecture {} is not supported", config.source().where,
-                            names->list().front().shown()),
-                otherwise());
-  }
-  if (!model_type.empty() && model_type != (*found)->model_type) {
-    return fail("config/architecture",
-                fmt::format("{}: model_type is \"{}\", but the architecture is {}",
-                            config.source().where, model_type, *name),
-                otherwise());
-  }
-  return *found;
+  return names;
 }
 
-// id2label's texts by index. Transformers numbers a missing map LABEL_0 ... and lets num_labels
-// count only then.
-Result<std::vector<std::string>> read_labels(const JsonObject& config) {
-  BREAKEVEN_TRY(const std::uint64_t count, config.count("num_labels", {1, kMostLabels}, 2));
-  const auto map = config.find("id2label");
-  std::vector<std::string> labels;
-  if (!map) {
-    for (std::uint64_t label = 0; label < count; ++label) {
-      labels.push_back(fmt::format("LABEL_{}", label));
-    }
-    return labels;
+// As AutoModelForSequenceClassification chooses: by model_type. What else was trained from the same
+// body lacks tensors of the head, which the loader tells.
+Result<void> find_architecture(const JsonObject& config, EncoderPlan& plan) {
+  BREAKEVEN_TRY(const std::string model_type, config.text("model_type", ""));
+  BREAKEVEN_TRY(const std::vector<std::string> names, class_names(config));
+  const auto named = [&](const Architecture* each) {
+    return std::find(names.begin(), names.end(), each->class_name) != names.end();
+  };
+  const auto all = architectures();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Architecture* each) {
+    return model_type.empty() ? named(each) : each->model_type == model_type;
+  });
+  const std::string listed = fmt::format("{}", fmt::join(names, ", "));
+  if (found == all.end()) {
+    const std::string what =
+        model_type.empty() && names.empty()
+            ? "names no model (\"model_type\" and \"architectures\" are missing)"
+        : model_type.empty() ? fmt::format("the architecture {} is not supported", listed)
+                             : fmt::format("the model_type \"{}\"{} is not supported", model_type,
+                                           names.empty() ? "" : fmt::format(" ({})", listed));
+    return fail("config/architecture", fmt::format("{}: {}", config.source().where, what),
+                otherwise());
   }
-  const std::vector<JsonField> entries = map->object();
+  plan.architecture = *found;
+  if (!names.empty() && !named(*found)) {
+    plan.notes.push_back(fmt::format("config.json names {}; model_type \"{}\" makes it {}", listed,
+                                     model_type, (*found)->class_name));
+  }
+  return {};
+}
+
+std::vector<std::string> numbered_labels(std::uint64_t count) {
+  std::vector<std::string> labels;
+  for (std::uint64_t label = 0; label < count; ++label) {
+    labels.push_back(fmt::format("LABEL_{}", label));
+  }
+  return labels;
+}
+
+// id2label's texts by index, where it agrees with num_labels.
+Result<void> read_labels(const JsonObject& config, EncoderPlan& plan) {
+  constexpr std::uint64_t kDefault = 2;
+  BREAKEVEN_TRY(const std::uint64_t count, config.count("num_labels", {1, kMostLabels}, kDefault));
+  const bool counted = config.find("num_labels").has_value();
+  const auto map = config.find("id2label");
+  const std::vector<JsonField> entries = map ? map->object() : std::vector<JsonField>();
+  if (!map || (counted && map->is_object() && entries.size() != count)) {
+    if (!entries.empty()) {
+      plan.notes.push_back(fmt::format(
+          "config.json has num_labels {} and {} names in id2label: the labels are LABEL_0 to "
+          "LABEL_{}",
+          count, entries.size(), count - 1));
+    }
+    plan.labels = numbered_labels(count);
+    return {};
+  }
   if (entries.empty() || entries.size() > kMostLabels) {
     return config.wrong("id2label",
                         fmt::format("a map of 0, 1, ... to 1 to {} labels", kMostLabels));
@@ -88,26 +114,54 @@ Result<std::vector<std::string>> read_labels(const JsonObject& config) {
     if (!text && !found->second.integer()) {
       return config.wrong("id2label", fmt::format("a map to texts: label {} is none", label));
     }
-    labels.push_back(text ? std::string(*text) : found->second.shown());
+    plan.labels.push_back(text ? std::string(*text) : found->second.shown());
   }
-  return labels;
+  return {};
 }
 
-Result<ProblemType> read_problem(const JsonObject& config, std::size_t labels) {
+// What sentence-transformers makes scores of one label with; "" where config.json does not say.
+std::string reranker_activation(const JsonObject& config) {
+  const auto settings = config.find("sentence_transformers");
+  auto name = settings ? settings->find("activation_fn") : std::nullopt;
+  if (!name || !name->text()) name = config.find("sbert_ce_default_activation_function");
+  return name && name->text() ? std::string(*name->text()) : "";
+}
+
+// One label without a problem_type: a reranker, or a probability.
+void read_score_of_one(const JsonObject& config, EncoderPlan& plan) {
+  plan.score = ScoreFunction::sigmoid;
+  const std::string name = reranker_activation(config);
+  if (name.ends_with(".Identity")) {
+    plan.score = ScoreFunction::none;
+  } else if (!name.empty() && !name.ends_with(".Sigmoid")) {
+    plan.notes.push_back(fmt::format(
+        "config.json asks for the activation {}, which is not built in: scores are sigmoids",
+        name));
+  }
+}
+
+Result<void> read_problem(const JsonObject& config, EncoderPlan& plan) {
   const auto value = config.find("problem_type");
-  if (!value) return labels == 1 ? ProblemType::regression : ProblemType::single_label;
-  if (value->text() == "regression") return ProblemType::regression;
-  if (value->text() == "multi_label_classification") return ProblemType::multi_label;
-  if (value->text() != "single_label_classification") {
+  const bool one = plan.labels.size() == 1;
+  if (!value) {
+    plan.problem = one ? ProblemType::regression : ProblemType::single_label;
+    plan.score = ScoreFunction::softmax;
+    if (one) read_score_of_one(config, plan);
+  } else if (value->text() == "regression") {
+    plan.problem = ProblemType::regression;
+    plan.score = ScoreFunction::none;
+  } else if (value->text() == "multi_label_classification") {
+    plan.problem = ProblemType::multi_label;
+    plan.score = ScoreFunction::sigmoid;
+  } else if (value->text() != "single_label_classification") {
     return config.wrong("problem_type",
                         "single_label_classification, multi_label_classification or regression");
-  }
-  if (labels == 1) {
+  } else if (one) {
     return config.wrong("problem_type",
                         "regression or multi_label_classification, which alone mean something "
                         "with one label");
   }
-  return ProblemType::single_label;
+  return {};
 }
 
 // What would make it another function than the forward pass computes.
@@ -167,16 +221,16 @@ Result<void> read_sizes(const JsonObject& config, EncoderPlan& plan) {
 
 Result<EncoderPlan> parse_plan(std::string_view json, const std::string& where) {
   BREAKEVEN_TRY(const auto document,
-                JsonDocument::parse(
-                    json, {where, "config/json", "config/field", "fetch or save the model again"}));
+                JsonDocument::parse(json, {where, "config/json", "config/field",
+                                           "fetch or save the model again", JsonDialect::python}));
   BREAKEVEN_TRY(const JsonObject config, document.object());
   EncoderPlan plan;
-  BREAKEVEN_TRY(plan.architecture, find_architecture(config));
+  BREAKEVEN_TRY_VOID(find_architecture(config, plan));
   BREAKEVEN_TRY_VOID(refuse_variants(config));
   BREAKEVEN_TRY_VOID(read_sizes(config, plan));
   BREAKEVEN_TRY_VOID(plan.architecture->read(config, plan));
-  BREAKEVEN_TRY(plan.labels, read_labels(config));
-  BREAKEVEN_TRY(plan.problem, read_problem(config, plan.labels.size()));
+  BREAKEVEN_TRY_VOID(read_labels(config, plan));
+  BREAKEVEN_TRY_VOID(read_problem(config, plan));
   return plan;
 }
 

@@ -35,13 +35,16 @@ struct EncoderPlan {
   ops::Activation activation = ops::Activation::gelu_erf;   // FFN
   ops::Activation head_activation = ops::Activation::relu;  // relu: DistilBERT, tanh: BERT's pooler
   ProblemType problem = ProblemType::single_label;
-  std::vector<std::string> labels;  // id2label by index; C = labels.size()
+  ScoreFunction score = ScoreFunction::softmax;
+  std::vector<std::string> labels;  // by index; C = labels.size()
   std::int32_t pad_id = 0;
+  std::vector<std::string> notes;  // where config.json was not taken at its word, for the user
 };
 
-// Reads config.json's text. `where` names the file in errors. Every refusal names the field, its
-// value, and what can run the model instead. Errors: config/json, config/architecture,
-// config/field, config/unsupported.
+// Reads config.json's text as Transformers 5 does: model_type decides what it is, num_labels beats
+// an id2label of another length, and NaN and Infinity may stand in it. `where` names the file in
+// errors. Every refusal names the field, its value, and what can run the model instead. Errors:
+// config/json, config/architecture, config/field, config/unsupported.
 Result<EncoderPlan> parse_plan(std::string_view json, const std::string& where);
 
 }  // namespace breakeven::model

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/files.h"
@@ -60,7 +61,12 @@ Result<void> write_weights(const ModelWeights& weights, const std::string& path)
 
 // Fields that stay the same keep their bytes; those of the new sizes come last.
 Result<std::string> changed_config(const EncoderPlan& plan, const std::string& path) {
-  BREAKEVEN_TRY(const std::string text, read_file(path));
+  BREAKEVEN_TRY(std::string text, read_file(path));
+  BREAKEVEN_TRY(const EncoderPlan source, parse_plan(text, path));
+  const auto sizes = [](const EncoderPlan& of) {
+    return std::tuple(of.hidden, of.heads, of.intermediate);
+  };
+  if (sizes(plan) == sizes(source)) return text;
   std::vector<RawJsonField> fields;
   if (const auto problem = scan_json_object(text, fields)) {
     return fail("config/json", fmt::format("{}: byte {}: {}", path, problem->at, problem->what),

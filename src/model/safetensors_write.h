@@ -9,10 +9,11 @@
 
 namespace breakeven::model {
 
-// Makes `folder` with model.safetensors (F32), config.json (that of `source_folder` with the
-// checkpoint's sizes and dtype float32, other fields kept) and a copy of each tokenizer file of
-// `source_folder`. Files of these names are replaced, each whole or not at all; config.json comes
-// last. Errors: file/unwritable, those of read_file, config/json when the source's config is none.
+// Makes `folder` with model.safetensors (F32, under the names that the architecture has),
+// config.json and a copy of each tokenizer file of `source_folder`. config.json is the source's; of
+// a checkpoint of other sizes it gets these and dtype float32. Files of these names are replaced,
+// each whole or not at all; config.json comes last. Errors: file/unwritable, those of read_file and
+// parse_plan.
 Result<void> write_checkpoint(const Checkpoint& checkpoint, const std::string& source_folder,
                               const std::string& folder);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -10,6 +11,8 @@
 
 #include "base/files.h"
 #include "base/weight_index.h"
+#include "model/safetensors.h"
+#include "model/torch_file.h"
 
 namespace breakeven::model {
 namespace {
@@ -18,13 +21,52 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFetchAgain = "fetch or save the model again";
 
+// How one format calls its files.
+struct Format {
+  const char* file;
+  const char* index;
+  Result<WeightFile> (*open)(const std::string& path);
+};
+
+// A file of either format, with its tensors as StoredTensors; `data` gets one's values.
+template <class File, class Data>
+WeightFile weight_file(File opened, bool is_pickle, Data data) {
+  const auto file = std::make_shared<File>(std::move(opened));
+  WeightFile out{file->path(), is_pickle, {}, file->bytes(), file};
+  for (const auto& tensor : file->tensors()) {
+    out.tensors.push_back({tensor.name, tensor.dtype, tensor.shape,
+                           [raw = file.get(), &tensor, data] { return data(*raw, tensor); }});
+  }
+  return out;
+}
+
+Result<WeightFile> open_safetensors(const std::string& path) {
+  BREAKEVEN_TRY(SafetensorsFile file, SafetensorsFile::open(path));
+  return weight_file(std::move(file), false,
+                     [](const SafetensorsFile& from, const TensorEntry& tensor) {
+                       return Result<std::span<const std::byte>>(from.data(tensor));
+                     });
+}
+
+Result<WeightFile> open_torch(const std::string& path) {
+  BREAKEVEN_TRY(TorchFile file, TorchFile::open(path));
+  return weight_file(std::move(file), true, [](TorchFile& from, const PickledTensor& tensor) {
+    return from.data(tensor);
+  });
+}
+
+constexpr std::array<Format, 2> kFormats = {{
+    {"model.safetensors", "model.safetensors.index.json", open_safetensors},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", open_torch},
+}};
+
 // Each tensor stands in exactly one shard, the one that the index names.
 Result<void> check_shards(const std::string& index, const WeightMap& weight_map,
-                          const std::vector<SafetensorsFile>& shards) {
+                          const std::vector<WeightFile>& shards) {
   std::unordered_map<std::string_view, std::string> found_in;
-  for (const SafetensorsFile& shard : shards) {
-    const std::string file = fs::path(shard.path()).filename();
-    for (const TensorEntry& tensor : shard.tensors()) {
+  for (const WeightFile& shard : shards) {
+    const std::string file = fs::path(shard.path).filename();
+    for (const StoredTensor& tensor : shard.tensors) {
       const auto [other, is_new] = found_in.emplace(tensor.name, file);
       if (!is_new) {
         return fail("index/duplicate",
@@ -53,11 +95,12 @@ Result<void> check_shards(const std::string& index, const WeightMap& weight_map,
   return {};
 }
 
-Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const std::string& index) {
+Result<std::vector<WeightFile>> open_shards(const fs::path& folder, const Format& format) {
+  const std::string index = folder / format.index;
   BREAKEVEN_TRY(const WeightMap weight_map, read_weight_index(index));
   std::set<std::string> names;
   for (const auto& [tensor, file] : weight_map) names.insert(file);
-  std::vector<SafetensorsFile> shards;
+  std::vector<WeightFile> shards;
   for (const std::string& name : names) {
     const std::string path = folder / name;
     if (!is_there(path)) {
@@ -65,45 +108,55 @@ Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const s
                   fmt::format("{} names {}, which is not there", index, name),
                   "fetch the model again: a file of it is missing");
     }
-    BREAKEVEN_TRY(SafetensorsFile shard, SafetensorsFile::open(path));
+    BREAKEVEN_TRY(WeightFile shard, format.open(path));
     shards.push_back(std::move(shard));
   }
   BREAKEVEN_TRY_VOID(check_shards(index, weight_map, shards));
   return shards;
 }
 
-// No safetensors: says what is there instead.
+// Nothing that can be read: says what is there instead.
 tl::unexpected<Error> no_weights(const fs::path& folder) {
-  static constexpr const char* kOthers[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                            "tf_model.h5", "flax_model.msgpack", "model.onnx"};
-  for (const char* other : kOthers) {
+  static constexpr std::pair<const char*, const char*> kOthers[] = {
+      {"tf_model.h5", ", from_tf=True"},
+      {"flax_model.msgpack", ", from_flax=True"},
+      {"model.onnx", ""},
+  };
+  for (const auto& [other, flag] : kOthers) {
     if (!is_there(folder / other)) continue;
-    return fail(
-        "model/pickle-only",
-        fmt::format("{} has {} but no model.safetensors", folder.string(), other),
-        "convert it once in Python: from transformers import AutoModelForSequenceClassification as "
-        "M; M.from_pretrained(FOLDER).save_pretrained(FOLDER)");
+    return fail("model/other-weights",
+                fmt::format("{} has {} but neither model.safetensors nor pytorch_model.bin",
+                            folder.string(), other),
+                *flag == '\0'
+                    ? std::string("take the model as Hugging Face Transformers saves it")
+                    : fmt::format("convert it once in Python with transformers 4: from "
+                                  "transformers import AutoModelForSequenceClassification "
+                                  "as M; M.from_pretrained(FOLDER{}).save_pretrained("
+                                  "FOLDER)",
+                                  flag));
   }
   return fail("model/no-weights",
-              fmt::format("{} has neither model.safetensors nor model.safetensors.index.json",
+              fmt::format("{} has neither model.safetensors nor pytorch_model.bin (nor an index of "
+                          "shards)",
                           folder.string()),
               "give the folder that save_pretrained() wrote, or fetch the model");
 }
 
 }  // namespace
 
-Result<std::vector<SafetensorsFile>> open_weights(const std::string& folder) {
+Result<std::vector<WeightFile>> open_weights(const std::string& folder) {
   const fs::path path(folder);
-  const std::string single = path / "model.safetensors";
-  BREAKEVEN_TRY(const PathKind kind, look_at(single));
-  if (kind != PathKind::nothing) {
-    BREAKEVEN_TRY(SafetensorsFile file, SafetensorsFile::open(single));
-    std::vector<SafetensorsFile> files;
-    files.push_back(std::move(file));
-    return files;
+  for (const Format& format : kFormats) {
+    const std::string single = path / format.file;
+    BREAKEVEN_TRY(const PathKind kind, look_at(single));
+    if (kind != PathKind::nothing) {
+      BREAKEVEN_TRY(WeightFile file, format.open(single));
+      std::vector<WeightFile> files;
+      files.push_back(std::move(file));
+      return files;
+    }
+    if (is_there(path / format.index)) return open_shards(path, format);
   }
-  const std::string index = path / "model.safetensors.index.json";
-  if (is_there(index)) return open_shards(path, index);
   return no_weights(path);
 }
 

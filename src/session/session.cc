@@ -31,6 +31,7 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
   if (const std::string& why = session->model_.refusal; !why.empty()) {
     session->notes_.push_back(fmt::format("the native engine does not run this model ({})", why));
   }
+  if (const auto& loaded = session->model_.loaded) session->notes_ = loaded->checkpoint.notes;
   session->axes_ = {native_axis(devices, given.instruction_set)};
   return session;
 }

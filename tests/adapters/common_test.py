@@ -44,15 +44,16 @@ class Pieces(unittest.TestCase):
         self.assertEqual(common.by_length([[1, 1], [1], [2, 2], []]), [3, 1, 0, 2])
 
     def test_decode(self):
-        label, score = common.decode([1.0, 3.0, 2.0], "single_label")
+        label, score = common.decode([1.0, 3.0, 2.0], "softmax")
         self.assertEqual(label, 1)
         self.assertAlmostEqual(score, math.exp(3) / (math.exp(1) + math.exp(3) + math.exp(2)), 12)
-        label, score = common.decode([-2.0, -1.0], "multi_label")
+        label, score = common.decode([-2.0, -1.0], "sigmoid")
         self.assertEqual(label, 1)
         self.assertAlmostEqual(score, 1 / (1 + math.exp(1)), 12)
-        self.assertEqual(common.decode([-2.5], "regression"), (0, -2.5))
-        self.assertEqual(common.decode([-2000.0, 2000.0], "single_label"), (1, 1.0))  # nothing overflows
-        self.assertEqual(common.decode([-2000.0], "multi_label"), (0, 0.0))
+        self.assertEqual(common.decode([-2.5], "none"), (0, -2.5))
+        self.assertEqual(common.decode([-2.5, 1.5], "none"), (1, 1.5))
+        self.assertEqual(common.decode([-2000.0, 2000.0], "softmax"), (1, 1.0))  # nothing overflows
+        self.assertEqual(common.decode([-2000.0], "sigmoid"), (0, 0.0))
 
     def test_laps_add_up(self):
         with unittest.mock.patch.object(common.time, "monotonic", iter([10, 11, 13, 17, 25]).__next__):
@@ -78,8 +79,19 @@ class Models(unittest.TestCase):
         self.assertEqual(self.model(id2label={"0": "x"}).problem, "regression")
         self.assertEqual(self.model(problem_type="multi_label_classification").problem, "multi_label")
         self.assertEqual(self.model(id2label=None, num_labels=3).labels, ["LABEL_0", "LABEL_1", "LABEL_2"])
+        self.assertEqual(self.model(num_labels=3).labels, ["LABEL_0", "LABEL_1", "LABEL_2"])  # beats two names
         with self.assertRaisesRegex(common.Refused, "problem_type is 'ranking'"):
             self.model(problem_type="ranking")
+
+    def test_score_function(self):
+        one = {"id2label": {"0": "x"}}
+        self.assertEqual(self.model().function, "softmax")
+        self.assertEqual(self.model(**one).function, "sigmoid")
+        self.assertEqual(self.model(**one, problem_type="regression").function, "none")
+        self.assertEqual(self.model(problem_type="multi_label_classification").function, "sigmoid")
+        identity = "torch.nn.modules.linear.Identity"
+        self.assertEqual(self.model(**one, sbert_ce_default_activation_function=identity).function, "none")
+        self.assertEqual(self.model(**one, sentence_transformers={"activation_fn": identity}).function, "none")
 
     def test_positions(self):
         self.assertEqual(self.model(max_position_embeddings=40).positions, 40)

@@ -60,8 +60,8 @@ class ParityClassifier final : public Classifier {
     out = {};
     for (const std::string_view text : texts) {
       const bool odd = (text.back() - '0') % 2 == 1;
-      out.logits.push_back(odd ? -0.1F : 1.0F / 3);
-      out.logits.push_back(not_a_number ? std::nanf("") : 2.5F);
+      out.logits.push_back(odd ? -0.1F : 2.5F);
+      out.logits.push_back(not_a_number ? std::nanf("") : odd ? 2.5F : 1.0F / 3);
       out.labels.push_back(odd ? 1 : 0);
       out.scores.push_back(odd ? 0.75F : 0.9F);
       out.tokens.push_back(static_cast<std::uint32_t>(std::min<std::size_t>(7, text.size())));
@@ -79,7 +79,7 @@ class LabelTexts : public ::testing::Test {
  protected:
   Result<void> label(data::Source& source, const WindowLimits& limits = {}) {
     Output output = Output::open(path_, "-").value();
-    auto done = label_texts(source, classifier_, 4, limits, output, counts_);
+    auto done = label_texts(source, classifier_, 4, form_, limits, output, counts_);
     lines_.clear();
     std::string content = read_file(path_).value();
     std::size_t at = 0;
@@ -93,6 +93,7 @@ class LabelTexts : public ::testing::Test {
   testing::TempDir dir_;
   std::string path_ = (dir_ / "labels.jsonl").string();
   ParityClassifier classifier_;
+  LabelForm form_{ScoreFunction::none};
   LabelCounts counts_;
   std::vector<std::string> lines_;
 };
@@ -102,10 +103,26 @@ TEST_F(LabelTexts, WritesOneLineATextInOrder) {
   ASSERT_TRUE(label(source).has_value());
   EXPECT_THAT(
       lines_,
-      ElementsAre(R"({"index":0,"label":"even","score":0.899999976,"logits":[0.333333343,2.5]})",
-                  R"({"index":1,"label":"\"odd\"","score":0.75,"logits":[-0.100000001,2.5]})",
-                  R"({"index":2,"label":"even","score":0.899999976,"logits":[0.333333343,2.5]})"));
+      ElementsAre(R"({"index":0,"label":"even","score":2.5,"logits":[2.5,0.333333343]})",
+                  R"({"index":1,"label":"\"odd\"","score":2.5,"logits":[-0.100000001,2.5]})",
+                  R"({"index":2,"label":"even","score":2.5,"logits":[2.5,0.333333343]})"));
   EXPECT_EQ(counts_.texts, 3U);
+}
+
+TEST_F(LabelTexts, ListsTheHighestScoresFirst) {
+  NumberedTexts source(2);
+  source.extra = R"({"scores":3})";
+  form_ = {ScoreFunction::sigmoid, 100};
+  ASSERT_TRUE(label(source).has_value());
+  EXPECT_THAT(lines_[1],
+              ::testing::StartsWith(
+                  R"({"index":1,"label":"\"odd\"","score":0.924141824,"logits":[-0.100000001,2.5],)"
+                  R"("scores":[{"label":"\"odd\"","score":0.924141824},{"label":"even","score":)"));
+  EXPECT_EQ(json::parse(lines_[0])["input_scores"], 3);
+  form_.top = 1;
+  NumberedTexts again(1);
+  ASSERT_TRUE(label(again).has_value());
+  EXPECT_EQ(json::parse(lines_[0])["scores"].size(), 1U);
 }
 
 TEST_F(LabelTexts, WindowsStartSmallGrowAndKeepTheOrder) {

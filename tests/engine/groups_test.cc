@@ -85,22 +85,33 @@ TEST(Groups, ASecondBatchFollowsTheFirst) {
   EXPECT_EQ(groups.rows[2], 11U);
 }
 
-TEST(Decode, EveryProblemTypeHasItsOwnScore) {
+TEST(Decode, EveryFunctionHasItsOwnScore) {
   const std::vector<float> logits = {1.0F, 3.0F, -1.0F};
-  const Decoded single = decode(logits, ProblemType::single_label);
-  EXPECT_EQ(single.label, 1U);
-  EXPECT_NEAR(single.score, 0.866813, 1e-5);  // e^3 / (e^1 + e^3 + e^-1)
-  const Decoded multi = decode(logits, ProblemType::multi_label);
-  EXPECT_EQ(multi.label, 1U);
-  EXPECT_NEAR(multi.score, 0.952574, 1e-5);  // 1 / (1 + e^-3)
-  const Decoded value = decode(std::vector<float>{-7.5F}, ProblemType::regression);
-  EXPECT_EQ(value.label, 0U);
-  EXPECT_EQ(value.score, -7.5F);
+  const Decoded softmax = decode(logits, ScoreFunction::softmax);
+  EXPECT_EQ(softmax.label, 1U);
+  EXPECT_NEAR(softmax.score, 0.866813, 1e-5);  // e^3 / (e^1 + e^3 + e^-1)
+  const Decoded sigmoid = decode(logits, ScoreFunction::sigmoid);
+  EXPECT_EQ(sigmoid.label, 1U);
+  EXPECT_NEAR(sigmoid.score, 0.952574, 1e-5);  // 1 / (1 + e^-3)
+  const Decoded none = decode(logits, ScoreFunction::none);
+  EXPECT_EQ(none.label, 1U);
+  EXPECT_EQ(none.score, 3.0F);
+  std::vector<float> scores(3);
+  score(logits, ScoreFunction::softmax, scores);
+  EXPECT_NEAR(scores[0], 0.117310, 1e-5);
+  EXPECT_EQ(scores[1], softmax.score);
 }
 
 TEST(Decode, HugeLogitsDoNotOverflow) {
-  EXPECT_FLOAT_EQ(decode(std::vector<float>{1e30F, -1e30F}, ProblemType::single_label).score, 1.0F);
-  EXPECT_FLOAT_EQ(decode(std::vector<float>{-1e30F}, ProblemType::multi_label).score, 0.0F);
+  EXPECT_FLOAT_EQ(decode(std::vector<float>{1e30F, -1e30F}, ScoreFunction::softmax).score, 1.0F);
+  EXPECT_FLOAT_EQ(decode(std::vector<float>{-1e30F}, ScoreFunction::sigmoid).score, 0.0F);
+}
+
+TEST(Decode, OfEqualScoresTheFirstWins) {
+  // In fp32 both sigmoids are 1: the pipeline, which compares scores, takes the first.
+  const Decoded best = decode(std::vector<float>{-3.0F, 20.0F, 30.0F}, ScoreFunction::sigmoid);
+  EXPECT_EQ(best.label, 1U);
+  EXPECT_EQ(best.score, 1.0F);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // wrong.
 #include "model/checkpoint.h"
 
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/sha.h>
@@ -16,6 +17,7 @@
 
 #include "base/files.h"
 #include "model/safetensors_builder.h"
+#include "model/torch_builder.h"
 #include "testing/paths.h"
 
 namespace breakeven::model {
@@ -24,7 +26,9 @@ namespace {
 using ::testing::HasSubstr;
 using testing::raw_bytes;
 using testing::SafetensorsBuilder;
+using testing::TorchBuilder;
 using testing::write_file;
+using testing::ZipBuilder;
 using Json = nlohmann::json;
 
 Json tiny_config(std::string_view architecture) {
@@ -53,7 +57,7 @@ struct Tensor {
   bool operator==(const Tensor&) const = default;
 };
 
-// Numbers that F32, F16 and BF16 all hold exactly, other ones in each tensor.
+// Numbers that F64, F32, F16 and BF16 all hold exactly, other ones in each tensor.
 std::vector<float> values_of(std::size_t tensor, std::size_t count) {
   std::vector<float> values(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -75,6 +79,9 @@ std::uint16_t to_f16(float value) {
 
 std::string encode(const std::vector<float>& values, const std::string& dtype) {
   if (dtype == "F32") return raw_bytes(std::span<const float>(values));
+  if (dtype == "F64") {
+    return raw_bytes(std::span<const double>(std::vector<double>(values.begin(), values.end())));
+  }
   std::vector<std::uint16_t> halves;
   for (const float value : values) {
     halves.push_back(dtype == "F16" ? to_f16(value) : to_bf16(value));
@@ -108,6 +115,26 @@ class Folder {
     }
     write_file(folder_ / "model.safetensors", builder.build(pad));
   }
+  // The same as torch.save writes it, in place of model.safetensors.
+  void write_torch(ZipBuilder::Form form = ZipBuilder::Form::plain) const {
+    static const std::map<std::string, std::pair<const char*, std::size_t>> kKinds = {
+        {"F64", {"DoubleStorage", 8}},
+        {"F32", {"FloatStorage", 4}},
+        {"F16", {"HalfStorage", 2}},
+        {"BF16", {"BFloat16Storage", 2}}};
+    write_file(folder_ / "config.json", config.dump());
+    TorchBuilder builder;
+    for (const auto& [name, tensor] : tensors) {
+      const auto& [kind, bytes] = kKinds.at(tensor.dtype);
+      builder.add(name, kind, bytes, tensor.shape, tensor.data);
+    }
+    write_file(folder_ / "pytorch_model.bin", builder.build(form));
+  }
+  void rename(const std::function<std::string(const std::string&)>& change) {
+    std::map<std::string, Tensor> renamed;
+    for (const auto& [name, tensor] : tensors) renamed[change(name)] = tensor;
+    tensors = renamed;
+  }
   Result<Checkpoint> load() const { return load_checkpoint(path()); }
   Error error() const {
     write();
@@ -134,7 +161,7 @@ void expect_values(const Folder& folder, const Checkpoint& checkpoint) {
 
 TEST(Checkpoint, ReadsBothArchitecturesInEveryFormat) {
   for (const std::string_view architecture : {"distilbert", "bert"}) {
-    for (const char* dtype : {"F32", "F16", "BF16"}) {
+    for (const char* dtype : {"F32", "F16", "BF16", "F64"}) {
       const Folder folder(architecture, dtype);
       folder.write();
       const auto loaded = folder.load();
@@ -215,6 +242,120 @@ TEST(Checkpoint, OldLayerNormNamesAndPositionIdsAreTaken) {
   EXPECT_THAT(error.message, HasSubstr("LayerNorm.gamma"));
 }
 
+TEST(Checkpoint, PyTorchsFileIsTheSameModel) {
+  for (const char* dtype : {"F64", "F32", "F16", "BF16"}) {
+    for (const auto form :
+         {ZipBuilder::Form::plain, ZipBuilder::Form::deflated, ZipBuilder::Form::wide}) {
+      const Folder folder("bert", dtype);
+      folder.write_torch(form);
+      const auto loaded = folder.load();
+      ASSERT_TRUE(loaded) << loaded.error().to_string();
+      expect_values(folder, *loaded);
+      EXPECT_FALSE(loaded->plain) << "others may want safetensors";
+    }
+  }
+  Folder folder;
+  folder.write();
+  folder.tensors.clear();
+  folder.write_torch();
+  const auto loaded = folder.load();
+  ASSERT_TRUE(loaded) << "safetensors go first: " << loaded.error().to_string();
+  EXPECT_TRUE(loaded->plain);
+}
+
+TEST(Checkpoint, PyTorchsShardsAreOneModel) {
+  const Folder folder;
+  write_file(folder / "config.json", folder.config.dump());
+  TorchBuilder shards[2];
+  Json map;
+  std::size_t count = 0;
+  for (const auto& [name, tensor] : folder.tensors) {
+    shards[count % 2].add(name, "FloatStorage", 4, tensor.shape, tensor.data);
+    map[name] = fmt::format("pytorch_model-{}.bin", count % 2);
+    ++count;
+  }
+  for (const int shard : {0, 1}) {
+    write_file(folder / fmt::format("pytorch_model-{}.bin", shard), shards[shard].build());
+  }
+  write_file(folder / "pytorch_model.bin.index.json", Json{{"weight_map", map}}.dump());
+  const auto loaded = folder.load();
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  expect_values(folder, *loaded);
+  std::filesystem::remove(folder / "pytorch_model-1.bin");
+  EXPECT_EQ(folder.load().error().code, "index/shard-missing");
+}
+
+TEST(Checkpoint, NamesAreTakenAsTransformersTakesThem) {
+  const auto bare = [](const std::string& name) {
+    return name.starts_with("bert.") ? name.substr(5) : name;
+  };
+  struct Renamed {
+    const char* noted;  // "" = nothing
+    std::function<std::string(const std::string&)> change;
+  };
+  const Renamed cases[] = {
+      {"", bare},
+      {"", [&](const std::string& name) { return "bert." + bare(name); }},
+      {"_orig_mod.", [](const std::string& name) { return "_orig_mod." + name; }},
+      {"module.", [](const std::string& name) { return "module." + name; }},
+      {"_orig_mod. and module.",
+       [](const std::string& name) { return "module._orig_mod.module." + name; }},
+      {"module.", [&](const std::string& name) { return "module." + bare(name); }},
+      {"_orig_mod.",
+       [](const std::string& name) {
+         return name.starts_with("bert.") ? "bert._orig_mod." + name.substr(5) : name;
+       }},
+  };
+  for (const Renamed& renamed : cases) {
+    Folder folder("bert");
+    folder.rename(renamed.change);
+    folder.write();
+    const auto loaded = folder.load();
+    ASSERT_TRUE(loaded) << loaded.error().to_string();
+    expect_values(folder, *loaded);
+    EXPECT_FALSE(loaded->plain);
+    const std::string noted = fmt::format("{}", fmt::join(loaded->notes, "; "));
+    EXPECT_THAT(noted, ::testing::StartsWith(renamed.noted));
+    EXPECT_EQ(noted.empty(), std::string_view(renamed.noted).empty());
+  }
+}
+
+TEST(Checkpoint, TensorsThatTheArchitectureDoesNotHaveAreNamed) {
+  Folder folder("bert");
+  const Tensor one = {"F32", {1}, std::string(4, '\0')};
+  folder.tensors["bert.embeddings.position_ids"] = {"I64", {1, 5}, std::string(40, '\0')};
+  folder.tensors["bert.embeddings.token_type_ids"] = {"I64", {1, 5}, std::string(40, '\0')};
+  folder.write();
+  EXPECT_TRUE(folder.load()->notes.empty()) << "buffers, which every old file has";
+  folder.tensors["loss_fct.weight"] = one;
+  folder.write();
+  auto loaded = folder.load();
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  expect_values(folder, *loaded);
+  ASSERT_EQ(loaded->notes.size(), 1U);
+  EXPECT_THAT(loaded->notes[0], HasSubstr("loss_fct.weight is not used"));
+  EXPECT_TRUE(loaded->plain);
+  for (const char* name : {"class_weights", "cls.predictions.bias", "cls.seq_relationship.weight",
+                           "bert.encoder.layer.2.output.dense.bias"}) {
+    folder.tensors[name] = {"I8", {0}, ""};
+  }
+  folder.write();
+  loaded = folder.load();
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  EXPECT_THAT(loaded->notes[0], HasSubstr("and 2 more are not used"));
+}
+
+TEST(Checkpoint, ABodyWithoutAHeadIsNoClassifier) {
+  Folder folder("bert");
+  folder.config["architectures"] = Json::array({"BertForTokenClassification"});
+  folder.config["model_type"] = "bert";
+  std::erase_if(folder.tensors,
+                [](auto& each) { return each.first.find("pooler") != std::string::npos; });
+  const Error error = folder.error();
+  EXPECT_EQ(error.code, "weights/missing");
+  EXPECT_THAT(error.hint, HasSubstr("without a trained classifier"));
+}
+
 TEST(Checkpoint, TheHashIsOfConfigAndWeights) {
   Folder folder;
   folder.write();
@@ -258,11 +399,14 @@ TEST(Checkpoint, WrongWeightsAreNamed) {
                        [](auto& each) { return each.first.find(".1.") != std::string::npos; });
        },
        "15 more are missing"},
-      {"weights/unexpected",
+      {"weights/missing",
        [](Folder& f) {
-         f.tensors["distilbert.pooler.dense.bias"] = {"F32", {1}, std::string(4, '\0')};
+         std::erase_if(f.tensors,
+                       [](auto& each) { return !each.first.starts_with("distilbert."); });
        },
-       "distilbert.pooler.dense.bias"},
+       "without a trained classifier"},
+      {"weights/missing", [](Folder& f) { f.rename([](auto name) { return "model." + name; }); },
+       "the weights have model.distilbert.embeddings.word_embeddings.weight"},
       {"weights/shape", [](Folder& f) { f.config["vocab_size"] = 8; }, "[7, 4]"},
       {"weights/shape", [](Folder& f) { f.config["num_labels"] = 3; }, "classifier.weight"},
       {"weights/shape",
@@ -271,11 +415,11 @@ TEST(Checkpoint, WrongWeightsAreNamed) {
        },
        "[4, 7]"},
       {"weights/shape", [&](Folder& f) { f.tensors[word].shape = {28}; }, "[28]"},
-      {"weights/dtype",
+      {"weights/not-finite",
        [&](Folder& f) {
-         f.tensors[word] = {"F64", {7, 4}, std::string(28 * 8, '\0')};
+         f.tensors[word] = {"F64", {7, 4}, std::string(28 * 8, '\x7F')};
        },
-       "F64"},
+       "inf"},
       {"weights/dtype",
        [&](Folder& f) {
          f.tensors[word] = {"I8", {7, 4}, std::string(28, '\0')};
@@ -284,8 +428,7 @@ TEST(Checkpoint, WrongWeightsAreNamed) {
       {"weights/not-finite", [&](Folder& f) { set_value(f, 27, std::nanf("")); }, "value 27 of "},
       {"weights/not-finite",
        [&](Folder& f) { set_value(f, 5, -std::numeric_limits<float>::infinity()); }, "is -inf"},
-      {"config/architecture",
-       [](Folder& f) { f.config["architectures"] = Json::array({"T5Model"}); }, "T5Model"},
+      {"config/architecture", [](Folder& f) { f.config["model_type"] = "t5"; }, "\"t5\""},
       {"config/unsupported", [](Folder& f) { f.config["activation"] = "silu"; }, "silu"},
   };
   for (const Wrong& wrong : cases) {
@@ -328,7 +471,7 @@ TEST(Checkpoint, WrongFoldersAreNamed) {
   write_file(folder / "config.json", tiny_config("bert").dump());
   EXPECT_EQ(code(folder.path()), "model/no-weights");
   write_file(folder / "pytorch_model.bin", "PK");
-  EXPECT_EQ(code(folder.path()), "model/pickle-only");
+  EXPECT_EQ(code(folder.path()), "torch/not-torch");
   write_file(folder / "model.safetensors", "");
   EXPECT_EQ(code(folder.path()), "safetensors/too-short");
   std::filesystem::remove(folder / "model.safetensors");

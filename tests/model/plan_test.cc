@@ -197,9 +197,99 @@ TEST(Plan, LabelsFollowTransformersWhereTheMapIsMissing) {
   EXPECT_THAT(plan_of(config)->labels, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
   config["id2label"] = nullptr;
   EXPECT_THAT(plan_of(config)->labels, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
-  // A map wins over a number, and numbers may be labels.
-  config["id2label"] = {{"0", 0}, {"1", 1}};
+  config["id2label"] = Json::object();
+  EXPECT_THAT(plan_of(config)->labels, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
+  EXPECT_TRUE(plan_of(config)->notes.empty());
+}
+
+TEST(Plan, NumLabelsBeatsAMapOfAnotherLength) {
+  Json config = bert();
+  config["id2label"] = {{"0", 0}, {"1", 1}};  // numbers may be labels
   EXPECT_THAT(plan_of(config)->labels, ElementsAre("0", "1"));
+  config["num_labels"] = 2;
+  EXPECT_THAT(plan_of(config)->labels, ElementsAre("0", "1"));
+  EXPECT_TRUE(plan_of(config)->notes.empty());
+  for (const int count : {1, 3, 5}) {
+    config["num_labels"] = count;
+    const auto plan = plan_of(config);
+    ASSERT_TRUE(plan) << plan.error().to_string();
+    ASSERT_EQ(plan->labels.size(), static_cast<std::size_t>(count));
+    EXPECT_EQ(plan->labels.back(), fmt::format("LABEL_{}", count - 1));
+    EXPECT_THAT(plan->notes, ElementsAre(HasSubstr("2 names in id2label")));
+  }
+}
+
+TEST(Plan, ModelTypeDecidesWhatItIs) {
+  Json config = bert();
+  for (const Json& names : {Json(nullptr), Json::array(),
+                            Json::array({"BertForMaskedLM", "BertForSequenceClassification"})}) {
+    config["architectures"] = names;
+    const auto plan = plan_of(config);
+    ASSERT_TRUE(plan) << plan.error().to_string();
+    EXPECT_EQ(plan->architecture->class_name, "BertForSequenceClassification");
+    EXPECT_TRUE(plan->notes.empty());
+  }
+  config.erase("architectures");
+  EXPECT_TRUE(plan_of(config));
+  config["architectures"] = Json::array({"BertForTokenClassification"});
+  EXPECT_THAT(plan_of(config)->notes, ElementsAre(HasSubstr("BertForTokenClassification")));
+  // Without it the class says what the model is.
+  config.erase("model_type");
+  Error error = plan_of(config).error();
+  EXPECT_EQ(error.code, "config/architecture");
+  EXPECT_THAT(error.message, HasSubstr("BertForTokenClassification"));
+  EXPECT_THAT(error.hint, HasSubstr("DistilBertForSequenceClassification"));
+  config["architectures"] = Json::array({"BertModel", "BertForSequenceClassification"});
+  EXPECT_TRUE(plan_of(config));
+  config.erase("architectures");
+  error = plan_of(config).error();
+  EXPECT_EQ(error.code, "config/architecture");
+  EXPECT_THAT(error.message, HasSubstr("\"model_type\" and \"architectures\" are missing"));
+}
+
+TEST(Plan, ScoresAreThoseOfThePipeline) {
+  Json config = bert();
+  const auto score = [&] { return plan_of(config)->score; };
+  EXPECT_EQ(score(), ScoreFunction::softmax);
+  config["problem_type"] = "multi_label_classification";
+  EXPECT_EQ(score(), ScoreFunction::sigmoid);
+  config["problem_type"] = "regression";
+  EXPECT_EQ(score(), ScoreFunction::none);
+  config["problem_type"] = nullptr;
+  config["num_labels"] = 1;
+  EXPECT_EQ(score(), ScoreFunction::sigmoid);
+  // Rerankers name their own activation, in a new field or an old one.
+  config["sbert_ce_default_activation_function"] = "torch.nn.modules.linear.Identity";
+  EXPECT_EQ(score(), ScoreFunction::none);
+  config["sentence_transformers"] = {{"activation_fn", "torch.nn.modules.activation.Sigmoid"}};
+  EXPECT_EQ(score(), ScoreFunction::sigmoid);
+  config["sentence_transformers"] = {{"version", "4.1"}};
+  EXPECT_EQ(score(), ScoreFunction::none);
+  config["sentence_transformers"] = {{"activation_fn", "torch.nn.modules.activation.Tanh"}};
+  EXPECT_EQ(score(), ScoreFunction::sigmoid);
+  EXPECT_THAT(plan_of(config)->notes, ElementsAre(HasSubstr("activation.Tanh")));
+  config["problem_type"] = "multi_label_classification";
+  EXPECT_EQ(score(), ScoreFunction::sigmoid);
+  EXPECT_TRUE(plan_of(config)->notes.empty());
+  config["problem_type"] = nullptr;
+  config["num_labels"] = 2;
+  EXPECT_EQ(score(), ScoreFunction::softmax);
+}
+
+TEST(Plan, WordsThatPythonWritesForFloatsAreNoTrouble) {
+  std::string config = bert().dump();
+  config.insert(1, R"("unused": [NaN, Infinity, -Infinity], "name \" NaN": "Infinity", )");
+  const auto plan = parse_plan(config, "config.json");
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  for (const char* word : {"NaN", "Infinity", "-Infinity"}) {
+    std::string bad = config;
+    bad.insert(bad.size() - 1, fmt::format(R"(, "layer_norm_eps": {})", word));
+    const auto refused = parse_plan(bad, "config.json");
+    ASSERT_FALSE(refused) << word;
+    EXPECT_EQ(refused.error().code, "config/field") << refused.error().to_string();
+  }
+  EXPECT_EQ(parse_plan("{\"a\": nan}", "c").error().code, "config/json");
+  EXPECT_EQ(parse_plan("{\"a\": NaNa}", "c").error().code, "config/json");
 }
 
 TEST(Plan, ProblemTypeFollowsTransformers) {
@@ -269,14 +359,8 @@ void expect_refused(const Json& base, const Refused& refused) {
 
 TEST(Plan, EveryRefusalNamesFieldAndValue) {
   const Refused cases[] = {
-      {"config/architecture", "architectures", Json::array({"MPNetForSequenceClassification"}),
-       "MPNet"},
-      {"config/architecture", "architectures", Json::array({"BertForTokenClassification"}),
-       "TokenClass"},
-      {"config/architecture", "architectures", Json::array({"BertModel"}), "BertModel"},
-      {"config/architecture", "architectures", Json::array(), "model_type is \"bert\""},
-      {"config/architecture", "architectures", nullptr, "model_type is \"bert\""},
-      {"config/architecture", "model_type", "roberta", "\"roberta\""},
+      {"config/architecture", "model_type", "mpnet", "\"mpnet\""},
+      {"config/field", "architectures", {1}, "a text"},
       {"config/field", "architectures", "BertForSequenceClassification", "list"},
       {"config/field", "model_type", 3, "3"},
       {"config/unsupported", "hidden_act", "silu", "\"silu\""},

@@ -241,8 +241,8 @@ TEST_F(Shards, AreReadInOrder) {
   const auto files = open_weights(folder_.path().string());
   ASSERT_TRUE(files) << files.error().message;
   ASSERT_EQ(files->size(), 2U);
-  EXPECT_EQ((*files)[0].tensors()[0].name, "a");
-  EXPECT_EQ((*files)[1].tensors()[0].name, "b");
+  EXPECT_EQ((*files)[0].tensors[0].name, "a");
+  EXPECT_EQ((*files)[1].tensors[0].name, "b");
 }
 
 TEST_F(Shards, OneFileGoesBeforeAnIndex) {
@@ -250,7 +250,7 @@ TEST_F(Shards, OneFileGoesBeforeAnIndex) {
   const auto files = open_weights(folder_.path().string());
   ASSERT_TRUE(files);
   ASSERT_EQ(files->size(), 1U);
-  EXPECT_TRUE(files->front().tensors().empty());
+  EXPECT_TRUE(files->front().tensors.empty());
 }
 
 TEST_F(Shards, EveryBrokenIndexHasItsOwnError) {
@@ -306,15 +306,15 @@ TEST_F(Shards, ABrokenShardIsNamed) {
   EXPECT_THAT(opened.error().message, HasSubstr("model-2.safetensors"));
 }
 
-TEST(Weights, AFolderWithoutSafetensorsSaysWhatIsThere) {
+TEST(Weights, AFolderWithoutWeightsSaysWhatIsThere) {
   const breakeven::testing::TempDir folder;
   EXPECT_EQ(open_weights(folder.path().string()).error().code, "model/no-weights");
-  write_file(folder / "pytorch_model.bin", "PK");
+  write_file(folder / "tf_model.h5", "");
   const auto opened = open_weights(folder.path().string());
   ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code, "model/pickle-only");
-  EXPECT_THAT(opened.error().message, HasSubstr("pytorch_model.bin"));
-  EXPECT_THAT(opened.error().hint, HasSubstr("save_pretrained"));
+  EXPECT_EQ(opened.error().code, "model/other-weights");
+  EXPECT_THAT(opened.error().message, HasSubstr("tf_model.h5"));
+  EXPECT_THAT(opened.error().hint, HasSubstr("from_tf=True"));
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ class Tensors {
 struct Architecture {
   std::string_view model_type;  // "bert", as config.json has it
   std::string_view class_name;  // "BertForSequenceClassification"
+  std::string_view body;        // what tensors of the encoder are called by: "bert"
   // Fields of config.json; the first name is what Transformers writes, the second an alias or "".
   using Names = std::array<std::string_view, 2>;
   Names hidden, heads, layers, intermediate;

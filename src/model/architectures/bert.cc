@@ -22,6 +22,7 @@ extern const Architecture kBert;
 const Architecture kBert = {
     .model_type = "bert",
     .class_name = "BertForSequenceClassification",
+    .body = "bert",
     .hidden = {"hidden_size", ""},
     .heads = {"num_attention_heads", ""},
     .layers = {"num_hidden_layers", ""},

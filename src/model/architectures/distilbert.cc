@@ -43,6 +43,7 @@ extern const Architecture kDistilBert;
 const Architecture kDistilBert = {
     .model_type = "distilbert",
     .class_name = "DistilBertForSequenceClassification",
+    .body = "distilbert",
     .hidden = {"dim", "hidden_size"},
     .heads = {"n_heads", "num_attention_heads"},
     .layers = {"n_layers", "num_hidden_layers"},

@@ -26,6 +26,7 @@ extern const Architecture kElectra;
 const Architecture kElectra = {
     .model_type = "electra",
     .class_name = "ElectraForSequenceClassification",
+    .body = "electra",
     .hidden = {"hidden_size", ""},
     .heads = {"num_attention_heads", ""},
     .layers = {"num_hidden_layers", ""},

@@ -36,6 +36,7 @@ extern const Architecture kRoberta;
 const Architecture kRoberta = {
     .model_type = "roberta",
     .class_name = "RobertaForSequenceClassification",
+    .body = "roberta",
     .hidden = {"hidden_size", ""},
     .heads = {"num_attention_heads", ""},
     .layers = {"num_hidden_layers", ""},
