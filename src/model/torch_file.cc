@@ -29,7 +29,9 @@ Result<void> check_kind(Bytes bytes, const std::string& where) {
                   "run git lfs pull in the model's folder, or breakeven fetch");
   }
   const bool is_tar = text.size() > kTarMark && text.substr(kTarMark).starts_with("ustar");
-  if (is_tar || (text.starts_with('\x80') && text.substr(2).starts_with(kOldMagic))) {
+  const bool is_chain =
+      text.size() > 2 && text.front() == '\x80' && text.substr(2).starts_with(kOldMagic);
+  if (is_tar || is_chain) {
     return refuse("old-format", where, "it is in the format that PyTorch wrote before 1.6",
                   fmt::format("convert it once: python3 -c \"import torch; F = '{}'; "
                               "torch.save(torch.load(F, map_location='cpu'{}), F)\"",

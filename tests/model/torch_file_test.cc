@@ -220,6 +220,7 @@ TEST_F(Torch, WhatIsNoStateDictIsNamed) {
 TEST_F(Torch, OtherFilesAreNamed) {
   EXPECT_EQ(refused("").code, "torch/not-torch");
   EXPECT_EQ(refused("PK").code, "torch/not-torch");
+  EXPECT_EQ(refused("\x80").code, "torch/not-torch");
   EXPECT_EQ(refused("version https://git-lfs.github.com/spec/v1\n").code, "torch/lfs-pointer");
   const Error old = refused("\x80\x02\x8A\x0A\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19.");
   EXPECT_EQ(old.code, "torch/old-format");
