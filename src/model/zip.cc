@@ -1,12 +1,10 @@
 #include "model/zip.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <unordered_set>
 
@@ -118,7 +116,6 @@ Result<std::size_t> read_entry(Bytes bytes, Bytes entry, const std::string& wher
                               out.name, method));
   }
   out.deflated = method == kDeflated;
-  out.crc = read<std::uint32_t>(entry, 16);
   std::uint64_t stored = read<std::uint32_t>(entry, 20);
   out.size = read<std::uint32_t>(entry, 24);
   std::uint64_t local = read<std::uint32_t>(entry, 42);
@@ -139,23 +136,6 @@ Result<std::size_t> read_entry(Bytes bytes, Bytes entry, const std::string& wher
   }
   out.data = bytes.subspan(begin, stored);
   return whole;
-}
-
-struct CloseArchive {
-  void operator()(archive* reader) const { archive_read_free(reader); }
-};
-
-// A deflate stream as a gzip file, which libarchive reads.
-std::vector<std::byte> as_gzip(const ZipMember& member) {
-  constexpr std::uint8_t kHeader[10] = {0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF};
-  std::vector<std::byte> file;
-  file.reserve(sizeof(kHeader) + member.data.size() + 8);
-  const auto add = [&file](Bytes bytes) { file.insert(file.end(), bytes.begin(), bytes.end()); };
-  add(std::as_bytes(std::span(kHeader)));
-  add(member.data);
-  const std::uint32_t trailer[2] = {member.crc, static_cast<std::uint32_t>(member.size)};
-  add(std::as_bytes(std::span(trailer)));
-  return file;
 }
 
 }  // namespace
@@ -183,23 +163,26 @@ Result<std::vector<ZipMember>> read_zip(Bytes bytes, const std::string& where) {
 }
 
 Result<std::vector<std::byte>> inflate(const ZipMember& member, const std::string& where) {
-  const std::vector<std::byte> file = as_gzip(member);
-  const std::unique_ptr<archive, CloseArchive> reader(archive_read_new());
-  archive_read_support_filter_gzip(reader.get());
-  archive_read_support_format_raw(reader.get());
-  archive_entry* entry = nullptr;
+  constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;  // zlib counts in 32 bits
   std::vector<std::byte> content(member.size);
+  if (content.empty()) return content;
+  z_stream stream{};
+  int status = inflateInit2(&stream, -MAX_WBITS);  // a deflate stream alone
+  Bytes left = member.data;
   std::size_t filled = 0;
-  bool good = archive_read_open_memory(reader.get(), file.data(), file.size()) == ARCHIVE_OK &&
-              archive_read_next_header(reader.get(), &entry) == ARCHIVE_OK;
-  while (good && filled < content.size()) {
-    const la_ssize_t got =
-        archive_read_data(reader.get(), content.data() + filled, content.size() - filled);
-    good = got > 0;
-    if (good) filled += static_cast<std::size_t>(got);
+  while (status == Z_OK) {
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(left.data()));
+    stream.avail_in = static_cast<uInt>(std::min(left.size(), kMostAtOnce));
+    stream.next_out = reinterpret_cast<Bytef*>(content.data() + filled);
+    stream.avail_out = static_cast<uInt>(std::min(content.size() - filled, kMostAtOnce));
+    const uInt room = stream.avail_out;
+    const uInt given = stream.avail_in;
+    status = ::inflate(&stream, Z_NO_FLUSH);
+    left = left.subspan(given - stream.avail_in);
+    filled += room - stream.avail_out;
   }
-  std::byte more{};
-  if (content.empty() || (good && archive_read_data(reader.get(), &more, 1) == 0)) return content;
+  inflateEnd(&stream);
+  if (status == Z_STREAM_END && filled == content.size()) return content;
   return broken("size", where,
                 fmt::format("{} does not unpack to its {} bytes", member.name, member.size));
 }

@@ -20,13 +20,12 @@ struct ZipMember {
   bool deflated = false;
   std::span<const std::byte> data;  // as it stands in the file
   std::uint64_t size = 0;           // bytes of the content; data.size() where it is not deflated
-  std::uint32_t crc = 0;
 };
 
 // The members in the order of the directory; they point into `bytes`. `where` names the file.
 Result<std::vector<ZipMember>> read_zip(std::span<const std::byte> bytes, const std::string& where);
 
-// The content of a deflated member.
+// The content of a deflated member. Checksums are not looked at, as of stored members.
 Result<std::vector<std::byte>> inflate(const ZipMember& member, const std::string& where);
 
 }  // namespace breakeven::model
