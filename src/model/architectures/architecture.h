@@ -54,7 +54,10 @@ struct Architecture {
   std::string_view body;        // what tensors of the encoder are called by: "bert"
   // Fields of config.json; the first name is what Transformers writes, the second an alias or "".
   using Names = std::array<std::string_view, 2>;
-  Names hidden, heads, layers, intermediate;
+  Names hidden = {"hidden_size", ""};
+  Names heads = {"num_attention_heads", ""};
+  Names layers = {"num_hidden_layers", ""};
+  Names intermediate = {"intermediate_size", ""};
   // What stands for fields that config.json leaves out.
   struct Defaults {
     std::size_t hidden = 768, heads = 12, layers = 12, intermediate = 3072, vocabulary = 30522;
