@@ -151,16 +151,16 @@ Result<void> read_fields(const JsonObject& config, TokenizerConfig& out) {
 // tokenizer_config.json names the class, else config.json does, else its model_type.
 Result<std::optional<Class>> find_class(const fs::path& folder) {
   std::optional<Class> found;
-  for (const char* name : {"tokenizer_config.json", "config.json"}) {
-    if (found) break;
-    BREAKEVEN_TRY_VOID(read_json(folder / name, [&](const JsonObject& file) -> Result<void> {
-      BREAKEVEN_TRY(found, read_class(file));
-      return {};
-    }));
-  }
+  BREAKEVEN_TRY_VOID(
+      read_json(folder / "tokenizer_config.json", [&](const JsonObject& config) -> Result<void> {
+        BREAKEVEN_TRY(found, read_class(config));
+        return {};
+      }));
   if (found) return found;
   BREAKEVEN_TRY_VOID(
       read_json(folder / "config.json", [&](const JsonObject& config) -> Result<void> {
+        BREAKEVEN_TRY(found, read_class(config));
+        if (found) return {};
         BREAKEVEN_TRY(const std::string type, config.text("model_type", ""));
         if (contains(kBertModelTypes, type)) found = Class::bert;
         if (type == kRobertaModelType) found = Class::roberta;
