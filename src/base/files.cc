@@ -43,6 +43,15 @@ bool is_folder(const std::string& path) {
   return look_at(path).value_or(PathKind::nothing) == PathKind::folder;
 }
 
+bool is_tar(std::string_view head) {
+  constexpr std::size_t kMagicAt = 257;
+  return head.size() > kMagicAt && head.substr(kMagicAt).starts_with("ustar");
+}
+
+bool is_git_lfs_pointer(std::string_view head) {
+  return head.starts_with("version https://git-lfs");
+}
+
 Result<std::vector<std::filesystem::path>> list_folder(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> entries;
   std::error_code error;

@@ -23,6 +23,11 @@ Result<PathKind> look_at(const std::string& path);
 bool is_there(const std::string& path);
 bool is_folder(const std::string& path);
 
+// What a file is, by its first bytes: a tar archive (512 of them tell), Git LFS's pointer to a
+// file.
+bool is_tar(std::string_view head);
+bool is_git_lfs_pointer(std::string_view head);
+
 // What a folder holds, in no order. Errors: file/unreadable.
 Result<std::vector<std::filesystem::path>> list_folder(const std::filesystem::path& folder);
 // The same; empty where the folder cannot be read.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -154,11 +155,8 @@ class DecodedBytes final : public ByteStream {
 }  // namespace
 
 Result<Encoding> parse_encoding(std::string_view name) {
-  std::string wanted(name);
-  for (char& c : wanted) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    if (c == '_') c = '-';
-  }
+  std::string wanted = lower_ascii(name);
+  std::replace(wanted.begin(), wanted.end(), '_', '-');
   for (const Name& known : kNames) {
     if (known.name == wanted) return known.encoding;
   }

@@ -205,9 +205,4 @@ Result<void> refuse_unknown_binary(std::string_view head, const std::string& nam
       "in --encoding utf-16le or utf-32le (utf-8: the bytes are read as they are)");
 }
 
-bool is_tar(std::string_view head) {
-  constexpr std::size_t kMagicAt = 257;
-  return head.size() > kMagicAt && head.substr(kMagicAt).starts_with("ustar");
-}
-
 }  // namespace breakeven::data

@@ -18,6 +18,4 @@ Result<void> refuse_known_zip(const std::vector<std::string>& members, const std
 // Errors: data/binary.
 Result<void> refuse_unknown_binary(std::string_view head, const std::string& name);
 
-bool is_tar(std::string_view head);
-
 }  // namespace breakeven::data

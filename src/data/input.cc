@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/files.h"
 #include "data/compression.h"
 #include "data/file_kind.h"
 #include "data/head_bytes.h"

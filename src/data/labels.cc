@@ -14,14 +14,6 @@
 namespace breakeven::data {
 namespace {
 
-std::string lower_ascii(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::string canonical(std::string_view name) {
   std::string out = lower_ascii(name);
   if (out == "pos") return "positive";

@@ -29,8 +29,7 @@ struct FileKind {
 
 // `name`: of the file without what compressed it.
 FileKind kind_of(Format wanted, const std::string& name, std::string_view first_bytes) {
-  std::string extension = std::filesystem::path(name).extension().string();
-  for (char& c : extension) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const std::string extension = lower_ascii(std::filesystem::path(name).extension().string());
   const auto is = [&extension](std::initializer_list<std::string_view> endings) {
     return std::find(endings.begin(), endings.end(), extension) != endings.end();
   };

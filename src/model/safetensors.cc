@@ -41,7 +41,7 @@ tl::unexpected<Error> broken(const char* cause, const std::string& where, const 
 Result<std::string_view> read_header_text(std::span<const std::byte> bytes,
                                           const std::string& where) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.starts_with("version https://git-lfs")) {
+  if (is_git_lfs_pointer(text)) {
     return broken("lfs-pointer", where, "this is only Git LFS's pointer to the file",
                   "run git lfs pull in the model's folder, or breakeven fetch");
   }

@@ -22,20 +22,19 @@ Result<void> check_kind(Bytes bytes, const std::string& where) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   // torch.save's magic number, as the first value of the first pickle of several.
   constexpr std::string_view kOldMagic = "\x8A\x0A\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19";
-  constexpr std::size_t kTarMark = 257;
   if (text.starts_with("PK\x03\x04")) return {};
-  if (text.starts_with("version https://git-lfs")) {
+  if (is_git_lfs_pointer(text)) {
     return refuse("lfs-pointer", where, "this is only Git LFS's pointer to the file",
                   "run git lfs pull in the model's folder, or breakeven fetch");
   }
-  const bool is_tar = text.size() > kTarMark && text.substr(kTarMark).starts_with("ustar");
+  const bool tar = is_tar(text);
   const bool is_chain =
       text.size() > 2 && text.front() == '\x80' && text.substr(2).starts_with(kOldMagic);
-  if (is_tar || is_chain) {
+  if (tar || is_chain) {
     return refuse("old-format", where, "it is in the format that PyTorch wrote before 1.6",
                   fmt::format("convert it once: python3 -c \"import torch; F = '{}'; "
                               "torch.save(torch.load(F, map_location='cpu'{}), F)\"",
-                              where, is_tar ? ", weights_only=False" : ""));
+                              where, tar ? ", weights_only=False" : ""));
   }
   return refuse("not-torch", where, "this is no file of torch.save");
 }
