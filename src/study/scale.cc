@@ -53,7 +53,8 @@ class ScaleRun {
 
  private:
   bool stopped() const { return tools_.stop != nullptr && tools_.stop->load(); }
-  Result<double> pass(Classifier& classifier, std::size_t texts, MoreOutputs* outputs);
+  Result<double> pass(Classifier& classifier, std::size_t begin, std::size_t end,
+                      MoreOutputs* outputs);
 
   record::Cell cell_;
   const ScaleInput& input_;
@@ -67,12 +68,14 @@ class ScaleRun {
   double warmup_s_ = 0;
 };
 
-// Seconds of one pass over the first `texts` texts.
-Result<double> ScaleRun::pass(Classifier& classifier, std::size_t texts, MoreOutputs* outputs) {
+// Seconds of one pass over the texts from `begin` to `end`, the last batch as large as they leave
+// it.
+Result<double> ScaleRun::pass(Classifier& classifier, std::size_t begin, std::size_t end,
+                              MoreOutputs* outputs) {
   const std::span<const std::string_view> all(input_.base.texts);
   double seconds = 0;
-  for (std::size_t begin = 0; begin < texts; begin += cell_.batch) {
-    const auto group = all.subspan(begin, std::min<std::size_t>(cell_.batch, texts - begin));
+  for (; begin < end; begin += cell_.batch) {
+    const auto group = all.subspan(begin, std::min<std::size_t>(cell_.batch, end - begin));
     const double start = tools_.clock->now_s();
     BREAKEVEN_TRY_VOID(classifier.run_batch(group, batch_));
     const double waited = tools_.clock->now_s() - start;
@@ -86,8 +89,13 @@ Result<double> ScaleRun::pass(Classifier& classifier, std::size_t texts, MoreOut
 
 Result<void> ScaleRun::warm_up(Classifier& classifier) {
   outputs_ = {};
-  // The largest size covers every shape of the smaller ones; its first texts are judged.
-  BREAKEVEN_TRY(warmup_s_, pass(classifier, input_.sizes.back(), &outputs_));
+  // The largest size holds the smaller ones' batches; its first texts are judged.
+  BREAKEVEN_TRY(warmup_s_, pass(classifier, 0, input_.sizes.back(), &outputs_));
+  // But not the last one of each, which is cut where the size ends: a shape of its own.
+  for (const std::uint64_t size : input_.sizes) {
+    BREAKEVEN_TRY(const double last_s, pass(classifier, size - size % cell_.batch, size, nullptr));
+    warmup_s_ += last_s;
+  }
   info_ = classifier.info();  // with what the first batches have chosen
   const std::size_t judged = std::min(input_.base.timed, outputs_.labels.size());
   const std::size_t class_count = outputs_.logits.size() / outputs_.labels.size();
@@ -102,7 +110,7 @@ Result<void> ScaleRun::round(Classifier& classifier, std::span<const std::size_t
   watch_.start();
   for (const std::size_t i : order) {
     if (stopped()) break;
-    BREAKEVEN_TRY(const double seconds, pass(classifier, input_.sizes[i], nullptr));
+    BREAKEVEN_TRY(const double seconds, pass(classifier, 0, input_.sizes[i], nullptr));
     measured.emplace_back(i, seconds);
   }
   watch_.stop();

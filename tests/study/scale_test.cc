@@ -195,6 +195,31 @@ TEST_F(ScaleTest, AClassifierThatTakesTimeSquaredIsFound) {
   }
 }
 
+// What a GPU does: a batch of a new shape has its products measured and its graph captured. The
+// last batch of each size is cut where the size ends, so that no other size has it.
+TEST_F(ScaleTest, EveryShapeOfEverySizeIsWarm) {
+  texts_.clear();
+  for (std::size_t i = 0; i < 512; ++i) texts_.emplace_back(50 + i * 37 % 101, 'a');
+  input_.base.texts.assign(texts_.begin(), texts_.end());
+  input_.sizes = {10, 27, 72, 193, 512};
+  for (record::Cell& cell : input_.cells) cell.batch = cell.batch == 1 ? 1 : 32;
+  std::set<std::size_t> seen;
+  machine_.cost = [&](std::size_t letters, std::size_t) {
+    return 1e-5 * static_cast<double>(letters) * (seen.insert(letters).second ? 10 : 1);
+  };
+  const auto outcome = run_scale(input_, tools_);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  for (const record::Record& record : outcome->records) {
+    for (const record::ScalingPoint& point : record.scaling->points) {
+      double letters = 0;
+      for (std::size_t i = 0; i < point.texts; ++i)
+        letters += static_cast<double>(texts_[i].size());
+      EXPECT_NEAR(point.seconds.value, 1e-5 * letters, 1e-9)
+          << point.texts << " texts, batch " << record.cell.batch;
+    }
+  }
+}
+
 TEST_F(ScaleTest, AnInterruptGivesNoHalfRecord) {
   std::atomic<bool> stop{false};
   tools_.stop = &stop;
