@@ -24,7 +24,9 @@ BackendInfo Blocks<T>::info() const {
 
 template <class T>
 std::string Blocks<T>::kernels() const {
-  return to_string(used_) + (options_.note.empty() ? "" : " (" + options_.note + ")");
+  std::string text = to_string(used_) + (options_.note.empty() ? "" : " (" + options_.note + ")");
+  const std::string without = to_string(options_.switches);
+  return without.empty() ? text : text + "; " + without;
 }
 
 template <class T>
@@ -58,7 +60,7 @@ Result<std::unique_ptr<Lane>> Blocks<T>::make_lane(std::shared_ptr<const PackedM
 template <class T>
 void Blocks<T>::run(Lane& lane, const std::function<void()>& body) {
   // What the first pass of a bucket has measured is kept.
-  if (own(lane).run(body, options_.graphs)) options_.tuner->save();
+  if (own(lane).run(body, options_.switches.graphs)) options_.tuner->save();
 }
 
 template <class T>

@@ -7,13 +7,14 @@
 #include "ops/cuda/lane.h"
 #include "ops/cuda/model_shape.h"
 #include "ops/cuda/runtime.h"
+#include "ops/cuda/switches.h"
 #include "ops/ops.h"
 
 namespace breakeven::ops::cuda {
 
 struct BlocksOptions {
   KernelChoice kernels;  // which fast kernels may run; those that do not fit a model never do
-  bool graphs = true;    // replay captured graphs; off for tests that look between two ops
+  Switches switches{};   // tests that look between two ops have no graphs
   std::string note{};    // why kernels are plain, for the record
   // Of the device, shared by its backends; null: the library's best guesses.
   std::shared_ptr<GemmTuner> tuner{};

@@ -28,6 +28,8 @@ std::map<int, Device>& devices() {
 }
 
 Result<std::unique_ptr<Backend>> make(const CudaOptions& options) {
+  cuda::BlocksOptions blocks;
+  BREAKEVEN_TRY(blocks.switches, cuda::switches_by_environment());
   const std::lock_guard lock(devices_mutex);
   Device& device = devices()[options.device];
   if (device.runtime == nullptr) {
@@ -48,7 +50,6 @@ Result<std::unique_ptr<Backend>> make(const CudaOptions& options) {
                             to_string(options.precision), info.name, info.major, info.minor),
                 "choose from " + known);
   }
-  cuda::BlocksOptions blocks;
   blocks.tuner = device.tuner;
   if (options.kernels == "plain") {
     blocks.kernels = {.rows = false, .attention = false, .cls_attention = false, .gemm = false};

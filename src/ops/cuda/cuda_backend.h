@@ -25,7 +25,7 @@ struct CudaOptions {
 // Backends of one device share its runtime, so that packed weights can be shared. The first one
 // runs the known-answer test (ops/cuda/self_test.h).
 // Errors: device/no-engine, device/failed (CUDA's words), ops/unsupported (a precision that the
-// device does not have).
+// device does not have), ops/switches (BREAKEVEN_CUDA_WITHOUT names what there is not).
 Result<std::unique_ptr<Backend>> make_cuda_backend(const CudaOptions& options);
 
 // Precisions that run on a GPU of this compute capability, in the order fp32, bf16, fp16, int8,

@@ -32,7 +32,7 @@ struct Case {
   EncoderShape shape;
   std::vector<RandomBatch::Sequence> sequences;
   Precision precision = Precision::fp16;
-  BlocksOptions options{.kernels = {}, .graphs = false};
+  BlocksOptions options{.kernels = {}, .switches = {.graphs = false}};
   HostDevice device{.minor = 9};
 };
 
@@ -119,7 +119,7 @@ TEST(CudaBlocks, PlainTwinsAgreeWithTheReference) {
     expect_agreement({.shape = shape,
                       .sequences = {{5, 5}, {66, 66}, {17, 30}},
                       .precision = precision,
-                      .options = {.kernels = kPlain, .graphs = false}});
+                      .options = {.kernels = kPlain, .switches = {.graphs = false}}});
   }
 }
 
@@ -203,7 +203,7 @@ TEST(CudaInt8, IsTheModelThatTheCpuRuns) {
     return run_all(*runner.backend, *runner.lane, shape, batch.batch());
   };
   const auto gpu = run(ops::cuda::make_blocks(std::make_shared<HostRuntime>(), Precision::int8,
-                                              {.kernels = {}, .graphs = false}));
+                                              {.kernels = {}, .switches = {.graphs = false}}));
   const auto cpu =
       run(*ops::make_cpu_backend({.precision = Precision::int8, .instruction_set = {}}));
   const auto right = run(ops::make_reference_backend());
@@ -230,19 +230,33 @@ std::vector<float> pass(ops::Backend& backend, ops::Lane& lane, const model::Enc
 }
 
 struct GraphFixture {
+  BlocksOptions options;
   EncoderShape shape = small_bert();
   RandomEncoder encoder{shape};
   model::EncoderPlan plan;
   std::shared_ptr<HostRuntime> runtime = std::make_shared<HostRuntime>();
-  Runner runner{ops::cuda::make_blocks(runtime, Precision::fp16, {.kernels = {}}),
+  Runner runner{ops::cuda::make_blocks(runtime, Precision::fp16, options),
                 encoder.weights,
                 {.rows = 200, .sequences = 4, .threads = 1}};
-  GraphFixture() { plan.layers = shape.layers; }
+  explicit GraphFixture(BlocksOptions with = {}) : options(std::move(with)) {
+    plan.layers = shape.layers;
+  }
   std::vector<float> run(const std::vector<RandomBatch::Sequence>& sequences, std::uint32_t seed) {
     const RandomBatch batch(shape, sequences, seed);
     return pass(*runner.backend, *runner.lane, plan, batch.batch());
   }
 };
+
+TEST(CudaSwitches, LeaveOutWhatIsNamedAndSaySo) {
+  const auto backend = ops::cuda::make_blocks(
+      std::make_shared<HostRuntime>(), Precision::fp16,
+      {.kernels = {}, .switches = ops::cuda::switches_without("graphs").value()});
+  EXPECT_EQ(backend->kernels(), "fast; without graphs");
+  GraphFixture f({.kernels = {}, .switches = {.graphs = false}});
+  const auto first = f.run({{20, 20}}, 1);
+  EXPECT_EQ(f.run({{20, 20}}, 1), first);
+  EXPECT_EQ(f.runtime->graph_launches(), 0U);
+}
 
 // Eagerly the first time, captured the second, replayed the third; other texts of the same bucket
 // go through the same graph, and what an earlier group left in memory changes nothing.
@@ -314,7 +328,8 @@ TEST(CudaKernels, TensorCoreAttentionHasNoBankConflicts) {
     auto runtime = std::make_shared<HostRuntime>();
     const RandomEncoder encoder(shape);
     const RandomBatch batch(shape, {{130, 130}});
-    Runner cuda(ops::cuda::make_blocks(runtime, Precision::fp16, {.kernels = {}, .graphs = false}),
+    Runner cuda(ops::cuda::make_blocks(runtime, Precision::fp16,
+                                       {.kernels = {}, .switches = {.graphs = false}}),
                 encoder.weights, {.rows = 130, .sequences = 1});
     ops::Backend& backend = *cuda.backend;
     backend.upload(*cuda.lane, batch.batch());

@@ -1,0 +1,26 @@
+// Paths of the engine that a person may leave out, so that a pass can be timed with and without
+// each of them. A path that does not fit a model or a device is not taken anyway.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace breakeven::ops::cuda {
+
+// Each member's name is what a person writes; false: left out.
+struct Switches {
+  bool graphs = true;  // captured graphs; without them the host launches every kernel
+  friend bool operator==(const Switches&, const Switches&) = default;
+};
+
+// All but `names`, which are separated by commas; "" = all.
+// Errors: ops/switches, with the name that is unknown and those that there are.
+Result<Switches> switches_without(std::string_view names);
+// As BREAKEVEN_CUDA_WITHOUT says.
+Result<Switches> switches_by_environment();
+// "without graphs", for the record; "" when nothing is left out.
+std::string to_string(const Switches& switches);
+
+}  // namespace breakeven::ops::cuda
