@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the results blocks of README.md or docs/comparison.md from committed journals, so that no figure is typed by hand.
+"""Writes the results blocks of README.md, docs/comparison.md or docs/scale.md from committed journals, so that no figure is typed by hand.
 
 usage: update_readme.py [--check] [--binary FILE] [--readme FILE] [JOURNAL]
 
 JOURNAL lies in the repository (results/...) and becomes the first block's; every other block is rendered again from the one that
 it names, as the first is without JOURNAL. "brief results" are the first screen; "ratio results" hold nothing but how many times faster
-than other runtimes we are. "... from JOURNAL without cpu stream 32" leaves out the rows of that device, mode and batch. --check writes nothing and exits 1 when a block is not what the journal gives.
+than other runtimes we are, "scale results" the time over texts by batch. "... from JOURNAL without cpu stream 32" leaves out the rows of that device, mode and batch. --check writes nothing and exits 1 when a block is not what the journal gives.
 """
 import argparse
 import json
@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"<!-- (?P<kind>brief |ratio )?results(?: from (?P<journal>\S+?)(?P<without>(?: without \S+ \S+ \d+)*))?: written by tools/update_readme\.py -->\n"
+BLOCK = re.compile(r"<!-- (?P<kind>brief |ratio |scale )?results(?: from (?P<journal>\S+?)(?P<without>(?: without \S+ \S+ \d+)*))?: written by tools/update_readme\.py -->\n"
                    r"(?P<body>.*?)<!-- end of results -->\n", re.DOTALL)
 
 
@@ -57,7 +57,8 @@ def render(binary, journal, folder, kind, without):
     if result.returncode != 0:
         sys.exit(f"update_readme: {binary} report failed: {result.stderr.strip()}")
     name = pathlib.Path(os.path.relpath(journal, folder)).as_posix()
-    shown = section(result.stdout, "Other runtimes") if kind == "ratio " else result.stdout
+    titles = {"ratio ": "Other runtimes", "scale ": r"[^\n]*: time over texts"}
+    shown = section(result.stdout, titles[kind]) if kind in titles else result.stdout
     return (f"<!-- {kind}results from {name}{without}: written by tools/update_readme.py -->\n"
             f"`{command_of(journal)}`, every sample in [{name}]({name}):\n\n"
             f"{shown.strip()}\n"

@@ -16,6 +16,11 @@
 namespace breakeven::report {
 namespace {
 
+std::string texts_of(const record::ScalingPoint& point) {
+  const std::string text = counted(point.texts, "");
+  return text.substr(0, text.find(' '));
+}
+
 Table point_table(const record::Scaling& scaling) {
   Table table({right("texts"), right("batches"), right("tokens", 2), right("total time [95 %]"),
                right("a text"), right("off the line")});
@@ -24,8 +29,7 @@ Table point_table(const record::Scaling& scaling) {
     const auto digits = [](std::uint64_t value) {
       return three_digits(static_cast<double>(value));
     };
-    table.add_row({counted(point.texts, "").substr(0, counted(point.texts, "").find(' ')),
-                   std::to_string(point.batches), digits(point.tokens),
+    table.add_row({texts_of(point), std::to_string(point.batches), digits(point.tokens),
                    seconds_with_interval(point.seconds),
                    format_seconds(point.seconds.value / static_cast<double>(point.texts)),
                    (off > 0 ? "+" : "") + percent(off)});
@@ -104,6 +108,52 @@ void batch_effect(Document& document, const Records& records) {
   }
 }
 
+std::string linear(const record::Scaling& scaling) {
+  if (scaling.outcome == record::Linearity::linear) return "yes";
+  return scaling.outcome == record::Linearity::not_linear ? "no" : "can't tell";
+}
+
+// Records that differ in nothing but the batch, beside each other: the answer in one table each.
+void size_by_batch(Document& document, const Records& records) {
+  std::vector<bool> shown(records.size());
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (shown[i]) continue;
+    std::vector<const record::Record*> batches;
+    for (std::size_t j = i; j < records.size(); ++j) {
+      record::Cell cell = records[j].cell;
+      cell.batch = records[i].cell.batch;
+      if (shown[j] || cell != records[i].cell || !records[j].scaling ||
+          records[j].scaling->points.size() != records[i].scaling->points.size()) {
+        continue;
+      }
+      shown[j] = true;
+      batches.push_back(&records[j]);
+    }
+    if (batches.size() < 2) continue;
+    document.heading(fmt::format("{} {}: time over texts, by batch",
+                                 to_string(batches[0]->cell.device),
+                                 to_string(batches[0]->cell.precision)));
+    std::vector<Column> columns = {right("texts")};
+    for (const record::Record* record : batches) {
+      columns.push_back(right(fmt::format("batch {}", record->cell.batch)));
+    }
+    Table table(std::move(columns));
+    const auto add = [&](std::string name, const auto& value) {
+      std::vector<TableCell> row = {std::move(name)};
+      for (const record::Record* record : batches) row.emplace_back(value(*record->scaling));
+      table.add_row(std::move(row));
+    };
+    for (std::size_t n = 0; n < batches[0]->scaling->points.size(); ++n) {
+      add(texts_of(batches[0]->scaling->points[n]),
+          [&](const record::Scaling& scaling) { return seconds_range(scaling.points[n].seconds); });
+    }
+    add("each text more",
+        [](const record::Scaling& scaling) { return seconds_range(scaling.slope_s_per_text); });
+    add("linear", linear);
+    document.table(table);
+  }
+}
+
 }  // namespace
 
 void scaling_blocks(Document& document, const Records& records) {
@@ -113,6 +163,7 @@ void scaling_blocks(Document& document, const Records& records) {
                      Style::strong);
   for (const std::string& machine : keys.machines()) document.paragraph(machine);
   if (const std::string fixed = keys.fixed(); !fixed.empty()) document.paragraph(fixed);
+  size_by_batch(document, records);
   for (const record::Record& record : records) {
     if (!record.scaling) continue;
     document.heading(keys.describe(record));
