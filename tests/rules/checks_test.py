@@ -80,10 +80,11 @@ OTHERS = {
 NCU = """while [ "${1#/}" = "$1" ]; do [ "$1" != --log-file ] || log=$2; shift; done
 "$@"; echo '"Kernel Name","us"' > "$log"; echo '"FlashAttention","7.5"' >> "$log\""""
 SANITIZER = 'while [ "${1#/}" = "$1" ]; do shift; done; exec "$@"'
-GPU_STAGES = ["device", "parity", "main", "main_512", "scale", "kernels_1", "kernels_128", "choices", "switch_tuning", "switch_cublaslt",
-              "streams", "pytorch", "memcheck", "racecheck", "synccheck", "initcheck", "compile"]
-CPU_STAGES = ["kernels", "turns_int8_stream_32", "turns_int8_serial_1", "turns_bf16_stream_32", "turns_bf16_serial_1",
-              "turns_fp32_stream_32", "turns_fp32_serial_1", "threads_4", "threads_2", "threads_1"]
+SWITCHES = re.findall(r'Named\{"(\w+)"', (ROOT / "src" / "ops" / "cuda" / "switches.cc").read_text())
+GPU_STAGES = ["device", "parity", "main", *(f"switch_{name}" for name in SWITCHES), "scale", "kernels_1", "kernels_128", "batches",
+              "energy", "choices", "switch_tuning", "memcheck", "racecheck", "synccheck", "initcheck", "pytorch", "pytorch_fp32", "compile"]
+CPU_STAGES = ["tiles", "turns_int8_stream_32", "turns_int8_serial_1", "turns_bf16_stream_32", "turns_bf16_serial_1",
+              "turns_fp32_stream_32", "turns_fp32_serial_1", "threads_4", "threads_2", "threads_1", "kernels"]
 
 
 class Checks(unittest.TestCase):
@@ -102,7 +103,7 @@ class Checks(unittest.TestCase):
         for program, text in (("breakeven", BREAKEVEN), ("ops_cuda_device_test", GTEST), ("ops_cpu_test", GTEST),
                               ("engine_pass_after", PASS), ("engine_pass_before", PASS)):
             self.program(inside / "bin" / program, text)
-        (inside / "reviews.jsonl").write_text('{"text": "good"}\n' * 72)
+        (inside / "reviews.jsonl").write_text(f'{{"text": "{"good " * 200}"}}\n' * 72)
         self.archive("pack", inside)
         for program, body in OTHERS.items():
             self.fake(program, body)
@@ -164,7 +165,7 @@ class GpuCheck(Checks):
         kernels = (self.out / "kernels.csv").read_text().splitlines()
         self.assertEqual([line for line in kernels if line.startswith("#")], ["# batch 1", "# batch 128"])
         self.assertIn('"FlashAttention","7.5"', kernels)
-        self.assertEqual(len((self.out / "switch_tuning.jsonl").read_text().splitlines()), 2, "both sides")
+        self.assertEqual(len((self.out / "switches.jsonl").read_text().splitlines()), 2 * (len(SWITCHES) + 1), "both sides")
         found = [path for path in self.out.iterdir()]
         self.assertTrue(all(path.is_file() for path in found))
         self.assertLessEqual(len(found), 6, "with cpu_check's two, no more than eight come back")
@@ -193,7 +194,8 @@ class GpuCheck(Checks):
     def test_what_is_not_here_is_skipped_by_name(self):
         self.assert_ended(self.run_it(), 3)
         skipped = [name for name, line in self.summary().items() if line.startswith("SKIPPED")]
-        self.assertEqual(skipped, ["kernels_1", "kernels_128", "pytorch", "memcheck", "racecheck", "synccheck", "initcheck", "compile"])
+        self.assertEqual(skipped, ["kernels_1", "kernels_128", "memcheck", "racecheck", "synccheck", "initcheck", "pytorch", "pytorch_fp32",
+                                   "compile"])
         self.assertIn("ncu is not on PATH", self.summary()["kernels_1"])
 
     def test_fp8_and_several_gpus_where_they_are(self):
@@ -259,7 +261,7 @@ class GpuCheck(Checks):
         self.assert_ended(result, 1)
         self.assertTrue(self.summary()["scale"].startswith("FAILED (4)"))
         self.assertIn("this went wrong", result.stdout)
-        self.assertTrue(self.summary()["streams"].startswith("ok"))
+        self.assertTrue(self.summary()["batches"].startswith("ok"))
 
     def test_a_finding_is_no_failure(self):
         self.everything()
@@ -305,7 +307,7 @@ class CpuCheck(Checks):
         self.assertRegex(self.summary()["turns_int8_stream_32"],
                          r"^ok, \d+ s, before 0.3000 s, after 0.2000 s, 1.50 times as fast; logits are the same bits$")
         self.assertEqual(len(self.called("engine_pass_before", " int8 stream 32 512 4 ")), 1)
-        self.assertTrue(self.called("--threads 4", "--count 64"))
+        self.assertTrue(self.called("--threads 4", "--count 32", "--precision bf16,int8 "))
 
     def test_the_stages_fit_into_three_minutes(self):
         self.fake("nproc", "echo 16")
