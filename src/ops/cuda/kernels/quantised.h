@@ -281,7 +281,7 @@ struct DequantiseActivation {
       load_eight(t, in.bias + first + column, values);
       detail::add_eight(t, in, at + column, first + column, scale, values);
       BREAKEVEN_UNROLL
-      for (int i = 0; i < 8; ++i) values[i] = activate(activation, values[i]);
+      for (int i = 0; i < 8; ++i) values[i] = activate_as<std::int8_t>(activation, values[i]);
     }
     detail::quantise_registers<std::int8_t>(t, row, width, out, at, index);
   }
@@ -317,7 +317,7 @@ struct DequantiseRowActivation {
       load_eight(t, in.bias + column, values);
       detail::add_eight(t, in, at + column, column, scale, values);
       BREAKEVEN_UNROLL
-      for (int i = 0; i < 8; ++i) values[i] = activate(activation, values[i]);
+      for (int i = 0; i < 8; ++i) values[i] = activate_as<E4m3>(activation, values[i]);
       detail::widen_range(values, low, high);
     }
     // Only the larger end counts: there is no zero point.

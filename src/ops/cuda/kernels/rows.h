@@ -189,7 +189,7 @@ struct BiasActivation {
     load_eight(t, values + at, value);
     load_eight(t, bias + at % width, added);
     BREAKEVEN_UNROLL
-    for (int i = 0; i < 8; ++i) value[i] = activate(activation, value[i] + added[i]);
+    for (int i = 0; i < 8; ++i) value[i] = activate_as<T>(activation, value[i] + added[i]);
     store_eight(t, values + at, value);
   }
 };
