@@ -37,8 +37,14 @@ std::string Blocks<T>::gemm_algorithms() const {
 template <class T>
 Result<std::shared_ptr<const PackedModel>> Blocks<T>::pack(const EncoderWeights& weights) {
   BREAKEVEN_TRY(auto model, DeviceModel<T>::pack(weights, precision_, runtime_));
-  used_ = fitting(model->shape(), precision_, options_.kernels);
+  choose_kernels(model->shape());
   return std::shared_ptr<const PackedModel>(std::move(model));
+}
+
+template <class T>
+void Blocks<T>::choose_kernels(const ModelShape& shape) {
+  used_ = fitting(shape, options_.kernels);
+  if (std::is_same_v<T, float>) used_.attention &= options_.switches.fp32_tiles;
 }
 
 template <class T>
@@ -52,7 +58,7 @@ Result<std::unique_ptr<Lane>> Blocks<T>::make_lane(std::shared_ptr<const PackedM
                                                    const LaneLimits& limits) {
   auto own = std::static_pointer_cast<const DeviceModel<T>>(std::move(model));
   // A model may have come from the cache of another backend object: its shape decides here, too.
-  used_ = fitting(own->shape(), precision_, options_.kernels);
+  choose_kernels(own->shape());
   BREAKEVEN_TRY(auto lane, DeviceLane<T>::make(std::move(own), limits, runtime_));
   return std::unique_ptr<Lane>(std::move(lane));
 }
@@ -109,15 +115,13 @@ void Blocks<T>::attend(const DeviceLane<T>& lane) const {
                                           .head_size = narrow(shape.head_size),
                                           .scale = score_scale(shape)};
   Grid grid{.x = tiles_of(lane.bucket()), .y = shape.heads};
-  if constexpr (sizeof(T) == 2) {
-    if (used_.attention && shape.head_size == 64) {
-      grid.shared_bytes = FlashAttention<T, 64>::kSharedBytes;
-      return launch(lane, FlashAttention<T, 64>{parameters}, grid);
-    }
-    if (used_.attention && shape.head_size == 32) {
-      grid.shared_bytes = FlashAttention<T, 32>::kSharedBytes;
-      return launch(lane, FlashAttention<T, 32>{parameters}, grid);
-    }
+  if (used_.attention && shape.head_size == 64) {
+    grid.shared_bytes = FlashAttention<T, 64>::kSharedBytes;
+    return launch(lane, FlashAttention<T, 64>{parameters}, grid);
+  }
+  if (used_.attention && shape.head_size == 32) {
+    grid.shared_bytes = FlashAttention<T, 32>::kSharedBytes;
+    return launch(lane, FlashAttention<T, 32>{parameters}, grid);
   }
   launch(lane, PlainAttention<T>{parameters}, grid);
 }

@@ -96,11 +96,12 @@ class Blocks : public Backend {
   void residual_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, const T* in,
                      const float* bias, const Norm& norm) const;
   void attend_cls(const DeviceLane<T>& lane, const GroupInput& input) const;
+  void choose_kernels(const ModelShape& shape);
 
   std::shared_ptr<Runtime> runtime_;
   Precision precision_;
   BlocksOptions options_;
-  KernelChoice used_;  // options_.kernels that fit the model
+  KernelChoice used_;  // options_.kernels that fit the model and are not switched off
 };
 
 extern template class Blocks<float>;

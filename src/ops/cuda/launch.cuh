@@ -19,13 +19,18 @@ cudaError_t load_kernels();
 
 #if defined(__CUDACC__)
 
-// Blocks that must fit on a multiprocessor at once; 0 = as many as ptxas likes. On sm_75 it would
-// spill this one for the sake of one block more (tools/cuda_report.py).
+// Blocks that must fit on a multiprocessor at once; 0 = as many as ptxas likes. Named are those
+// that it would spill for the sake of one block more (tools/cuda_report.py).
 template <class K>
 constexpr unsigned kLeastBlocks = 0;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 template <>
 inline constexpr unsigned kLeastBlocks<ResidualNorm<float, float>> = 1;
+template <unsigned HeadSize>
+inline constexpr unsigned kLeastBlocks<FlashAttention<float, HeadSize>> = 1;
+#else
+template <unsigned HeadSize>
+inline constexpr unsigned kLeastBlocks<FlashAttention<float, HeadSize>> = 3;
 #endif
 
 template <class K>

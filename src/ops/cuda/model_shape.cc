@@ -77,7 +77,7 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
   return shape;
 }
 
-KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelChoice& allowed) {
+KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed) {
   KernelChoice choice = allowed;
   choice.rows &= row_kernels_fit(shape.hidden) && row_kernels_fit(shape.embedding) &&
                  shape.intermediate % 8 == 0;
@@ -85,8 +85,7 @@ KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelC
   if (shape.codes == Codes::e4m3) {
     choice.rows &= shape.intermediate <= DequantiseRowActivation::kWidest;
   }
-  choice.attention &= precision != Precision::fp32 && shape.hidden % 8 == 0 &&
-                      (shape.head_size == 64 || shape.head_size == 32);
+  choice.attention &= shape.hidden % 8 == 0 && (shape.head_size == 64 || shape.head_size == 32);
   choice.cls_attention &=
       shape.hidden % 8 == 0 &&
       ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;

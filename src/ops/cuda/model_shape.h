@@ -37,8 +37,8 @@ struct KernelChoice {
   bool gemm = true;           // the library's
   friend bool operator==(const KernelChoice&, const KernelChoice&) = default;
 };
-// `allowed` without those that this shape or number format does not fit.
-KernelChoice fitting(const ModelShape& shape, Precision precision, const KernelChoice& allowed);
+// `allowed` without those that this shape does not fit.
+KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed);
 // "fast", or "plain: attention, gemm".
 std::string to_string(const KernelChoice& choice);
 

@@ -46,11 +46,9 @@ class Tester {
     stream_ = runtime_.make_stream();
     SelfTest result;
     result.passed.rows = check(result, "rows", [this](bool fast) { return rows(fast); });
-    if constexpr (sizeof(T) == 2) {
-      result.passed.attention =
-          check(result, "attention of 64", [this](bool fast) { return attention<64>(fast); }) &&
-          check(result, "attention of 32", [this](bool fast) { return attention<32>(fast); });
-    }
+    result.passed.attention =
+        check(result, "attention of 64", [this](bool fast) { return attention<64>(fast); }) &&
+        check(result, "attention of 32", [this](bool fast) { return attention<32>(fast); });
     result.passed.cls_attention =
         check(result, "cls attention", [this](bool fast) { return cls_attention(fast); });
     result.passed.gemm = runtime_.info().gemm_library &&

@@ -13,7 +13,8 @@ struct Named {
   std::string_view name;
   bool Switches::*on;
 };
-constexpr std::array kAll{Named{"graphs", &Switches::graphs}};
+constexpr std::array kAll{Named{"graphs", &Switches::graphs},
+                          Named{"fp32_tiles", &Switches::fp32_tiles}};
 
 }  // namespace
 

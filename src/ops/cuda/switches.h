@@ -11,7 +11,8 @@ namespace breakeven::ops::cuda {
 
 // Each member's name is what a person writes; false: left out.
 struct Switches {
-  bool graphs = true;  // captured graphs; without them the host launches every kernel
+  bool graphs = true;      // captured graphs; without them the host launches every kernel
+  bool fp32_tiles = true;  // fp32 attention on tensor cores, by halves of 16 bits
   friend bool operator==(const Switches&, const Switches&) = default;
 };
 

@@ -344,6 +344,18 @@ TEST(CudaKernels, TensorCoreAttentionHasNoBankConflicts) {
   }
 }
 
+TEST(CudaKernels, TensorCoreAttentionInFp32CanBeSwitchedOff) {
+  const RandomEncoder encoder(small_bert());
+  for (const Precision precision : {Precision::fp32, Precision::fp16}) {
+    const auto backend = ops::cuda::make_blocks(std::make_shared<HostRuntime>(), precision,
+                                                {.kernels = {}, .switches = {.fp32_tiles = false}});
+    const auto model = backend->pack(encoder.weights).value();
+    EXPECT_EQ(backend->kernels(), precision == Precision::fp32
+                                      ? "plain: attention; without fp32_tiles"
+                                      : "fast; without fp32_tiles");
+  }
+}
+
 TEST(CudaSelfTest, AHealthyDevicePasses) {
   for (const Precision precision : precisions()) {
     HostRuntime runtime({.minor = 9});

@@ -48,7 +48,7 @@ TEST_F(CudaDevice, TheKnownAnswerTestChoosesTheFastKernels) {
     const RandomEncoder encoder(distilbert_layer());
     const auto model = (*backend)->pack(encoder.weights);
     ASSERT_TRUE(model) << model.error().to_string();
-    EXPECT_EQ((*backend)->kernels(), precision == Precision::fp32 ? "plain: attention" : "fast")
+    EXPECT_EQ((*backend)->kernels(), "fast")
         << to_string(precision) << " with " << (*backend)->info().gemm;
   }
 }

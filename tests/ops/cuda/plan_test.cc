@@ -192,27 +192,25 @@ TEST(Kernels, AreChosenByShapeAndFormat) {
   const KernelChoice all;
   ModelShape shape{.hidden = 768, .heads = 12, .head_size = 64, .intermediate = 3072};
   shape.positions = 512;
-  EXPECT_EQ(to_string(fitting(shape, Precision::fp16, all)), "fast");
-  EXPECT_EQ(to_string(fitting(shape, Precision::fp32, all)), "plain: attention");
+  EXPECT_EQ(to_string(fitting(shape, all)), "fast");
   shape.head_size = 48;
-  EXPECT_EQ(to_string(fitting(shape, Precision::bf16, all)), "plain: attention");
+  EXPECT_EQ(to_string(fitting(shape, all)), "plain: attention");
   shape.head_size = 64;
   // A row of the FFN's hidden layer has one scale with e4m3, and must fit a block of threads.
   shape.codes = Codes::e4m3;
   shape.ffn_block = shape.intermediate = 4096;
-  EXPECT_EQ(to_string(fitting(shape, Precision::fp8, all)), "fast");
+  EXPECT_EQ(to_string(fitting(shape, all)), "fast");
   shape.ffn_block = shape.intermediate = 4104;
-  EXPECT_EQ(to_string(fitting(shape, Precision::fp8, all)), "plain: rows, gemm");
+  EXPECT_EQ(to_string(fitting(shape, all)), "plain: rows, gemm");
   shape.codes = Codes::none;
   shape.ffn_block = 0;
   shape.intermediate = 3072;
   shape.hidden = 2048;
-  EXPECT_EQ(to_string(fitting(shape, Precision::bf16, all)), "plain: rows");
+  EXPECT_EQ(to_string(fitting(shape, all)), "plain: rows");
   shape.positions = 4096;
-  EXPECT_EQ(to_string(fitting(shape, Precision::bf16, all)), "plain: rows, cls attention");
+  EXPECT_EQ(to_string(fitting(shape, all)), "plain: rows, cls attention");
   shape.hidden = 36;
-  EXPECT_EQ(to_string(fitting(shape, Precision::fp16, all)),
-            "plain: rows, attention, cls attention, gemm");
+  EXPECT_EQ(to_string(fitting(shape, all)), "plain: rows, attention, cls attention, gemm");
 }
 
 TEST(Kernels, AHeadTooLargeIsRefused) {

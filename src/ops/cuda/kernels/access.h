@@ -29,6 +29,9 @@ inline constexpr unsigned kWarp = 32;
 struct alignas(16) Line {
   std::uint32_t words[4];
 };
+struct alignas(8) HalfLine {
+  std::uint32_t words[2];
+};
 
 // Eight neighbours of a row, widened. `at` is 16-byte aligned.
 template <class Thread>

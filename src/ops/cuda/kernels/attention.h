@@ -2,7 +2,7 @@
 // head a block, keys and values streamed through shared memory 64 rows at a time. Scores never
 // reach memory: softmax is computed online (running maximum and sum), in fp32.
 //
-// FlashAttention: the tensor cores' way, T is Half or Bf16, head size 32 or 64.
+// FlashAttention: the tensor cores' way, head size 32 or 64; of fp32 in attention_fp32.h.
 // PlainAttention: its twin for every number format and every head size up to 256.
 #pragma once
 
@@ -33,6 +33,72 @@ struct AttentionParameters {
   float scale = 0;  // 1 / sqrt(D)
 };
 
+// A line's place in a tile in shared memory: lines of neighbouring rows are swapped around, so that
+// the eight rows that one matrix load reads lie in eight different groups of banks.
+template <unsigned HeadSize>
+BREAKEVEN_DEVICE unsigned place_in_tile(unsigned row, unsigned line) {
+  if constexpr (HeadSize == 64) return row * HeadSize + 8 * (line ^ (row & 7U));
+  return row * HeadSize + 8 * (line ^ ((row >> 1) & 3U));
+}
+
+// The softmax of a lane's two query rows, l / 4 and l / 4 + 8 of its warp's 16, as far as it has
+// come: the highest score and the sum of the shares that this lane has seen.
+struct SoftmaxRows {
+  float highest[2];
+  float sum[2];
+};
+BREAKEVEN_DEVICE void clear(SoftmaxRows& rows) {
+  BREAKEVEN_UNROLL
+  for (unsigned half = 0; half < 2; ++half) {
+    rows.highest[half] = minus_infinity();
+    rows.sum[half] = 0;
+  }
+}
+// The sum of a row's shares, of which four lanes have seen a part each.
+template <class Thread>
+BREAKEVEN_DEVICE float row_sum(Thread& t, float sum) {
+  sum += t.shuffle_xor(sum, 1);
+  return sum + t.shuffle_xor(sum, 2);
+}
+
+// The online softmax: scores of a tile become shares relative to the rows' maxima so far, and
+// `shrink` is what brings sums made before to the new maxima. The tile's first `keys` are valid, at
+// least one.
+template <class Thread, unsigned KeyTiles>
+BREAKEVEN_DEVICE void soften(Thread& t, SoftmaxRows& rows, float (&scores)[KeyTiles][4],
+                             float (&shrink)[2], unsigned keys, float score_scale) {
+  const float scale = score_scale * 1.4426950408889634F;  // powers of two from here on
+  BREAKEVEN_UNROLL
+  for (unsigned half = 0; half < 2; ++half) {
+    float highest = rows.highest[half];
+    BREAKEVEN_UNROLL
+    for (unsigned n = 0; n < KeyTiles; ++n) {
+      BREAKEVEN_UNROLL
+      for (unsigned i = 0; i < 2; ++i) {
+        const unsigned key = 8 * n + 2 * (t.lane() % 4) + i;
+        float& score = scores[n][2 * half + i];
+        score = key < keys ? score * scale : minus_infinity();
+        highest = largest_of(highest, score);
+      }
+    }
+    highest = largest_of(highest, t.shuffle_xor(highest, 1));
+    highest = largest_of(highest, t.shuffle_xor(highest, 2));
+    shrink[half] = power_of_two(rows.highest[half] - highest);  // 0 at the first tile
+    rows.highest[half] = highest;
+    float sum = 0;
+    BREAKEVEN_UNROLL
+    for (unsigned n = 0; n < KeyTiles; ++n) {
+      BREAKEVEN_UNROLL
+      for (unsigned i = 0; i < 2; ++i) {
+        float& score = scores[n][2 * half + i];
+        score = power_of_two(score - highest);
+        sum += score;
+      }
+    }
+    rows.sum[half] = rows.sum[half] * shrink[half] + sum;
+  }
+}
+
 // Grid: (tiles, heads).
 template <class T, unsigned HeadSize>
 struct FlashAttention {
@@ -55,16 +121,8 @@ struct FlashAttention {
   struct Rows {
     std::uint32_t query[kDepthSteps][4];
     float out[kOutTiles][4];
-    float highest[2];
-    float sum[2];
+    SoftmaxRows softmax;
   };
-
-  // A line's place in a tile: lines of neighbouring rows are swapped around, so that the eight rows
-  // that one matrix load reads lie in eight different groups of banks.
-  static BREAKEVEN_DEVICE unsigned place(unsigned row, unsigned line) {
-    if constexpr (kLines == 8) return row * kHeadSize + 8 * (line ^ (row & 7U));
-    return row * kHeadSize + 8 * (line ^ ((row >> 1) & 3U));
-  }
 
   // Starts to copy rows begin .. begin + 64 of `from` (a column of qkv, row 0 of the sequence) into
   // a tile; rows from `end` on become zeros.
@@ -79,7 +137,7 @@ struct FlashAttention {
       const unsigned line = index % kLines;
       const bool keep = begin + row < end;
       const T* source = keep ? from + (begin + row) * stride + 8 * line : from;
-      t.copy_async16(tile + place(row, line), source, keep);
+      t.copy_async16(tile + place_in_tile<kHeadSize>(row, line), source, keep);
     }
   }
 
@@ -94,53 +152,12 @@ struct FlashAttention {
       BREAKEVEN_UNROLL
       for (unsigned half = 0; half < kDepthSteps / 2; ++half) {
         std::uint32_t b[4];  // eight keys, depth 32 half .. + 32
-        t.load_matrices(b, keys + place(8 * n + t.lane() % 8, 4 * half + t.lane() / 8));
+        t.load_matrices(
+            b, keys + place_in_tile<kHeadSize>(8 * n + t.lane() % 8, 4 * half + t.lane() / 8));
         const std::uint32_t low[2] = {b[0], b[1]};
         const std::uint32_t high[2] = {b[2], b[3]};
         t.template multiply<T>(scores[n], rows.query[2 * half], low);
         t.template multiply<T>(scores[n], rows.query[2 * half + 1], high);
-      }
-    }
-  }
-
-  // The online softmax: scores become shares relative to the rows' maxima so far, and what was
-  // summed before is brought to the new maxima. `keys` of the tile's 64 are valid, at least one.
-  template <class Thread>
-  BREAKEVEN_DEVICE void soften(Thread& t, Rows& rows, float (&scores)[kKeyTiles][4],
-                               unsigned keys) const {
-    const float scale = p.scale * 1.4426950408889634F;  // powers of two from here on
-    BREAKEVEN_UNROLL
-    for (unsigned half = 0; half < 2; ++half) {
-      float highest = rows.highest[half];
-      BREAKEVEN_UNROLL
-      for (unsigned n = 0; n < kKeyTiles; ++n) {
-        BREAKEVEN_UNROLL
-        for (unsigned i = 0; i < 2; ++i) {
-          const unsigned key = 8 * n + 2 * (t.lane() % 4) + i;
-          float& score = scores[n][2 * half + i];
-          score = key < keys ? score * scale : minus_infinity();
-          highest = largest_of(highest, score);
-        }
-      }
-      highest = largest_of(highest, t.shuffle_xor(highest, 1));
-      highest = largest_of(highest, t.shuffle_xor(highest, 2));
-      const float shrink = power_of_two(rows.highest[half] - highest);  // 0 at the first tile
-      rows.highest[half] = highest;
-      float sum = 0;
-      BREAKEVEN_UNROLL
-      for (unsigned n = 0; n < kKeyTiles; ++n) {
-        BREAKEVEN_UNROLL
-        for (unsigned i = 0; i < 2; ++i) {
-          float& score = scores[n][2 * half + i];
-          score = power_of_two(score - highest);
-          sum += score;
-        }
-      }
-      rows.sum[half] = rows.sum[half] * shrink + sum;
-      BREAKEVEN_UNROLL
-      for (unsigned n = 0; n < kOutTiles; ++n) {
-        rows.out[n][2 * half] *= shrink;
-        rows.out[n][2 * half + 1] *= shrink;
       }
     }
   }
@@ -160,8 +177,8 @@ struct FlashAttention {
       BREAKEVEN_UNROLL
       for (unsigned pair = 0; pair < kOutTiles / 2; ++pair) {
         std::uint32_t b[4];  // 16 keys, columns 16 pair .. + 16
-        t.load_matrices_transposed(
-            b, values + place(16 * step + t.lane() % 16, 2 * pair + t.lane() / 16));
+        t.load_matrices_transposed(b, values + place_in_tile<kHeadSize>(16 * step + t.lane() % 16,
+                                                                        2 * pair + t.lane() / 16));
         const std::uint32_t low[2] = {b[0], b[1]};
         const std::uint32_t high[2] = {b[2], b[3]};
         t.template multiply<T>(rows.out[2 * pair], a, low);
@@ -177,16 +194,13 @@ struct FlashAttention {
                                T* staged) const {
     BREAKEVEN_UNROLL
     for (unsigned half = 0; half < 2; ++half) {
-      float sum = rows.sum[half];
-      sum += t.shuffle_xor(sum, 1);
-      sum += t.shuffle_xor(sum, 2);
-      const float inverse = 1.0F / sum;
+      const float inverse = 1.0F / row_sum(t, rows.softmax.sum[half]);
       const unsigned row = 16 * t.warp() + 8 * half + t.lane() / 4;
       BREAKEVEN_UNROLL
       for (unsigned n = 0; n < kOutTiles; ++n) {
         const std::uint32_t pair =
             pack_pair<T>(rows.out[n][2 * half] * inverse, rows.out[n][2 * half + 1] * inverse);
-        T* to = staged + place(row, n) + 2 * (t.lane() % 4);
+        T* to = staged + place_in_tile<kHeadSize>(row, n) + 2 * (t.lane() % 4);
         t.store(reinterpret_cast<std::uint32_t*>(to), pair);
       }
     }
@@ -197,7 +211,8 @@ struct FlashAttention {
       const unsigned row = 16 * t.warp() + index / kLines;
       const unsigned query = static_cast<unsigned>(tile.query_begin) + row;
       if (query >= static_cast<unsigned>(tile.rows)) continue;
-      const Line line = t.load(reinterpret_cast<const Line*>(staged + place(row, index % kLines)));
+      const Line line = t.load(
+          reinterpret_cast<const Line*>(staged + place_in_tile<kHeadSize>(row, index % kLines)));
       const std::size_t to = (static_cast<std::size_t>(tile.first_row) + query) * p.hidden +
                              t.block_y() * kHeadSize + 8 * (index % kLines);
       t.store(reinterpret_cast<Line*>(p.ctx + to), line);
@@ -224,11 +239,7 @@ struct FlashAttention {
     fetch_stage(0);
 
     Rows rows;
-    BREAKEVEN_UNROLL
-    for (unsigned half = 0; half < 2; ++half) {
-      rows.highest[half] = minus_infinity();
-      rows.sum[half] = 0;
-    }
+    clear(rows.softmax);
     BREAKEVEN_UNROLL
     for (unsigned n = 0; n < kOutTiles; ++n) {
       BREAKEVEN_UNROLL
@@ -247,13 +258,20 @@ struct FlashAttention {
         BREAKEVEN_UNROLL
         for (unsigned step = 0; step < kDepthSteps; ++step) {
           t.load_matrices(rows.query[step],
-                          shared + place(16 * t.warp() + t.lane() % 16, 2 * step + t.lane() / 16));
+                          shared + place_in_tile<kHeadSize>(16 * t.warp() + t.lane() % 16,
+                                                            2 * step + t.lane() / 16));
         }
       }
       const T* stage = stages + (i % 2) * 2 * kTile;
       float scores[kKeyTiles][4];
       multiply_keys(t, rows, stage, scores);
-      soften(t, rows, scores, keys_end - i * kTileRows);
+      float shrink[2];
+      soften(t, rows.softmax, scores, shrink, keys_end - i * kTileRows, p.scale);
+      BREAKEVEN_UNROLL
+      for (unsigned n = 0; n < kOutTiles; ++n) {
+        BREAKEVEN_UNROLL
+        for (unsigned j = 0; j < 4; ++j) rows.out[n][j] *= shrink[j / 2];
+      }
       multiply_values(t, rows, scores, stage + kTile);
       t.sync();  // the next round overwrites the stage that was just read
     }

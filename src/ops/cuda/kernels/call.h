@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "ops/cuda/kernels/attention.h"
+#include "ops/cuda/kernels/attention_fp32.h"
 #include "ops/cuda/kernels/cls.h"
 #include "ops/cuda/kernels/gemm.h"
 #include "ops/cuda/kernels/grid.h"
@@ -43,15 +44,6 @@ struct EveryKernel<Half> {
       DequantiseBias<Half, E4m3>, DequantiseRowActivation, DequantiseNorm<Half, E4m3>,
       PlainQuantiseRows<Half, E4m3>, PlainDequantiseBias<Half, E4m3>, PlainDequantiseRowActivation,
       PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>>;
-};
-// Tensor cores take 16-bit numbers only.
-template <>
-struct EveryKernel<float> {
-  using Type = std::variant<EmbedNorm<float, float>, ResidualNorm<float, float>,
-                            BiasActivation<float>, GatherCls<float, float>, ClsAttention<float>,
-                            Head<float>, PlainEmbedNorm<float, float>,
-                            PlainResidualNorm<float, float>, PlainBiasActivation<float>,
-                            PlainAttention<float>, PlainClsAttention<float>, PlainGemm<float>>;
 };
 template <class T>
 using KernelOf = typename EveryKernel<T>::Type;
