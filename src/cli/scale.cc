@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "base/units.h"
@@ -59,22 +60,34 @@ Result<std::vector<std::uint64_t>> parse_sizes(const std::string& text) {
   return sizes;
 }
 
+// Roughly, for all cells, before anything was measured.
+double seconds_a_text(const Study& study, const std::vector<record::Cell>& cells) {
+  const study::Input& input = study.input;
+  double seconds = 0;
+  for (const record::Cell& cell : cells) {
+    seconds += study::guess_pass_s(cell, input.prototype.instruction_set, input.work, input.texts) /
+               static_cast<double>(input.texts.size());
+  }
+  return seconds;
+}
+
 // So large that warm-up and a few rounds fit into the time; never fewer than eight batches.
 std::vector<std::uint64_t> default_sizes(const Study& study,
                                          const std::vector<record::Cell>& cells) {
   constexpr double kPassesOfTheLargest = 10;  // a warm-up, and four rounds of about 2.2
-  const study::Input& input = study.input;
   std::uint64_t widest = 1;
-  double seconds_per_text = 0;
-  for (const record::Cell& cell : cells) {
-    widest = std::max(widest, cell.batch);
-    seconds_per_text +=
-        study::guess_pass_s(cell, input.prototype.instruction_set, input.work, input.texts) /
-        static_cast<double>(input.texts.size());
-  }
-  const double fits = input.time_s / (kPassesOfTheLargest * seconds_per_text);
+  for (const record::Cell& cell : cells) widest = std::max(widest, cell.batch);
+  const double fits = study.time_s / (kPassesOfTheLargest * seconds_a_text(study, cells));
   const auto most = static_cast<std::uint64_t>(std::min(fits, 4096.0));
   return study::spread_sizes(widest, std::max(most, 8 * widest), widest, kSizes);
+}
+
+// Seconds of a warm-up and the fewest rounds, which are run whatever --time says.
+double least_seconds(const Study& study, const std::vector<record::Cell>& cells,
+                     const std::vector<std::uint64_t>& sizes) {
+  const std::uint64_t a_round = std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
+  const std::uint64_t texts = sizes.back() + study::ScaleInput{}.min_rounds * a_round;
+  return seconds_a_text(study, cells) * static_cast<double>(texts);
 }
 
 Result<void> order_texts(Study& study, std::uint64_t max_length, study::ScaleInput& scale) {
@@ -155,7 +168,7 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
   }
   if (sizes.empty()) {
     sizes = default_sizes(*study, plan.cells);
-    BREAKEVEN_TRY(study, prepare_study(flags.study, context, {sizes.back(), sizes.back()}));
+    BREAKEVEN_TRY_VOID(read_study_texts(*study, context, {sizes.back(), sizes.back()}));
   }
   if (study->input.texts.size() < sizes.back()) {
     return fail("scale/texts",
@@ -163,10 +176,17 @@ Result<void> run_scale_command(ScaleFlags flags, Context& context) {
                             study->reviews.name, study->input.texts.size()),
                 fmt::format("give --sizes up to {}", study->input.texts.size()));
   }
+  const double least_s = least_seconds(*study, plan.cells, sizes);
+  if (least_s > study->time_s) {
+    tell(
+        fmt::format("a warm-up and {} rounds take roughly {}, whatever --time {} says: give "
+                    "smaller --sizes, fewer cells, or time",
+                    study::ScaleInput{}.min_rounds, format_seconds(least_s), flags.study.time));
+  }
   if (flags.study.dry_run) {
-    return write_output("",
-                        fmt::format("{} configurations at sizes {}, about {}\n", plan.cells.size(),
-                                    fmt::join(sizes, ", "), format_seconds(study->input.time_s)));
+    return write_output(
+        "", fmt::format("{} configurations at sizes {}, about {}\n", plan.cells.size(),
+                        fmt::join(sizes, ", "), format_seconds(std::max(least_s, study->time_s))));
   }
   study::ScaleInput input;
   BREAKEVEN_TRY_VOID(order_texts(*study, study->axes.max_lengths.front(), input));

@@ -59,7 +59,7 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   BREAKEVEN_TRY(study->render.format, report::parse_format(flags.format));
   study->render.colour = use_colour(flags.output);
   BREAKEVEN_TRY_VOID(check_output(flags.output));
-  BREAKEVEN_TRY(const double time_s, parse_duration(flags.time));
+  BREAKEVEN_TRY(study->time_s, parse_duration(flags.time));
   study->gpus = ops::list_gpus();
   BREAKEVEN_TRY(ops::DeviceSelection selection, ops::select_devices(flags.device, study->gpus));
   study->device_note = std::move(selection.note);
@@ -78,20 +78,26 @@ Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Cont
   BREAKEVEN_TRY_VOID(session.ask_runtimes(study->axes.max_lengths.front()));
   study->axes.devices = session.options().devices;
   study->axes.runtimes = session.axes();
-  BREAKEVEN_TRY(const TextCounts counts, parse_counts(flags, defaults));
-  BREAKEVEN_TRY(data::SourceOptions source, text_source(flags));
-  source.labels = session.facts().labels;
-  BREAKEVEN_TRY(study->reviews, session::read_texts(source, counts.judged));
-  study->input = session::make_input(session, study->reviews, counts.timed);
-  study->input.time_s = time_s;
-  study->input.seed = flags.seed;
-  study->input.energy = flags.energy;
-  if (!flags.paced.p99.empty()) {
-    BREAKEVEN_TRY(study->input.p99_limit_s, parse_latency("--p99", flags.paced.p99));
-  }
-  study->input.prototype.command = context.command;
-  study->input.prototype.machine.more["gpu_note"] = study->device_note;
+  BREAKEVEN_TRY_VOID(read_study_texts(*study, context, defaults));
   return study;
+}
+
+Result<void> read_study_texts(Study& study, const Context& context, TextCounts defaults) {
+  const session::Session& session = *study.session;
+  BREAKEVEN_TRY(const TextCounts counts, parse_counts(study.flags, defaults));
+  BREAKEVEN_TRY(data::SourceOptions source, text_source(study.flags));
+  source.labels = session.facts().labels;
+  BREAKEVEN_TRY(study.reviews, session::read_texts(source, counts.judged));
+  study.input = session::make_input(session, study.reviews, counts.timed);
+  study.input.time_s = study.time_s;
+  study.input.seed = study.flags.seed;
+  study.input.energy = study.flags.energy;
+  if (!study.flags.paced.p99.empty()) {
+    BREAKEVEN_TRY(study.input.p99_limit_s, parse_latency("--p99", study.flags.paced.p99));
+  }
+  study.input.prototype.command = context.command;
+  study.input.prototype.machine.more["gpu_note"] = study.device_note;
+  return {};
 }
 
 void choose_texts(Study& study, std::size_t timed) {

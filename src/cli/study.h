@@ -27,11 +27,15 @@ struct Study {
   data::ReviewSet reviews;
   study::Axes axes;
   study::Input input;  // but for cells; views into `reviews`
+  double time_s = 0;   // --time
   report::RenderOptions render;
 };
 // `defaults`: texts of a pass and judged ones when the flags do not say.
 Result<std::unique_ptr<Study>> prepare_study(const StudyFlags& flags, const Context& context,
                                              TextCounts defaults);
+
+// The study's texts and input anew, with other counts. Errors: as session::read_texts.
+Result<void> read_study_texts(Study& study, const Context& context, TextCounts defaults);
 
 // Makes a pass of `timed` of the texts, spread over the lengths of all that were read; these are
 // judged.

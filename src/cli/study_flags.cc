@@ -33,7 +33,9 @@ void add_study_flags(CLI::App& command, StudyFlags& flags) {
                      "builtin, imdb, a .jsonl, .csv or .txt file, compressed or not, a folder or "
                      "archive of aclImdb, or - (default: builtin)");
   add_reading_flags(command, flags.reading);
-  command.add_option("--label-field", flags.label_field, "Field of the label (default: label)");
+  command.add_option("--label-field", flags.label_field,
+                     "Field of the label, which every text must have ('': no labels are read; "
+                     "default: label, where a text has it)");
   command.add_option(
       "--label-map", flags.label_map,
       "What the texts' labels are called by the model, as in \"1=1 star,2=2 stars\", or "
@@ -305,7 +307,8 @@ Result<std::size_t> fewest_texts(const StudyFlags& flags) {
 Result<data::SourceOptions> text_source(const StudyFlags& flags) {
   BREAKEVEN_TRY(data::SourceOptions options, source_options(flags.texts, flags.reading));
   BREAKEVEN_TRY(options.label_map, data::parse_label_map(flags.label_map));
-  options.label_field = flags.label_field;
+  if (flags.label_field) options.label_field = *flags.label_field;
+  options.label_required = flags.label_field && !flags.label_field->empty();
   options.split = flags.split;
   options.seed = flags.seed;
   return options;

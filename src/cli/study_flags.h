@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ struct PacedFlags {
 // As typed: CLI11 fills these, the functions below turn them into meaning.
 struct StudyFlags {
   std::string model;
-  std::string texts = "builtin", label_field = "label", label_map, split = "test";
+  std::string texts = "builtin", label_map, split = "test";
+  std::optional<std::string> label_field;  // nothing: "label", where a text has it
   ReadingFlags reading;
   std::string count, judge;
   std::string device = "all", precision = "all", batch = "1,32", threads = "all";

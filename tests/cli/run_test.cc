@@ -121,6 +121,12 @@ TEST_F(RunTest, LabelsThatMayMeanTwoThingsAreRefusedAndAMapSaysWhich) {
   for (const std::string command : {"run ", "scale "}) {
     expect_refused(command + texts, "--label-map \"1=1 star,2=2 stars\"");
     expect_refused(command + texts + "--label-map '1=one'", "'one'");
+    // A slip of the pen is not "no labels".
+    std::ofstream(folder_ / "t.jsonl") << "{\"text\": \"good\", \"label\": 1}\n";
+    for (const std::string file : {"t.csv", "t.jsonl"}) {
+      expect_refused(command + "--model m --dry-run --label-field sters --texts " + file,
+                     "'sters'");
+    }
   }
   const Ended mapped = run("run " + texts + "--label-map '1=1 star,2=2 stars'");
   EXPECT_EQ(mapped.code, 0) << mapped.err;
@@ -313,6 +319,17 @@ TEST_F(RunTest, ScaleGivesItsEvidence) {
     EXPECT_GE(record.scaling->points.size(), 8U);
     EXPECT_EQ(record.scaling->points.back().texts, 64U);
   }
+}
+
+TEST_F(RunTest, ScaleSaysOnceWhatItDoesDifferently) {
+  const Ended ended =
+      run("scale --model builtin-narrow --precision fp32 --batch 1 --max-length 600 --time 1ms "
+          "--dry-run");
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  const std::size_t limit = ended.err.find("--max-length 600");
+  ASSERT_NE(limit, std::string::npos) << ended.err;
+  EXPECT_EQ(ended.err.find("--max-length 600", limit + 1), std::string::npos) << ended.err;
+  EXPECT_THAT(ended.err, HasSubstr("3 rounds take roughly"));
 }
 
 TEST_F(RunTest, ScaleRefusesSizesThatShowNothing) {
