@@ -10,6 +10,7 @@ template <class T>
 Blocks<T>::Blocks(std::shared_ptr<Runtime> runtime, Precision precision, BlocksOptions options)
     : runtime_(std::move(runtime)), precision_(precision), options_(std::move(options)) {
   options_.kernels.gemm &= runtime_->info().gemm_library;
+  options_.kernels.residual_gemm &= options_.switches.residual_beta;
   if (options_.tuner == nullptr) {
     options_.tuner = std::make_shared<GemmTuner>(runtime_, TunerOptions{.measure = false});
   }
@@ -183,9 +184,10 @@ void Blocks<T>::project_ln(Lane& base, std::size_t layer, Act x) {
   const DeviceLayer<T>& weights = lane.model().layers.at(layer);
   const std::size_t hidden = lane.model().shape().hidden;
   const RowSet<T> rows = rows_of(lane, x);
-  multiply(lane,
-           dense_product(rows.rows, hidden, hidden, rows.ctx, weights.project, lane.act().wide));
-  residual_norm(lane, rows, lane.act().wide, weights.project_bias, weights.attention_norm);
+  multiply_and_norm(
+      lane, rows,
+      dense_product(rows.rows, hidden, hidden, rows.ctx, weights.project, lane.act().wide),
+      weights.project_bias, weights.attention_norm);
 }
 
 template <class T>
@@ -201,9 +203,10 @@ void Blocks<T>::ffn_ln(Lane& base, std::size_t layer, Act x) {
                                  narrow(shape.intermediate)};
   launch_rows(lane, kernel, PlainBiasActivation<T>{kernel}, rows.rows * shape.intermediate);
   // The context has been used: its memory takes the result.
-  multiply(lane, dense_product(rows.rows, shape.hidden, shape.intermediate, hidden_layer,
-                               weights.down, rows.ctx));
-  residual_norm(lane, rows, rows.ctx, weights.down_bias, weights.ffn_norm);
+  multiply_and_norm(lane, rows,
+                    dense_product(rows.rows, shape.hidden, shape.intermediate, hidden_layer,
+                                  weights.down, rows.ctx),
+                    weights.down_bias, weights.ffn_norm);
 }
 
 template <class T>
@@ -249,16 +252,23 @@ RowSet<T> Blocks<T>::rows_of(const DeviceLane<T>& lane, Act x) {
   return {act.x_cls, act.residual_cls, act.ctx_cls, act.quantised_cls, lane.bucket().sequences};
 }
 
+// Where the residual is kept in T, the product reads it under its sums and ResidualNorm reads one
+// matrix for two. bf16's is kept in fp32: the product would have to write fp32, too, which is more
+// than is saved.
 template <class T>
-void Blocks<T>::residual_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, const T* in,
-                              const float* bias, const Norm& norm) const {
-  const ResidualNorm<T, R> kernel{.in = in,
+void Blocks<T>::multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, GemmCall call,
+                                  const float* bias, const Norm& norm) const {
+  const bool adds = std::is_same_v<T, R> && used_.residual_gemm;
+  if (adds) call.add = rows.x;
+  multiply(lane, call);
+  const ResidualNorm<T, R> kernel{.in = static_cast<const T*>(call.out),
                                   .bias = bias,
                                   .norm = norm.parameters(),
                                   .x = rows.x,
                                   .residual = rows.residual,
                                   .rows = narrow(rows.rows),
-                                  .hidden = narrow(lane.model().shape().hidden)};
+                                  .hidden = narrow(lane.model().shape().hidden),
+                                  .added = adds};
   launch_rows(lane, kernel, PlainResidualNorm<T, R>{kernel}, rows.rows);
 }
 

@@ -93,8 +93,9 @@ class Blocks : public Backend {
   static float score_scale(const ModelShape& shape) {
     return 1.0F / std::sqrt(static_cast<float>(shape.head_size));
   }
-  void residual_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, const T* in,
-                     const float* bias, const Norm& norm) const;
+  // The product of `call`, its bias, the residual stream and LayerNorm.
+  void multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, GemmCall call,
+                         const float* bias, const Norm& norm) const;
   void attend_cls(const DeviceLane<T>& lane, const GroupInput& input) const;
   void choose_kernels(const ModelShape& shape);
 

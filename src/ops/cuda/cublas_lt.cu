@@ -256,11 +256,13 @@ void CublasLt::multiply(const GemmCall& call, const GemmAlgorithm& algorithm, vo
   const std::int32_t whole_zero = 0;
   const bool whole = call.precision == Precision::int8;
   const void* alpha = whole ? static_cast<const void*>(&whole_one) : &one;
-  const void* beta = whole ? static_cast<const void*>(&whole_zero) : &zero;
+  const void* nothing = whole ? static_cast<const void*>(&whole_zero) : &zero;
+  const bool adds = call.add != nullptr;
   check(api_,
         api_.matmul(handle_, descriptions.product, alpha, call.b, descriptions.first, call.a,
-                    descriptions.second, beta, call.out, descriptions.out, call.out,
-                    descriptions.out, &own, workspace, workspace_bytes, stream),
+                    descriptions.second, adds ? alpha : nothing, adds ? call.add : call.out,
+                    descriptions.out, call.out, descriptions.out, &own, workspace, workspace_bytes,
+                    stream),
         "cublasLtMatmul");
 }
 

@@ -43,6 +43,7 @@ ColumnMajorGemm to_column_major(const GemmCall& call) {
           .second_stride = call.a_stride,
           .bias = call.bias,
           .bias_stride = call.bias_stride,
+          .add = call.add,
           .out = call.out,
           .out_ld = call.out_row,
           .out_stride = call.out_stride,
@@ -50,15 +51,16 @@ ColumnMajorGemm to_column_major(const GemmCall& call) {
 }
 
 std::size_t alignment_of(const GemmCall& call) {
-  return std::min({alignment_of(call.a), alignment_of(call.b), alignment_of(call.out)});
+  return std::min(
+      {alignment_of(call.a), alignment_of(call.b), alignment_of(call.add), alignment_of(call.out)});
 }
 
 std::string key_of(const GemmCall& call, std::size_t workspace_bytes) {
-  return fmt::format("{}:{}x{}x{}:{}:{},{}:{},{}{}:{},{}:{}:{}:{}", to_string(call.precision),
+  return fmt::format("{}:{}x{}x{}:{}:{},{}:{},{}{}:{},{}:{}{}:{}:{}", to_string(call.precision),
                      call.rows, call.columns, call.depth, call.batch, call.a_row, call.a_stride,
                      call.b_row, call.b_stride, call.b_in_by_out ? "t" : "", call.out_row,
-                     call.out_stride, call.bias == nullptr ? "none" : "bias", alignment_of(call),
-                     workspace_bytes);
+                     call.out_stride, call.bias == nullptr ? "none" : "bias",
+                     call.add == nullptr ? "" : ",add", alignment_of(call), workspace_bytes);
 }
 
 }  // namespace breakeven::ops::cuda

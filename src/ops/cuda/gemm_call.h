@@ -10,10 +10,11 @@
 
 namespace breakeven::ops::cuda {
 
-// out[b][r][c] = bias[b][c] + sum over d of a[b][r][d] * w[b][c][d], for every b of the batch.
+// out[b][r][c] = add[b][r][c] + bias[b][c] + sum over d of a[b][r][d] * w[b][c][d], for every b of
+// the batch.
 // Everything is row-major and of one number format; sums are fp32. Strides count values. int8: a
 // and w are s8, out and the sums s32; fp8: a and w are e4m3, out is bf16, and values stand for
-// themselves, without a scale. In both w is [columns][depth], and there is no bias.
+// themselves, without a scale. In both w is [columns][depth], with neither bias nor add.
 struct GemmCall {
   Precision precision = Precision::fp32;
   std::size_t rows = 0;
@@ -29,6 +30,7 @@ struct GemmCall {
   bool b_in_by_out = false;    // w is stored [depth][columns], not [columns][depth]
   const void* bias = nullptr;  // [columns], or null
   std::size_t bias_stride = 0;
+  const void* add = nullptr;  // laid out as out, and another matrix; or null
   void* out = nullptr;
   std::size_t out_row = 0;
   std::size_t out_stride = 0;
@@ -52,6 +54,7 @@ struct ColumnMajorGemm {
   std::size_t second_stride = 0;
   const void* bias = nullptr;  // [m]
   std::size_t bias_stride = 0;
+  const void* add = nullptr;  // BLAS's C, with beta 1; laid out as out
   void* out = nullptr;
   std::size_t out_ld = 0;
   std::size_t out_stride = 0;

@@ -93,6 +93,7 @@ KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed) {
   choice.gemm &= shape.embedding % 8 == 0 && shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 &&
                  shape.head_size % 8 == 0;
   if (shape.quantised()) choice.gemm &= shape.hidden % 16 == 0 && shape.ffn_block % 16 == 0;
+  choice.residual_gemm &= choice.gemm;
   return choice;
 }
 

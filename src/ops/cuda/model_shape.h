@@ -35,6 +35,7 @@ struct KernelChoice {
   bool attention = true;      // flash_attention
   bool cls_attention = true;  // cls_attention
   bool gemm = true;           // the library's
+  bool residual_gemm = true;  // the library's, where it adds the residual
   friend bool operator==(const KernelChoice&, const KernelChoice&) = default;
 };
 // `allowed` without those that this shape does not fit.

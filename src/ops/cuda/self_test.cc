@@ -52,7 +52,11 @@ class Tester {
     result.passed.cls_attention =
         check(result, "cls attention", [this](bool fast) { return cls_attention(fast); });
     result.passed.gemm = runtime_.info().gemm_library &&
-                         check(result, "gemm", [this](bool fast) { return product(fast); });
+                         check(result, "gemm", [this](bool fast) { return product(fast, false); });
+    if (std::is_same_v<T, R> && result.passed.gemm) {
+      result.passed.residual_gemm = check(result, "gemm that adds a residual",
+                                          [this](bool fast) { return product(fast, true); });
+    }
     if constexpr (std::is_same_v<T, Half>) {
       if (precision == Precision::int8) add_codes<std::int8_t>(result);
       if (precision == Precision::fp8) add_codes<E4m3>(result);
@@ -218,8 +222,9 @@ class Tester {
     return {parameters.mix, kSequences * kHeads * kHidden};
   }
 
-  // Both orders of the weights, a batch and a bias: [160, 128] x [128, 128] as two heads.
-  std::pair<const T*, std::size_t> product(bool fast) {
+  // Both orders of the weights, a batch and a bias: [160, 128] x [128, 128] as two heads; added to
+  // another matrix or not.
+  std::pair<const T*, std::size_t> product(bool fast, bool adds) {
     T* out = empty<T>(2 * kRows * kHidden);
     GemmCall call;
     call.precision = kPrecisionOf<T>;
@@ -234,6 +239,7 @@ class Tester {
     call.b_stride = kHeadSize * kHidden;
     call.bias = numbers<T>(kHidden);
     call.bias_stride = kHeadSize;
+    if (adds) call.add = numbers<T>(kRows * kHidden);
     call.out = out;
     call.out_row = kHidden;
     call.out_stride = kHeadSize;

@@ -14,7 +14,8 @@ struct Named {
   bool Switches::*on;
 };
 constexpr std::array kAll{Named{"graphs", &Switches::graphs},
-                          Named{"fp32_tiles", &Switches::fp32_tiles}};
+                          Named{"fp32_tiles", &Switches::fp32_tiles},
+                          Named{"residual_beta", &Switches::residual_beta}};
 
 }  // namespace
 

@@ -11,8 +11,9 @@ namespace breakeven::ops::cuda {
 
 // Each member's name is what a person writes; false: left out.
 struct Switches {
-  bool graphs = true;      // captured graphs; without them the host launches every kernel
-  bool fp32_tiles = true;  // fp32 attention on tensor cores, by halves of 16 bits
+  bool graphs = true;         // captured graphs; without them the host launches every kernel
+  bool fp32_tiles = true;     // fp32 attention on tensor cores, by halves of 16 bits
+  bool residual_beta = true;  // in fp16 and fp32 the product adds the residual, not residual_norm
   friend bool operator==(const Switches&, const Switches&) = default;
 };
 

@@ -87,6 +87,14 @@ TEST(CudaBlocks, FastKernelsAgreeWithTheReference) {
   }
 }
 
+// The residual by residual_norm instead of by the product.
+TEST(CudaBlocks, ResidualsOutsideOfTheProductsAgreeWithTheReference) {
+  expect_agreement(
+      {.shape = small_bert(),
+       .sequences = {{5, 5}, {66, 66}},
+       .options = {.kernels = {}, .switches = {.graphs = false, .residual_beta = false}}});
+}
+
 TEST(CudaBlocks, PositionsPassOverAnUncountedId) {
   EncoderShape shape = small_bert();
   shape.uncounted_id = 1;
@@ -314,10 +322,10 @@ TEST(CudaGraphs, HoldTheAlgorithmsThatWereMeasured) {
   const RandomBatch batch(shape, {{10, 10}, {12, 12}});
   const auto first = pass(*cuda.backend, *cuda.lane, plan, batch.batch());
   const auto& backend = *cuda.backend;
-  EXPECT_EQ(backend.gemm_algorithms(), "tuned 10");  // 4 over all rows, 6 over sequences
+  EXPECT_EQ(backend.gemm_algorithms(), "tuned 11");  // 4 over all rows, 7 over sequences
   EXPECT_EQ(pass(*cuda.backend, *cuda.lane, plan, batch.batch()), first);
   EXPECT_EQ(runtime->last_algorithm(), 1U);
-  EXPECT_EQ(backend.gemm_algorithms(), "tuned 10");
+  EXPECT_EQ(backend.gemm_algorithms(), "tuned 11");
   EXPECT_THAT(runtime->report().findings, IsEmpty());
 }
 
@@ -377,6 +385,7 @@ TEST(CudaSelfTest, AKernelThatIsOffIsNotUsedAndSaidSo) {
   EXPECT_THAT(result.note, HasSubstr("attention of 64 is off by"));
   EXPECT_EQ(broken("embed_norm").passed, (KernelChoice{.rows = false}));
   EXPECT_EQ(broken("gemm").passed, (KernelChoice{.gemm = false}));
+  EXPECT_EQ(broken("residual gemm").passed, (KernelChoice{.residual_gemm = false}));
   HostRuntime int8_runtime({.broken = "dequantise_norm"});
   const auto int8 = ops::cuda::test_kernels(int8_runtime, Precision::int8).value();
   EXPECT_EQ(int8.passed, (KernelChoice{.rows = false}));

@@ -83,6 +83,7 @@ TEST(Key, HoldsEverythingButTheAddresses) {
   changed([](GemmCall& c) { c.out_row = 128; });
   changed([](GemmCall& c) { c.out_stride = 128; });
   changed([](GemmCall& c) { c.bias = c.a; });
+  changed([](GemmCall& c) { c.add = c.a; });
   changed([](GemmCall& c) { c.a = static_cast<const std::byte*>(c.a) + 16; });
   std::sort(keys.begin(), keys.end());
   EXPECT_EQ(std::adjacent_find(keys.begin(), keys.end()), keys.end());

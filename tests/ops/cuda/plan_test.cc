@@ -114,8 +114,9 @@ TEST(Gemm, RowMajorCallsMeanTheSameToBlas) {
     std::vector<float> a(3 * 100);
     std::vector<float> b(3 * 100);
     std::vector<float> bias(3 * 9);
+    std::vector<float> add(3 * 100);
     std::vector<float> out(3 * 100);
-    for (auto* values : {&a, &b, &bias}) {
+    for (auto* values : {&a, &b, &bias, &add}) {
       for (float& value : *values) value = uniform(random);
     }
     call.a = a.data();
@@ -127,6 +128,7 @@ TEST(Gemm, RowMajorCallsMeanTheSameToBlas) {
     call.b_in_by_out = in_by_out;
     call.bias = bias.data();
     call.bias_stride = 9;
+    call.add = add.data();
     call.out = out.data();
     call.out_row = 8;
     call.out_stride = 98;
@@ -134,7 +136,7 @@ TEST(Gemm, RowMajorCallsMeanTheSameToBlas) {
     for (std::size_t batch = 0; batch < 3; ++batch) {
       for (std::size_t r = 0; r < 5; ++r) {
         for (std::size_t c = 0; c < 6; ++c) {
-          float sum = bias[batch * 9 + c];
+          float sum = bias[batch * 9 + c] + add[batch * 98 + r * 8 + c];
           for (std::size_t d = 0; d < 7; ++d) {
             sum += a[batch * 100 + r * 11 + d] *
                    (in_by_out ? b[batch * 99 + d * 9 + c] : b[batch * 99 + c * 9 + d]);

@@ -95,8 +95,11 @@ struct PlainGemm {
       const T* bias = static_cast<const T*>(call.bias) + batch * call.bias_stride;
       sum += Product::widen(t.load(bias + column));
     }
-    Out* out = static_cast<Out*>(call.out) + batch * call.out_stride;
-    t.store(out + row * call.out_row + column, Product::narrow(sum));
+    const std::size_t at = batch * call.out_stride + row * call.out_row + column;
+    if constexpr (std::is_same_v<T, Out>) {
+      if (call.add != nullptr) sum += Product::widen(t.load(static_cast<const T*>(call.add) + at));
+    }
+    t.store(static_cast<Out*>(call.out) + at, Product::narrow(sum));
   }
 };
 

@@ -79,6 +79,7 @@ struct PlainResidualNorm {
     const std::size_t row = static_cast<std::size_t>(index) * fast.hidden;
     const auto at = [&](unsigned c) {
       const float sum = to_float(t.load(fast.in + row + c)) + t.load(fast.bias + c);
+      if (fast.added) return sum;
       return fast.residual == nullptr ? sum + to_float(t.load(fast.x + row + c))
                                       : sum + to_float(t.load(fast.residual + row + c));
     };

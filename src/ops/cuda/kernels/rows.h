@@ -135,7 +135,8 @@ struct EmbedNorm {
   }
 };
 
-// x[row] = LN(in[row] + bias + residual[row]); the residual stream is replaced by the result.
+// x[row] = LN(in[row] + bias + residual[row]); the residual stream is replaced by the result. Where
+// `added`, `in` holds the residual already.
 template <class T, class R>
 struct ResidualNorm {
   static constexpr char kName[] = "residual_norm";
@@ -148,6 +149,7 @@ struct ResidualNorm {
   R* residual = nullptr;  // [rows, H], or null
   unsigned rows = 0;
   unsigned hidden = 0;
+  bool added = false;
 
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
@@ -160,7 +162,7 @@ struct ResidualNorm {
     add_to_row(t, row, bias, hidden);
     if (residual != nullptr) {
       add_to_row(t, row, residual + at, hidden);
-    } else {
+    } else if (!added) {
       add_to_row(t, row, x + at, hidden);
     }
     norm_and_store(t, row, norm, hidden, x + at, residual == nullptr ? nullptr : residual + at);

@@ -248,13 +248,17 @@ void HostRuntime::check_gemm(const GemmCall& call) {
   };
   if (!aligned(call.a, call.a_row, call.a_stride, size) ||
       !aligned(call.b, call.b_row, call.b_stride, size) ||
-      !aligned(call.out, call.out_row, call.out_stride, out_size)) {
+      !aligned(call.out, call.out_row, call.out_stride, out_size) ||
+      !aligned(call.add, call.out_row, call.out_stride, out_size)) {
     report_.add(fmt::format("gemm: {} x {} x {} is not 16-byte aligned", call.rows, call.columns,
                             call.depth));
   }
+  // The library takes C in D's place, but a product that is measured is made several times.
+  if (call.add == call.out) report_.add("gemm: what is added is overwritten");
   // Of its int8 kernels for plain layouts: weights transposed, m and k multiples of 4, no epilogue.
   if (call.precision == Precision::int8 &&
-      (call.b_in_by_out || call.bias != nullptr || call.columns % 4 != 0 || call.depth % 4 != 0)) {
+      (call.b_in_by_out || call.bias != nullptr || call.add != nullptr || call.columns % 4 != 0 ||
+       call.depth % 4 != 0)) {
     report_.add("gemm: not a product that the library has for int8");
   }
   // Of its fp8 kernels: weights transposed, m and k as wide as 16 bytes, GPUs that have e4m3.
@@ -273,6 +277,8 @@ void multiply_column_major(const ColumnMajorGemm& gemm) {
     const T* bias = gemm.bias == nullptr
                         ? nullptr
                         : static_cast<const T*>(gemm.bias) + batch * gemm.bias_stride;
+    const Out* add =
+        gemm.add == nullptr ? nullptr : static_cast<const Out*>(gemm.add) + batch * gemm.out_stride;
     Out* out = static_cast<Out*>(gemm.out) + batch * gemm.out_stride;
     for (std::size_t n = 0; n < gemm.n; ++n) {
       for (std::size_t m = 0; m < gemm.m; ++m) {
@@ -284,6 +290,8 @@ void multiply_column_major(const ColumnMajorGemm& gemm) {
                  static_cast<double>(ops::cuda::to_float(second[k + n * gemm.second_ld]));
         }
         if (bias != nullptr) sum += static_cast<double>(ops::cuda::to_float(bias[m]));
+        if (add != nullptr)
+          sum += static_cast<double>(ops::cuda::to_float(add[m + n * gemm.out_ld]));
         out[m + n * gemm.out_ld] = ops::cuda::from_float<Out>(static_cast<float>(sum));
       }
     }
@@ -331,6 +339,10 @@ void HostRuntime::interpret(const GemmCall& call) {
           gemm.transpose_first ? gemm.k : gemm.m, gemm.transpose_first ? gemm.m : gemm.k, require);
   columns(gemm.second, in_size, gemm.second_stride, gemm.second_ld, gemm.k, gemm.n, require);
   if (gemm.bias != nullptr) columns(gemm.bias, in_size, gemm.bias_stride, 0, gemm.m, 1, require);
+  if (gemm.add != nullptr) {
+    columns(gemm.add, output_size(call.precision), gemm.out_stride, gemm.out_ld, gemm.m, gemm.n,
+            require);
+  }
   columns(gemm.out, output_size(call.precision), gemm.out_stride, gemm.out_ld, gemm.m, gemm.n,
           [&](const void* at, std::size_t bytes) {
             shadow_.set_written(at, bytes, "a matrix product");
@@ -355,7 +367,9 @@ void HostRuntime::interpret(const GemmCall& call) {
     case Precision::fp32x3:
       BREAKEVEN_CHECK(false, "no {} here", ops::to_string(call.precision));
   }
-  if (device_.broken == "gemm") std::memset(gemm.out, 0x3C, 16);
+  if (device_.broken == "gemm" || (device_.broken == "residual gemm" && gemm.add != nullptr)) {
+    std::memset(gemm.out, 0x3C, 16);
+  }
 }
 
 std::vector<ops::cuda::GemmAlgorithm> HostRuntime::gemm_algorithms(const GemmCall& /*call*/,
