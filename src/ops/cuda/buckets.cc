@@ -10,10 +10,12 @@ namespace breakeven::ops::cuda {
 namespace {
 
 constexpr std::size_t kSmallestStep = 16;  // rows of an mma tile
-constexpr std::size_t kLargestStep = 512;
 
+// From 4,096 rows on a step is 256; from 32,768 on 512, so that buckets stay as many as graphs.
 std::size_t rounded_rows(std::size_t rows) {
-  const std::size_t step = std::clamp(std::bit_floor(rows) / 16, kSmallestStep, kLargestStep);
+  const std::size_t floor = std::bit_floor(rows);
+  const auto largest = std::clamp<std::size_t>(floor / 64, 256, 512);
+  const std::size_t step = std::clamp(floor / 16, kSmallestStep, largest);
   return (rows + step - 1) / step * step;
 }
 

@@ -18,9 +18,10 @@ struct Bucket {
   }
 };
 
-// Rows: steps of 16 up to 512, then of 1/16 of the next lower power of two, at most 512: at most
-// 1/16 of the rows are waste above 512. Sequences: powers of two, so that graphs stay few.
-// Neither goes beyond the lane's own largest bucket.
+// Rows: steps of 16 up to 512, then of 1/16 of the next lower power of two, but at most 256, and
+// 512 from 32,768 on: at most 1/16 of the rows are waste above 512, and 1/32 above 8,192.
+// Sequences: powers of two, so that graphs stay few. Neither goes beyond the lane's own largest
+// bucket.
 Bucket bucket_for(std::size_t rows, std::size_t sequences, const LaneLimits& limits);
 // The largest bucket of a lane: its arena is sized for it.
 Bucket largest_bucket(const LaneLimits& limits);

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,11 +16,34 @@
 namespace breakeven::ops::cuda {
 namespace {
 
-constexpr std::size_t kCandidates = 8;
+// A trial tells most of the library's proposals, so that looking at 32 costs hardly more than
+// measuring eight.
+constexpr std::size_t kCandidates = 32;
+constexpr std::size_t kSurely = 8;  // are tried in any case
+constexpr double kTrials_s = 5e-3;  // after which no more are; most of it is loading kernels
+constexpr unsigned kTrialRuns = 3;
+constexpr double kClose = 1.25;        // times the fastest trial: worth measuring
+constexpr std::size_t kFinalists = 4;  // and the library's first
 constexpr unsigned kRounds = 3;
 // A turn of a candidate takes about this long, so that an event's half microsecond does not count.
 constexpr double kTurn_s = 200e-6;
-constexpr unsigned kMostRuns = 20;
+constexpr double kMostRuns = 20;
+
+// The fastest of those whose trials were close, and the first, which others must beat.
+std::vector<std::size_t> finalists(const std::vector<double>& trials) {
+  std::vector<std::size_t> order(trials.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return trials[a] < trials[b]; });
+  const double most = trials[order.front()] * kClose;
+  std::vector<std::size_t> chosen;
+  for (const std::size_t i : order) {
+    if (std::isfinite(trials[i]) && (i == 0 || (trials[i] <= most && chosen.size() < kFinalists))) {
+      chosen.push_back(i);
+    }
+  }
+  return chosen;
+}
 
 }  // namespace
 
@@ -89,7 +114,29 @@ double GemmTuner::time(const GemmCall& call, const GemmAlgorithm& algorithm, uns
   return runtime_->seconds_between(*begin_, *end_) / runs;
 }
 
-// Candidates take turns, so that a clock that rises or falls meanwhile favours none.
+// A trial of each candidate, in the library's order, until that has taken too long: what a run of
+// it takes, or infinity where it is refused or was not reached. The last refusal's words are kept.
+std::vector<double> GemmTuner::trials(const GemmCall& call,
+                                      std::span<const GemmAlgorithm> candidates,
+                                      Runtime::Stream& stream, const Runtime::Memory& workspace,
+                                      std::string& failure) {
+  std::vector<double> seconds(candidates.size(), std::numeric_limits<double>::infinity());
+  double spent = 0;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (i >= kSurely && spent > kTrials_s) break;
+    try {
+      spent += time(call, candidates[i], 1, stream, workspace);  // loads the kernel
+      seconds[i] = time(call, candidates[i], kTrialRuns, stream, workspace);
+      spent += seconds[i] * kTrialRuns;
+    } catch (const DeviceFailure& refused) {
+      failure = refused.what();
+      runtime_->synchronise(stream);  // throws when the device itself has failed
+    }
+  }
+  return seconds;
+}
+
+// Finalists take turns, so that a clock that rises or falls meanwhile favours none.
 std::size_t GemmTuner::measure(const GemmCall& call, std::span<const GemmAlgorithm> candidates,
                                Runtime::Stream& stream, const Runtime::Memory& workspace) {
   if (begin_ == nullptr) {
@@ -97,24 +144,15 @@ std::size_t GemmTuner::measure(const GemmCall& call, std::span<const GemmAlgorit
     end_ = runtime_->make_event();
   }
   runtime_->synchronise(stream);  // what stands before the call is not the candidates' time
-  std::vector<std::vector<double>> seconds(candidates.size());
-  std::vector<unsigned> runs(candidates.size(), 0);
   std::string failure;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    try {
-      time(call, candidates[i], 1, stream, workspace);  // loads the kernel
-      const double once = time(call, candidates[i], 1, stream, workspace);
-      runs[i] = static_cast<unsigned>(
-          std::clamp(kTurn_s / std::max(once, 1e-9), 1.0, static_cast<double>(kMostRuns)));
-    } catch (const DeviceFailure& refused) {
-      failure = refused.what();
-      runtime_->synchronise(stream);  // throws when the device itself has failed
-    }
-  }
+  const std::vector<double> once = trials(call, candidates, stream, workspace, failure);
+  const std::vector<std::size_t> chosen = finalists(once);
+  std::vector<std::vector<double>> seconds(candidates.size());
   for (unsigned round = 0; round < kRounds; ++round) {
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (runs[i] == 0) continue;
-      seconds[i].push_back(time(call, candidates[i], runs[i], stream, workspace));
+    for (const std::size_t i : chosen) {
+      const double runs = std::clamp(kTurn_s / std::max(once[i], 1e-9), 1.0, kMostRuns);
+      seconds[i].push_back(
+          time(call, candidates[i], static_cast<unsigned>(runs), stream, workspace));
     }
   }
   const std::size_t best = fastest(seconds);

@@ -38,6 +38,9 @@ class GemmTuner {
 
  private:
   const GemmAlgorithm* remember(const std::string& key, const GemmAlgorithm& algorithm);
+  std::vector<double> trials(const GemmCall& call, std::span<const GemmAlgorithm> candidates,
+                             Runtime::Stream& stream, const Runtime::Memory& workspace,
+                             std::string& failure);
   std::size_t measure(const GemmCall& call, std::span<const GemmAlgorithm> candidates,
                       Runtime::Stream& stream, const Runtime::Memory& workspace);
   double time(const GemmCall& call, const GemmAlgorithm& algorithm, unsigned runs,

@@ -168,6 +168,27 @@ TEST_F(Tuner, MeasuresOnceAndPassesOverWhatTheLibraryRefuses) {
   EXPECT_EQ(rig.runtime->products(), products);
 }
 
+TEST_F(Tuner, ALateProposalIsFoundAndSlowOnesGetNoTurn) {
+  device_.gemm_seconds.assign(40, 4e-5);
+  device_.gemm_seconds[20] = 2e-5;
+  device_.gemm_seconds[39] = 1e-5;  // no more than 32 are looked at
+  Rig rig(device_, {.folder = folder_});
+  EXPECT_EQ(rig.choose(16), 20U);
+  // A run that loads and three of a trial each; turns of the first and of the fastest: by the 200
+  // us that one takes, with the event's microsecond.
+  EXPECT_EQ(rig.runtime->products(), 32U * 4U + 3U * (4U + 9U));
+}
+
+// 4 ms each: the first eight have taken what trials may.
+TEST_F(Tuner, TrialsEndWhenTheyTakeLong) {
+  device_.gemm_seconds.assign(32, 1e-3);
+  device_.gemm_seconds[7] = 8e-4;
+  device_.gemm_seconds[8] = 1e-4;
+  Rig rig(device_, {.folder = folder_});
+  EXPECT_EQ(rig.choose(16), 7U);
+  EXPECT_LT(rig.runtime->products(), 8U * 4U + 3U * 6U);
+}
+
 TEST_F(Tuner, ASecondProcessMeasuresNothing) {
   {
     Rig rig(device_, {.folder = folder_});

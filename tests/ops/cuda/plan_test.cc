@@ -32,6 +32,8 @@ TEST(Buckets, HoldTheGroupAndWasteLittle) {
   EXPECT_EQ(bucket_for(129, 5, limits), (Bucket{144, 8}));
   EXPECT_EQ(bucket_for(1000, 600, limits), (Bucket{1024, 600}));
   EXPECT_EQ(bucket_for(16300, 129, limits), (Bucket{16384, 256}));
+  EXPECT_EQ(bucket_for(9729, 1, limits).rows, 9984U);
+  EXPECT_EQ(bucket_for(33000, 1, {.rows = 65536, .sequences = 1}).rows, 33280U);
 }
 
 TEST(Buckets, TheLargestHoldsEveryOther) {
@@ -52,7 +54,7 @@ TEST(Buckets, FewOfThemCoverAllBatchesOfARun) {
   for (std::size_t rows = 1; rows <= limits.rows; ++rows) {
     seen.insert(bucket_for(rows, 1, limits).rows);
   }
-  EXPECT_LT(seen.size(), 240U);
+  EXPECT_LE(seen.size(), 256U);  // as many as a lane keeps graphs
 }
 
 TEST(GroupInput, IsPaddedToItsBucket) {
