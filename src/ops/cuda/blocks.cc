@@ -1,5 +1,6 @@
 #include "ops/cuda/blocks.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ops/cuda/blocks_of.h"
@@ -46,6 +47,7 @@ template <class T>
 void Blocks<T>::choose_kernels(const ModelShape& shape) {
   used_ = fitting(shape, options_.kernels);
   if (std::is_same_v<T, float>) used_.attention &= options_.switches.fp32_tiles;
+  used_.cls_tiles &= sizeof(T) == 2 && options_.switches.cls_tiles;
 }
 
 template <class T>
@@ -285,6 +287,12 @@ void Blocks<T>::attend_cls(const DeviceLane<T>& lane, const GroupInput& input) c
                                     .heads = narrow(shape.heads),
                                     .longest = narrow(shape.positions),
                                     .scale = score_scale(shape)};
+  if constexpr (sizeof(T) == 2) {
+    if (used_.cls_tiles && shape.hidden <= ClsTiles<T, 4>::kWidest) {
+      return attend_cls_in_tiles<4>(lane, parameters);
+    }
+    if (used_.cls_tiles) return attend_cls_in_tiles<8>(lane, parameters);
+  }
   if (used_.cls_attention) {
     launch(lane, ClsAttention<T>{parameters},
            {.x = sequences,
@@ -294,6 +302,29 @@ void Blocks<T>::attend_cls(const DeviceLane<T>& lane, const GroupInput& input) c
     launch(lane, PlainClsAttention<T>{parameters, narrow(sequences)},
            {.x = blocks_for(sequences * shape.heads, PlainClsAttention<T>::kThreads)});
   }
+}
+
+// `wide` is free until the projection.
+template <class T>
+template <unsigned Warps>
+void Blocks<T>::attend_cls_in_tiles(const DeviceLane<T>& lane,
+                                    const ClsParameters<T>& parameters) const {
+  const ModelShape& shape = lane.model().shape();
+  const std::size_t sequences = lane.bucket().sequences;
+  const std::size_t room = lane.act().wide_values * sizeof(T) / sizeof(float) /
+                           ClsSplit::floats(shape.heads, shape.hidden);
+  const std::size_t parts =
+      ClsSplit::parts_for(sequences, std::min(lane.bucket().rows, shape.positions), room);
+  auto* mixes = reinterpret_cast<float*>(lane.act().wide);
+  const ClsSplit split{narrow(parts), mixes,
+                       mixes + sequences * parts * shape.heads * shape.hidden};
+  launch(lane, ClsTiles<T, Warps>{parameters, split},
+         {.x = sequences,
+          .y = parts,
+          .z = blocks_for(shape.heads, kClsHeads),
+          .shared_bytes = ClsTiles<T, Warps>::kSharedBytes});
+  if (parts == 1) return;
+  launch(lane, ClsMerge<T>{parameters, split}, {.x = sequences, .y = shape.heads});
 }
 
 template <class T>

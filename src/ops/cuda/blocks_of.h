@@ -98,6 +98,8 @@ class Blocks : public Backend {
                          const float* bias, const Norm& norm) const;
   void attend_cls(const DeviceLane<T>& lane, const GroupInput& input) const;
   void choose_kernels(const ModelShape& shape);
+  template <unsigned Warps>
+  void attend_cls_in_tiles(const DeviceLane<T>& lane, const ClsParameters<T>& parameters) const;
 
   std::shared_ptr<Runtime> runtime_;
   Precision precision_;

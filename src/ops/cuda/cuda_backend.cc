@@ -52,7 +52,11 @@ Result<std::unique_ptr<Backend>> make(const CudaOptions& options) {
   }
   blocks.tuner = device.tuner;
   if (options.kernels == "plain") {
-    blocks.kernels = {.rows = false, .attention = false, .cls_attention = false, .gemm = false};
+    blocks.kernels = {.rows = false,
+                      .attention = false,
+                      .cls_attention = false,
+                      .cls_tiles = false,
+                      .gemm = false};
     blocks.note = "asked for";
   } else if (options.kernels.empty()) {
     auto known = device.tested.find(options.precision);

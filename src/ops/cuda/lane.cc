@@ -74,8 +74,8 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
   // The last layer's FFN runs over sequences, of which a bucket may have more than rows.
   const std::size_t most = std::max(rows, sequences);
   ctx = arena.take<T>(most * hidden);
-  wide = arena.take<T>(most *
-                       (shape.quantised() ? 3 * hidden : std::max(3 * hidden, shape.intermediate)));
+  wide_values = most * (shape.quantised() ? 3 * hidden : std::max(3 * hidden, shape.intermediate));
+  wide = arena.take<T>(wide_values);
   x_cls = arena.take<T>(sequences * hidden);
   if (kApart) residual_cls = arena.take<R>(sequences * hidden);
   query_cls = arena.take<T>(sequences * hidden);

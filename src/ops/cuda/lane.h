@@ -46,11 +46,12 @@ struct QuantisedScratch {
 template <class T>
 struct Activations {
   using R = ResidualOf<T>;
-  T* x = nullptr;         // [T, H]
-  R* residual = nullptr;  // [T, H], or null where x itself is the residual stream
-  T* ctx = nullptr;       // [T, H]; later the FFN's second GEMM's result
-  T* wide = nullptr;      // [T, max(3 H, F)]: qkv, projections, the FFN's hidden layer
-  T* x_cls = nullptr;     // [B, H]
+  T* x = nullptr;               // [T, H]
+  R* residual = nullptr;        // [T, H], or null where x itself is the residual stream
+  T* ctx = nullptr;             // [T, H]; later the FFN's second GEMM's result
+  T* wide = nullptr;            // [T, max(3 H, F)]: qkv, projections, the FFN's hidden layer
+  std::size_t wide_values = 0;  // of the largest bucket
+  T* x_cls = nullptr;           // [B, H]
   R* residual_cls = nullptr;
   T* query_cls = nullptr;  // [B, H]
   T* keys_cls = nullptr;   // [B, N, H]

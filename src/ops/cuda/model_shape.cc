@@ -89,6 +89,7 @@ KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed) {
   choice.cls_attention &=
       shape.hidden % 8 == 0 &&
       ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;
+  choice.cls_tiles &= shape.hidden % 8 == 0 && shape.hidden <= ClsTiles<Half, 8>::kWidest;
   // The library wants rows of 16 bytes.
   choice.gemm &= shape.embedding % 8 == 0 && shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 &&
                  shape.head_size % 8 == 0;
@@ -104,7 +105,7 @@ std::string to_string(const KernelChoice& choice) {
   };
   add(choice.rows, "rows");
   add(choice.attention, "attention");
-  add(choice.cls_attention, "cls attention");
+  add(choice.cls_attention || choice.cls_tiles, "cls attention");
   add(choice.gemm, "gemm");
   return plain.empty() ? "fast" : plain;
 }

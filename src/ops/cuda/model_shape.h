@@ -34,6 +34,7 @@ struct KernelChoice {
   bool rows = true;           // embed_norm, residual_norm, bias_activation, quantising
   bool attention = true;      // flash_attention
   bool cls_attention = true;  // cls_attention
+  bool cls_tiles = true;      // cls_tiles and cls_merge, where they fit instead of cls_attention
   bool gemm = true;           // the library's
   bool residual_gemm = true;  // the library's, where it adds the residual
   friend bool operator==(const KernelChoice&, const KernelChoice&) = default;

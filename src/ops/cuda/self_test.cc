@@ -51,6 +51,11 @@ class Tester {
         check(result, "attention of 32", [this](bool fast) { return attention<32>(fast); });
     result.passed.cls_attention =
         check(result, "cls attention", [this](bool fast) { return cls_attention(fast); });
+    if constexpr (sizeof(T) == 2) {
+      result.passed.cls_tiles =
+          check(result, "cls tiles of 4", [this](bool fast) { return cls_tiles<4>(fast, 2); }) &&
+          check(result, "cls tiles of 8", [this](bool fast) { return cls_tiles<8>(fast, 1); });
+    }
     result.passed.gemm = runtime_.info().gemm_library &&
                          check(result, "gemm", [this](bool fast) { return product(fast, false); });
     if (std::is_same_v<T, R> && result.passed.gemm) {
@@ -202,24 +207,49 @@ class Tester {
     return {parameters.ctx, kRows * kHidden};
   }
 
-  std::pair<const T*, std::size_t> cls_attention(bool fast) {
+  // A sequence of `valid` rows, and a short one.
+  ClsParameters<T> cls_parameters(std::size_t hidden, std::int32_t valid) {
     ClsParameters<T> parameters;
     parameters.first_row = place(std::vector<std::int32_t>{0, 150});
-    parameters.valid = place(std::vector<std::int32_t>{140, 10});
-    parameters.x = numbers<T>(kRows * kHidden);
-    parameters.keys = numbers<T>(kSequences * kHeads * kHidden);
-    parameters.mix = empty<T>(kSequences * kHeads * kHidden);
-    parameters.hidden = kHidden;
+    parameters.valid = place(std::vector<std::int32_t>{valid, 10});
+    parameters.x = numbers<T>(kRows * hidden);
+    parameters.keys = numbers<T>(kSequences * kHeads * hidden);
+    parameters.mix = empty<T>(kSequences * kHeads * hidden);
+    parameters.hidden = static_cast<unsigned>(hidden);
     parameters.heads = kHeads;
     parameters.longest = kRows;
-    parameters.scale = 1.0F / std::sqrt(static_cast<float>(kHidden));
+    parameters.scale = 1.0F / std::sqrt(static_cast<float>(hidden));
+    return parameters;
+  }
+  void plain_cls_attention(const ClsParameters<T>& parameters) {
+    launch(PlainClsAttention<T>{parameters, unsigned{kSequences}}, {.x = 1});
+  }
+  std::pair<const T*, std::size_t> cls_attention(bool fast) {
+    const ClsParameters<T> parameters = cls_parameters(kHidden, 140);
     if (fast) {
       launch(ClsAttention<T>{parameters},
              {.x = kSequences, .shared_bytes = ClsAttention<T>::shared_bytes(kHidden, kRows)});
     } else {
-      launch(PlainClsAttention<T>{parameters, unsigned{kSequences}}, {.x = 1});
+      plain_cls_attention(parameters);
     }
     return {parameters.mix, kSequences * kHeads * kHidden};
+  }
+  // The warps' last columns lie beyond the rows' ends.
+  template <unsigned Warps>
+  std::pair<const T*, std::size_t> cls_tiles(bool fast, unsigned parts) {
+    using Tiles = ClsTiles<T, Warps>;
+    constexpr std::size_t kWidth = Tiles::kWidest / 2 + 56;
+    const ClsParameters<T> parameters = cls_parameters(kWidth, 40);
+    if (fast) {
+      auto* mixes = empty<float>(kSequences * parts * ClsSplit::floats(kHeads, kWidth));
+      const ClsSplit split{parts, mixes, mixes + kSequences * parts * kHeads * kWidth};
+      launch(Tiles{parameters, split},
+             {.x = kSequences, .y = parts, .shared_bytes = Tiles::kSharedBytes});
+      if (parts > 1) launch(ClsMerge<T>{parameters, split}, {.x = kSequences, .y = kHeads});
+    } else {
+      plain_cls_attention(parameters);
+    }
+    return {parameters.mix, kSequences * kHeads * kWidth};
   }
 
   // Both orders of the weights, a batch and a bias: [160, 128] x [128, 128] as two heads; added to

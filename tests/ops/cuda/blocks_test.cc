@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr KernelChoice kPlain{
-    .rows = false, .attention = false, .cls_attention = false, .gemm = false};
+    .rows = false, .attention = false, .cls_attention = false, .cls_tiles = false, .gemm = false};
 
 struct Case {
   EncoderShape shape;
@@ -37,12 +37,11 @@ struct Case {
 };
 
 // Runs the case on both backends and holds every activation against the limits of its precision.
-void expect_agreement(const Case& c) {
+void expect_agreement(const Case& c, const std::shared_ptr<HostRuntime>& runtime) {
   const RandomEncoder encoder(c.shape);
   const RandomBatch batch(c.shape, c.sequences);
   const ops::LaneLimits limits{
       .rows = batch.ids.size() + 5, .sequences = c.sequences.size() + 1, .threads = 2};
-  auto runtime = std::make_shared<HostRuntime>(c.device);
   std::vector<Tapped> ours;
   {
     Runner cuda(ops::cuda::make_blocks(runtime, c.precision, c.options), encoder.weights, limits);
@@ -60,6 +59,10 @@ void expect_agreement(const Case& c) {
       EXPECT_LE(d.relative_rms, limit(key + "/relative_rms")) << right[i].name;
     }
   }
+}
+
+void expect_agreement(const Case& c) {
+  expect_agreement(c, std::make_shared<HostRuntime>(c.device));
 }
 
 EncoderShape small_bert() {
@@ -128,6 +131,24 @@ TEST(CudaBlocks, PlainTwinsAgreeWithTheReference) {
                       .sequences = {{5, 5}, {66, 66}, {17, 30}},
                       .precision = precision,
                       .options = {.kernels = kPlain, .switches = {.graphs = false}}});
+  }
+}
+
+// Keys of the last layer's attention shared out over blocks, and that attention without tiles.
+TEST(CudaBlocks, BothAttentionsOfTheLastLayerAgreeWithTheReference) {
+  EncoderShape shape = small_bert();
+  shape.layers = 1;
+  shape.positions = 256;
+  for (const bool tiles : {true, false}) {
+    auto runtime = std::make_shared<HostRuntime>();
+    const Case c{.shape = shape,
+                 .sequences = {{230, 230}, {5, 20}},
+                 .options = {.kernels = {}, .switches = {.graphs = false, .cls_tiles = tiles}}};
+    expect_agreement(c, runtime);
+    const auto& kernels = runtime->report().kernels;
+    EXPECT_EQ(kernels.contains("cls_tiles"), tiles);
+    EXPECT_EQ(kernels.contains("cls_merge"), tiles);
+    EXPECT_EQ(kernels.contains("cls_attention"), !tiles);
   }
 }
 
@@ -383,6 +404,8 @@ TEST(CudaSelfTest, AKernelThatIsOffIsNotUsedAndSaidSo) {
   const auto result = broken("flash_attention");
   EXPECT_EQ(result.passed, (KernelChoice{.attention = false}));
   EXPECT_THAT(result.note, HasSubstr("attention of 64 is off by"));
+  EXPECT_EQ(broken("cls_tiles").passed, (KernelChoice{.cls_tiles = false}));
+  EXPECT_EQ(broken("cls_merge").passed, (KernelChoice{.cls_tiles = false}));
   EXPECT_EQ(broken("embed_norm").passed, (KernelChoice{.rows = false}));
   EXPECT_EQ(broken("gemm").passed, (KernelChoice{.gemm = false}));
   EXPECT_EQ(broken("residual gemm").passed, (KernelChoice{.residual_gemm = false}));

@@ -31,10 +31,10 @@ class CudaDevice : public ::testing::Test {
   int minor_ = 0;
 };
 
-EncoderShape distilbert_layer() {
-  return {.hidden = 768,
+EncoderShape distilbert_layer(std::size_t hidden = 768) {
+  return {.hidden = hidden,
           .heads = 12,
-          .intermediate = 3072,
+          .intermediate = 4 * hidden,
           .vocabulary = 200,
           .positions = 512,
           .layers = 2,
@@ -53,14 +53,16 @@ TEST_F(CudaDevice, TheKnownAnswerTestChoosesTheFastKernels) {
   }
 }
 
-TEST_F(CudaDevice, AgreesWithTheReference) {
-  const EncoderShape shape = distilbert_layer();
+void expect_agreement(const EncoderShape& shape,
+                      const std::vector<RandomBatch::Sequence>& sequences,
+                      const std::vector<Precision>& precisions) {
   const RandomEncoder encoder(shape);
-  const RandomBatch batch(shape, {{512, 512}, {5, 5}, {128, 128}, {17, 40}, {1, 2}, {200, 200}});
-  const ops::LaneLimits limits{.rows = batch.ids.size(), .sequences = 6, .threads = 2};
+  const RandomBatch batch(shape, sequences);
+  const ops::LaneLimits limits{
+      .rows = batch.ids.size(), .sequences = sequences.size(), .threads = 2};
   Runner judge(ops::make_reference_backend(), encoder.weights, limits);
   const auto right = run_all(*judge.backend, *judge.lane, shape, batch.batch());
-  for (const Precision precision : ops::cuda_precisions(major_, minor_)) {
+  for (const Precision precision : precisions) {
     for (const char* kernels : {"", "plain"}) {
       SCOPED_TRACE(::testing::Message() << to_string(precision) << " " << kernels);
       auto backend = ops::make_cuda_backend({.precision = precision, .kernels = kernels});
@@ -77,6 +79,16 @@ TEST_F(CudaDevice, AgreesWithTheReference) {
         }
       }
     }
+  }
+}
+
+TEST_F(CudaDevice, AgreesWithTheReference) {
+  const std::vector<Precision> precisions = ops::cuda_precisions(major_, minor_);
+  expect_agreement(distilbert_layer(),
+                   {{512, 512}, {5, 5}, {128, 128}, {17, 40}, {1, 2}, {200, 200}}, precisions);
+  for (const std::size_t hidden : {768U, 384U}) {  // one text alone, short and long
+    expect_agreement(distilbert_layer(hidden), {{13, 13}}, precisions);
+    expect_agreement(distilbert_layer(hidden), {{300, 300}}, precisions);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "ops/cuda/kernels/attention.h"
 #include "ops/cuda/kernels/attention_fp32.h"
 #include "ops/cuda/kernels/cls.h"
+#include "ops/cuda/kernels/cls_tiles.h"
 #include "ops/cuda/kernels/gemm.h"
 #include "ops/cuda/kernels/grid.h"
 #include "ops/cuda/kernels/plain.h"
@@ -23,11 +24,11 @@ using ResidualOf = std::conditional_t<std::is_same_v<T, Bf16>, float, T>;
 template <class T>
 struct EveryKernel {
   using R = ResidualOf<T>;
-  using Type =
-      std::variant<EmbedNorm<T, R>, ResidualNorm<T, R>, BiasActivation<T>, FlashAttention<T, 64>,
-                   FlashAttention<T, 32>, GatherCls<T, R>, ClsAttention<T>, Head<T>,
-                   PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
-                   PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
+  using Type = std::variant<EmbedNorm<T, R>, ResidualNorm<T, R>, BiasActivation<T>,
+                            FlashAttention<T, 64>, FlashAttention<T, 32>, GatherCls<T, R>,
+                            ClsAttention<T>, ClsTiles<T, 4>, ClsTiles<T, 8>, ClsMerge<T>, Head<T>,
+                            PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
+                            PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
 };
 // Products of codes have fp16 around them.
 template <>
@@ -35,15 +36,25 @@ struct EveryKernel<Half> {
   using Type = std::variant<
       EmbedNorm<Half, Half>, ResidualNorm<Half, Half>, BiasActivation<Half>,
       FlashAttention<Half, 64>, FlashAttention<Half, 32>, GatherCls<Half, Half>, ClsAttention<Half>,
-      Head<Half>, PlainEmbedNorm<Half, Half>, PlainResidualNorm<Half, Half>,
-      PlainBiasActivation<Half>, PlainAttention<Half>, PlainClsAttention<Half>, PlainGemm<Half>,
-      QuantiseRows<Half, std::int8_t>, DequantiseBias<Half, std::int8_t>, DequantiseActivation,
-      DequantiseNorm<Half, std::int8_t>, PlainQuantiseRows<Half, std::int8_t>,
-      PlainDequantiseBias<Half, std::int8_t>, PlainDequantiseActivation,
-      PlainDequantiseNorm<Half, std::int8_t>, PlainGemm<std::int8_t>, QuantiseRows<Half, E4m3>,
-      DequantiseBias<Half, E4m3>, DequantiseRowActivation, DequantiseNorm<Half, E4m3>,
-      PlainQuantiseRows<Half, E4m3>, PlainDequantiseBias<Half, E4m3>, PlainDequantiseRowActivation,
-      PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>>;
+      ClsTiles<Half, 4>, ClsTiles<Half, 8>, ClsMerge<Half>, Head<Half>, PlainEmbedNorm<Half, Half>,
+      PlainResidualNorm<Half, Half>, PlainBiasActivation<Half>, PlainAttention<Half>,
+      PlainClsAttention<Half>, PlainGemm<Half>, QuantiseRows<Half, std::int8_t>,
+      DequantiseBias<Half, std::int8_t>, DequantiseActivation, DequantiseNorm<Half, std::int8_t>,
+      PlainQuantiseRows<Half, std::int8_t>, PlainDequantiseBias<Half, std::int8_t>,
+      PlainDequantiseActivation, PlainDequantiseNorm<Half, std::int8_t>, PlainGemm<std::int8_t>,
+      QuantiseRows<Half, E4m3>, DequantiseBias<Half, E4m3>, DequantiseRowActivation,
+      DequantiseNorm<Half, E4m3>, PlainQuantiseRows<Half, E4m3>, PlainDequantiseBias<Half, E4m3>,
+      PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>>;
+};
+// The last layer's attention on tensor cores takes 16-bit numbers only.
+template <>
+struct EveryKernel<float> {
+  using Type =
+      std::variant<EmbedNorm<float, float>, ResidualNorm<float, float>, BiasActivation<float>,
+                   FlashAttention<float, 64>, FlashAttention<float, 32>, GatherCls<float, float>,
+                   ClsAttention<float>, Head<float>, PlainEmbedNorm<float, float>,
+                   PlainResidualNorm<float, float>, PlainBiasActivation<float>,
+                   PlainAttention<float>, PlainClsAttention<float>, PlainGemm<float>>;
 };
 template <class T>
 using KernelOf = typename EveryKernel<T>::Type;
