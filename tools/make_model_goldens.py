@@ -17,8 +17,9 @@ import pathlib
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import (BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification,
-                          ElectraConfig, ElectraForSequenceClassification, RobertaConfig, RobertaForSequenceClassification)
+from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification,
+                          DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification, RobertaConfig,
+                          RobertaForSequenceClassification)
 
 LENGTHS = (2, 7, 40, 19, 1)
 
@@ -34,9 +35,16 @@ MODELS = (
     ("roberta_regression", "roberta", "gelu_new", 1, "regression", torch.bfloat16, (2, 64, 1, 96)),
     ("electra_narrow", "electra", "gelu", 3, "single_label_classification", torch.float32, (3, 32, 4, 64)),
     ("electra_multi_label", "electra", "relu", 4, "multi_label_classification", torch.float16, (2, 36, 3, 80)),
+    ("deberta_v3", "deberta-v2", "gelu", 3, "single_label_classification", torch.float32, (3, 32, 4, 64)),
+    ("deberta_v3_multi_label", "deberta-v2", "relu", 4, "multi_label_classification", torch.float16, (2, 36, 3, 80)),
+    ("deberta_v2_regression", "deberta-v2", "gelu_new", 1, "regression", torch.bfloat16, (2, 64, 1, 96)),
+    ("deberta_one_layer", "deberta-v2", "gelu", 2, None, torch.float32, (1, 32, 2, 48)),
 )
 VOCABULARY, POSITIONS, TOKEN_TYPES = 120, 40, 2
 ELECTRA_WIDTHS = {"electra_narrow": 24}  # else the hidden size
+# Buckets and the farthest distance: beyond half the buckets they grow, beyond the farthest all is one. -1: a row each, up to it.
+DEBERTA_DISTANCES = {"deberta_v3": (16, -1), "deberta_v3_multi_label": (6, 20), "deberta_v2_regression": (-1, 12),
+                     "deberta_one_layer": (8, -1)}
 ROBERTA_PADS = {"roberta_multi_label": 5}  # else 1
 
 
@@ -58,6 +66,14 @@ def make_model(name, architecture, activation, labels, problem, sizes, pad):
                                intermediate_size=intermediate, hidden_act=activation, type_vocab_size=1, layer_norm_eps=1e-5,
                                **common)
         return RobertaForSequenceClassification(config)
+    if architecture == "deberta-v2":
+        buckets, farthest = DEBERTA_DISTANCES[name]
+        config = DebertaV2Config(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads,
+                                 intermediate_size=intermediate, hidden_act=activation, pooler_hidden_act="gelu", type_vocab_size=0,
+                                 relative_attention=True, share_att_key=True, pos_att_type="p2c|c2p", position_biased_input=False,
+                                 position_buckets=buckets, max_relative_positions=farthest, layer_norm_eps=1e-7,
+                                 norm_rel_ebd="layer_norm" if "v3" in name else "none", **common)
+        return DebertaV2ForSequenceClassification(config)
     if architecture == "electra":
         config = ElectraConfig(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads,
                                intermediate_size=intermediate, hidden_act=activation, type_vocab_size=TOKEN_TYPES,

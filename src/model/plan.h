@@ -1,6 +1,7 @@
 // EncoderPlan: everything that distinguishes one classifier from another, as data read from
-// config.json. BERT, DistilBERT, RoBERTa and ELECTRA differ only here; the forward pass branches on
-// nothing else. What a backend cannot compute it refuses by `form` and sizes, in pack().
+// config.json. BERT, DistilBERT, RoBERTa, ELECTRA and DeBERTa differ only here; the forward pass
+// branches on nothing else. What a backend cannot compute it refuses by `form` and sizes, in
+// pack().
 #pragma once
 
 #include <cstddef>
@@ -22,15 +23,17 @@ inline constexpr std::uint64_t kMostHidden = 1U << 16U;
 
 struct EncoderPlan {
   const Architecture* architecture = nullptr;
-  std::size_t hidden = 0;        // H
-  std::size_t heads = 0;         // N; divides H
-  std::size_t embedding = 0;     // E, where embeddings are projected to H; 0: they are of H
-  std::size_t intermediate = 0;  // F
-  std::size_t vocabulary = 0;    // V
-  std::size_t positions = 0;     // the longest sequence
-  std::size_t token_types = 0;   // 0 for DistilBERT
-  std::size_t layers = 0;        // L
-  ops::EncoderForm form;         // where norms stand, what positions are, ...
+  std::size_t hidden = 0;            // H
+  std::size_t heads = 0;             // N; divides H
+  std::size_t embedding = 0;         // E, where embeddings are projected to H; 0: they are of H
+  std::size_t intermediate = 0;      // F
+  std::size_t vocabulary = 0;        // V
+  std::size_t positions = 0;         // the longest sequence
+  std::size_t token_types = 0;       // 0 for DistilBERT
+  std::size_t layers = 0;            // L
+  ops::EncoderForm form;             // where norms stand, what positions are, ...
+  ops::RelativeDistances distances;  // where positions are relative
+  bool distances_normed = false;     // by a LayerNorm of their own
   float norm_eps = 1e-12F;
   ops::Activation activation = ops::Activation::gelu_erf;   // FFN
   ops::Activation head_activation = ops::Activation::relu;  // relu: DistilBERT, tanh: BERT's pooler

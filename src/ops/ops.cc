@@ -2,11 +2,54 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace breakeven::ops {
 
-Result<void> require_bert_form(const EncoderForm& form, std::string_view backend) {
+std::size_t RelativeDistances::row(std::ptrdiff_t distance) const {
+  const auto away = static_cast<double>(distance < 0 ? -distance : distance);
+  const auto linear = static_cast<double>(near);
+  double step = away;
+  if (away > linear && near < farthest) {
+    const double whole = std::log((static_cast<double>(farthest) - 1) / linear);
+    step = linear + std::ceil(std::log(away / linear) / whole * (linear - 1));
+  }
+  const auto middle = static_cast<double>(span);
+  return static_cast<std::size_t>(
+      std::clamp(middle + (distance < 0 ? -step : step), 0.0, 2 * middle - 1));
+}
+
+std::vector<std::int32_t> RelativeDistances::rows(std::size_t positions) const {
+  std::vector<std::int32_t> all(2 * positions - 1);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto distance =
+        static_cast<std::ptrdiff_t>(positions - 1) - static_cast<std::ptrdiff_t>(i);
+    all[i] = static_cast<std::int32_t>(row(distance));
+  }
+  return all;
+}
+
+std::vector<float> RelativeWeights::normed(std::size_t hidden) const {
+  std::vector<float> all(table.begin(), table.end());
+  if (norm.gamma.empty()) return all;
+  for (std::size_t first = 0; first < all.size(); first += hidden) {
+    const std::span<float> row(all.data() + first, hidden);
+    const double count = static_cast<double>(hidden);
+    const double mean = std::accumulate(row.begin(), row.end(), 0.0) / count;
+    double squares = 0;
+    for (const float value : row) squares += (value - mean) * (value - mean);
+    const double inverse = 1 / std::sqrt(squares / count + static_cast<double>(norm.eps));
+    for (std::size_t h = 0; h < hidden; ++h) {
+      row[h] = static_cast<float>((row[h] - mean) * inverse * norm.gamma[h] + norm.beta[h]);
+    }
+  }
+  return all;
+}
+
+Result<void> require_bert_form(const EncoderForm& form, std::string_view backend, bool relative) {
   std::string lacks;
   const auto need = [&lacks](bool has, std::string_view what) {
     if (!has) lacks += fmt::format("{}{}", lacks.empty() ? "" : ", ", what);
@@ -14,13 +57,15 @@ Result<void> require_bert_form(const EncoderForm& form, std::string_view backend
   using Form = EncoderForm;
   need(form.norm == Form::Norm::post, "LayerNorm before attention and FFN");
   need(form.position != Form::Position::rotary, "rotary positions");
-  need(form.position != Form::Position::relative, "relative positions");
+  need(relative || form.position != Form::Position::relative, "relative positions");
   need(form.ffn == Form::Ffn::plain, "a gated FFN");
   need(form.attention == Form::Attention::full, "attention in a window");
   need(form.pooling == Form::Pooling::cls, "the mean of all rows");
   if (lacks.empty()) return {};
   return fail("ops/unsupported", fmt::format("the {} backend does not compute {}", backend, lacks),
-              "run this model with another runtime: --runtime pytorch");
+              lacks == "relative positions"
+                  ? "use --device cpu, or another runtime: --runtime pytorch"
+                  : "run this model with another runtime: --runtime pytorch");
 }
 
 void write_positions(const Batch& batch, std::int32_t uncounted_id, std::span<std::int32_t> to) {

@@ -52,7 +52,7 @@ struct NormWeights {
 
 struct EmbeddingWeights {
   std::span<const float> word;      // [V, E]
-  std::span<const float> position;  // [P, E]
+  std::span<const float> position;  // [P, E]; empty where positions are relative
   std::span<const float>
       token_type;  // [token types, E]; empty when the model has none (DistilBERT)
   // A token of this id takes position uncounted_id, and the others count from it on, without those:
@@ -78,6 +78,27 @@ struct HeadWeights {
   LinearWeights classifier;                  // [C, H]
 };
 
+// Which row of a table of 2 * span rows stands for a distance, query - key: span + distance up to
+// `near` either way, logarithmically fewer rows from there to `farthest`, the outermost row beyond.
+struct RelativeDistances {
+  std::size_t span = 0;  // 0: the encoder has none
+  std::size_t near = 0;  // farthest where all rows are for one distance
+  std::size_t farthest = 0;
+  std::size_t row(std::ptrdiff_t distance) const;
+  // Rows of the distances of a query and the keys around it: [positions - 1 + key - query].
+  std::vector<std::int32_t> rows(std::size_t positions) const;
+};
+
+// DeBERTa's disentangled attention (He et al. 2021, as Transformers has it): with R = norm(table),
+// the score of query i and key j is (q_i k_j + q_i key(R)[row(i - j)] + query(R)[row(i - j)] k_j) /
+// sqrt(3 D).
+struct RelativeWeights {
+  RelativeDistances distances;
+  std::span<const float> table;                         // [2 * span, H]
+  NormWeights norm;                                     // [H]; empty: R is the table
+  std::vector<float> normed(std::size_t hidden) const;  // R, [2 * span, H]
+};
+
 // In what one encoder differs from another beside sizes and activation, a field for each question;
 // the defaults are BERT's. A backend computes the forms that it has kernels for, and refuses others
 // in pack().
@@ -93,8 +114,10 @@ struct EncoderForm {
   Attention attention = Attention::full;
   Pooling pooling = Pooling::cls;
 };
-// Errors: ops/unsupported, with every field in which `form` is not BERT's.
-Result<void> require_bert_form(const EncoderForm& form, std::string_view backend);
+// Errors: ops/unsupported, with every field in which `form` is not BERT's, but for relative
+// positions where the backend computes them.
+Result<void> require_bert_form(const EncoderForm& form, std::string_view backend,
+                               bool relative = false);
 
 // Everything of one model, as views into memory that the caller keeps alive until pack() has
 // returned.
@@ -108,6 +131,7 @@ struct EncoderWeights {
   EncoderForm form;
   Activation activation = Activation::gelu_erf;  // of the FFN
   EmbeddingWeights embedding;
+  RelativeWeights relative;
   std::vector<LayerWeights> layers;
   HeadWeights head;
 };
@@ -224,7 +248,7 @@ class Backend {
   // embeddings are narrower than x
   virtual void embed_ln(Lane& lane) = 0;
   // ctx[t, head] = softmax(q k^T / sqrt(D)) v over the valid rows of t's sequence; q, k, v =
-  // linear(x)
+  // linear(x). Relative positions change the scores (RelativeWeights).
   virtual void attention(Lane& lane, std::size_t layer) = 0;
   // The same for row 0 of each sequence only: x_cls = those rows of x, ctx_cls = their attention
   // output.

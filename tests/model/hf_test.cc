@@ -20,7 +20,9 @@ INSTANTIATE_TEST_SUITE_P(Goldens, HuggingFace,
                                            "bert_gelu_pairs", "bert_gelu_new_regression",
                                            "bert_relu_one_layer", "roberta_gelu",
                                            "roberta_multi_label", "roberta_regression",
-                                           "electra_narrow", "electra_multi_label"));
+                                           "electra_narrow", "electra_multi_label", "deberta_v3",
+                                           "deberta_v3_multi_label", "deberta_v2_regression",
+                                           "deberta_one_layer"));
 
 // Each golden differs from the others where its name says so: nothing passes by being alike.
 TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
@@ -51,6 +53,17 @@ TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
   EXPECT_EQ(plan_of("electra_narrow").head_activation, ops::Activation::gelu_erf);
   EXPECT_EQ(plan_of("electra_multi_label").embedding, 0U);
   EXPECT_EQ(plan_of("electra_multi_label").problem, ProblemType::multi_label);
+  EXPECT_EQ(plan_of("deberta_v3").form.position, ops::EncoderForm::Position::relative);
+  EXPECT_EQ(plan_of("deberta_v3").distances.span, 16U);
+  EXPECT_EQ(plan_of("deberta_v3").distances.farthest, 40U);
+  EXPECT_TRUE(plan_of("deberta_v3").distances_normed);
+  EXPECT_EQ(plan_of("deberta_v3_multi_label").distances.near, 3U);
+  EXPECT_EQ(plan_of("deberta_v3_multi_label").distances.farthest, 20U);
+  EXPECT_EQ(plan_of("deberta_v3_multi_label").problem, ProblemType::multi_label);
+  EXPECT_EQ(plan_of("deberta_v2_regression").distances.near, 12U);
+  EXPECT_FALSE(plan_of("deberta_v2_regression").distances_normed);
+  EXPECT_EQ(plan_of("deberta_v2_regression").problem, ProblemType::regression);
+  EXPECT_EQ(plan_of("deberta_one_layer").layers, 1U);
 }
 
 }  // namespace

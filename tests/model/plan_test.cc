@@ -177,6 +177,49 @@ TEST(Plan, ElectraMayHaveNarrowEmbeddings) {
   EXPECT_EQ(plan->embedding, 128U);
 }
 
+Json deberta() {
+  Json config = bert();
+  config.update({{"architectures", {"DebertaV2ForSequenceClassification"}},
+                 {"model_type", "deberta-v2"},
+                 {"relative_attention", true},
+                 {"share_att_key", true},
+                 {"pos_att_type", "p2c|c2p"},
+                 {"position_biased_input", false},
+                 {"position_buckets", 64},
+                 {"max_relative_positions", -1},
+                 {"norm_rel_ebd", "layer_norm"},
+                 {"pooler_hidden_size", 128},
+                 {"pooler_hidden_act", "gelu"},
+                 {"type_vocab_size", 0}});
+  config.erase("layer_norm_eps");
+  return config;
+}
+
+TEST(Plan, DebertaHasDistancesInPlaceOfPositions) {
+  Json config = deberta();
+  auto plan = plan_of(config);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->form.position, ops::EncoderForm::Position::relative);
+  EXPECT_EQ(plan->distances.span, 64U);
+  EXPECT_EQ(plan->distances.near, 32U);
+  EXPECT_EQ(plan->distances.farthest, 256U);
+  EXPECT_TRUE(plan->distances_normed);
+  EXPECT_EQ(plan->token_types, 0U);
+  EXPECT_EQ(plan->norm_eps, 1e-7F);
+  EXPECT_EQ(plan->head_activation, ops::Activation::gelu_erf);
+  config["pos_att_type"] = {"c2p", "p2c"};
+  config["max_relative_positions"] = 100;
+  config.erase("position_buckets");
+  config.erase("norm_rel_ebd");
+  config["pooler_hidden_act"] = "relu";
+  plan = plan_of(config);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  EXPECT_EQ(plan->distances.span, 100U);
+  EXPECT_EQ(plan->distances.near, 100U);
+  EXPECT_FALSE(plan->distances_normed);
+  EXPECT_EQ(plan->head_activation, ops::Activation::relu);
+}
+
 TEST(Plan, LabelsAreOrderedByNumber) {
   Json config = bert();
   Json map = Json::object();
@@ -406,6 +449,24 @@ TEST(Plan, EveryRefusalNamesFieldAndValue) {
       {"config/field", "problem_type", 1, "1"},
   };
   for (const Refused& refused : cases) expect_refused(bert(), refused);
+  for (const Refused& refused : {
+           Refused{"config/unsupported", "relative_attention", false,
+                   "relative_attention is false"},
+           Refused{"config/unsupported", "share_att_key", nullptr, "share_att_key is not set"},
+           Refused{"config/unsupported", "position_biased_input", true, "a table of positions"},
+           Refused{"config/unsupported", "pos_att_type", "c2p", "\"c2p\""},
+           Refused{"config/unsupported", "pos_att_type", Json::array({"p2c"}), "[\"p2c\"]"},
+           Refused{"config/unsupported", "conv_kernel_size", 3, "convolutions"},
+           Refused{"config/unsupported", "embedding_size", 64, "another width"},
+           Refused{"config/unsupported", "pooler_hidden_size", 64, "another width"},
+           Refused{"config/unsupported", "attention_head_size", 32, "another width"},
+           Refused{"config/field", "position_buckets", 257, "256 positions"},
+           Refused{"config/field", "position_buckets", 1, "256 positions"},
+           Refused{"config/field", "position_buckets", "64", "whole number"},
+           Refused{"config/field", "norm_rel_ebd", "batch_norm", "layer_norm"},
+       }) {
+    expect_refused(deberta(), refused);
+  }
   for (const Refused& refused : {
            Refused{"config/unsupported", "activation", "silu", "\"silu\""},
            Refused{"config/field", "dim", 385, "12 heads"},

@@ -41,6 +41,22 @@ TEST(Positions, CountFromZeroOrFromBehindAnUncountedId) {
   EXPECT_THAT(positions, ElementsAre(2, 3, 1, 4, 5, 1, 1, 2));
 }
 
+// What torch gives for 256 buckets and 512 positions.
+TEST(RelativeDistances, GrowLogarithmicallyBeyondHalfTheBuckets) {
+  const RelativeDistances deberta{.span = 256, .near = 128, .farthest = 512};
+  const std::pair<std::ptrdiff_t, std::size_t> cases[] = {
+      {0, 0},     {1, 1},     {127, 127}, {128, 128}, {129, 129}, {131, 131},
+      {132, 131}, {133, 132}, {500, 254}, {505, 254}, {506, 255}, {511, 255}};
+  for (const auto& [distance, step] : cases) {
+    EXPECT_EQ(deberta.row(distance), 256 + step) << distance;
+    EXPECT_EQ(deberta.row(-distance), 256 - step) << distance;
+  }
+  EXPECT_EQ(deberta.row(2047), 511U);
+  EXPECT_EQ(deberta.row(-2047), 0U);
+  EXPECT_THAT((RelativeDistances{.span = 2, .near = 2, .farthest = 2}.rows(4)),
+              ElementsAre(3, 3, 3, 2, 1, 0, 0));
+}
+
 TEST(EncoderForm, CudaRefusesProjectedEmbeddingsThatItDoesNotCompute) {
   EncoderWeights weights;
   weights.heads = 1;
@@ -70,10 +86,15 @@ TEST(EncoderForm, EachBackendRefusesByNameWhatItDoesNotCompute) {
   for (const auto& [form, told] : cases) {
     EncoderWeights weights;
     weights.form = form;
-    for (const Error& error :
-         {error_of_reference(weights), error_of_cpu(weights), error_of_cuda(weights)}) {
+    const bool only_cuda = form.position == Form::Position::relative;
+    for (const Error& error : only_cuda
+                                  ? std::vector{error_of_cuda(weights)}
+                                  : std::vector{error_of_reference(weights), error_of_cpu(weights),
+                                                error_of_cuda(weights)}) {
       EXPECT_EQ(error.code, "ops/unsupported");
       EXPECT_THAT(error.message, HasSubstr(told));
+      EXPECT_THAT(error.hint, HasSubstr("--runtime pytorch"));
+      EXPECT_EQ(error.hint.find("--device cpu") != std::string::npos, only_cuda);
     }
   }
   const Form modern{.norm = Form::Norm::pre, .ffn = Form::Ffn::gated};

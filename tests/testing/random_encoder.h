@@ -22,7 +22,8 @@ struct EncoderShape {
   std::size_t layers = 2;
   std::size_t labels = 3;
   std::int32_t uncounted_id = -1;
-  std::size_t embedding = 0;  // 0: hidden
+  std::size_t embedding = 0;           // 0: hidden
+  ops::RelativeDistances distances{};  // of span 0: positions are learned
   ops::Activation activation = ops::Activation::gelu_erf;
   ops::Activation head_activation = ops::Activation::relu;
 };
@@ -41,7 +42,14 @@ class RandomEncoder {
     weights.activation = shape.activation;
     const std::size_t width = shape.embedding == 0 ? shape.hidden : shape.embedding;
     weights.embedding.word = values(shape.vocabulary * width, 0.0F, 1.0F);
-    weights.embedding.position = values(shape.positions * width, 0.0F, 0.5F);
+    if (shape.distances.span == 0) {
+      weights.embedding.position = values(shape.positions * width, 0.0F, 0.5F);
+    } else {
+      weights.form.position = ops::EncoderForm::Position::relative;
+      weights.relative.distances = shape.distances;
+      weights.relative.table = values(2 * shape.distances.span * shape.hidden, 0.0F, 1.0F);
+      weights.relative.norm = norm(shape.hidden);
+    }
     weights.embedding.token_type = values(shape.token_types * width, 0.0F, 0.5F);
     weights.embedding.uncounted_id = shape.uncounted_id;
     weights.embedding.norm = norm(width);

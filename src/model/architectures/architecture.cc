@@ -8,10 +8,12 @@
 
 namespace breakeven::model {
 
-extern const Architecture kDistilBert, kBert, kRoberta, kElectra;  // each in the file of its name
+extern const Architecture kDistilBert, kBert, kRoberta, kElectra,
+    kDebertaV2;  // each in the file of its name
 
 std::span<const Architecture* const> architectures() {
-  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert, &kRoberta, &kElectra};
+  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert, &kRoberta, &kElectra,
+                                                 &kDebertaV2};
   return kAll;
 }
 
@@ -59,9 +61,9 @@ Result<ops::Activation> read_activation(const JsonObject& config, std::string_vi
                      "only gelu, gelu_new and relu are built in");
 }
 
-Result<float> read_norm_eps(const JsonObject& config) {
+Result<float> read_norm_eps(const JsonObject& config, float absent) {
   const auto value = config.find("layer_norm_eps");
-  if (!value) return 1e-12F;
+  if (!value) return absent;
   const double eps = value->number().value_or(0);
   // Written so that NaN is refused, too. 1e-30 is still a normal float.
   if (!(eps >= 1e-30 && eps <= 1)) {

@@ -77,10 +77,10 @@ const Architecture& architecture_named(std::string_view model_type);
 // For the files of architectures: a view with the sizes of the plan and no tensors yet.
 ops::EncoderWeights sized_view(const EncoderPlan& plan);
 
-// config.json's texts of an activation and a LayerNorm's epsilon (1e-12 where it has none). Errors:
-// config/field, config/unsupported.
+// config.json's texts of an activation and a LayerNorm's epsilon (`absent` where it has none).
+// Errors: config/field, config/unsupported.
 Result<ops::Activation> read_activation(const JsonObject& config, std::string_view name);
-Result<float> read_norm_eps(const JsonObject& config);
+Result<float> read_norm_eps(const JsonObject& config, float absent);
 // "..., and <why>". `value` is the field's, as JSON.
 tl::unexpected<Error> unsupported(const JsonObject& config, std::string_view name,
                                   std::string_view value, std::string_view why);

@@ -4,9 +4,28 @@
 
 namespace breakeven::model {
 
+ops::LayerWeights bert_layer(const std::string& name, std::string_view suffix,
+                             const EncoderPlan& plan, Tensors& tensors) {
+  const std::size_t hidden = plan.hidden;
+  const auto attention = [&](std::string_view which) {
+    return tensors.linear(fmt::format("{}attention.self.{}{}", name, which, suffix), hidden,
+                          hidden);
+  };
+  ops::LayerWeights layer;
+  layer.query = attention("query");
+  layer.key = attention("key");
+  layer.value = attention("value");
+  layer.project = tensors.linear(name + "attention.output.dense", hidden, hidden);
+  layer.attention_norm = tensors.norm(name + "attention.output.LayerNorm", hidden, plan.norm_eps);
+  layer.up = tensors.linear(name + "intermediate.dense", plan.intermediate, hidden);
+  layer.down = tensors.linear(name + "output.dense", hidden, plan.intermediate);
+  layer.ffn_norm = tensors.norm(name + "output.LayerNorm", hidden, plan.norm_eps);
+  return layer;
+}
+
 Result<void> read_bert_body(const JsonObject& config, EncoderPlan& plan) {
   BREAKEVEN_TRY(plan.token_types, config.count("type_vocab_size", {1, kMostHidden}, 2));
-  BREAKEVEN_TRY(plan.norm_eps, read_norm_eps(config));
+  BREAKEVEN_TRY(plan.norm_eps, read_norm_eps(config, 1e-12F));
   BREAKEVEN_TRY(plan.activation, read_activation(config, "hidden_act"));
   return {};
 }
@@ -28,16 +47,7 @@ ops::EncoderWeights bert_body(std::string_view body, const EncoderPlan& plan, Te
         tensors.linear(fmt::format("{}.embeddings_project", body), hidden, width);
   }
   for (std::size_t i = 0; i < plan.layers; ++i) {
-    const std::string name = fmt::format("{}.encoder.layer.{}.", body, i);
-    ops::LayerWeights& layer = out.layers[i];
-    layer.query = tensors.linear(name + "attention.self.query", hidden, hidden);
-    layer.key = tensors.linear(name + "attention.self.key", hidden, hidden);
-    layer.value = tensors.linear(name + "attention.self.value", hidden, hidden);
-    layer.project = tensors.linear(name + "attention.output.dense", hidden, hidden);
-    layer.attention_norm = tensors.norm(name + "attention.output.LayerNorm", hidden, plan.norm_eps);
-    layer.up = tensors.linear(name + "intermediate.dense", plan.intermediate, hidden);
-    layer.down = tensors.linear(name + "output.dense", hidden, plan.intermediate);
-    layer.ffn_norm = tensors.norm(name + "output.LayerNorm", hidden, plan.norm_eps);
+    out.layers[i] = bert_layer(fmt::format("{}.encoder.layer.{}.", body, i), "", plan, tensors);
   }
   return out;
 }

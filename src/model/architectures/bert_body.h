@@ -2,6 +2,7 @@
 // "roberta").
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "base/json.h"
@@ -9,6 +10,11 @@
 #include "model/architectures/architecture.h"
 
 namespace breakeven::model {
+
+// Layer i's tensors: `name` is "bert.encoder.layer.i." and `suffix` what query, key and value end
+// in.
+ops::LayerWeights bert_layer(const std::string& name, std::string_view suffix,
+                             const EncoderPlan& plan, Tensors& tensors);
 
 // Token types, epsilon and activation. Errors: config/field, config/unsupported.
 Result<void> read_bert_body(const JsonObject& config, EncoderPlan& plan);

@@ -32,11 +32,13 @@ inline std::size_t members(const LaneLimits& limits) {
   return limits.threads + limits.helpers;
 }
 
-// Floats of one thread's workspace: keys and values of one head in panels, scores of a few queries.
+// Floats of one thread's workspace: keys and values of one head in panels, scores of a few queries,
+// products of all keys and of those queries with the projected distances.
 inline std::size_t workspace_floats(const ReferenceModel& model, const LaneLimits& limits) {
   const std::size_t longest = longest_sequence(model, limits);
   return round_up_to_panel(longest) * model.head_size() +
-         round_up_to_panel(model.head_size()) * longest + kRowsAtATime * longest;
+         round_up_to_panel(model.head_size()) * longest + kRowsAtATime * longest +
+         (longest + kRowsAtATime) * model.distances();
 }
 
 // Of the buffer that holds sums before they are added, and embeddings before they are projected.

@@ -8,10 +8,13 @@ namespace breakeven::ops::reference {
 void embed_row(const ReferenceModel& model, ReferenceLane& lane, std::size_t row, float* out) {
   const std::size_t width = model.embedding_width();
   const float* word = model.word.data() + static_cast<std::size_t>(lane.ids[row]) * width;
-  const float* place =
-      model.position.data() + static_cast<std::size_t>(lane.positions[row]) * width;
   const std::span<float> x(out + row * width, width);
-  for (std::size_t h = 0; h < width; ++h) x[h] = word[h] + place[h];
+  std::copy_n(word, width, x.begin());
+  if (!model.position.empty()) {
+    const float* place =
+        model.position.data() + static_cast<std::size_t>(lane.positions[row]) * width;
+    for (std::size_t h = 0; h < width; ++h) x[h] += place[h];
+  }
   if (model.token_types() > 0) {
     const float* type =
         model.token_type.data() + static_cast<std::size_t>(lane.token_types[row]) * width;
@@ -42,8 +45,46 @@ void linear_residual_norm(ReferenceLane& lane, const Linear& weights, const Norm
   });
 }
 
-void attend(ReferenceLane& lane, std::size_t b, std::size_t head, const Queries& queries,
-            unsigned member) {
+namespace {
+
+// What relative positions add to the scores of one head; nothing where there are none.
+struct DistanceScores {
+  const ReferenceModel& model;
+  const Layer& layer;
+  std::size_t head, keys;
+  float* products;  // [keys + kRowsAtATime, distances]: of all keys, then of a few queries
+  std::span<double> scratch;
+
+  void multiply_rows(const float* rows, std::size_t count, const HeadPanels& by, float* to) const {
+    const std::size_t width = model.distances();
+    for (std::size_t first = 0; first < count; first += kRowsAtATime) {
+      multiply(rows + first * model.hidden, std::min(kRowsAtATime, count - first), model.hidden,
+               by.panels, {}, to + first * width, width, scratch);
+    }
+  }
+  void multiply_keys(const float* rows) const {
+    if (model.distances() > 0) multiply_rows(rows, keys, layer.position_queries[head], products);
+  }
+  // To the scores [count, keys] of queries that stand in rows `first` .. of their sequence.
+  void add(const float* queries, std::size_t first, std::size_t count, float* scores) const {
+    const std::size_t width = model.distances();
+    if (width == 0) return;
+    float* by_query = products + keys * width;
+    multiply_rows(queries, count, layer.position_keys[head], by_query);
+    for (std::size_t r = 0; r < count; ++r) {
+      const std::int32_t* rows = &model.distance_rows[model.positions - 1 - first - r];
+      for (std::size_t j = 0; j < keys; ++j) {
+        const auto at = static_cast<std::size_t>(rows[j]);
+        scores[r * keys + j] += by_query[r * width + at] + products[j * width + at];
+      }
+    }
+  }
+};
+
+}  // namespace
+
+void attend(ReferenceLane& lane, const Layer& layer, std::size_t b, std::size_t head,
+            const Queries& queries, unsigned member) {
   const ReferenceModel& model = *lane.model;
   const std::size_t hidden = model.hidden;
   const std::size_t head_size = model.head_size();
@@ -58,11 +99,15 @@ void attend(ReferenceLane& lane, std::size_t b, std::size_t head, const Queries&
                                     {memory + key_floats, value_floats});
   float* scores = memory + key_floats + value_floats;  // [kRowsAtATime, valid]
   const std::span<double> scratch = lane.scratch(member);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(head_size));
+  const double scale =
+      1.0 / std::sqrt(static_cast<double>(head_size * (model.distances() == 0 ? 1 : 3)));
+  const DistanceScores distances{model, layer, head, valid, scores + kRowsAtATime * valid, scratch};
+  distances.multiply_keys(lane.key + offset);
   for (std::size_t first = 0; first < queries.count; first += kRowsAtATime) {
     const std::size_t count = std::min(kRowsAtATime, queries.count - first);
     const std::size_t at = first * hidden + head * head_size;
     multiply(queries.query + at, count, hidden, keys, {}, scores, valid, scratch);
+    distances.add(queries.query + at, first, count, scores);
     for (std::size_t r = 0; r < count; ++r) softmax({scores + r * valid, valid}, scale);
     multiply(scores, count, valid, values, {}, queries.ctx + at, hidden, scratch);
   }

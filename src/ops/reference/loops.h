@@ -25,8 +25,9 @@ struct Queries {
   std::size_t count;
 };
 
-// One head of one sequence: ctx = softmax(q k^T / sqrt(D)) v over its valid rows.
-void attend(ReferenceLane& lane, std::size_t b, std::size_t head, const Queries& queries,
-            unsigned member);
+// One head of one sequence: ctx = softmax(q k^T / sqrt(D)) v over its valid rows, with the terms of
+// relative positions where the model has them.
+void attend(ReferenceLane& lane, const Layer& layer, std::size_t b, std::size_t head,
+            const Queries& queries, unsigned member);
 
 }  // namespace breakeven::ops::reference

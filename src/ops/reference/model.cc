@@ -15,11 +15,30 @@ void check_norm(const Norm& norm, std::size_t hidden, const char* name) {
 
 }  // namespace
 
+void ReferenceModel::project_distances(const RelativeWeights& relative) {
+  distance_rows = relative.distances.rows(positions);
+  const std::vector<float> table = relative.normed(hidden);
+  const std::size_t count = table.size() / hidden;
+  std::vector<float> rows(table.size());
+  std::vector<double> scratch(table.size());
+  const auto project = [&](const Linear& linear, std::vector<HeadPanels>& to) {
+    multiply(table.data(), count, hidden, linear.panels, linear.bias, rows.data(), hidden, scratch);
+    for (std::size_t head = 0; head < heads; ++head) {
+      to.emplace_back(rows.data() + head * head_size(), count, head_size(), hidden);
+    }
+  };
+  for (Layer& layer : layers) {
+    project(layer.key, layer.position_keys);
+    project(layer.query, layer.position_queries);
+  }
+}
+
 void ReferenceModel::check() const {
   BREAKEVEN_CHECK(hidden > 0 && heads > 0 && hidden % heads == 0, "H={} N={}", hidden, heads);
   const std::size_t width = embedding_width();
   BREAKEVEN_CHECK(word.size() == vocabulary * width, "word {}", word.size());
-  BREAKEVEN_CHECK(position.size() == positions * width, "position {}", position.size());
+  BREAKEVEN_CHECK(position.empty() || position.size() == positions * width, "position {}",
+                  position.size());
   BREAKEVEN_CHECK(token_type.size() % width == 0, "token_type {}", token_type.size());
   check_norm(embedding_norm, width, "embedding norm");
   if (projects()) check_linear(embedding_project, hidden, width, "embedding projection");

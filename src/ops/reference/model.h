@@ -41,6 +41,20 @@ struct Norm {
   float eps;
 };
 
+// One head's columns of rows of H.
+struct HeadPanels {
+  HeadPanels(const float* rows, std::size_t count, std::size_t head_size, std::size_t hidden)
+      : storage(round_up_to_panel(count) * head_size),
+        panels(pack_panels(rows, count, head_size, hidden, 1, storage)) {}
+  std::vector<float> storage;
+  Panels panels;  // into storage
+  HeadPanels(HeadPanels&&) = default;
+  HeadPanels(const HeadPanels&) = delete;
+  HeadPanels& operator=(const HeadPanels&) = delete;
+  HeadPanels& operator=(HeadPanels&&) = delete;
+  ~HeadPanels() = default;
+};
+
 struct Layer {
   explicit Layer(const LayerWeights& weights)
       : query(weights.query),
@@ -52,10 +66,15 @@ struct Layer {
         down(weights.down),
         ffn_norm(weights.ffn_norm) {}
   std::size_t bytes() const {
-    return query.bytes() + key.bytes() + value.bytes() + project.bytes() + attention_norm.bytes() +
-           up.bytes() + down.bytes() + ffn_norm.bytes();
+    std::size_t positions = 0;
+    for (const auto* heads : {&position_keys, &position_queries}) {
+      for (const HeadPanels& head : *heads) positions += head.storage.size() * sizeof(float);
+    }
+    return positions + query.bytes() + key.bytes() + value.bytes() + project.bytes() +
+           attention_norm.bytes() + up.bytes() + down.bytes() + ffn_norm.bytes();
   }
   Linear query, key, value, project;
+  std::vector<HeadPanels> position_keys, position_queries;  // [N]; empty without relative positions
   Norm attention_norm;
   Linear up, down;
   Norm ffn_norm;
@@ -82,6 +101,7 @@ class ReferenceModel final : public PackedModel {
         head_activation(weights.head.activation),
         classifier(weights.head.classifier) {
     check();
+    if (weights.relative.distances.span > 0) project_distances(weights.relative);
   }
 
   std::size_t weight_bytes() const override {
@@ -93,6 +113,10 @@ class ReferenceModel final : public PackedModel {
   }
 
   std::size_t head_size() const { return hidden / heads; }
+  // Rows of the table of distances; 0: none.
+  std::size_t distances() const {
+    return distance_rows.empty() ? 0 : layers.front().position_keys.front().panels.out;
+  }
   bool projects() const { return embedding_project.panels.out > 0; }
   std::size_t embedding_width() const { return projects() ? embedding_project.panels.in : hidden; }
   std::size_t token_types() const { return token_type.size() / embedding_width(); }
@@ -103,12 +127,14 @@ class ReferenceModel final : public PackedModel {
   std::int32_t uncounted_id;
   Norm embedding_norm;
   Linear embedding_project;
+  std::vector<std::int32_t> distance_rows;  // RelativeDistances::rows, or empty
   std::vector<Layer> layers;
   Linear dense;
   Activation head_activation;
   Linear classifier;
 
  private:
+  void project_distances(const RelativeWeights& relative);
   void check() const;  // aborts where a size is not what the shape says
 };
 

@@ -54,7 +54,7 @@ class ReferenceBackend final : public Backend {
   BackendInfo info() const override { return {"reference", "", Precision::fp32}; }
 
   Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override {
-    BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "reference"));
+    BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "reference", true));
     try {
       return std::shared_ptr<const PackedModel>(std::make_shared<ReferenceModel>(weights));
     } catch (const std::bad_alloc&) {
@@ -201,7 +201,7 @@ class ReferenceBackend final : public Backend {
     linear(lane, weights.value, lane.x, lane.rows, lane.value);
     const std::size_t heads = lane.model->heads;
     lane.share_out(lane.sequences * heads, 1, [&](std::size_t i, std::size_t, unsigned member) {
-      attend(lane, i / heads, i % heads, queries_of(i / heads), member);
+      attend(lane, weights, i / heads, i % heads, queries_of(i / heads), member);
     });
   }
 
