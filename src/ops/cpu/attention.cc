@@ -1,7 +1,5 @@
 // Attention over all rows: q, k and v of a block of heads and then the block's contexts, or first
 // q, k and v of all rows where blocks would leave members of the team idle (attention_plan.h).
-#include <cmath>
-
 #include "base/check.h"
 #include "ops/cpu/backend.h"
 
@@ -16,7 +14,7 @@ std::size_t context_at(const CpuLane& lane, const AttentionUnit& unit) {
 }
 
 template <class Element>
-AttentionTaskOf<Element> attention_task(const CpuLane& lane, unsigned member,
+AttentionTaskOf<Element> attention_task(const CpuLane& lane, unsigned member, const Layer& layer,
                                         const AttentionUnit& unit, const HeadPosition& from) {
   const ModelShape& shape = lane.model().shape();
   AttentionTaskOf<Element> task;
@@ -26,12 +24,17 @@ AttentionTaskOf<Element> attention_task(const CpuLane& lane, unsigned member,
   task.query_end = unit.query_end;
   task.keys = static_cast<std::size_t>(lane.group.valid_len[unit.sequence]);
   task.head_size = shape.head_size;
-  task.scale = 1.0F / std::sqrt(static_cast<float>(shape.head_size));
+  task.scale = shape.score_scale();
   task.q = static_cast<const Element*>(lane.acts.query) + from.at;
   task.k = static_cast<const Element*>(lane.acts.key) + from.at;
   task.v = static_cast<const Element*>(lane.acts.value) + from.at;
   task.ctx = static_cast<Element*>(lane.acts.ctx) + context_at(lane, unit);
   task.scratch = lane.workspaces[member].attention;
+  if (shape.distances > 0) {
+    const std::size_t head = unit.head * shape.distance_floats();
+    task.distances = {layer.distance_keys + head, layer.distance_queries + head,
+                      lane.model().distance_rows()};
+  }
   return task;
 }
 
@@ -58,12 +61,13 @@ void CpuBackend::project_qkv(CpuLane& lane, const Layer& layer) const {
   });
 }
 
-void CpuBackend::attend(CpuLane& lane, unsigned member, const AttentionUnit& unit,
-                        const HeadPosition& from) const {
+void CpuBackend::attend(CpuLane& lane, unsigned member, const Layer& layer,
+                        const AttentionUnit& unit, const HeadPosition& from) const {
   if (!formats_.bf16_attention) {
-    return kernels_.attention(attention_task<float>(lane, member, unit, from));
+    return kernels_.attention(attention_task<float>(lane, member, layer, unit, from));
   }
-  const auto task = attention_task<Bf16>(lane, member, unit, from);
+  const auto task = attention_task<Bf16>(lane, member, layer, unit, from);
+  if (task.distances.rows != nullptr) return kernels_.attention_widened(task);
   formats_.tiles != nullptr ? formats_.tiles->attention(task) : kernels_.attention_bf16(task);
 }
 
@@ -97,7 +101,7 @@ void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer) const {
       const auto queries = static_cast<std::uint32_t>(lane.group.first_row(s + 1) - row);
       for (std::uint32_t head = block.head_begin; head < block.head_end; ++head) {
         const std::size_t column = (head - block.head_begin) * shape.head_size;
-        attend(lane, member, {s, head, 0, queries},
+        attend(lane, member, layer, {s, head, 0, queries},
                {block.offset + (row - first) * block.columns + column, block.columns});
       }
     }
@@ -113,7 +117,7 @@ void CpuBackend::attention(Lane& lane, std::size_t layer) {
   project_qkv(l, weights);
   l.parallel(l.plan.units.size(), [&](unsigned member, std::size_t index) {
     const AttentionUnit& unit = l.plan.units[index];
-    attend(l, member, unit, {context_at(l, unit), l.model().shape().hidden_padded});
+    attend(l, member, weights, unit, {context_at(l, unit), l.model().shape().hidden_padded});
   });
 }
 

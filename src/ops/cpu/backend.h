@@ -43,7 +43,7 @@ class CpuBackend final : public Backend {
 
   // attention.cc
   void project_qkv(CpuLane& lane, const Layer& layer) const;
-  void attend(CpuLane& lane, unsigned member, const AttentionUnit& unit,
+  void attend(CpuLane& lane, unsigned member, const Layer& layer, const AttentionUnit& unit,
               const HeadPosition& from) const;
   void attend_by_blocks(CpuLane& lane, const Layer& layer) const;
 
@@ -64,6 +64,8 @@ class CpuBackend final : public Backend {
   // cls.cc: row 0 of sequences begin .. end.
   void cls_keys(CpuLane& lane, unsigned member, std::size_t head, std::size_t begin,
                 std::size_t end) const;
+  void cls_add_distances(const CpuLane& lane, const float* x, std::size_t keys, std::size_t slot,
+                         float* scores, float* scratch) const;
   void cls_mix(CpuLane& lane, unsigned member, std::size_t sequence, std::size_t begin) const;
   void cls_values(CpuLane& lane, unsigned member, std::size_t head, std::size_t begin,
                   std::size_t end) const;

@@ -34,6 +34,43 @@ void CpuBackend::cls_keys(CpuLane& lane, unsigned member, std::size_t head, std:
   }
   kernels_.multiply(q, depth, weights.key + head * shape.head_size * hidden, hidden,
                     lane.cls.keys + head * block * hidden, hidden, count, hidden, shape.head_size);
+  if (shape.distances == 0) return;
+  const std::size_t rows = shape.cls_distances();
+  float* by_query = lane.cls.distances + head * block * rows;
+  kernels_.multiply(q, depth, weights.distance_keys + head * depth * rows, rows, by_query, rows,
+                    count, rows, depth);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      by_query[i * rows + r] += weights.distance_bias[head * rows + r];
+    }
+  }
+}
+
+// What distances add to the scores of all heads of one sequence, [keys, padded N]; `scratch` is as
+// large.
+void CpuBackend::cls_add_distances(const CpuLane& lane, const float* x, std::size_t keys,
+                                   std::size_t slot, float* scores, float* scratch) const {
+  const ModelShape& shape = lane.model().shape();
+  const std::size_t hidden = shape.hidden_padded;
+  const std::size_t heads_padded = shape.heads_padded;
+  const std::size_t block = std::min(kClsBlock, lane.sequence_limit());
+  const std::int32_t* rows = lane.model().distance_rows();
+  for (std::size_t begin = 0; begin < keys;) {
+    std::size_t end = begin + 1;
+    while (end < keys && rows[end] == rows[begin]) ++end;
+    const auto row = static_cast<std::size_t>(rows[begin]);
+    kernels_.multiply(x + begin * hidden, hidden,
+                      lane.model().cls().distance_queries + row * hidden * heads_padded,
+                      heads_padded, scratch, heads_padded, end - begin, heads_padded, hidden);
+    for (std::size_t j = begin; j < end; ++j) {
+      for (std::size_t h = 0; h < shape.heads; ++h) {
+        scores[j * heads_padded + h] +=
+            scratch[(j - begin) * heads_padded + h] +
+            lane.cls.distances[(h * block + slot) * shape.cls_distances() + row];
+      }
+    }
+    begin = end;
+  }
 }
 
 // Scores, softmax and the mixture sum_j p_j x_j of all heads of one sequence.
@@ -49,6 +86,7 @@ void CpuBackend::cls_mix(CpuLane& lane, unsigned member, std::size_t sequence,
   float* transposed = lane.cls.scores + member * lane.cls.scores_stride;  // [padded H, padded N]
   float* scores = transposed + hidden * heads_padded;                     // [keys, padded N]
   float* shares = scores + keys * heads_padded;                           // [N, padded keys]
+  float* scratch = shares + heads * padded(keys);                         // [keys, padded N]
   const std::size_t slot = sequence - begin;
   for (std::size_t h = 0; h < heads; ++h) {
     const float* row = lane.cls.keys + (h * block + slot) * hidden;
@@ -56,11 +94,11 @@ void CpuBackend::cls_mix(CpuLane& lane, unsigned member, std::size_t sequence,
   }
   kernels_.multiply(x, hidden, transposed, heads_padded, scores, heads_padded, keys, heads_padded,
                     hidden);
+  if (shape.distances > 0) cls_add_distances(lane, x, keys, slot, scores, scratch);
   const std::size_t stride = padded(keys);
   for (std::size_t h = 0; h < heads; ++h) {
     for (std::size_t j = 0; j < keys; ++j) shares[h * stride + j] = scores[j * heads_padded + h];
-    kernels_.softmax(shares + h * stride, keys,
-                     1.0F / std::sqrt(static_cast<float>(shape.head_size)));
+    kernels_.softmax(shares + h * stride, keys, shape.score_scale());
   }
   kernels_.multiply(shares, stride, x, hidden, lane.cls.context + slot * hidden, block * hidden,
                     heads, hidden, keys);

@@ -3,10 +3,16 @@
 namespace breakeven::ops::cpu {
 
 // What fp32 takes; bf16's shares beside their scores take less than its keys and values save.
-std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size) {
+std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size,
+                                    std::size_t distances) {
   const std::size_t keys = padded(longest, kPanel);
   const std::size_t depth = padded(head_size, kPanel);
-  return (2 * keys * depth + kQueryRows * (keys + 2 * depth)) * sizeof(float);
+  std::size_t floats = 2 * keys * depth + kQueryRows * (keys + 2 * depth);
+  if (distances > 0) {
+    // Products of keys and of a few queries with all distances; q, k and v widened.
+    floats += (keys + kQueryRows) * padded(distances, kPanel) + 3 * keys * head_size;
+  }
+  return floats * sizeof(float);
 }
 
 namespace {

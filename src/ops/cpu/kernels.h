@@ -48,10 +48,20 @@ struct NormParameters {
 struct EmbedTables {
   const float* word_f32 = nullptr;  // [V, padded E]; exactly one of the two word tables is set
   const Bf16* word_bf16 = nullptr;
-  const float* position = nullptr;    // [P, padded E]
+  const float* position = nullptr;    // [P, padded E]; null: none
   const float* token_type = nullptr;  // [types, padded E]; null: none
   NormParameters norm;
 };
+
+// What relative positions add to the scores of one head (RelativeWeights).
+struct DistanceTerms {
+  // key(R) and query(R) as panels of fp32 weights, [padded 2 * span, head size padded to
+  // kDepthStep]
+  const float* keys = nullptr;
+  const float* queries = nullptr;
+  const std::int32_t* rows = nullptr;  // [key - query]; null: nothing is added
+};
+inline constexpr std::size_t kDepthStep = 8;
 
 // One head of some rows of one sequence, in fp32 or all in bf16. q, k, v point at the head's first
 // column of the sequence's first row; ctx likewise.
@@ -66,14 +76,17 @@ struct AttentionTaskOf {
   std::size_t query_end = 0;
   std::size_t keys = 0;       // rows 0 .. keys-1 are attended to
   std::size_t head_size = 0;  // D
-  float scale = 1;            // 1/sqrt(D)
+  float scale = 1;            // 1/sqrt(D), or 1/sqrt(3 D) with distances
   Element* ctx = nullptr;
   std::byte* scratch = nullptr;  // attention_scratch_bytes() of them, 64-byte aligned
+  DistanceTerms distances{};     // of attention and attention_widened only
 };
 using AttentionTask = AttentionTaskOf<float>;
 using HalfAttentionTask = AttentionTaskOf<Bf16>;
 inline constexpr std::size_t kQueryRows = 14;  // handled at once at most
-std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size);
+// `distances`: 2 * span, or 0.
+std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size,
+                                    std::size_t distances = 0);
 
 struct Kernels {
   // x[row] = LN(word[ids] + position[positions] + token_type[types]) for `rows` rows; `types` may
@@ -111,6 +124,8 @@ struct Kernels {
   // AVX2.
   void (*attention)(const AttentionTask& task);
   void (*attention_bf16)(const HalfAttentionTask& task);
+  // attention on rows of bf16; the scratch memory is that of distances.
+  void (*attention_widened)(const HalfAttentionTask& task);
 };
 
 // The table for AVX-512, or for AVX2 with FMA. The CPU must have it.

@@ -7,6 +7,7 @@
 // foreach_target.h must come first.
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "ops/cpu/kernels_products.inc"
@@ -163,12 +164,12 @@ struct QueryRows {
   std::size_t stride;  // dwords
 };
 
-// Rows of queries whose width is whole turns of the product loop, and whose dwords are whole.
+// Rows of queries (or of keys) whose width is whole turns of the product loop, and whose dwords are
+// whole.
 template <class Element>
 HWY_INLINE QueryRows query_rows(const AttentionTaskOf<Element>& task, const Room<Element>& room,
-                                std::size_t query, std::size_t rows) {
+                                const Element* from, std::size_t rows) {
   constexpr std::size_t kEach = kNumbers<Element>;
-  const Element* from = task.q + query * task.stride;
   if (room.depth * kEach == task.head_size && task.stride % kEach == 0) {
     return {reinterpret_cast<const Dword*>(from), task.stride / kEach};
   }
@@ -268,16 +269,92 @@ HWY_INLINE void store_row(const float* from, float factor, std::size_t count, El
   }
 }
 
+// Products with the distances that a task meets, from row `first` of their table on: of all keys,
+// and of the queries that are computed together.
+struct Distances {
+  std::size_t first = 0;
+  std::size_t width = 0;
+  float* by_query = nullptr;  // [kQueries, width]
+  float* by_key = nullptr;    // [keys, width]
+};
+static_assert(kDepthStep % kUnroll == 0);
+
+// The panels of distances of queries query_begin .. query_end and all keys.
+HWY_INLINE void distances_met(const AttentionTask& task, std::size_t query_begin,
+                              std::size_t query_end, std::size_t* first, std::size_t* width) {
+  const auto row = [&task](std::size_t key, std::size_t query) {
+    return static_cast<std::size_t>(
+        task.distances.rows[static_cast<std::ptrdiff_t>(key) - static_cast<std::ptrdiff_t>(query)]);
+  };
+  *first = row(task.keys - 1, query_begin) / kPanel * kPanel;
+  *width = (row(0, query_end - 1) / kPanel + 1) * kPanel - *first;
+}
+
+HWY_NOINLINE Distances multiply_keys(const AttentionTask& task, const Room<float>& room) {
+  Distances distances;
+  distances_met(task, task.query_begin, task.query_end, &distances.first, &distances.width);
+  distances.by_query = room.context + kQueries * room.columns;
+  distances.by_key = distances.by_query + kQueries * distances.width;
+  for (std::size_t key = 0; key < task.keys; key += kQueries) {
+    const std::size_t rows = std::min(kQueries, task.keys - key);
+    multiply_rows<FloatProduct>(query_rows(task, room, task.k + key * task.stride, rows), rows,
+                                task.distances.queries + distances.first * room.depth, room.depth,
+                                distances.width / kPanel, distances.by_key + key * distances.width,
+                                distances.width);
+  }
+  return distances;
+}
+
+// scores[query][key] += q pk[row(query - key)] + pq[row(query - key)] k
+HWY_NOINLINE void add_distances(const AttentionTask& task, const Room<float>& room,
+                                const Distances& distances, std::size_t query, std::size_t rows) {
+  std::size_t first = 0;
+  std::size_t met = 0;
+  distances_met(task, query, query + rows, &first, &met);
+  const std::size_t width = distances.width;
+  multiply_rows<FloatProduct>(query_rows(task, room, task.q + query * task.stride, rows), rows,
+                              task.distances.keys + first * room.depth, room.depth, met / kPanel,
+                              distances.by_query + (first - distances.first), width);
+  const DF d;
+  const DI di;
+  const auto base = static_cast<std::int32_t>(distances.first);
+  const VI lines = hn::Mul(hn::Iota(di, 0), hn::Set(di, static_cast<std::int32_t>(width)));
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::int32_t* at = task.distances.rows - (query + r);
+    const float* by_query = distances.by_query + r * width;
+    float* scores = room.scores + r * room.keys;
+    std::size_t c = 0;
+    for (; c + kLanes <= task.keys; c += kLanes) {
+      const VI index = hn::Sub(hn::LoadU(di, at + c), hn::Set(di, base));
+      const VF sum =
+          hn::Add(hn::GatherIndex(d, by_query, index),
+                  hn::GatherIndex(d, distances.by_key + c * width, hn::Add(index, lines)));
+      hn::Store(hn::Add(hn::Load(d, scores + c), sum), d, scores + c);
+    }
+    for (; c < task.keys; ++c) {
+      const std::int32_t index = at[c] - base;
+      scores[c] += by_query[index] + distances.by_key[c * width + static_cast<std::size_t>(index)];
+    }
+  }
+}
+
 template <class Product, class Element>
 HWY_INLINE void attend(const AttentionTaskOf<Element>& task) {
   const Room<Element> room(task);
   pack_keys(task, room);
   pack_values(task, room);
+  Distances distances;
+  if constexpr (kNumbers<Element> == 1) {
+    if (task.distances.rows != nullptr) distances = multiply_keys(task, room);
+  }
   for (std::size_t q = task.query_begin; q < task.query_end; q += kQueries) {
     const std::size_t left = task.query_end - q;
     const std::size_t rows = left < kQueries ? left : kQueries;
-    multiply_rows<Product>(query_rows(task, room, q, rows), rows, room.key_panels, room.depth,
-                           room.keys / kPanel, room.scores, room.keys);
+    multiply_rows<Product>(query_rows(task, room, task.q + q * task.stride, rows), rows,
+                           room.key_panels, room.depth, room.keys / kPanel, room.scores, room.keys);
+    if constexpr (kNumbers<Element> == 1) {
+      if (distances.width > 0) add_distances(task, room, distances, q, rows);
+    }
     float inverse[kQueries];
     std::size_t r = 0;
     for (; r + kInTurns <= rows; r += kInTurns) share_rows<kInTurns>(task, room, r, inverse + r);
@@ -295,6 +372,39 @@ HWY_INLINE void attend(const AttentionTaskOf<Element>& task) {
 void attention(const AttentionTask& task) {
   attend<FloatProduct>(task);
 }
+
+// As products of fp32: of bf16 they would be faster, but distances are packed once.
+void attention_widened(const HalfAttentionTask& task) {
+  const std::size_t size = task.head_size;
+  const std::size_t rows = std::max(task.query_end, task.keys);
+  AttentionTask wide;
+  wide.stride = wide.ctx_stride = wide.head_size = size;
+  wide.query_begin = task.query_begin;
+  wide.query_end = task.query_end;
+  wide.keys = task.keys;
+  wide.scale = task.scale;
+  wide.distances = task.distances;
+  auto* memory = reinterpret_cast<float*>(task.scratch);
+  const std::size_t each = padded(rows * size);
+  const auto widen = [&](const Bf16* from, std::size_t begin, std::size_t end, float* to) {
+    for (std::size_t r = begin; r < end; ++r) {
+      std::transform(from + r * task.stride, from + r * task.stride + size, to + r * size,
+                     from_bf16);
+    }
+    return to;
+  };
+  wide.q = widen(task.q, task.query_begin, task.query_end, memory);
+  wide.k = widen(task.k, 0, task.keys, memory + each);
+  wide.v = widen(task.v, 0, task.keys, memory + 2 * each);
+  wide.ctx = memory;  // over the queries, which are done by then
+  wide.scratch = reinterpret_cast<std::byte*>(memory + 3 * each);
+  attention(wide);
+  for (std::size_t r = task.query_begin; r < task.query_end; ++r) {
+    std::transform(memory + r * size, memory + (r + 1) * size, task.ctx + r * task.ctx_stride,
+                   to_bf16);
+  }
+}
+
 #if HWY_TARGET != HWY_AVX2
 void attention_bf16(const HalfAttentionTask& task) {
   attend<PairProduct>(task);
@@ -305,6 +415,7 @@ void attention_bf16(const HalfAttentionTask& task) {
 
 void fill_attention_kernels(Kernels& table) {
   table.attention = attention;
+  table.attention_widened = attention_widened;
 #if HWY_TARGET != HWY_AVX2
   table.attention_bf16 = attention_bf16;
 #endif

@@ -204,7 +204,7 @@ void embed_norm(const EmbedTables& tables, const std::int32_t* ids, const std::i
   const std::size_t columns = padded(tables.norm.width);
   for (std::size_t r = 0; r < rows; ++r) {
     const std::size_t word = static_cast<std::size_t>(ids[r]) * stride;
-    const float* position = tables.position + static_cast<std::size_t>(positions[r]) * stride;
+    const std::size_t position = static_cast<std::size_t>(positions[r]) * stride;
     const std::size_t type = types == nullptr ? 0 : static_cast<std::size_t>(types[r]);
     float* row = x + r * stride;
     for (std::size_t c = 0; c < columns; c += lanes()) {
@@ -213,7 +213,10 @@ void embed_norm(const EmbedTables& tables, const std::int32_t* ids, const std::i
       if (tables.token_type != nullptr) {
         sum = hn::Add(sum, hn::LoadU(d, tables.token_type + type * stride + c));
       }
-      hn::StoreU(hn::Add(sum, hn::LoadU(d, position + c)), d, row + c);
+      if (tables.position != nullptr) {
+        sum = hn::Add(sum, hn::LoadU(d, tables.position + position + c));
+      }
+      hn::StoreU(sum, d, row + c);
     }
   }
   norm_rows(tables.norm, rows, x, stride, out);

@@ -108,8 +108,11 @@ void CpuLane::lay_out_cls(Arena& arena) {
   cls.query = arena.take<float>(most_threads() * kClsBlock * shape.head_padded);
   cls.keys = arena.take<float>(shape.heads * block * hidden);
   cls.context = arena.take<float>(shape.heads * block * hidden);
-  cls.scores_stride =
-      hidden * shape.heads_padded + longest * shape.heads_padded + shape.heads * padded(longest);
+  const bool relative = shape.distances > 0;
+  if (relative) cls.distances = arena.take<float>(shape.heads * block * shape.cls_distances());
+  cls.scores_stride = hidden * shape.heads_padded +
+                      (relative ? 2 : 1) * longest * shape.heads_padded +
+                      shape.heads * padded(longest);
   cls.scores = arena.take<float>(most_threads() * cls.scores_stride);
   cls.head_hidden = arena.take<float>(limits_.sequences * hidden);
   cls.head_out = arena.take<float>(limits_.sequences * shape.labels_padded);
@@ -120,9 +123,9 @@ void CpuLane::lay_out_workspaces(Arena& arena) {
   const std::size_t longest = std::min(limits_.rows, shape.positions);
   workspaces.resize(most_threads());
   for (Workspace& w : workspaces) {
-    w.attention =
-        arena.take<std::byte>(std::max(tile_attention_scratch_bytes(longest, shape.head_size),
-                                       attention_scratch_bytes(longest, shape.head_size)));
+    w.attention = arena.take<std::byte>(
+        std::max(tile_attention_scratch_bytes(longest, shape.head_size),
+                 attention_scratch_bytes(longest, shape.head_size, shape.distances)));
     w.gemm = arena.take<std::byte>(kGemmScratchBytes);
   }
 }

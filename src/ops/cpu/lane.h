@@ -84,10 +84,11 @@ struct BetweenGemms {
 
 // What cls_attention and head keep between their steps.
 struct ClsBuffers {
-  float* query = nullptr;    // [threads, kClsBlock, padded D]
-  float* keys = nullptr;     // [N, kClsBlock, padded H]: Wk_h^T q_h
-  float* context = nullptr;  // [N, kClsBlock, padded H]: sum_j p_j x_j
-  float* scores = nullptr;   // [threads, scores_stride]
+  float* query = nullptr;      // [threads, kClsBlock, padded D]
+  float* keys = nullptr;       // [N, kClsBlock, padded H]: Wk_h^T q_h
+  float* distances = nullptr;  // [N, kClsBlock, cls_distances()]: q_h . key(R), and the bias
+  float* context = nullptr;    // [N, kClsBlock, padded H]: sum_j p_j x_j
+  float* scores = nullptr;     // [threads, scores_stride]
   std::size_t scores_stride = 0;
   float* head_hidden = nullptr;  // [B, padded H]
   float* head_out = nullptr;     // [B, padded C]

@@ -68,7 +68,7 @@ MultiplyPanels* gemm_for(const Formats& formats) {
 }
 
 Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& formats) {
-  BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "CPU"));
+  BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "CPU", true));
   ModelShape shape;
   shape.hidden = weights.hidden;
   shape.heads = weights.heads;
@@ -90,6 +90,7 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& format
   shape.positions = weights.positions;
   shape.embedding = weights.embedding.width(weights.hidden);
   shape.projects = weights.embedding.project.out != 0;
+  shape.distances = 2 * weights.relative.distances.span;
   shape.uncounted_id = weights.embedding.uncounted_id;
   shape.token_types = weights.embedding.token_type.size() / shape.embedding;
   shape.labels = weights.labels;
@@ -117,7 +118,11 @@ void CpuModel::lay_out_layer(Arena& arena, std::size_t index) {
     if (int8) l.column_sum = arena.take<float>(columns);
   };
   Layer& layer = layers_[index];
-  if (index + 1 < shape_.layers) linear(layer.qkv, 3 * hidden, hidden);
+  if (index + 1 < shape_.layers) {
+    linear(layer.qkv, 3 * hidden, hidden);
+    layer.distance_keys = arena.take<float>(shape_.heads * shape_.distance_floats());
+    layer.distance_queries = arena.take<float>(shape_.heads * shape_.distance_floats());
+  }
   linear(layer.project, hidden, hidden);
   layer.up.resize(shape_.blocks);
   layer.down.resize(shape_.blocks);
@@ -140,7 +145,11 @@ void CpuModel::lay_out(Arena& arena) {
   } else {
     embedding_.word_bf16 = arena.take<Bf16>(shape_.vocabulary * embedding);
   }
-  embedding_.position = arena.take<float>(shape_.positions * embedding);
+  if (shape_.distances == 0) {
+    embedding_.position = arena.take<float>(shape_.positions * embedding);
+  } else {
+    distance_rows_ = arena.take<std::int32_t>(2 * shape_.positions - 1);
+  }
   if (shape_.token_types > 0) {
     embedding_.token_type = arena.take<float>(shape_.token_types * embedding);
   }
@@ -161,6 +170,12 @@ void CpuModel::lay_out(Arena& arena) {
   cls_.key = arena.take<float>(heads * shape_.head_size * hidden);
   cls_.value = arena.take<float>(heads * hidden * shape_.head_padded);
   cls_.value_bias = arena.take<float>(heads * shape_.head_padded);
+  if (shape_.distances > 0) {
+    cls_.distance_keys = arena.take<float>(heads * shape_.head_padded * shape_.cls_distances());
+    cls_.distance_bias = arena.take<float>(heads * shape_.cls_distances());
+    cls_.distance_queries =
+        arena.take<float>(shape_.cls_distances() * hidden * shape_.heads_padded);
+  }
   head_.dense = arena.take<float>(hidden * hidden);
   head_.dense_bias = arena.take<float>(hidden);
   head_.classifier = arena.take<float>(hidden * shape_.labels_padded);

@@ -2,6 +2,7 @@
 // kPad with zeros, the FFN cut into column blocks, one block of memory for all.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -67,6 +68,17 @@ struct ModelShape {
   std::size_t block = 0;           // columns of one FFN block
   std::size_t blocks = 0;          // FFN blocks
   std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
+  std::size_t distances = 0;       // rows of RelativeWeights::table; 0: none
+  // What scores are multiplied by.
+  float score_scale() const {
+    return 1.0F / std::sqrt(static_cast<float>((distances > 0 ? 3 : 1) * head_size));
+  }
+  // Rows that row 0 of a sequence meets, padded: those of distances from 0 down.
+  std::size_t cls_distances() const { return padded(distances / 2 + 1); }
+  // Floats of one head's projected distances.
+  std::size_t distance_floats() const {
+    return padded(distances, kPanel) * padded(head_size, kDepthStep);
+  }
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
 };
@@ -98,19 +110,27 @@ struct Norm {
 // columns that down[b] multiplies.
 struct Layer {
   Linear qkv, project;
+  float* distance_keys = nullptr;     // [N, distance_floats()], as DistanceTerms has them
+  float* distance_queries = nullptr;  // likewise
   std::vector<Linear> up, down;
   const Linear* following = nullptr;  // what the next layer multiplies by first; null: none
   Norm attention_norm, ffn_norm;
 };
 
-// The last layer's attention in fp32, for row 0 of each sequence, with K and V absorbed: scores are
-// (Wk_h^T q_h) . x_j, the context is Wv_h (sum_j p_j x_j) + bv_h; q . bk cancels in the softmax.
+// The last layer's attention in fp32, for row 0 of each sequence, with
+// K and V absorbed: scores are (Wk_h^T q_h) . x_j, the context is Wv_h (sum_j p_j x_j) + bv_h; q .
+// bk cancels in the softmax.
+// With relative positions scores have q . key(R)[r] + (Wk_h^T query(R)[r]) . x_j + query(R)[r] .
+// bk, too, for the rows r of distances from 0 down.
 struct ClsAttention {
-  float* query = nullptr;       // [N, padded H, padded D]
-  float* query_bias = nullptr;  // [N, padded D]
-  float* key = nullptr;         // [N, D, padded H]
-  float* value = nullptr;       // [N, padded H, padded D]
-  float* value_bias = nullptr;  // [N, padded D]
+  float* query = nullptr;             // [N, padded H, padded D]
+  float* query_bias = nullptr;        // [N, padded D]
+  float* key = nullptr;               // [N, D, padded H]
+  float* value = nullptr;             // [N, padded H, padded D]
+  float* value_bias = nullptr;        // [N, padded D]
+  float* distance_keys = nullptr;     // [N, padded D, cls_distances()]
+  float* distance_bias = nullptr;     // [N, cls_distances()]: query(R)[r] . bk
+  float* distance_queries = nullptr;  // [cls_distances(), padded H, padded N]
 };
 
 struct HeadPack {
@@ -144,6 +164,10 @@ class CpuModel final : public PackedModel {
   const ClsAttention& cls() const { return cls_; }
   const HeadPack& head() const { return head_; }
   const EmbeddingPack& embedding() const { return embedding_; }
+  // [key - query]; null without relative positions.
+  const std::int32_t* distance_rows() const {
+    return distance_rows_ == nullptr ? nullptr : distance_rows_ + shape_.positions - 1;
+  }
 
  private:
   friend class Packer;
@@ -154,6 +178,7 @@ class CpuModel final : public PackedModel {
   ModelShape shape_;
   Arena arena_;
   EmbeddingPack embedding_;
+  std::int32_t* distance_rows_ = nullptr;  // RelativeDistances::rows
   std::vector<Layer> layers_;
   ClsAttention cls_;
   HeadPack head_;

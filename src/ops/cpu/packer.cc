@@ -115,7 +115,7 @@ void Packer::add_embedding() {
       std::copy_n(from.data() + r * width, width, rows + r * stride);
     }
   };
-  copy_rows(weights_.embedding.position, to.position);
+  if (to.position != nullptr) copy_rows(weights_.embedding.position, to.position);
   if (to.token_type != nullptr) copy_rows(weights_.embedding.token_type, to.token_type);
   add_norm(weights_.embedding.norm, to.norm);
   if (to.project != nullptr) {
@@ -188,6 +188,78 @@ void Packer::add_cls_attention() {
   }
 }
 
+std::vector<float> Packer::project_distances(const LinearWeights& linear) const {
+  const ModelShape& shape = model_.shape_;
+  const std::size_t hidden = shape.hidden_padded;
+  std::vector<float> matrix(shape.hidden * hidden);
+  std::vector<float> bias(hidden);
+  std::vector<float> projected(shape.distances * hidden);
+  transpose(linear, matrix.data(), hidden, bias.data());
+  model_.formats_.kernels->multiply(distances_.data(), shape.hidden, matrix.data(), hidden,
+                                    projected.data(), hidden, shape.distances, hidden,
+                                    shape.hidden);
+  for (std::size_t i = 0; i < projected.size(); ++i) projected[i] += bias[i % hidden];
+  return projected;
+}
+
+void Packer::pack_distances(const LinearWeights& linear, float* to) const {
+  const ModelShape& shape = model_.shape_;
+  const std::vector<float> projected = project_distances(linear);
+  const std::size_t columns = padded(shape.distances, kPanel);
+  const std::size_t depth = padded(shape.head_size, kDepthStep);
+  std::vector<float> part(columns * depth, 0.0F);
+  for (std::size_t head = 0; head < shape.heads; ++head, to += part.size()) {
+    for (std::size_t r = 0; r < shape.distances; ++r) {
+      std::copy_n(projected.data() + r * shape.hidden_padded + head * shape.head_size,
+                  shape.head_size, part.data() + r * depth);
+    }
+    pack_panels(part.data(), columns, depth, WeightFormat::f32, reinterpret_cast<std::byte*>(to));
+  }
+}
+
+void Packer::pack_cls_distances(const LayerWeights& from, const ClsAttention& to) const {
+  const ModelShape& shape = model_.shape_;
+  const std::size_t hidden = shape.hidden_padded;
+  const std::size_t rows = shape.cls_distances();
+  const std::size_t met = shape.distances / 2 + 1;
+  const std::vector<float> keys = project_distances(from.key);
+  const std::vector<float> queries = project_distances(from.query);
+  std::vector<float> weights(shape.head_size * hidden);
+  std::vector<float> absorbed(met * hidden);
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    const std::size_t column = head * shape.head_size;
+    for (std::size_t d = 0; d < shape.head_size; ++d) {
+      std::copy_n(from.key.weight.data() + (column + d) * shape.hidden, shape.hidden,
+                  weights.data() + d * hidden);
+      for (std::size_t r = 0; r < met; ++r) {
+        to.distance_keys[(head * shape.head_padded + d) * rows + r] = keys[r * hidden + column + d];
+        to.distance_bias[head * rows + r] +=
+            queries[r * hidden + column + d] * from.key.bias[column + d];
+      }
+    }
+    model_.formats_.kernels->multiply(queries.data() + column, hidden, weights.data(), hidden,
+                                      absorbed.data(), hidden, met, hidden, shape.head_size);
+    for (std::size_t i = 0; i < absorbed.size(); ++i) {
+      to.distance_queries[i * shape.heads_padded + head] = absorbed[i];
+    }
+  }
+}
+
+// The distances as each layer's keys and queries, which depend on weights alone.
+void Packer::add_distances() {
+  const ModelShape& shape = model_.shape_;
+  const std::vector<std::int32_t> rows = weights_.relative.distances.rows(shape.positions);
+  std::copy(rows.begin(), rows.end(), model_.distance_rows_);
+  distances_ = weights_.relative.normed(shape.hidden);
+  for (std::size_t index = 0; index + 1 < shape.layers; ++index) {
+    const LayerWeights& from = weights_.layers[index];
+    const Layer& to = model_.layers_[index];
+    jobs_.emplace_back([this, &from, &to] { pack_distances(from.key, to.distance_keys); });
+    jobs_.emplace_back([this, &from, &to] { pack_distances(from.query, to.distance_queries); });
+  }
+  jobs_.emplace_back([this] { pack_cls_distances(weights_.layers.back(), model_.cls_); });
+}
+
 void Packer::add_head() {
   const ModelShape& shape = model_.shape_;
   const HeadPack& to = model_.head_;
@@ -200,6 +272,7 @@ void Packer::run() {
   add_embedding();
   for (std::size_t index = 0; index < model_.shape_.layers; ++index) add_layer(index);
   add_cls_attention();
+  if (model_.shape_.distances > 0) add_distances();
   add_head();
 
   std::atomic<std::size_t> next{0};

@@ -17,6 +17,11 @@ class Packer {
   void add_embedding();
   void add_layer(std::size_t index);
   void add_cls_attention();
+  void add_distances();
+  void pack_distances(const LinearWeights& linear, float* to) const;
+  void pack_cls_distances(const LayerWeights& from, const ClsAttention& to) const;
+  // linear(R), [distances, padded H]
+  std::vector<float> project_distances(const LinearWeights& linear) const;
   void add_head();
   // Output channels out_begin .. and inputs in_begin .. of the matrix into columns `column` ..
   // `column` + `columns` of `to`.
@@ -26,6 +31,7 @@ class Packer {
 
   const EncoderWeights& weights_;
   CpuModel& model_;
+  std::vector<float> distances_;  // RelativeWeights::normed
   std::vector<std::function<void()>> jobs_;
 };
 

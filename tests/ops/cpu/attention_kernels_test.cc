@@ -39,6 +39,8 @@ struct Head {
   HeadCase shape;
   testing::Guarded<Element> q, k, v, ctx;
   testing::Guarded<std::byte> scratch;
+  std::vector<float> distance_keys, distance_queries;  // [distances, D]
+  std::vector<std::int32_t> distance_rows;
   AttentionTaskOf<Element> task;
 
   Head(const HeadCase& c, std::size_t q_rows, std::size_t q_spare, std::size_t scratch_bytes)
@@ -65,6 +67,34 @@ struct Head {
             ctx.data(),  scratch.data()};
   }
 
+  // From now on scores have the terms of relative positions. `panels` keeps what the task points
+  // to.
+  void add_distances(testing::Guarded<float>& panels) {
+    const RelativeDistances distances{.span = kDistances / 2, .near = 9, .farthest = 60};
+    const std::size_t longest = std::max(shape.rows, shape.keys);
+    const std::size_t size = shape.head_size;
+    const std::size_t depth = padded(size, kDepthStep);
+    distance_rows = distances.rows(longest);
+    std::mt19937 random(21);
+    std::normal_distribution<float> distribution;
+    float* to = panels.data();
+    for (std::vector<float>* made : {&distance_keys, &distance_queries}) {
+      made->resize(kDistances * size);
+      for (float& value : *made) value = distribution(random);
+      std::vector<float> rows(padded(kDistances, kPanel) * depth);
+      for (std::size_t r = 0; r < kDistances; ++r) {
+        std::copy_n(made->data() + r * size, size, rows.data() + r * depth);
+      }
+      pack_panels(rows.data(), padded(kDistances, kPanel), depth, WeightFormat::f32,
+                  reinterpret_cast<std::byte*>(to));
+      to += rows.size();
+    }
+    task.distances = {panels.data(), panels.data() + padded(kDistances, kPanel) * depth,
+                      distance_rows.data() + longest - 1};
+    task.scale = 1.0F / std::sqrt(3.0F * static_cast<float>(size));
+  }
+  static constexpr std::size_t kDistances = 42;
+
   // softmax(scale * q k^T) v of one row, in double.
   std::vector<double> exact(std::size_t query) const {
     const std::size_t size = shape.head_size;
@@ -75,7 +105,15 @@ struct Head {
       for (std::size_t d = 0; d < size; ++d) {
         score += double{as_float(q.data()[query * size + d])} * as_float(k.data()[j * size + d]);
       }
-      shares[j] = std::exp(score / std::sqrt(static_cast<double>(size)));
+      if (!distance_rows.empty()) {
+        const std::size_t longest = (distance_rows.size() + 1) / 2;
+        const auto row = static_cast<std::size_t>(distance_rows[longest - 1 + j - query]);
+        for (std::size_t d = 0; d < size; ++d) {
+          score += double{as_float(q.data()[query * size + d])} * distance_keys[row * size + d];
+          score += double{as_float(k.data()[j * size + d])} * distance_queries[row * size + d];
+        }
+      }
+      shares[j] = std::exp(score * static_cast<double>(task.scale));
       total += shares[j];
     }
     std::vector<double> out(size);
@@ -116,11 +154,15 @@ template <class Element>
 using Kernel = void (*)(const AttentionTaskOf<Element>&);
 
 template <class Element>
-void check_vectors(Kernel<Element> kernel, double most) {
+void check_vectors(Kernel<Element> kernel, double most, bool with_distances = false) {
   for_each_shape([&](const HeadCase& c) {
-    const std::size_t bytes = attention_scratch_bytes(c.keys, c.head_size);
+    const std::size_t distances = with_distances ? Head<Element>::kDistances : 0;
+    const std::size_t bytes =
+        attention_scratch_bytes(std::max(c.rows, c.keys), c.head_size, distances);
     ASSERT_EQ(bytes % 64, 0U);
     Head<Element> head(c, c.rows, 0, bytes);
+    testing::Guarded<float> panels(2 * padded(distances, kPanel) * padded(c.head_size, kDepthStep));
+    if (with_distances) head.add_distances(panels);
     kernel(head.task);
     head.check(most);
     // Rows by themselves and in other company: the same bits.
@@ -149,6 +191,15 @@ TEST_P(VectorAttention, StaysInsideItsMemoryForEveryShape) {
     check_vectors<Bf16>(kernels.attention_bf16, limit("ops/cpu/tiles_abs_max"));
   } else {
     check_vectors<float>(kernels.attention, 1e-5);
+  }
+}
+
+TEST_P(VectorAttention, AddsDistancesInsideItsMemory) {
+  const Kernels& kernels = kernels_for(has_avx512(GetParam()));
+  if (has_bf16(GetParam())) {
+    check_vectors<Bf16>(kernels.attention_widened, limit("ops/cpu/tiles_abs_max"), true);
+  } else {
+    check_vectors<float>(kernels.attention, 2e-5, true);
   }
 }
 

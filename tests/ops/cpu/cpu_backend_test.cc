@@ -2,14 +2,13 @@
 // at and around tile and chunk edges, on every instruction set that this CPU has.
 #include "ops/cpu/cpu_backend.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <map>
-#include <optional>
 #include <sstream>
 
 #include "base/limits.h"
@@ -61,8 +60,8 @@ class Judge {
     std::ostringstream key;
     key << made_by << shape.hidden << ' ' << shape.heads << ' ' << shape.intermediate << ' '
         << shape.token_types << ' ' << shape.layers << ' ' << shape.labels << ' '
-        << static_cast<int>(shape.activation) << ' ' << shape.uncounted_id << ' '
-        << shape.embedding;
+        << static_cast<int>(shape.activation) << ' ' << shape.uncounted_id << ' ' << shape.embedding
+        << ' ' << shape.distances.span << ' ' << shape.distances.near;
     for (std::size_t s = 0; s < batch.valid_len.size(); ++s) {
       key << ' ' << batch.cu_seqlens[s + 1] << ':' << batch.valid_len[s];
     }
@@ -126,6 +125,8 @@ class CpuBackend : public ::testing::TestWithParam<Kind> {
                 judge().run(shape, weights, batch, ""), what);
   }
 
+  static void expect_outliers_near(const EncoderShape& made, const std::string& made_by);
+
   static EncoderShape shape(std::size_t hidden, std::size_t heads, std::size_t intermediate) {
     EncoderShape made;
     made.hidden = hidden;
@@ -161,6 +162,54 @@ TEST_P(CpuBackend, EmbeddingsOfAnotherWidthAreProjected) {
     const RandomEncoder encoder(made);
     compare(made, encoder.weights, {{70, 70}, {9, 9}, {1, 1}, {20, 33}}, 2,
             std::to_string(embedding));
+  }
+}
+
+// Up to distances beyond the table's, with heads of whole panels and of others, packed and padded.
+TEST_P(CpuBackend, RelativePositions) {
+  const ops::RelativeDistances tables[] = {
+      {.span = 16, .near = 8, .farthest = 40},
+      {.span = 5, .near = 2, .farthest = 12},
+      {.span = 40, .near = 40, .farthest = 40},
+      {.span = 256, .near = 128, .farthest = 512},
+  };
+  for (const auto& [hidden, heads] : {std::pair<std::size_t, std::size_t>{128, 2}, {72, 6}}) {
+    for (const ops::RelativeDistances& distances : tables) {
+      EncoderShape made = shape(hidden, heads, 128);
+      made.distances = distances;
+      const RandomEncoder encoder(made);
+      const std::string what = fmt::format("H={} span {}", hidden, distances.span);
+      compare(made, encoder.weights, {{70, 70}, {9, 9}, {1, 1}, {20, 33}}, 3, what);
+      if (distances.span == 256) compare(made, encoder.weights, unpadded({3, 500}), 1, what);
+    }
+  }
+}
+
+// Whatever stands beside a text and however many threads compute it: the same bits.
+TEST_P(CpuBackend, RelativePositionsGiveATextTheSameBitsInEveryCompany) {
+  EncoderShape made = shape(128, 4, 256);
+  made.distances = {.span = 16, .near = 8, .farthest = 60};
+  const RandomEncoder encoder(made);
+  const RandomBatch batch(made, unpadded({40, 1, 300, 17, 31, 150, 2}));
+  const std::size_t sequences = batch.valid_len.size();
+  const auto logits = [&](const ops::Batch& of, unsigned threads) {
+    Runner runner(make(), encoder.weights, {of.rows(), of.sequences(), threads});
+    return run_all(*runner.backend, *runner.lane, made, of).back().values;
+  };
+  std::vector<float> alone;
+  for (std::size_t s = 0; s < sequences; ++s) {
+    const std::vector<std::int32_t> cu_seqlens{0, batch.valid_len[s]};
+    const auto one =
+        logits({.ids = std::span(batch.ids).subspan(static_cast<std::size_t>(batch.cu_seqlens[s]),
+                                                    static_cast<std::size_t>(batch.valid_len[s])),
+                .token_types = {},
+                .cu_seqlens = cu_seqlens,
+                .valid_len = std::span(batch.valid_len).subspan(s, 1)},
+               1 + static_cast<unsigned>(s) % 2);
+    alone.insert(alone.end(), one.begin(), one.end());
+  }
+  for (const unsigned threads : {1U, 2U, 5U}) {
+    EXPECT_EQ(logits(batch.batch(), threads), alone) << threads;
   }
 }
 
@@ -233,7 +282,16 @@ TEST_P(CpuBackend, ThreadsAndOneLayer) {
 // Real checkpoints have a handful of channels that are far larger than all others in every row:
 // they eat the range of a row's 8-bit scale.
 TEST_P(CpuBackend, OutlierChannels) {
-  const EncoderShape made = shape(384, 6, 768);
+  expect_outliers_near(shape(384, 6, 768), "outliers ");
+}
+
+TEST_P(CpuBackend, OutlierChannelsWithRelativePositions) {
+  EncoderShape made = shape(384, 6, 768);
+  made.distances = {.span = 64, .near = 32, .farthest = 512};
+  expect_outliers_near(made, "outliers, relative ");
+}
+
+void CpuBackend::expect_outliers_near(const EncoderShape& made, const std::string& made_by) {
   const RandomEncoder encoder(made);
   ops::EncoderWeights weights = encoder.weights;
   std::vector<float> gamma(weights.embedding.norm.gamma.begin(),
@@ -260,7 +318,7 @@ TEST_P(CpuBackend, OutlierChannels) {
   const RandomBatch batch(made, unpadded({50, 130}));
   Runner ours(make(), weights, {batch.ids.size(), 2, 2});
   const auto a = run_all(*ours.backend, *ours.lane, made, batch.batch());
-  const auto& b = judge().run(made, weights, batch, "outliers ");
+  const auto& b = judge().run(made, weights, batch, made_by);
   const char* key = precision() == Precision::fp32     ? "ops/fp32/relative_rms"
                     : precision() == Precision::fp32x3 ? "ops/fp32x3/relative_rms"
                     : precision() == Precision::bf16   ? "ops/bf16/relative_rms"
@@ -362,32 +420,6 @@ INSTANTIATE_TEST_SUITE_P(Kinds, CpuBackend, ::testing::ValuesIn(kinds()), [](con
          (of.param.emulated ? "_emulated" : "");
 });
 
-// BREAKEVEN_ISA as a test wants it, and as it was afterwards.
-class Cap {
- public:
-  explicit Cap(const char* value) {
-    const char* before = std::getenv(ops::kIsaVariable);
-    if (before != nullptr) before_ = before;
-    if (value == nullptr) {
-      ::unsetenv(ops::kIsaVariable);
-    } else {
-      ::setenv(ops::kIsaVariable, value, 1);
-    }
-  }
-  Cap(const Cap&) = delete;
-  Cap& operator=(const Cap&) = delete;
-  ~Cap() {
-    if (before_) {
-      ::setenv(ops::kIsaVariable, before_->c_str(), 1);
-    } else {
-      ::unsetenv(ops::kIsaVariable);
-    }
-  }
-
- private:
-  std::optional<std::string> before_;
-};
-
 // The whole pass on the CPU's tiles and on the stand-in: the same bits, activation by activation.
 TEST(EmulatedTiles, GiveTheBitsOfTheCpusTiles) {
   const std::string reason = testing::missing(InstructionSet::avx512_core_amx);
@@ -410,121 +442,5 @@ TEST(EmulatedTiles, GiveTheBitsOfTheCpusTiles) {
     }
   }
 }
-
-class CpuOptions : public ::testing::Test {
- protected:
-  void SetUp() override {
-    const std::string reason = testing::missing(InstructionSet::avx2);
-    if (!reason.empty()) GTEST_SKIP() << reason;
-  }
-};
-
-TEST_F(CpuOptions, RefuseASetThatIsUnknownOrNotHere) {
-  const Cap none(nullptr);
-  const auto unknown = ops::make_cpu_backend({Precision::fp32, "avx1024"});
-  ASSERT_FALSE(unknown);
-  EXPECT_EQ(unknown.error().code, "ops/instruction-set");
-  EXPECT_EQ(unknown.error().message, "instruction set 'avx1024': there is no such instruction set");
-  EXPECT_THAT(unknown.error().hint, ::testing::StartsWith("choose from avx2"));
-
-  const auto here = runnable_sets(usable_cpu_flags());
-  for (const InstructionSet set : all_instruction_sets()) {
-    const std::string name(to_string(set));
-    const auto made = ops::make_cpu_backend({Precision::fp32, name});
-    if (std::find(here.begin(), here.end(), set) != here.end()) {
-      ASSERT_TRUE(made) << made.error().to_string();
-      EXPECT_EQ((*made)->info().instruction_set, name);
-    } else {
-      ASSERT_FALSE(made);
-      EXPECT_EQ(made.error().code, "ops/instruction-set");
-      EXPECT_THAT(made.error().message, ::testing::HasSubstr("this CPU has no " + name));
-    }
-  }
-}
-
-// Two sets at work in one process, in turns: each gives the bits that it gives alone.
-TEST_F(CpuOptions, BackendsOfOneProcessMayDiffer) {
-  EncoderShape shape;
-  shape.positions = 40;
-  const RandomEncoder encoder(shape);
-  const RandomBatch batch(shape, unpadded({33, 7}));
-  const ops::LaneLimits limits{batch.ids.size(), 2, 2};
-  const auto sets = ops::cpu::usable_sets().value();
-  const auto made = [&](InstructionSet set) {
-    return Runner(ops::make_cpu_backend({Precision::int8, std::string(to_string(set))}).value(),
-                  encoder.weights, limits);
-  };
-  Runner low = made(sets.front());
-  Runner high = made(sets.back());
-  const auto logits = [&](Runner& runner) {
-    return run_all(*runner.backend, *runner.lane, shape, batch.batch()).back().values;
-  };
-  const auto low_alone = logits(low);
-  const auto high_alone = logits(high);
-  EXPECT_EQ(low.backend->info().instruction_set, to_string(sets.front()));
-  EXPECT_EQ(high.backend->info().instruction_set, to_string(sets.back()));
-  EXPECT_EQ(logits(low), low_alone);
-  EXPECT_EQ(logits(high), high_alone);
-}
-
-TEST_F(CpuOptions, TheEnvironmentCapsEverySet) {
-  const auto here = runnable_sets(usable_cpu_flags());
-  for (const InstructionSet highest : here) {
-    const Cap cap(std::string(to_string(highest)).c_str());
-    EXPECT_EQ(ops::cpu_instruction_set().value(), to_string(highest));
-    for (const InstructionSet set : here) {
-      const auto made = ops::make_cpu_backend({Precision::int8, std::string(to_string(set))});
-      EXPECT_EQ(made.has_value(), set <= highest) << to_string(set);
-      if (!made) {
-        EXPECT_EQ(made.error().code, "ops/instruction-set");
-        EXPECT_THAT(made.error().message, ::testing::HasSubstr("is above BREAKEVEN_ISA="));
-      }
-    }
-  }
-}
-
-TEST_F(CpuOptions, ACapThatThisCpuDoesNotHaveIsAnError) {
-  const auto here = runnable_sets(usable_cpu_flags());
-  const auto refused = [](const char* value) {
-    const Cap cap(value);
-    const auto made = ops::make_cpu_backend({});
-    return made ? Error{} : made.error();
-  };
-  EXPECT_EQ(refused("sse9").code, "ops/instruction-set");
-  EXPECT_EQ(refused("sse9").message, "BREAKEVEN_ISA=sse9: there is no such instruction set");
-  EXPECT_THAT(refused("sse9").hint, ::testing::HasSubstr("or unset BREAKEVEN_ISA"));
-  for (const InstructionSet set : all_instruction_sets()) {
-    if (std::find(here.begin(), here.end(), set) != here.end()) continue;
-    const std::string name(to_string(set));
-    EXPECT_EQ(refused(name.c_str()).message, "BREAKEVEN_ISA=" + name + ": this CPU has no " + name);
-  }
-  EXPECT_EQ(refused("").code, "") << "set, but empty";
-}
-
-TEST_F(CpuOptions, RefusePrecisionsThatWouldBeEmulated) {
-  const auto sets = ops::cpu::usable_sets().value();
-  for (const InstructionSet set : sets) {
-    const std::string name(to_string(set));
-    const auto can = [&](Precision precision) {
-      const auto made = ops::make_cpu_backend({precision, name});
-      if (!made) {
-        EXPECT_EQ(made.error().code, "ops/unsupported");
-        EXPECT_THAT(made.error().message, ::testing::HasSubstr(name));
-      }
-      return made.has_value();
-    };
-    EXPECT_TRUE(can(Precision::fp32));
-    EXPECT_TRUE(can(Precision::int8));
-    EXPECT_FALSE(can(Precision::fp16));
-    EXPECT_EQ(can(Precision::bf16), has_bf16(set));
-    EXPECT_EQ(can(Precision::fp32x3), has_amx(set));
-    const auto told = ops::cpu_precisions(name);
-    for (const Precision precision :
-         {Precision::fp32, Precision::fp32x3, Precision::bf16, Precision::int8}) {
-      EXPECT_EQ(std::find(told.begin(), told.end(), precision) != told.end(), can(precision));
-    }
-  }
-}
-
 }  // namespace
 }  // namespace breakeven
