@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 import types
+import zlib
 
 PROTOCOL = 2
 HERE = pathlib.Path(__file__).resolve().parent
@@ -377,7 +378,8 @@ class Session:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise Refused("request", "texts has to be a list of strings")
         self.texts += texts
-        return {"count": len(self.texts)}
+        ids = self.runtime.tokenize(texts) if self.model is not None and texts else []
+        return {"count": len(self.texts), "ids": [zlib.crc32(array.array("i", row).tobytes()) for row in ids]}
 
     def chosen_texts(self, request):
         if self.model is None:

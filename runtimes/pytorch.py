@@ -49,6 +49,7 @@ class PyTorch(common.Runtime):
         if spec.variant != "seed":
             self.tokenizer = common.prepared(self.auto.backend_tokenizer, spec.max_length)
         else:
+            self.tokenize = lambda texts: self.auto(texts, truncation=True, max_length=spec.max_length, verbose=False)["input_ids"]
             self.is_cut = lambda text: len(self.auto(text, verbose=False)["input_ids"]) > spec.max_length
 
     def load(self, spec, model, progress):

@@ -31,6 +31,7 @@ struct ClassifierInfo : Setup {
   // Device memory that the engine's own allocator had handed out at most; absent on the CPU, where
   // weights and activations are host memory.
   std::optional<std::size_t> device_peak_bytes{};
+  double other_ids = 0;  // share of the texts whose token ids are not the native tokenizer's
   std::map<std::string, std::string> settings{};  // a runtime's version, hints, streams ...
   std::vector<int> processes{};  // that do its work beside this one: their CPU time is not foreign
 };

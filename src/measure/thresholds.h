@@ -26,6 +26,8 @@ inline constexpr Threshold kThresholds[] = {
     {"stalls", 0, kNever, "samples that took over three times the usual; left out of the rates"},
     {"schedule-late", 0.01, 0.10, "paced: share of requests that we sent late by over 1 ms"},
     {"foreign-gpu", 0, kNever, "other processes on the GPU"},
+    {"ids", 0, kNever,
+     "another runtime: share of texts whose token ids are not those of tokenizer.json"},
     {"parity", kNever, 0, "limits of docs/parity.md that the outputs break"},
     {"no-samples", kNever, 0, "nothing was timed"},
     {"cold", kNever, 0, "no whole pass went before the timed ones: shapes were seen first there"},

@@ -28,6 +28,7 @@ std::string advice(const std::string& code) {
       {"schedule-late", "this program was not woken in time: close other programs and repeat"},
       {"no-samples", "give a longer --time, fewer cells or fewer texts (--count)"},
       {"repeat", "the same text got another label in another pass: report this as a bug"},
+      {"ids", "it computes other texts than these: docs/tokenizers.md says where versions differ"},
       {"parity", "do not use this row: its labels are not those of the fp32 model"},
       {"interrupted", "go on with --resume"}};
   const auto found = kAdvice.find(code);

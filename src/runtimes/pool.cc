@@ -105,8 +105,8 @@ Result<std::unique_ptr<Worker>> Pool::start(const std::string& runtime) {
   }
   BREAKEVEN_TRY(const std::string interpreter, interpreter_of(runtime));
   make_room();
-  return Worker::start(
-      {runtime, interpreter, script, options_.limits, options_.progress, options_.stop});
+  return Worker::start({runtime, interpreter, script, options_.limits, options_.progress,
+                        options_.ids, options_.stop});
 }
 
 Result<Capabilities> Pool::capabilities(const std::string& runtime) {

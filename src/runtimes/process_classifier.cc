@@ -31,6 +31,10 @@ ClassifierInfo ProcessClassifier::info() const {
   info.settings = loaded.settings;
   info.settings["version"] = worker_.capabilities().version;
   info.processes = {worker_.pid()};
+  if (worker_.compared_ids() > 0) {
+    info.other_ids =
+        static_cast<double>(worker_.other_ids()) / static_cast<double>(worker_.compared_ids());
+  }
   return info;
 }
 

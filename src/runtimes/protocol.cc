@@ -352,9 +352,21 @@ Result<Loaded> read_load(const Reply& reply) {
   return loaded;
 }
 
-Result<std::uint64_t> read_texts(const Reply& reply) {
+Result<Received> read_texts(const Reply& reply, std::size_t sent) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
   BREAKEVEN_TRY(const JsonObject answer, answer_of(reply));
-  return answer.count("count", {0, std::numeric_limits<std::uint32_t>::max()});
+  Received received;
+  BREAKEVEN_TRY(received.count, answer.count("count", {0, kMost}));
+  if (!answer.find("ids")) return received;
+  BREAKEVEN_TRY(const auto ids, answer.list("ids", {0, sent}));
+  if (!ids.empty() && ids.size() != sent) {
+    return refuse(fmt::format("it tells the ids of {} texts of {}", ids.size(), sent));
+  }
+  for (const JsonValue value : ids) {
+    BREAKEVEN_TRY(const std::uint64_t hash, answer.as_count(value, "ids", {0, kMost}));
+    received.ids.push_back(static_cast<std::uint32_t>(hash));
+  }
+  return received;
 }
 
 Result<Classified> read_classified(const Reply& reply, const Expected& expected) {

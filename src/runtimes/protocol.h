@@ -68,6 +68,11 @@ struct MemoryUse {
   std::optional<std::uint64_t> device_peak_bytes;
 };
 
+struct Received {
+  std::uint64_t count = 0;         // texts that the worker has
+  std::vector<std::uint32_t> ids;  // of each text sent: CRC-32 of its token ids; empty = not told
+};
+
 // What an answer to run or stream must keep to.
 struct Expected {
   std::size_t texts = 0, labels = 0;
@@ -93,7 +98,7 @@ struct Classified {
 // version is another), runtime/clock (times that cannot be).
 Result<Capabilities> read_hello(const Reply& reply);
 Result<Loaded> read_load(const Reply& reply);
-Result<std::uint64_t> read_texts(const Reply& reply);  // how many the worker has
+Result<Received> read_texts(const Reply& reply, std::size_t sent);
 Result<Classified> read_classified(const Reply& reply, const Expected& expected);
 Result<MemoryUse> read_memory(const Reply& reply);
 

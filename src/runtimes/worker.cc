@@ -70,12 +70,19 @@ Result<void> Worker::send_texts(std::span<const std::string_view> texts) {
     auto reply = ask(question, texts_request(++id_, texts.first(count)));
     // Without its texts it is of no use, also when it only refused them.
     if (!reply) return tl::unexpected<Error>(fail_for_good(std::move(reply).error()));
-    BREAKEVEN_TRY(const std::uint64_t total, settle(question, read_texts(*reply)));
+    BREAKEVEN_TRY(const Received received, settle(question, read_texts(*reply, count)));
+    for (std::size_t i = 0; i < received.ids.size() && options_.ids; ++i) {
+      const auto right = options_.ids(texts[i], spec_.max_length);
+      if (!right) break;
+      ++compared_ids_;
+      if (*right != received.ids[i]) ++other_ids_;
+    }
     texts = texts.subspan(count);
     sent += count;
-    if (total == sent) continue;
+    if (received.count == sent) continue;
     BREAKEVEN_TRY_VOID(settle<void>(
-        question, fail("runtime/garbage", fmt::format("it counts {} texts of {}", total, sent))));
+        question,
+        fail("runtime/garbage", fmt::format("it counts {} texts of {}", received.count, sent))));
   }
   return {};
 }

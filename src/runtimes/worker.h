@@ -25,6 +25,8 @@ struct WorkerOptions {
   std::string interpreter, script;
   TimeLimits limits{};
   std::function<void(std::string_view what, double done)> progress{};
+  std::function<std::optional<std::uint32_t>(std::string_view text, std::uint64_t max_length)>
+      ids{};
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -62,6 +64,10 @@ class Worker {
 
   // Sends those texts that the worker does not have; a text is known by its content.
   Result<std::vector<std::uint32_t>> indices_of(std::span<const std::string_view> texts);
+  // Texts that the worker gave other token ids than the native tokenizer, among those that were
+  // compared.
+  std::size_t other_ids() const { return other_ids_; }
+  std::size_t compared_ids() const { return compared_ids_; }
   Result<Classified> run(std::span<const std::uint32_t> indices);
   Result<Classified> stream(std::span<const std::uint32_t> indices, std::size_t batch);
   Result<MemoryUse> memory();
@@ -96,6 +102,7 @@ class Worker {
   double started_s_ = 0;
   double sent_s_ = 0, received_s_ = 0;  // of the last question
   std::uint64_t id_ = 0;                // of the last request
+  std::size_t other_ids_ = 0, compared_ids_ = 0;
   Capabilities capabilities_;
   WorkerSpec spec_;
   Loaded loaded_;

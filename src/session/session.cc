@@ -1,8 +1,10 @@
 #include "session/session.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "base/files.h"
 #include "engine/export.h"
@@ -25,6 +27,9 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
     pool.progress = [self = session.get()](std::string_view what, double done) {
       if (self->loading) self->loading(what, done);
     };
+    pool.ids = [self = session.get()](std::string_view text, std::uint64_t max_length) {
+      return self->ids_of(text, max_length);
+    };
     session->pool_ = std::make_unique<runtimes::Pool>(std::move(pool));
   }
   BREAKEVEN_TRY(session->model_, load_model(given.model, wanted));
@@ -34,6 +39,18 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
   if (const auto& loaded = session->model_.loaded) session->notes_ = loaded->checkpoint.notes;
   session->axes_ = {native_axis(devices, given.instruction_set)};
   return session;
+}
+
+std::optional<std::uint32_t> Session::ids_of(std::string_view text, std::uint64_t max_length) {
+  if (native_model() == nullptr) return std::nullopt;
+  const text::Tokenizer& tokenizer = *native_model()->tokenizer;
+  text::EncodeOptions options;
+  options.max_length = std::min<std::size_t>(max_length, facts().length_limit);
+  std::vector<std::int32_t> ids;
+  tokenizer.encode(text, options, *tokenizer.make_scratch(), ids);
+  static_assert(std::endian::native == std::endian::little);
+  return static_cast<std::uint32_t>(
+      crc32_z(0, reinterpret_cast<const Bytef*>(ids.data()), ids.size() * sizeof ids[0]));
 }
 
 Result<void> Session::ask_runtimes(std::uint64_t max_length) {

@@ -70,6 +70,8 @@ class Session {
  private:
   explicit Session(Options options) : options_(std::move(options)) {}
   Result<runtimes::WorkerSpec> worker_spec(const study::Spec& spec) const;
+  // As PoolOptions::ids; nothing without a native model.
+  std::optional<std::uint32_t> ids_of(std::string_view text, std::uint64_t max_length);
 
   Options options_;
   Model model_;

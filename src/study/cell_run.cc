@@ -239,6 +239,9 @@ Result<void> CellRun::make_record(const Input& input, const Judges& judges,
   record.instruction_set = info_.instruction_set;
   record.tokenizer = info_.tokenizer;
   record.runtime_settings = info_.settings;
+  measure::check_threshold(
+      record, "ids", info_.other_ids,
+      "its tokenizer gives these texts other token ids than tokenizer.json says");
   const measure::Samples samples =
       paced_ ? with_warm_up(paced_->outputs, sampler_.samples()) : sampler_.samples();
   if (paced_) {

@@ -138,7 +138,8 @@ def handle(request):
         return load(request)
     if operation == "texts":
         TEXTS.extend(request["texts"])
-        return {"count": len(TEXTS) + (WHAT == "count")}
+        ids = {"ids": [len(text) for text in request["texts"]]} if WHAT == "ids" else {}
+        return {"count": len(TEXTS) + (WHAT == "count"), **ids}
     if operation in ("run", "stream"):
         return classify(request)
     if operation == "memory":

@@ -94,6 +94,22 @@ TEST_F(PoolTest, InfoSaysWhatRan) {
   EXPECT_EQ(info.settings.at("model"), "/models/some");
 }
 
+// fake_worker's hash of a text's ids is its length.
+TEST_F(PoolTest, InfoSaysHowManyTextsHaveOtherIds) {
+  options_.ids = [](std::string_view text, std::uint64_t max_length) {
+    EXPECT_EQ(max_length, 512U);
+    return std::optional(text == "other" ? 7U : static_cast<std::uint32_t>(text.size()));
+  };
+  const auto classifier = make(spec_of("texts-ids"));
+  ASSERT_TRUE(classifier) << classifier.error().message;
+  BatchResult out;
+  const std::vector<std::string_view> same = {"a", "bcd"}, more = {"other", "a", "efgh"};
+  ASSERT_TRUE((*classifier)->run_batch(same, out));
+  EXPECT_EQ((*classifier)->info().other_ids, 0);
+  ASSERT_TRUE((*classifier)->run_batch(more, out));
+  EXPECT_EQ((*classifier)->info().other_ids, 0.25) << "of the four that it has";
+}
+
 TEST_F(PoolTest, WhatIsLeftOpenTakesTheFirstThatFits) {
   WorkerSpec spec = spec_of("good");
   spec.device = Device{{0}};

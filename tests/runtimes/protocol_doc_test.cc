@@ -66,7 +66,7 @@ std::string problem_of(const json& asked, const Reply& reply) {
   const std::string operation = asked["op"];
   if (operation == "hello") return problem_of(read_hello(reply));
   if (operation == "load") return problem_of(read_load(reply));
-  if (operation == "texts") return problem_of(read_texts(reply));
+  if (operation == "texts") return problem_of(read_texts(reply, asked["texts"].size()));
   if (operation == "memory") return problem_of(read_memory(reply));
   if (operation == "shutdown") return "";
   return problem_of(read_classified(reply, {asked["indices"].size(), 2, ProblemType::single_label,

@@ -63,7 +63,7 @@ TEST(Answers, MayBeAnyJson) {
     ASSERT_TRUE(reply);
     EXPECT_FALSE(read_hello(*reply)) << text;
     EXPECT_FALSE(read_load(*reply)) << text;
-    EXPECT_FALSE(read_texts(*reply)) << text;
+    EXPECT_FALSE(read_texts(*reply, 1)) << text;
     EXPECT_FALSE(read_memory(*reply)) << text;
     EXPECT_FALSE(read_classified(*reply, {1, 2, ProblemType::single_label, 512, false, 0, 1}))
         << text;
@@ -142,9 +142,14 @@ TEST(Answers, StagesOfAStreamMayOverlap) {
 TEST(Answers, CountsAreWholeAndInRange) {
   for (const char* text :
        {"-1", "1.5", "\"1\"", "null", "1e3", "18446744073709551616", "4294967296"}) {
-    EXPECT_FALSE(read_texts(*ok({{"count", json::parse(text)}}))) << text;
+    EXPECT_FALSE(read_texts(*ok({{"count", json::parse(text)}}), 1)) << text;
+    EXPECT_FALSE(read_texts(*ok({{"count", 1}, {"ids", {json::parse(text)}}}), 1)) << text;
   }
-  EXPECT_EQ(*read_texts(*ok({{"count", 12}})), 12U);
+  EXPECT_EQ(read_texts(*ok({{"count", 12}}), 2)->count, 12U);
+  const json ids = {{"count", 12}, {"ids", {5, 4294967295}}};
+  EXPECT_EQ(read_texts(*ok(ids), 2)->ids, (std::vector<std::uint32_t>{5, 4294967295}));
+  EXPECT_FALSE(read_texts(*ok(ids), 3)) << "of each text or of none";
+  EXPECT_FALSE(read_texts(*ok(ids), 1));
   const auto memory = read_memory(*ok({{"peak_rss_bytes", 5}, {"device_peak_bytes", nullptr}}));
   ASSERT_TRUE(memory);
   EXPECT_EQ(memory->peak_rss_bytes, 5U);
