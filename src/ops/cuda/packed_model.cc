@@ -175,6 +175,8 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   }
   layers.resize(shape_.layers);
   for (DeviceLayer<T>& layer : layers) {
+    layer.begin = arena.take_bytes(0);
+    const std::size_t before = arena.used();
     layer.attention_norm = take_norm(arena, hidden);
     layer.ffn_norm = take_norm(arena, hidden);
     // In the last layer keys and values are absorbed into other products: 8-bit codes are too
@@ -190,14 +192,15 @@ void DeviceModel<T>::lay_out(Arena& arena) {
       layer.coded_up = take_quantised(arena, shape_.codes, shape_.intermediate, hidden, 1);
       layer.coded_down =
           take_quantised(arena, shape_.codes, hidden, shape_.intermediate, shape_.ffn_blocks());
-      continue;
+    } else {
+      layer.project = arena.take<T>(hidden * hidden);
+      layer.project_bias = arena.take<float>(hidden);
+      layer.up = arena.take<T>(shape_.intermediate * hidden);
+      layer.up_bias = arena.take<float>(shape_.intermediate);
+      layer.down = arena.take<T>(hidden * shape_.intermediate);
+      layer.down_bias = arena.take<float>(hidden);
     }
-    layer.project = arena.take<T>(hidden * hidden);
-    layer.project_bias = arena.take<float>(hidden);
-    layer.up = arena.take<T>(shape_.intermediate * hidden);
-    layer.up_bias = arena.take<float>(shape_.intermediate);
-    layer.down = arena.take<T>(hidden * shape_.intermediate);
-    layer.down_bias = arena.take<float>(hidden);
+    layer.bytes = arena.used() - before;
   }
   dense = arena.take<T>(hidden * hidden);
   dense_bias = arena.take<float>(hidden);

@@ -43,6 +43,9 @@ struct DeviceLayer {
   float* down_bias = nullptr;
   Norm ffn_norm;
   QuantisedLinear coded_qkv, coded_project, coded_up, coded_down;
+  // All of the above lie in one piece.
+  const std::byte* begin = nullptr;
+  std::size_t bytes = 0;
 };
 
 template <class T>

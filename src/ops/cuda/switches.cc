@@ -15,7 +15,8 @@ struct Named {
 };
 constexpr std::array kAll{
     Named{"graphs", &Switches::graphs}, Named{"fp32_tiles", &Switches::fp32_tiles},
-    Named{"residual_beta", &Switches::residual_beta}, Named{"cls_tiles", &Switches::cls_tiles}};
+    Named{"residual_beta", &Switches::residual_beta}, Named{"cls_tiles", &Switches::cls_tiles},
+    Named{"prefetch", &Switches::prefetch}};
 
 }  // namespace
 

@@ -15,6 +15,7 @@ struct Switches {
   bool fp32_tiles = true;     // fp32 attention on tensor cores, by halves of 16 bits
   bool residual_beta = true;  // in fp16 and fp32 the product adds the residual, not residual_norm
   bool cls_tiles = true;      // the last layer's attention on tensor cores, in fp16 and bf16
+  bool prefetch = true;       // few rows: the next layer's weights are brought to L2 beside a layer
   friend bool operator==(const Switches&, const Switches&) = default;
 };
 

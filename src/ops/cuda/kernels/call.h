@@ -12,6 +12,7 @@
 #include "ops/cuda/kernels/grid.h"
 #include "ops/cuda/kernels/plain.h"
 #include "ops/cuda/kernels/plain_quantised.h"
+#include "ops/cuda/kernels/prefetch.h"
 #include "ops/cuda/kernels/quantised.h"
 #include "ops/cuda/kernels/rows.h"
 
@@ -28,7 +29,7 @@ struct EveryKernel {
                             FlashAttention<T, 64>, FlashAttention<T, 32>, GatherCls<T, R>,
                             ClsAttention<T>, ClsTiles<T, 4>, ClsTiles<T, 8>, ClsMerge<T>, Head<T>,
                             PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
-                            PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
+                            PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>, Prefetch<T>>;
 };
 // Products of codes have fp16 around them.
 template <>
@@ -44,7 +45,8 @@ struct EveryKernel<Half> {
       PlainDequantiseActivation, PlainDequantiseNorm<Half, std::int8_t>, PlainGemm<std::int8_t>,
       QuantiseRows<Half, E4m3>, DequantiseBias<Half, E4m3>, DequantiseRowActivation,
       DequantiseNorm<Half, E4m3>, PlainQuantiseRows<Half, E4m3>, PlainDequantiseBias<Half, E4m3>,
-      PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>>;
+      PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>,
+      Prefetch<Half>>;
 };
 // The last layer's attention on tensor cores takes 16-bit numbers only.
 template <>
@@ -54,7 +56,8 @@ struct EveryKernel<float> {
                    FlashAttention<float, 64>, FlashAttention<float, 32>, GatherCls<float, float>,
                    ClsAttention<float>, Head<float>, PlainEmbedNorm<float, float>,
                    PlainResidualNorm<float, float>, PlainBiasActivation<float>,
-                   PlainAttention<float>, PlainClsAttention<float>, PlainGemm<float>>;
+                   PlainAttention<float>, PlainClsAttention<float>, PlainGemm<float>,
+                   Prefetch<float>>;
 };
 template <class T>
 using KernelOf = typename EveryKernel<T>::Type;
