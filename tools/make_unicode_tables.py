@@ -4,9 +4,10 @@
 They mix Unicode versions: BertNormalizer has categories of 8.0, canonical decomposition of 9.0, the
 lower case of its compiler's version; StripAccents has the marks of 9.0; ByteLevel asks Oniguruma for
 the letters and numbers of 16.0, single words and Whitespace a library of regular expressions for the
-words of 16.0. So neither this Python's `unicodedata` nor ICU can be asked at run
+words of 16.0; Precompiled has the grapheme clusters of 17.0. So neither this Python's `unicodedata` nor ICU can be asked at run
 time; the tables are derived here once and committed. Sources: `unicodedata` of the running Python
-(Unicode 14 or newer) and the Age property from perl's Unicode::UCD. What a later Unicode version
+(Unicode 14 or newer), the Age property from perl's Unicode::UCD, the grapheme clusters of the package
+`regex` (of Unicode 17, tools/requirements-oracle.txt). What a later Unicode version
 changed about an old code point is corrected below, one constant for each change.
 
 usage: make_unicode_tables.py [--check] [--live] [OUTPUT]
@@ -19,6 +20,8 @@ import pathlib
 import subprocess
 import sys
 import unicodedata
+
+import charsmap
 
 LAST = 0x10FFFF
 CATEGORY_VERSION = (8, 0)
@@ -96,6 +99,28 @@ def scalars():
     yield from range(0xE000, LAST + 1)
 
 
+# Precompiled's: what a code point is to the rules of extended grapheme clusters; in the order of
+# tables::Cluster. The last ones take from the first where both have a code point.
+CLUSTER_CLASSES = [
+    ("control", "Grapheme_Cluster_Break=Control"), ("mark", "Grapheme_Cluster_Break=Extend"),
+    ("spacing_mark", "Grapheme_Cluster_Break=SpacingMark"), ("prepend", "Grapheme_Cluster_Break=Prepend"),
+    ("leading", "Grapheme_Cluster_Break=L"), ("vowel", "Grapheme_Cluster_Break=V"),
+    ("trailing", "Grapheme_Cluster_Break=T"), ("regional", "Grapheme_Cluster_Break=Regional_Indicator"),
+    ("pictographic", "Extended_Pictographic"), ("consonant", "Indic_Conjunct_Break=Consonant"),
+    ("linker", "Indic_Conjunct_Break=Linker")]
+
+
+def clusters():
+    """{code point: place in CLUSTER_CLASSES + 1}; the joiner is a mark, like what it stands beside."""
+    import regex
+
+    out = {0x200D: 2, 0xD: 1, 0xA: 1}
+    for value, (_, name) in enumerate(CLUSTER_CLASSES, 1):
+        member = regex.compile(r"\p{%s}" % name)
+        out.update({c: value for c in scalars() if member.match(chr(c))})
+    return out
+
+
 def ages():
     """age[c] = (major, minor) of the version that assigned c; (99, 0) where none did."""
     lines = subprocess.run(["perl", "-e", PERL_AGE], check=True, capture_output=True, text=True)
@@ -143,6 +168,7 @@ class Tables:
         self.word = {c for c in scalars()
                      if chr(c).isalpha() or category[c] in ("Nd", "Nl", "Pc", *marks)}
         self.word |= {0x200C, 0x200D}  # the joiners
+        self.cluster = clusters()
         for first, last in WORD_ADDED + WORD_YOUNG:
             self.word.update(range(first, last + 1))
         self.decomposition = {}
@@ -222,7 +248,29 @@ def live_differences(tables):
             ("split", [w for w, _ in split.pre_tokenize_str("a" + ch + "b")], want_split),
         ]
         wrong += [(f"U+{c:04X}", name, got, want) for name, got, want in checks if got != want]
-    return wrong + combining_differences(tables)
+    return wrong + combining_differences(tables) + cluster_differences(tables)
+
+
+def cluster_differences(tables):
+    """A cluster of less than six bytes becomes what stands for its shortest beginning in the map, so a
+    mark behind a mapped character vanishes, unless more stands before that one in its cluster."""
+    wrong = []
+    place = {name: value for value, (name, _) in enumerate(CLUSTER_CLASSES, 1)}
+    members = lambda *names: {c for c, v in tables.cluster.items() if v in [place[n] for n in names]}
+    joining, prepend = members("mark", "spacing_mark", "linker"), members("prepend")
+    checks = [("joins what is before", "a", "a%s", lambda c, got: got == "b", joining),
+              ("prepends", "a", "%sa\u0301", lambda c, got: got.endswith("\u0301") and c not in joining, prepend),
+              ("pictographic", "\u2122", "%s\u200d\u2122\u0301", lambda c, got: got.endswith("\u0301"),
+               members("pictographic")),
+              ("consonant", "\u0915", "%s\u094d\u0915\u0301", lambda c, got: got.endswith("\u0301"),
+               members("consonant")),
+              ("linker", "\u0915", "\u0915%s\u0915\u0301",
+               lambda c, got: got.endswith("\u0301") and c not in prepend, members("linker"))]
+    for name, key, text, holds, want in checks:
+        normalizer = charsmap.normalizer({key: "b"})
+        got = {c for c in scalars() if c and holds(c, normalizer.normalize_str(text % chr(c)))}
+        wrong += [(f"U+{c:04X}", name, c in got, c in want) for c in sorted(got ^ want)]
+    return wrong
 
 
 def combining_differences(tables):
@@ -284,6 +332,12 @@ def render(t):
         else:
             classes.append([c, c, value])
     pairs = lambda r: [f"{{0x{a:X}, 0x{b:X}}}" for a, b in r]
+    cluster_rows = []
+    for c, value in sorted(t.cluster.items()):
+        if cluster_rows and cluster_rows[-1][1] == c - 1 and cluster_rows[-1][2] == value:
+            cluster_rows[-1][1] = c
+        else:
+            cluster_rows.append([c, c, value])
     lower = [f"{{0x{c:X}, {{0x{to[0]:X}, {f'0x{to[1]:X}' if len(to) > 1 else 0}}}}}"
              for c, to in sorted(t.lower.items())]
     body = [
@@ -297,12 +351,14 @@ def render(t):
         array("Range", "kNumber", pairs(ranges(t.number))),
         array("CombiningClass", "kCombiningClass",
               [f"{{0x{a:X}, 0x{b:X}, {v}}}" for a, b, v in classes]),
+        array("ClusterRange", "kCluster",
+              [f"{{0x{a:X}, 0x{b:X}, {CLUSTER_CLASSES[v - 1][0]}}}" for a, b, v in cluster_rows]),
         array("char32_t", "kDecompositionPool", [f"0x{c:X}" for c in pool]),
         array("Decomposition", "kDecomposition", entries),
         array("Lowercase", "kLowercase", lower),
     ]
     return ("// Generated by tools/make_unicode_tables.py; edit that file.\n// clang-format off\n"
-            '#include "text/unicode_tables.h"\n\nnamespace breakeven::text::tables {\nnamespace {\n'
+            '#include "text/unicode_tables.h"\n\nnamespace breakeven::text::tables {\nnamespace {\nusing enum Cluster;\n'
             + "".join(rows for rows, _ in body) + "}  // namespace\n\n"
             + "".join(span for _, span in body) + "\n}  // namespace breakeven::text::tables\n")
 

@@ -177,6 +177,33 @@ def byte_level_text(rng, entries, specials):
     return b"".join(pieces)
 
 
+# What a map of characters, its grapheme clusters and Metaspace distinguish.
+CLUSTERS = [
+    " ", "  ", "   ", "\t", "\n", "\r\n", "\r", "\u2581", "\u2581\u2581", "\u3000", "\xa0", "\u200b", "\u200c", "\u200d",
+    "\ufeff", "\xad", "\x00", "\x01", "\x1c", "\x7f", "\x85", "\ufffd", "\u2028", "a", "e", "i", "x", "A", "E", "1", "9", "fi",
+    "the", "ing", ",", ".", "\u2026", "\xbd", "\u215b", "\xaa", "\ufb01", "\ufdfa", "\u2122", "\u203c", "\xa9", "\xae", "\u017f",
+    "\uff21", "\uff66", "\uff76", "\uff9e", "\u2460", "\u0301", "\u0300", "\u0302", "\u0307", "\u0323", "\u0327", "\u0345",
+    "\u0903", "\u0e33", "\u0eb3", "\u094d", "\u09cd", "\u0915", "\u0958", "\u0937", "\u09a1", "\u0e01", "\u1100", "\u1161",
+    "\u11a8", "\uac00", "\uac01", "\ud55c", "\u304b", "\u3099", "\u309a", "\u30cf", "\u0600", "\u06dd", "\u070f", "\u0d4e",
+    "\U000110bd", "\u05d0", "\u05b0", "\u0627", "\u0653", "\u0644", "\u4e2d", "\u6587", "\uf900", "\u2764", "\ufe0f",
+    "\U0001f468", "\U0001f469", "\U0001f3fd", "\U0001f1e9", "\U0001f1ea", "\U000e0020", "\U0001d400", "\U00010400", "\u1885",
+    "\u20dd", "\u2057", "\u0344", "\u1e9b", "\u212b", "\u2126", "\u2160", "\u3251", "\u33a1", "\u3131", "\uffe0"]
+
+
+def cluster_text(rng, entries, specials):
+    """Bytes: as random_text, or many small pieces that a cluster or a word may go across."""
+    if rng.random() < 0.4:
+        return random_text(rng, entries, specials)
+    pieces = [rng.choice(CLUSTERS).encode() for _ in range(rng.randint(0, 24))]
+    for chance, more in ((0.2, specials), (0.3, entries), (0.1, BROKEN)):
+        if rng.random() < chance:
+            piece = rng.choice(more)
+            pieces.insert(rng.randint(0, len(pieces)), piece if isinstance(piece, bytes) else piece.encode())
+    if rng.random() < 0.03:
+        pieces.append(rng.choice(CLUSTERS).encode() * rng.randint(30, 300))
+    return b"".join(pieces)
+
+
 def spelled_bytes(tokenizer):
     """The bytes of every entry of a byte-level vocabulary, those of half a character, too."""
     printable = [b for b in range(256) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xFF and b != 0xAD]
@@ -188,9 +215,10 @@ def spelled_bytes(tokenizer):
 def write_random(tokenizer, out, count, seed):
     rng = random.Random(seed)
     byte_level = "ByteLevel" in repr(tokenizer.pre_tokenizer)
-    make_text = byte_level_text if byte_level else random_text
-    entries = (spelled_bytes(tokenizer) if byte_level else
-               sorted(e[2:] if e.startswith("##") else e for e in tokenizer.get_vocab()))
+    unigram = "Metaspace" in repr(tokenizer.pre_tokenizer)
+    make_text = byte_level_text if byte_level else cluster_text if unigram else random_text
+    entries = (spelled_bytes(tokenizer) if byte_level else sorted(e.replace("\u2581", " ") for e in tokenizer.get_vocab())
+               if unigram else sorted(e[2:] if e.startswith("##") else e for e in tokenizer.get_vocab()))
     specials = sorted(t.content for t in tokenizer.get_added_tokens_decoder().values())
     specials += [s.lower() for s in specials] + [s[:-1] for s in specials] + [" " + s for s in specials]
     for _ in range(count):

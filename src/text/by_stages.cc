@@ -24,8 +24,10 @@ ByStages::ByStages(const TokenizerSpec& spec, const PieceModel& model)
   in_normalized_text_ = Matcher(std::move(normalized));
 }
 
-void ByStages::split_to_ids(std::u32string_view normalized, Buffers& buffers, IdSink& sink) const {
-  const std::u32string_view text = spec_.pre_tokenizer->prepare(normalized, buffers.prepared);
+void ByStages::split_to_ids(std::u32string_view normalized, bool starts_text, Buffers& buffers,
+                            IdSink& sink) const {
+  const std::u32string_view text =
+      spec_.pre_tokenizer->prepare(normalized, starts_text, buffers.pre_tokenizer);
   std::size_t at = 0;
   while (!sink.full()) {
     const std::size_t chars = spec_.pre_tokenizer->next_word(text, at, buffers.word);
@@ -38,14 +40,16 @@ void ByStages::split_to_ids(std::u32string_view normalized, Buffers& buffers, Id
 void ByStages::encode(std::string_view text, Buffers& buffers, IdSink& sink) const {
   buffers.code_points.clear();
   append_code_points(text, buffers.code_points);
-  for_each_segment(in_raw_text_, spec_.added, std::u32string_view(buffers.code_points), sink,
-                   [&](std::u32string_view segment) {
-                     spec_.normalizer->normalize(segment, buffers.normalizer, buffers.normalized);
-                     for_each_segment(
-                         in_normalized_text_, spec_.added, std::u32string_view(buffers.normalized),
-                         sink,
-                         [&](std::u32string_view part) { split_to_ids(part, buffers, sink); });
-                   });
+  const std::u32string_view whole = buffers.code_points;
+  for_each_segment(in_raw_text_, spec_.added, whole, sink, [&](std::u32string_view segment) {
+    const bool is_first = segment.data() == whole.data();
+    spec_.normalizer->normalize(segment, buffers.normalizer, buffers.normalized);
+    const std::u32string_view normalized = buffers.normalized;
+    for_each_segment(
+        in_normalized_text_, spec_.added, normalized, sink, [&](std::u32string_view part) {
+          split_to_ids(part, is_first && part.data() == normalized.data(), buffers, sink);
+        });
+  });
 }
 
 }  // namespace breakeven::text

@@ -15,7 +15,8 @@ namespace breakeven::text {
 class ByStages {
  public:
   struct Buffers {
-    std::u32string code_points, normalized, prepared;
+    std::u32string code_points, normalized;
+    PreTokenizerBuffers pre_tokenizer;
     NormalizerBuffers normalizer;
     std::string word;
     ModelBuffers model;
@@ -27,7 +28,8 @@ class ByStages {
 
  private:
   using Matcher = TokenMatcher<char32_t>;
-  void split_to_ids(std::u32string_view normalized, Buffers& buffers, IdSink& sink) const;
+  void split_to_ids(std::u32string_view normalized, bool starts_text, Buffers& buffers,
+                    IdSink& sink) const;
 
   const TokenizerSpec& spec_;
   const PieceModel& model_;

@@ -107,14 +107,15 @@ void apply_config(const TokenizerConfig& config, TokenizerSpec& spec) {
   // is no normaliser it fails, and Transformers 5 makes one of the flags.
   const bool none = spec.normalizer_type.empty();
   auto* bert = dynamic_cast<BertNormalizer*>(spec.normalizer.get());
-  if (config.bert_class && bert != nullptr && spec.normalizer_type != kSequence) {
+  if (config.is(TokenizerConfig::Class::bert) && bert != nullptr &&
+      spec.normalizer_type != kSequence) {
     bert->flags.clean_text |= none;
     bert->flags.lowercase = config.do_lower_case;
     bert->flags.strip_accents = config.strip_accents.value_or(config.do_lower_case);
     bert->flags.handle_chinese_chars = config.tokenize_chinese_chars;
   }
   if (auto* byte_level = dynamic_cast<ByteLevel*>(spec.pre_tokenizer.get());
-      byte_level != nullptr && config.roberta_class)
+      byte_level != nullptr && config.is(TokenizerConfig::Class::roberta))
     byte_level->flags.add_prefix_space = config.add_prefix_space;
   spec.info.model_max_length = config.model_max_length.value_or(kNoLimit);
   spec.info.truncation_side = config.truncation_side.value_or(spec.info.truncation_side);
@@ -163,12 +164,16 @@ Result<TokenizerSpec> read_tokenizer_spec(const std::string& folder, std::size_t
   BREAKEVEN_TRY(const PathKind kind, look_at(json));
   const bool from_json = kind != PathKind::nothing;
   BREAKEVEN_TRY(TokenizerConfig config, read_tokenizer_config(folder, from_json));
-  const bool bpe_files = !from_json && config.roberta_class && has_bpe_files(folder);
-  if (!from_json && !bpe_files && (config.roberta_class || !is_there(vocab_txt)))
-    return fail("tokenizer/missing",
-                fmt::format("{} has no tokenizer.json and no {}", folder,
-                            config.roberta_class ? "vocab.json with merges.txt" : "vocab.txt"),
-                "give the folder of a model with its tokenizer's files");
+  const bool bpe_files =
+      !from_json && config.is(TokenizerConfig::Class::roberta) && has_bpe_files(folder);
+  if (!from_json && !bpe_files &&
+      (config.is(TokenizerConfig::Class::roberta) || !is_there(vocab_txt)))
+    return fail(
+        "tokenizer/missing",
+        fmt::format("{} has no tokenizer.json and no {}", folder,
+                    config.is(TokenizerConfig::Class::roberta) ? "vocab.json with merges.txt"
+                                                               : "vocab.txt"),
+        "give the folder of a model with its tokenizer's files");
   TokenizerSpec spec;
   if (from_json) {
     BREAKEVEN_TRY_VOID(read_tokenizer_json(json.string(), spec));

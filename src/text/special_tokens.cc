@@ -59,6 +59,16 @@ SpecialTokens roberta_special_tokens() {
   return of_class({"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"});
 }
 
+std::vector<SpecialTokens::Token> camembert_further_tokens() {
+  std::vector<SpecialTokens::Token> tokens;
+  for (const char* content : {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"}) {
+    SpecialTokens::Token& token = tokens.emplace_back();
+    token.token.content = content;
+    token.named = SpecialTokens::Named::by_class;
+  }
+  return tokens;
+}
+
 Result<void> read_special_tokens(const JsonObject& file, bool special, SpecialTokens& tokens) {
   for (const auto& [name, value] : file.fields()) {
     for (std::size_t role = 0; role < SpecialTokens::kRoles; ++role) {

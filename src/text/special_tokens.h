@@ -30,6 +30,8 @@ struct SpecialTokens {
 // [MASK]; <s>, </s>, <unk>, <pad>, <mask>.
 SpecialTokens bert_special_tokens();
 SpecialTokens roberta_special_tokens();
+// Of CamemBERT's class beside RoBERTa's: <s>NOTUSED, </s>NOTUSED, <unk>NOTUSED.
+std::vector<SpecialTokens::Token> camembert_further_tokens();
 
 // The roles, additional_special_tokens, extra_special_tokens (list or object) and
 // model_specific_special_tokens of tokenizer_config.json or special_tokens_map.json into `tokens`.

@@ -156,9 +156,9 @@ void Tokenizer::encode_pair(std::string_view first, std::string_view second,
     if (step.kind == Kind::second_text)
       append(scratch.sinks[1].cut(second_ids, options.truncation_side), ids);
     if (step.kind == Kind::special && options.add_special_tokens) append(step.ids, ids);
-    // Without special tokens HF leaves the token types of the plain texts.
+    const Processor& processor = impl_->spec.processor;
     const std::int32_t plain =
-        step.kind == Kind::second_text ? impl_->spec.processor.plain_second_type : 0;
+        step.kind == Kind::second_text ? processor.plain_second_type : processor.plain_first_type;
     token_types.insert(token_types.end(), ids.size() - before,
                        options.add_special_tokens ? step.token_type : plain);
   }

@@ -1,5 +1,5 @@
-// BERT's WordPiece and RoBERTa's byte-level BPE, id for id the same as Hugging Face's fast
-// tokenizers. Immutable after loading; one Scratch a thread.
+// BERT's WordPiece, RoBERTa's byte-level BPE and XLM-RoBERTa's Unigram, id for id the same as
+// Hugging Face's fast tokenizers. Immutable after loading; one Scratch a thread.
 #pragma once
 
 #include <cstddef>

@@ -38,7 +38,16 @@ constexpr std::array<std::string_view, 16> kBertModelTypes = {
     "bert",      "convbert",      "distilbert", "electra",    "ernie",   "layoutlm",
     "lxmert",    "megatron-bert", "mobilebert", "nezha",      "qdqbert", "realm",
     "retribert", "squeezebert",   "vilt",       "visual_bert"};
-constexpr std::string_view kRobertaClass = "RobertaTokenizer", kRobertaModelType = "roberta";
+// Classes that take nothing from tokenizer_config.json but tokens, and those of SentencePiece.
+struct NamedClass {
+  std::string_view name, model_type;
+  TokenizerConfig::Class value;
+};
+using Class = TokenizerConfig::Class;
+constexpr std::array<NamedClass, 3> kNamedClasses = {
+    NamedClass{"RobertaTokenizer", "roberta", Class::roberta},
+    NamedClass{"XLMRobertaTokenizer", "xlm-roberta", Class::xlm_roberta},
+    NamedClass{"CamembertTokenizer", "camembert", Class::camembert}};
 // HF writes 1e30 for "no limit"; nothing real comes near this.
 constexpr double kNoLengthLimit = 1e9;
 // [CLS] and [SEP] alone; what HF is told to cut below that, it does not cut.
@@ -59,8 +68,6 @@ Result<void> read_json(const fs::path& path, Read read) {
   return read(object);
 }
 
-enum class Class : std::uint8_t { generic, bert, roberta };
-
 // tokenizer_class; nothing where the file names none.
 Result<std::optional<Class>> read_class(const JsonObject& config) {
   BREAKEVEN_TRY(std::string name, config.text("tokenizer_class", ""));
@@ -69,11 +76,14 @@ Result<std::optional<Class>> read_class(const JsonObject& config) {
   if (name.ends_with(kFast)) name.resize(name.size() - kFast.size());
   if (contains(kBertClasses, name)) return std::optional(Class::bert);
   if (contains(kGenericClasses, name)) return std::optional(Class::generic);
-  if (name == kRobertaClass) return std::optional(Class::roberta);
-  return fail("tokenizer/unsupported",
-              fmt::format("{} is '{}'; only the tokenizers of BERT and RoBERTa are supported",
-                          config.where("tokenizer_class"), name),
-              "use a model with another tokenizer, or run this one with another runtime");
+  for (const NamedClass& each : kNamedClasses)
+    if (name == each.name) return std::optional(each.value);
+  return fail(
+      "tokenizer/unsupported",
+      fmt::format("{} is '{}'; only the tokenizers of BERT, RoBERTa, XLM-RoBERTa and CamemBERT are "
+                  "supported",
+                  config.where("tokenizer_class"), name),
+      "use a model with another tokenizer, or run this one with another runtime");
 }
 
 Result<void> read_lengths(const JsonObject& config, TokenizerConfig& out) {
@@ -163,7 +173,8 @@ Result<std::optional<Class>> find_class(const fs::path& folder) {
         if (found) return {};
         BREAKEVEN_TRY(const std::string type, config.text("model_type", ""));
         if (contains(kBertModelTypes, type)) found = Class::bert;
-        if (type == kRobertaModelType) found = Class::roberta;
+        for (const NamedClass& each : kNamedClasses)
+          if (type == each.model_type) found = each.value;
         return {};
       }));
   return found;
@@ -175,11 +186,12 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool ha
   const fs::path path = folder;
   TokenizerConfig out;
   BREAKEVEN_TRY(const std::optional<Class> found, find_class(path));
-  out.roberta_class = found == Class::roberta;
   // What stands in vocab.txt is BERT's.
-  out.bert_class = found == Class::bert || (!has_tokenizer_json && !out.roberta_class);
-  if (out.bert_class) out.special = bert_special_tokens();
-  if (out.roberta_class) out.special = roberta_special_tokens();
+  out.tokenizer_class = found.value_or(has_tokenizer_json ? Class::generic : Class::bert);
+  if (!has_tokenizer_json && out.tokenizer_class == Class::generic)
+    out.tokenizer_class = Class::bert;
+  if (out.is(Class::bert)) out.special = bert_special_tokens();
+  if (out.has_roberta_tokens()) out.special = roberta_special_tokens();
   BREAKEVEN_TRY_VOID(read_json(path / "tokenizer_config.json",
                                [&](const JsonObject& config) { return read_fields(config, out); }));
   // HF looks at the two older files only where that has no added_tokens_decoder.
@@ -192,9 +204,11 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool ha
         path / "added_tokens.json",
         [&](const JsonObject& file) -> Result<void> { return read_added_file(file, out); }));
   }
-  // RoBERTa's class looks for the white space before <mask> wherever flags do not say otherwise.
+  // RoBERTa's kin look for the white space before <mask> wherever flags do not say otherwise.
   auto& mask = out.special.roles[SpecialTokens::mask];
-  if (out.roberta_class && !mask.has_flags) mask.token.lstrip = true;
+  if (out.has_roberta_tokens() && !mask.has_flags) mask.token.lstrip = true;
+  if (out.is(Class::camembert) && out.special.further.empty())
+    out.special.further = camembert_further_tokens();
   for (AddedToken& token : out.added) token.special |= is_role(out.special, token.content);
   std::stable_sort(out.added.begin(), out.added.end(),
                    [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });

@@ -14,11 +14,13 @@
 namespace breakeven::text {
 
 struct TokenizerConfig {
-  // A BERT class of HF takes the three normaliser flags from here (or its own defaults, which are
-  // these) and ignores what tokenizer.json says; the generic class does the opposite.
-  bool bert_class = false;
-  // RoBERTa's class takes this one from here (default: false) over tokenizer.json's.
-  bool roberta_class = false;
+  // BERT's classes of HF take the three normaliser flags from here (or their own defaults, which
+  // are these) and ignore what tokenizer.json says; RoBERTa's takes add_prefix_space (default:
+  // false); the others run tokenizer.json.
+  enum class Class : std::uint8_t { generic, bert, roberta, xlm_roberta, camembert };
+  Class tokenizer_class = Class::generic;
+  bool is(Class wanted) const { return tokenizer_class == wanted; }
+  bool has_roberta_tokens() const { return !is(Class::generic) && !is(Class::bert); }
   bool add_prefix_space = false;
   bool do_lower_case = true;
   std::optional<bool> strip_accents;  // nothing: follows do_lower_case

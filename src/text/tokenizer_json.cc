@@ -4,6 +4,7 @@
 #include "text/part_kinds.h"
 #include "text/pre_tokenizers/bert.h"
 #include "text/pre_tokenizers/byte_level.h"
+#include "text/pre_tokenizers/metaspace.h"
 
 namespace breakeven::text {
 namespace {
@@ -45,6 +46,20 @@ Result<void> read_padding(const JsonObject& root, TokenizerSpec& spec) {
   return {};
 }
 
+// Words reach a model in the form that it is made for.
+Result<void> check_model_fits(const JsonObject& root, const TokenizerSpec& spec) {
+  const PreTokenizer* words = spec.pre_tokenizer.get();
+  const bool bytes = dynamic_cast<const ByteLevel*>(words) != nullptr;
+  const bool metaspace = dynamic_cast<const Metaspace*>(words) != nullptr;
+  if (bytes == spec.model.is_bpe() && metaspace == spec.model.is_unigram()) return {};
+  return unsupported(root.where("model"),
+                     fmt::format("{} behind {}", spec.model.kind->type,
+                                 bytes       ? "ByteLevel"
+                                 : metaspace ? "Metaspace"
+                                             : "another pre_tokenizer than ByteLevel or Metaspace"),
+                     "BPE behind ByteLevel, Unigram behind Metaspace or WordPiece behind another");
+}
+
 }  // namespace
 
 JsonSource tokenizer_source(const std::string& path) {
@@ -63,12 +78,7 @@ Result<void> read_tokenizer_json(const std::string& path, TokenizerSpec& spec) {
   BREAKEVEN_TRY(spec.pre_tokenizer, read_pre_tokenizer(root));
   spec.model.bert_words = dynamic_cast<BertPreTokenizer*>(spec.pre_tokenizer.get()) != nullptr;
   BREAKEVEN_TRY_VOID(read_model(root, spec.model));
-  const bool bytes = dynamic_cast<const ByteLevel*>(spec.pre_tokenizer.get()) != nullptr;
-  if (bytes != (spec.model.is_bpe()))
-    return unsupported(root.where("model"),
-                       fmt::format("{} behind {}", spec.model.kind->type,
-                                   bytes ? "ByteLevel" : "another pre_tokenizer than ByteLevel"),
-                       "BPE behind ByteLevel, or WordPiece behind another one,");
+  BREAKEVEN_TRY_VOID(check_model_fits(root, spec));
   BREAKEVEN_TRY_VOID(read_added_tokens(root, spec));
   BREAKEVEN_TRY(spec.processor, read_processor(root));
   BREAKEVEN_TRY_VOID(read_truncation(root, spec));

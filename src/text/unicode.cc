@@ -91,10 +91,22 @@ unsigned combining_class(char32_t c) {
   return row ? row->value : 0;
 }
 
+bool is_hangul_syllable(char32_t c) {
+  return c >= kHangulFirst && c <= kHangulLast;
+}
+
+tables::Cluster cluster_kind(char32_t c) {
+  if (is_hangul_syllable(c))
+    return (c - kHangulFirst) % kTrailings == 0 ? tables::Cluster::vowel
+                                                : tables::Cluster::trailing;
+  const auto* row = find_range(tables::kCluster, c);
+  return row != nullptr ? row->value : tables::Cluster::other;
+}
+
 void append_decomposed(char32_t c, std::u32string& out) {
   // Nothing below U+00C0 decomposes: no look-up for most text.
   const auto* row = c < 0xC0 ? nullptr : find_code_point(tables::kDecomposition, c);
-  if (c >= kHangulFirst && c <= kHangulLast) {
+  if (is_hangul_syllable(c)) {
     const char32_t index = c - kHangulFirst;
     out.push_back(kLeadingJamo + index / (kVowels * kTrailings));
     out.push_back(kVowelJamo + index % (kVowels * kTrailings) / kTrailings);

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "text/unicode_tables.h"
+
 namespace breakeven::text {
 
 // The upper end of the gap U+2B820..U+2B91F, which Unicode's CJK extension E fills and Hugging
@@ -21,6 +23,9 @@ bool is_word(char32_t c);    // \w of a regular expression: letters, digits, mar
 bool is_letter(char32_t c);  // \p{L}
 bool is_number(char32_t c);  // \p{N}
 unsigned combining_class(char32_t c);
+bool is_hangul_syllable(char32_t c);
+// Of a Hangul syllable: that of its last jamo.
+tables::Cluster cluster_kind(char32_t c);
 
 // Appends the canonical decomposition of one code point.
 void append_decomposed(char32_t c, std::u32string& out);

@@ -37,6 +37,7 @@ namespace {
 
 constexpr const char* kWordPiece = "models/builtin";
 constexpr const char* kByteLevel = "tests/text/data/byte_level";
+constexpr const char* kUnigram = "tests/text/data/unigram";
 
 class HostileTest : public ::testing::Test {
  protected:
@@ -48,7 +49,7 @@ class HostileTest : public ::testing::Test {
   // Runs `test` with a tokenizer of each kind.
   template <class Test>
   void with_each(Test test) {
-    for (const char* model : {kWordPiece, kByteLevel}) {
+    for (const char* model : {kWordPiece, kByteLevel, kUnigram}) {
       SCOPED_TRACE(model);
       tokenizer_ = load(model);
       scratch_ = tokenizer_.make_scratch();
@@ -129,7 +130,7 @@ TEST_F(HostileTest, EveryByteAtEveryPlaceNearTheEnd) {
       std::string text = repeated("the movie, unaffable ", length).substr(0, length);
       ASSERT_EQ(encode(text), encode(text, by_stages)) << length;
       for (unsigned byte = 0; byte < 256 && length > 0; ++byte) {
-        text[(byte * 31 + length) % length] = static_cast<char>(byte);
+        text[(std::size_t{31} * byte + length) % length] = static_cast<char>(byte);
         text.back() = static_cast<char>(byte);
         ASSERT_EQ(encode(text), encode(text, by_stages)) << length << " " << byte;
       }

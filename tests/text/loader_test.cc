@@ -72,7 +72,6 @@ TEST_F(LoaderTest, FieldsOfAWrongType) {
 TEST_F(LoaderTest, OtherKindsAreRefusedByName) {
   const std::vector<std::tuple<std::string, json, std::string>> changes = {
       {"/model/type", "BPE", "##"},
-      {"/model/type", "Unigram", "Unigram"},
       {"/model/type", "WordLevel", "WordLevel"},
       {"/normalizer", {{"type", "NFC"}}, "NFC"},
       {"/normalizer",

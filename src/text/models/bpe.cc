@@ -68,6 +68,7 @@ Result<std::pair<std::string, std::string>> read_pair(const JsonObject& model, J
 }
 
 Result<void> read(const JsonObject& model, ModelSpec& spec) {
+  BREAKEVEN_TRY_VOID(read_vocabulary(model, spec));
   BREAKEVEN_TRY_VOID(refuse_variants(model));
   BREAKEVEN_TRY(spec.unknown_token, model.text("unk_token", ""));
   BREAKEVEN_TRY(spec.fuse_unknown, model.boolean("fuse_unk", false));

@@ -29,16 +29,19 @@ Result<void> read_vocabulary(const JsonObject& vocabulary, const std::string& wh
   return {};
 }
 
+Result<void> read_vocabulary(const JsonObject& model, ModelSpec& spec) {
+  BREAKEVEN_TRY(const JsonObject vocabulary, model.object("vocab"));
+  return read_vocabulary(vocabulary, model.where("vocab"), spec);
+}
+
 Result<void> read_model(const JsonObject& root, ModelSpec& spec) {
   BREAKEVEN_TRY(const JsonObject model, root.object("model"));
   // Files older than 2020 leave the type out; WordPiece is the one with a continuing prefix.
   const bool untyped = !model.find("type") && model.find("continuing_subword_prefix");
   if (!untyped) {
-    static const ModelKind kKinds[] = {kWordPiece, kBpe};
+    static const ModelKind kKinds[] = {kWordPiece, kBpe, kUnigram};
     BREAKEVEN_TRY(spec.kind, find_kind(model, std::span<const ModelKind>(kKinds)));
   }
-  BREAKEVEN_TRY(const JsonObject vocabulary, model.object("vocab"));
-  BREAKEVEN_TRY_VOID(read_vocabulary(vocabulary, model.where("vocab"), spec));
   return spec.kind->read(model, spec);
 }
 

@@ -26,6 +26,15 @@ struct ModelBuffers {
     std::vector<std::uint64_t> pairs;
   };
   Queue queue;
+  // Of Unigram: the best way to each place of a word, and where the parts of the best one end.
+  struct Reached {
+    static constexpr std::uint32_t kNever = static_cast<std::uint32_t>(-1);
+    double score;
+    std::uint32_t start;  // of its last part
+    std::int32_t id;      // of its last part
+  };
+  std::vector<Reached> reached;
+  std::vector<std::uint32_t> ends;
 };
 
 class PieceModel {
@@ -40,16 +49,17 @@ class PieceModel {
 
 struct ModelSpec;
 struct ModelKind {
-  std::string_view type;                                           // "WordPiece"
-  Result<void> (*read)(const JsonObject& model, ModelSpec& spec);  // spec.vocabulary is there
+  std::string_view type;  // "WordPiece"
+  Result<void> (*read)(const JsonObject& model, ModelSpec& spec);
   std::unique_ptr<PieceModel> (*make)(const ModelSpec& spec);
 };
-extern const ModelKind kWordPiece, kBpe;
+extern const ModelKind kWordPiece, kBpe, kUnigram;
 
 // A model as its files describe it, with every default filled in.
 struct ModelSpec {
   const ModelKind* kind = &kWordPiece;
   bool is_bpe() const { return kind->type == kBpe.type; }
+  bool is_unigram() const { return kind->type == kUnigram.type; }
   std::vector<std::pair<std::string, std::int32_t>> vocabulary;  // entry, id; no entry twice
   std::string unknown_token = "[UNK]";                           // "": there is none
   std::int32_t unknown_id = 0;
@@ -65,11 +75,16 @@ struct ModelSpec {
   std::vector<Merge> merges;   // by rank
   bool ignore_merges = false;  // a word that is an entry is its id, whatever merges say
   bool fuse_unknown = false;   // one unknown id for a run of unknown symbols
+  // Unigram
+  std::vector<double> scores;  // by id; vocabulary has the same entries in the order of their ids
+  bool byte_fallback = false;  // <0x00> ... for the bytes of what is unknown
 };
 
 // {"entry": id ...} into `spec`; `where` names it. Errors: tokenizer/vocabulary.
 Result<void> read_vocabulary(const JsonObject& vocabulary, const std::string& where,
                              ModelSpec& spec);
+// The same of the field "vocab" of a model. Errors: tokenizer/json, tokenizer/vocabulary.
+Result<void> read_vocabulary(const JsonObject& model, ModelSpec& spec);
 
 // The part "model" of tokenizer.json into `spec`, but for unknown_id. Errors: tokenizer/json,
 // tokenizer/unsupported, tokenizer/vocabulary.

@@ -22,6 +22,7 @@ bool can_match(std::string_view piece, bool whole_word_possible, bool bert_words
 }
 
 Result<void> read(const JsonObject& model, ModelSpec& spec) {
+  BREAKEVEN_TRY_VOID(read_vocabulary(model, spec));
   BREAKEVEN_TRY(spec.unknown_token, model.text("unk_token", "[UNK]"));
   BREAKEVEN_TRY(spec.continuing_prefix, model.text("continuing_subword_prefix", "##"));
   BREAKEVEN_TRY(spec.max_chars_per_word, model.count("max_input_chars_per_word", {}, 100));

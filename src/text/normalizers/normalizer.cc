@@ -3,6 +3,9 @@
 #include "text/normalizers/bert.h"
 #include "text/normalizers/lowercase.h"
 #include "text/normalizers/nfd.h"
+#include "text/normalizers/precompiled.h"
+#include "text/normalizers/replace.h"
+#include "text/normalizers/strip.h"
 #include "text/normalizers/strip_accents.h"
 #include "text/part_kinds.h"
 
@@ -40,6 +43,9 @@ struct NormalizerKind {
 constexpr NormalizerKind kKinds[] = {{"BertNormalizer", read_bert_normalizer},
                                      {"Lowercase", make<LowercaseNormalizer>},
                                      {"NFD", make<NfdNormalizer>},
+                                     {"Precompiled", read_precompiled},
+                                     {"Replace", read_replace},
+                                     {"Strip", read_strip},
                                      {"StripAccents", make<StripAccentsNormalizer>}};
 
 }  // namespace

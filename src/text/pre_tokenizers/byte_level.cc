@@ -35,10 +35,11 @@ std::size_t piece_end(std::u32string_view text, std::size_t at) {
 
 }  // namespace
 
-std::u32string_view ByteLevel::prepare(std::u32string_view text, std::u32string& buffer) const {
+std::u32string_view ByteLevel::prepare(std::u32string_view text, bool /*starts_text*/,
+                                       PreTokenizerBuffers& buffers) const {
   if (!flags.add_prefix_space || text.empty() || text.front() == U' ') return text;
-  buffer.assign(1, U' ').append(text);
-  return buffer;
+  buffers.prepared.assign(1, U' ').append(text);
+  return buffers.prepared;
 }
 
 std::size_t ByteLevel::next_word(std::u32string_view text, std::size_t& at,

@@ -15,7 +15,8 @@ class ByteLevel final : public PreTokenizer {
   };
 
   explicit ByteLevel(const Flags& wanted) : flags(wanted) {}
-  std::u32string_view prepare(std::u32string_view text, std::u32string& buffer) const override;
+  std::u32string_view prepare(std::u32string_view text, bool starts_text,
+                              PreTokenizerBuffers& buffers) const override;
   std::size_t next_word(std::u32string_view text, std::size_t& at,
                         std::string& word) const override;
 

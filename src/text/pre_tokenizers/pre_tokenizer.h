@@ -12,11 +12,19 @@
 
 namespace breakeven::text {
 
+// Memory that prepare() uses again.
+struct PreTokenizerBuffers {
+  std::u32string prepared;
+  std::string word;
+};
+
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
-  // The text that next_word() reads: `text`, or a changed copy of it in `buffer`.
-  virtual std::u32string_view prepare(std::u32string_view text, std::u32string& /*buffer*/) const {
+  // The text that next_word() reads: `text`, or a changed copy of it in `buffers`. `starts_text`:
+  // nothing stands before it, no added token and no white space that one took along.
+  virtual std::u32string_view prepare(std::u32string_view text, bool /*starts_text*/,
+                                      PreTokenizerBuffers& /*buffers*/) const {
     return text;
   }
   // Reads the next word of `text` from `at` on and moves `at` after it: replaces `word` by what

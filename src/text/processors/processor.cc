@@ -56,6 +56,10 @@ Result<Processor> template_processing(const JsonObject& processor) {
   Processor out;
   BREAKEVEN_TRY(out.single, read_template(processor, "single"));
   BREAKEVEN_TRY(out.pair, read_template(processor, "pair"));
+  for (const TemplateStep& step : out.pair) {
+    if (step.kind == Kind::first_text) out.plain_first_type = step.token_type;
+    if (step.kind == Kind::second_text) out.plain_second_type = step.token_type;
+  }
   return out;
 }
 

@@ -29,7 +29,8 @@ inline std::size_t special_ids(const Template& steps) {
 
 struct Processor {
   Template single, pair;
-  std::int32_t plain_second_type = 1;  // of a pair's second text where no special ids are added
+  // Token types of a pair's texts where no special ids are added.
+  std::int32_t plain_first_type = 0, plain_second_type = 1;
 };
 
 // [CLS] A [SEP], and for a pair B [SEP] of token type 1 after it.
