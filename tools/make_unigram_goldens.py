@@ -17,6 +17,7 @@ import tokenizer_oracle as oracle
 from make_tokenizer_goldens import CASED_WORDS, ROOT, case, dump, judged
 
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+DEBERTA_SPECIALS = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"]
 BLANK = "\u2581"
 
 
@@ -70,6 +71,25 @@ def tokenizer(normalizer, split, vocabulary=None, rows=(), specials=True, added=
             "model": {"type": "Unigram", "unk_id": ids["<unk>"], "vocab": rows, **model}}
 
 
+def deberta(*first, before=()):
+    """DeBERTa-v3's tokenizer.json as its files are: [MASK] behind the vocabulary, types of pairs, a Sequence of one Metaspace."""
+    vocabulary = [*([t, 0.0] for t in ("<pad>", "<s>", "</s>", "<unk>")), *map(list, entries().items())]
+    normalizer = sequence("normalizers", *first, {"type": "Strip", "strip_left": True, "strip_right": True},
+                          charsmap.part(charsmap_rules()), replace(" {2,}", " "))
+    split = sequence("pretokenizers", *before, metaspace(prepend_scheme="always", split=True))
+    out = json.dumps(tokenizer(normalizer, split, vocabulary=vocabulary))
+    for old, new in zip(SPECIALS, DEBERTA_SPECIALS):
+        out = out.replace(f'"{old}"', f'"{new}"')
+    out = json.loads(out)
+    for token in out["added_tokens"]:
+        token["normalized"] = token["content"] == "[UNK]"
+    out["added_tokens"].append(dict(out["added_tokens"][0], id=len(vocabulary), content="[MASK]", normalized=False))
+    template = out["post_processor"]
+    template["pair"] = [*template["single"], {"Sequence": {"id": "B", "type_id": 1}},
+                        {"SpecialToken": {"id": "[SEP]", "type_id": 1}}]
+    return out
+
+
 def replace(pattern, content, kind="Regex"):
     return {"type": "Replace", "pattern": {kind: pattern}, "content": content}
 
@@ -115,6 +135,9 @@ def variants():
     yield "literal replacements", tokenizer(
         sequence("normalizers", replace("``", '"', "String"), replace("''", "", "String"),
                  replace(r"\s{2,}|[\n\r\t]", " "), {"type": "Lowercase"}), plain)
+    yield "DeBERTa", deberta()
+    yield "DeBERTa, lower case and split at punctuation", deberta(
+        {"type": "Lowercase"}, before=[{"type": "Punctuation", "behavior": "Isolated"}])
 
 
 def rows():
@@ -134,6 +157,12 @@ def rows():
             b"<mask\xff>", b"\xe2<s>", b"\xc3 <mask>", b"\xf0\x9f<mask>\x80", b"end\xc3"]
 
 
+def spelled(text, specials):
+    for old, new in zip(SPECIALS, specials):
+        text = text.replace(old.encode(), new.encode())
+    return text
+
+
 def main():
     from tokenizers import Tokenizer
 
@@ -145,14 +174,15 @@ def main():
                 (ROOT / "data/unigram/tokenizer.json").write_text(json.dumps(tokenizer_json) + "\n")
             judge = Tokenizer.from_str(json.dumps(tokenizer_json))
             known = sorted(e.replace(BLANK, " ") for e in judge.get_vocab())
-            cases = [case(t) for t in rows()]
+            specials = DEBERTA_SPECIALS if name.startswith("DeBERTa") else SPECIALS
+            cases = [case(spelled(t, specials)) for t in rows()]
             for n in (0, 1, 2, 3, 4, 7):
                 for left in (False, True):
                     cases.append(case(b"hello hello the movie", b"a", n, left))
                     cases.append(case(b"hello hello", b"hello hello a", n, left, rng.random() < 0.6))
             while len(cases) < 180:
-                second = oracle.cluster_text(rng, known, SPECIALS) if rng.random() < 0.15 else None
-                cases.append(case(oracle.cluster_text(rng, known, SPECIALS + [" <mask>"]), second,
+                second = oracle.cluster_text(rng, known, specials) if rng.random() < 0.15 else None
+                cases.append(case(oracle.cluster_text(rng, known, specials + [" " + specials[4]]), second,
                                   rng.choice([None, None, 12, 7]), rng.random() < 0.3, rng.random() < 0.9))
             dump({"name": name, "tokenizer": tokenizer_json, "cases": judged(judge, cases)}, file)
 
