@@ -70,7 +70,8 @@ Result<std::unique_ptr<Lane>> Blocks<T>::make_lane(std::shared_ptr<const PackedM
 template <class T>
 void Blocks<T>::run(Lane& lane, const std::function<void()>& body) {
   // What the first pass of a bucket has measured is kept.
-  if (own(lane).run(body, options_.switches.graphs)) options_.tuner->save();
+  if (own(lane).run(body, options_.switches.graphs, options_.switches.pinned_logits))
+    options_.tuner->save();
 }
 
 template <class T>
@@ -113,9 +114,8 @@ void Blocks<T>::attention(Lane& base, std::size_t layer) {
 // With few rows a product is as fast as its weights come, and most multiprocessors wait.
 template <class T>
 void Blocks<T>::prefetch(DeviceLane<T>& lane, std::size_t layer) const {
-  constexpr std::size_t kMostRows = 512;
   const std::vector<DeviceLayer<T>>& layers = lane.model().layers;
-  if (!used_.prefetch || lane.bucket().rows > kMostRows || layer >= layers.size()) return;
+  if (!used_.prefetch || lane.bucket().rows > kFewRows || layer >= layers.size()) return;
   const Prefetch<T> kernel{layers[layer].begin, layers[layer].bytes};
   lane.launch_beside({KernelOf<T>(kernel), {.x = kernel.blocks(kernel.bytes)}});
 }
@@ -234,7 +234,7 @@ void Blocks<T>::head(Lane& base) {
                                lane.act().wide));
   launch(lane,
          Head<T>{lane.act().wide, model.dense_bias, model.classifier, model.classifier_bias,
-                 lane.act().logits, shape.head_activation, narrow(sequences), narrow(shape.hidden),
+                 lane.logits(), shape.head_activation, narrow(sequences), narrow(shape.hidden),
                  narrow(shape.labels)},
          {.x = blocks_for(sequences * shape.labels, Head<T>::kThreads / kWarp)});
 }

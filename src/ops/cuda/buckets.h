@@ -26,6 +26,9 @@ Bucket bucket_for(std::size_t rows, std::size_t sequences, const LaneLimits& lim
 // The largest bucket of a lane: its arena is sized for it.
 Bucket largest_bucket(const LaneLimits& limits);
 
+// Up to here a pass is bound by weights, launches and copies instead of by rows.
+inline constexpr std::size_t kFewRows = 512;
+
 // Tiles of 64 query rows that a bucket's groups may need at most.
 std::size_t tiles_of(const Bucket& bucket);
 

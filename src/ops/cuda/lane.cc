@@ -159,7 +159,8 @@ void DeviceLane<T>::upload(const Batch& batch) {
 }
 
 template <class T>
-bool DeviceLane<T>::run(const std::function<void()>& body, bool graphs) {
+bool DeviceLane<T>::run(const std::function<void()>& body, bool graphs, bool pinned_logits) {
+  writes_to_host_ = pinned_logits && bucket_.rows <= kFewRows;  // as in the bucket's graph
   ++passes_;
   const auto known = known_.find(bucket_);
   const bool fresh = known == known_.end();
@@ -175,8 +176,10 @@ bool DeviceLane<T>::run(const std::function<void()>& body, bool graphs) {
     runtime_->launch(*stream_, *known->second.graph);
   }
   runtime_->record(*computed_, *stream_);
-  runtime_->copy_to_host(*stream_, pinned_logits_->data, act_.logits,
-                         sequences_ * model_->shape().labels * sizeof(float));
+  if (!writes_to_host_) {
+    runtime_->copy_to_host(*stream_, pinned_logits_->data, act_.logits,
+                           sequences_ * model_->shape().labels * sizeof(float));
+  }
   runtime_->record(*downloaded_, *stream_);
   return fresh;
 }
@@ -221,8 +224,7 @@ void DeviceLane<T>::forget_oldest() {
 template <class T>
 std::span<const float> DeviceLane<T>::wait() {
   runtime_->synchronise(*stream_);
-  return {reinterpret_cast<const float*>(pinned_logits_->data),
-          sequences_ * model_->shape().labels};
+  return {host_logits(), sequences_ * model_->shape().labels};
 }
 
 template <class T>

@@ -80,7 +80,8 @@ class DeviceLane final : public Lane {
   // Runs body eagerly the first time that a bucket is seen, so that kernels are loaded and GEMM
   // algorithms chosen; captures it the second time; replays the graph from then on. True when the
   // bucket was new.
-  bool run(const std::function<void()>& body, bool graphs);
+  // `pinned_logits`: logits() may be the host's.
+  bool run(const std::function<void()>& body, bool graphs, bool pinned_logits);
   std::span<const float> wait();
   DeviceSeconds seconds() const;
   // Queues a kernel that nothing waits for. In a graph it runs beside what follows.
@@ -94,6 +95,9 @@ class DeviceLane final : public Lane {
   const Runtime::Memory& workspace() const { return *workspace_; }
   const Bucket& bucket() const { return bucket_; }
   const Activations<T>& act() const { return act_; }
+  // Where the head writes: the device's own memory, or, while rows are few, the host's, which saves
+  // a copy of a few bytes that takes longer than they do.
+  float* logits() const { return writes_to_host_ ? host_logits() : act_.logits; }
   GroupInput input() const { return input_at(act_.input, bucket_); }
   bool capturing() const { return capturing_; }
   std::size_t rows() const { return rows_; }
@@ -106,6 +110,7 @@ class DeviceLane final : public Lane {
     std::unique_ptr<Runtime::Graph> graph;
     std::uint64_t last_used = 0;
   };
+  float* host_logits() const { return reinterpret_cast<float*>(pinned_logits_->data); }
   void forget_oldest();
   std::unique_ptr<Runtime::Graph> capture(const std::function<void()>& body);
 
@@ -122,6 +127,7 @@ class DeviceLane final : public Lane {
   std::size_t sequences_ = 0;
   bool capturing_ = false;
   bool forked_ = false;  // the graph has a branch
+  bool writes_to_host_ = false;
   std::uint64_t passes_ = 0;
   std::map<Bucket, Known> known_;
 };

@@ -79,7 +79,8 @@ class Runtime {
   // 256-byte aligned, not initialised. Errors: ops/memory, with what was asked for and what is
   // free.
   virtual Result<std::unique_ptr<Memory>> allocate(std::size_t bytes, Purpose purpose) = 0;
-  // Host memory that the device copies from and to directly. Errors: ops/memory.
+  // Host memory that the device copies from and to directly, and that kernels may read and write
+  // by the same address. Errors: ops/memory.
   virtual Result<std::unique_ptr<Memory>> allocate_pinned(std::size_t bytes) = 0;
   virtual std::unique_ptr<Stream> make_stream() = 0;
   virtual std::unique_ptr<Event> make_event() = 0;

@@ -13,10 +13,12 @@ struct Named {
   std::string_view name;
   bool Switches::*on;
 };
-constexpr std::array kAll{
-    Named{"graphs", &Switches::graphs}, Named{"fp32_tiles", &Switches::fp32_tiles},
-    Named{"residual_beta", &Switches::residual_beta}, Named{"cls_tiles", &Switches::cls_tiles},
-    Named{"prefetch", &Switches::prefetch}};
+constexpr std::array kAll{Named{"graphs", &Switches::graphs},
+                          Named{"fp32_tiles", &Switches::fp32_tiles},
+                          Named{"residual_beta", &Switches::residual_beta},
+                          Named{"cls_tiles", &Switches::cls_tiles},
+                          Named{"prefetch", &Switches::prefetch},
+                          Named{"pinned_logits", &Switches::pinned_logits}};
 
 }  // namespace
 

@@ -350,6 +350,20 @@ TEST(CudaGraphs, WeightsAreFetchedBesideALayerOfFewRows) {
   EXPECT_THAT(runtime->report().kernels, Not(Contains("prefetch")));
 }
 
+// Few logits are written by the head where the host reads them, eagerly and by a graph.
+TEST(CudaGraphs, FewLogitsNeedNoCopy) {
+  GraphFixture with;
+  GraphFixture without({.kernels = {}, .switches = {.pinned_logits = false}});
+  for (int i = 0; i < 3; ++i) {
+    const std::size_t before = with.runtime->copies_to_host();
+    const std::size_t other = without.runtime->copies_to_host();
+    EXPECT_EQ(with.run({{20, 20}, {9, 9}}, 1), without.run({{20, 20}, {9, 9}}, 1));
+    EXPECT_EQ(with.runtime->copies_to_host(), before);
+    EXPECT_EQ(without.runtime->copies_to_host(), other + 1);
+  }
+  EXPECT_THAT(with.runtime->report().findings, IsEmpty());
+}
+
 TEST(CudaGraphs, ABranchThatNobodyWaitsForIsFound) {
   for (const bool waits : {true, false}) {
     HostRuntime runtime;

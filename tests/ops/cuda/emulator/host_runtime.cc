@@ -74,10 +74,16 @@ struct HostRuntime::DeviceBlock final : Memory {
 };
 
 struct HostRuntime::PinnedBlock final : Memory {
-  explicit PinnedBlock(std::size_t size) : storage(size) {
+  PinnedBlock(HostRuntime& owner, std::size_t size) : runtime(owner), storage(size) {
     data = storage.data();
     bytes = size;
+    runtime.shadow_.add(data, size, "the host's pinned memory");
   }
+  ~PinnedBlock() override {
+    const std::lock_guard lock(runtime.mutex_);
+    runtime.shadow_.remove(data);
+  }
+  HostRuntime& runtime;
   std::vector<std::byte> storage;
 };
 
@@ -130,7 +136,7 @@ Result<std::unique_ptr<ops::cuda::Runtime::Memory>> HostRuntime::allocate_pinned
     std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (capturing()) report_.add("capture: memory is pinned while a graph is captured");
-  return std::unique_ptr<Memory>(std::make_unique<PinnedBlock>(bytes));
+  return std::unique_ptr<Memory>(std::make_unique<PinnedBlock>(*this, bytes));
 }
 
 std::unique_ptr<ops::cuda::Runtime::Stream> HostRuntime::make_stream() {
@@ -162,6 +168,7 @@ void HostRuntime::copy_to_device(Stream& stream, void* to, const void* from, std
 }
 
 void HostRuntime::copy_to_host(Stream& stream, void* to, const void* from, std::size_t bytes) {
+  ++copies_to_host_;
   push(stream, [=, this] {
     shadow_.require_written(from, bytes, "a copy to the host");
     std::memcpy(to, from, bytes);

@@ -52,6 +52,7 @@ class HostRuntime final : public ops::cuda::Runtime {
   std::size_t launches() const { return launches_; }
   std::size_t graph_launches() const { return graph_launches_; }
   std::size_t synchronisations() const { return synchronisations_; }
+  std::size_t copies_to_host() const { return copies_to_host_; }
   std::size_t products() const { return products_; }  // queued, not counting replays
   // Of the last product.
   std::size_t last_algorithm() const { return last_algorithm_; }
@@ -117,6 +118,7 @@ class HostRuntime final : public ops::cuda::Runtime {
   std::set<std::thread::id> captures_;
   std::size_t graph_launches_ = 0;
   std::size_t synchronisations_ = 0;
+  std::size_t copies_to_host_ = 0;
   std::size_t products_ = 0;
   std::size_t last_algorithm_ = 0;
   std::size_t launches_ = 0;
