@@ -16,8 +16,8 @@
 
 namespace breakeven {
 
-// fp32x3 is fp32 whose GEMMs are three products of bf16 halves, within about 2^-16; fp8 is e4m3, on
-// GPUs only.
+// fp32x3 is fp32 whose GEMMs are three products of 16-bit halves, within about 2^-16 (bf16, on a
+// CPU) or 2^-22 (fp16, on a GPU); fp8 is e4m3, on GPUs only.
 enum class Precision : std::uint8_t { fp32, bf16, fp16, int8, fp32x3, fp8 };
 template <>
 struct Names<Precision> {

@@ -159,7 +159,7 @@ class GpuCheck(Checks):
         self.assertEqual(list(self.summary()), GPU_STAGES)
         for name, line in self.summary().items():
             self.assertTrue(line.startswith("ok, "), (name, line))
-        self.assertTrue(self.called("--device cuda ", "--precision fp32,fp16,bf16,int8 ", "--count 1000"), self.calls())
+        self.assertTrue(self.called("--device cuda ", "--precision fp32,fp32x3,fp16,bf16,int8 ", "--count 1000"), self.calls())
         self.assertTrue(self.called("--runtime pytorch:compile", f"--python pytorch={self.fakes / 'python3'}"))
         self.assertEqual(len(self.called("ops_cuda_device_test --gtest_filter=*KnownAnswer*")), 4)
         kernels = (self.out / "kernels.csv").read_text().splitlines()
@@ -203,7 +203,7 @@ class GpuCheck(Checks):
             (self.state / "capability").write_text(f"{capability}\n{capability}\n")
             shutil.rmtree(self.out, ignore_errors=True)
             self.run_it()
-            self.assertEqual(bool(self.called("--precision fp32,fp16,bf16,int8,fp8 ")), has, capability)
+            self.assertEqual(bool(self.called("--precision fp32,fp32x3,fp16,bf16,int8,fp8 ")), has, capability)
         self.assertFalse(self.called("cuda:all"))
         (self.state / "gpus").write_text("2")
         self.run_it()

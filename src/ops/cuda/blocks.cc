@@ -374,7 +374,7 @@ std::unique_ptr<Backend> make_blocks(std::shared_ptr<Runtime> runtime, Precision
     case Precision::fp8:
       return make_quantised_blocks(std::move(runtime), precision, options);
     case Precision::fp32x3:
-      break;
+      return make_split_blocks(std::move(runtime), options);
   }
   BREAKEVEN_CHECK(false, "precision={}", to_string(precision));
 }

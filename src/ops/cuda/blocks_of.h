@@ -1,5 +1,5 @@
 // The block ops of one number format. quantised_blocks.cc replaces those whose products are of
-// codes.
+// codes, split_blocks.cc those whose products are of halves.
 #pragma once
 
 #include <cmath>
@@ -116,5 +116,8 @@ extern template class Blocks<Bf16>;
 // `precision`: int8 or fp8.
 std::unique_ptr<Backend> make_quantised_blocks(std::shared_ptr<Runtime> runtime,
                                                Precision precision, const BlocksOptions& options);
+// fp32x3.
+std::unique_ptr<Backend> make_split_blocks(std::shared_ptr<Runtime> runtime,
+                                           const BlocksOptions& options);
 
 }  // namespace breakeven::ops::cuda

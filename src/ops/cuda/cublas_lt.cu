@@ -108,6 +108,8 @@ Types types_of(Precision precision) {
     // cores keep in fewer bits are added in fp32.
     case Precision::fp8:
       return {.in = CUDA_R_8F_E4M3, .out = CUDA_R_16BF};
+    case Precision::fp32x3:
+      return {.in = CUDA_R_16F, .out = CUDA_R_32F};
     default:
       return {};
   }
@@ -249,8 +251,9 @@ void CublasLt::multiply(const GemmCall& call, const GemmAlgorithm& algorithm, vo
                         std::size_t workspace_bytes, cudaStream_t stream) const {
   const Descriptions descriptions(api_, call);
   const cublasLtMatmulAlgo_t own = to_library(algorithm);
-  // Of the scale's type: fp32, or s32 for int8.
-  const float one = 1;
+  // Of the scale's type: fp32, or s32 for int8. What halves' sums are multiplied with is not beta's
+  // one: they have nothing to add.
+  const float one = call.precision == Precision::fp32x3 ? 1 / kSplitLift : 1;
   const float zero = 0;
   const std::int32_t whole_one = 1;
   const std::int32_t whole_zero = 0;

@@ -86,8 +86,9 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const CudaOptions& options) {
 }
 
 std::vector<Precision> cuda_precisions(int major, int minor) {
-  if (major < 8) return {Precision::fp32, Precision::fp16, Precision::int8};
-  std::vector<Precision> can{Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8};
+  if (major < 8) return {Precision::fp32, Precision::fp32x3, Precision::fp16, Precision::int8};
+  std::vector<Precision> can{Precision::fp32, Precision::fp32x3, Precision::bf16, Precision::fp16,
+                             Precision::int8};
   if (major > 8 || minor >= 9) can.push_back(Precision::fp8);
   return can;
 }

@@ -15,6 +15,8 @@ namespace breakeven::ops::cuda {
 // Everything is row-major and of one number format; sums are fp32. Strides count values. int8: a
 // and w are s8, out and the sums s32; fp8: a and w are e4m3, out is bf16, and values stand for
 // themselves, without a scale. In both w is [columns][depth], with neither bias nor add.
+// fp32x3: a and w are halves as kernels/split.h has them, three for each number of the depth, and
+// the sums are divided by kSplitLift; bias and out are fp32, and there is no add.
 struct GemmCall {
   Precision precision = Precision::fp32;
   std::size_t rows = 0;

@@ -84,6 +84,10 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
   ctx_cls = arena.take<T>(sequences * hidden);
   logits = arena.take<float>(sequences * shape.labels);
   input = arena.take_bytes(input_bytes(bucket));
+  if (shape.split) {
+    split_x = arena.take<SplitHalf>(most * 3 * hidden);
+    split_inner = arena.take<SplitHalf>(most * 3 * std::max(hidden, shape.intermediate));
+  }
   if (!shape.quantised()) return;
   const std::size_t chunk = std::min(most, kQuantisedChunk);
   const std::size_t blocks = shape.ffn_blocks();

@@ -61,6 +61,8 @@ struct Activations {
   std::byte* input = nullptr;
   QuantisedRows quantised, quantised_cls;  // x and x_cls once more
   QuantisedScratch scratch;
+  SplitHalf* split_x = nullptr;      // [max(T, B), 3 H]: x or x_cls by halves, for fp32x3
+  SplitHalf* split_inner = nullptr;  // [max(T, B), 3 max(H, F)]: ctx, or the FFN's hidden layer
   void lay_out(Arena& arena, const ModelShape& shape, const Bucket& bucket);
 };
 

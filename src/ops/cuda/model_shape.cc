@@ -68,6 +68,15 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
     shape.codes = Codes::e4m3;
     shape.ffn_block = shape.intermediate;
   }
+  shape.split = precision == Precision::fp32x3;
+  if (shape.split && (shape.hidden % 8 != 0 || shape.intermediate % 8 != 0)) {
+    return fail(
+        "ops/unsupported",
+        fmt::format("fp32x3 on a GPU with widths of {} and {}, which are not both multiples "
+                    "of 8",
+                    shape.hidden, shape.intermediate),
+        "use --precision fp32");
+  }
   if (shape.layers == 0) return fail("ops/unsupported", "a model without layers");
   if (shape.head_size > PlainAttention<float>::kWidestHead) {
     return fail("ops/unsupported", fmt::format("attention heads of {} values", shape.head_size),

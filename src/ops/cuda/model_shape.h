@@ -23,10 +23,12 @@ struct ModelShape {
   Codes codes = Codes::none;
   // Columns of the FFN's hidden layer that share a scale where it is quantised, else 0.
   std::size_t ffn_block = 0;
+  bool split = false;  // products of halves (kernels/split.h)
   bool quantised() const { return codes != Codes::none; }
   std::size_t ffn_blocks() const { return quantised() ? intermediate / ffn_block : 1; }
 };
-// Errors: ops/unsupported (no layer, a head larger than 256, projected embeddings in bf16).
+// Errors: ops/unsupported (no layer, a head larger than 256, projected embeddings in bf16, widths
+// that are no multiples of 8 in fp32x3).
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 
 // Which kernels run: the fast ones, or their plain twins.

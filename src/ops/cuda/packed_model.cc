@@ -1,5 +1,7 @@
 #include "ops/cuda/packed_model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -19,6 +21,16 @@ class Uploader {
   void add(std::span<const float> from, T* to, std::size_t expected) {
     BREAKEVEN_CHECK(from.size() == expected, "{} values, not {}", from.size(), expected);
     copy<T>(to, expected, [&](std::size_t i) { return from_float<T>(from[i]); });
+  }
+  // Rows as products of halves read them, times kSplitLift.
+  void add_split(std::span<const float> from, SplitHalf* to, std::size_t expected) {
+    BREAKEVEN_CHECK(from.size() == expected, "{} values, not {}", from.size(), expected);
+    copy<SplitHalf>(to, 3 * from.size(), [&](std::size_t i) {
+      const float value = from[i / 24 * 8 + i % 8] * kSplitLift;
+      const Half high = from_float<Half>(value);
+      const bool low = i % 24 / 8 == 1;
+      return SplitHalf{low ? from_float<Half>(value - to_float(high)).bits : high.bits};
+    });
   }
   template <class V>
   void add_whole(const std::vector<V>& from, V* to) {
@@ -127,7 +139,11 @@ void add_qkv(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to, s
   const std::size_t square = hidden * hidden;
   std::size_t part = 0;
   for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
-    uploader.add(linear->weight, to.qkv + part * square, square);
+    if (to.qkv == nullptr) {
+      uploader.add_split(linear->weight, to.split_qkv + 3 * part * square, square);
+    } else {
+      uploader.add(linear->weight, to.qkv + part * square, square);
+    }
     uploader.add(linear->bias, to.qkv_bias + part * hidden, hidden);
     ++part;
   }
@@ -139,7 +155,7 @@ void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
   const std::size_t hidden = shape.hidden;
   add_norm(uploader, from.attention_norm, to.attention_norm, hidden);
   add_norm(uploader, from.ffn_norm, to.ffn_norm, hidden);
-  if (to.qkv != nullptr) add_qkv(uploader, from, to, hidden);
+  if (to.qkv_bias != nullptr) add_qkv(uploader, from, to, hidden);
   if (shape.quantised()) {
     const LinearWeights* const qkv[] = {&from.query, &from.key, &from.value};
     const LinearWeights* const project[] = {&from.project};
@@ -151,12 +167,36 @@ void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
     add_quantised(uploader, down, shape.codes, shape.ffn_blocks(), to.coded_down);
     return;
   }
-  uploader.add(from.project.weight, to.project, hidden * hidden);
+  if (shape.split) {
+    uploader.add_split(from.project.weight, to.split_project, hidden * hidden);
+    uploader.add_split(from.up.weight, to.split_up, shape.intermediate * hidden);
+    uploader.add_split(from.down.weight, to.split_down, hidden * shape.intermediate);
+  } else {
+    uploader.add(from.project.weight, to.project, hidden * hidden);
+    uploader.add(from.up.weight, to.up, shape.intermediate * hidden);
+    uploader.add(from.down.weight, to.down, hidden * shape.intermediate);
+  }
   uploader.add(from.project.bias, to.project_bias, hidden);
-  uploader.add(from.up.weight, to.up, shape.intermediate * hidden);
   uploader.add(from.up.bias, to.up_bias, shape.intermediate);
-  uploader.add(from.down.weight, to.down, hidden * shape.intermediate);
   uploader.add(from.down.bias, to.down_bias, hidden);
+}
+
+// fp16 ends at 65,504, which weights come nowhere near in a model that was trained.
+Result<void> check_split(const EncoderWeights& weights) {
+  for (std::size_t l = 0; l < weights.layers.size(); ++l) {
+    const LayerWeights& layer = weights.layers[l];
+    for (const LinearWeights* linear :
+         {&layer.query, &layer.key, &layer.value, &layer.project, &layer.up, &layer.down}) {
+      for (const float weight : linear->weight) {
+        if (std::fabs(weight) <= kLargestSplitWeight) continue;  // false for a NaN
+        return fail("ops/unsupported",
+                    fmt::format("a weight of {} in layer {}: fp32x3 on a GPU holds {} at most",
+                                weight, l, kLargestSplitWeight),
+                    "use --precision fp32");
+      }
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -180,10 +220,13 @@ void DeviceModel<T>::lay_out(Arena& arena) {
     layer.attention_norm = take_norm(arena, hidden);
     layer.ffn_norm = take_norm(arena, hidden);
     // In the last layer keys and values are absorbed into other products: 8-bit codes are too
-    // coarse.
-    if (!shape_.quantised() || &layer == &layers.back()) {
+    // coarse, and halves not worth their while for so few rows.
+    const bool last = &layer == &layers.back();
+    if (!shape_.quantised() || last) layer.qkv_bias = arena.take<T>(3 * hidden);
+    if (last || !(shape_.quantised() || shape_.split)) {
       layer.qkv = arena.take<T>(3 * hidden * hidden);
-      layer.qkv_bias = arena.take<T>(3 * hidden);
+    } else if (shape_.split) {
+      layer.split_qkv = arena.take<SplitHalf>(9 * hidden * hidden);
     } else {
       layer.coded_qkv = take_quantised(arena, shape_.codes, 3 * hidden, hidden, 1);
     }
@@ -193,11 +236,17 @@ void DeviceModel<T>::lay_out(Arena& arena) {
       layer.coded_down =
           take_quantised(arena, shape_.codes, hidden, shape_.intermediate, shape_.ffn_blocks());
     } else {
-      layer.project = arena.take<T>(hidden * hidden);
+      if (shape_.split) {
+        layer.split_project = arena.take<SplitHalf>(3 * hidden * hidden);
+        layer.split_up = arena.take<SplitHalf>(3 * shape_.intermediate * hidden);
+        layer.split_down = arena.take<SplitHalf>(3 * hidden * shape_.intermediate);
+      } else {
+        layer.project = arena.take<T>(hidden * hidden);
+        layer.up = arena.take<T>(shape_.intermediate * hidden);
+        layer.down = arena.take<T>(hidden * shape_.intermediate);
+      }
       layer.project_bias = arena.take<float>(hidden);
-      layer.up = arena.take<T>(shape_.intermediate * hidden);
       layer.up_bias = arena.take<float>(shape_.intermediate);
-      layer.down = arena.take<T>(hidden * shape_.intermediate);
       layer.down_bias = arena.take<float>(hidden);
     }
     layer.bytes = arena.used() - before;
@@ -212,6 +261,7 @@ template <class T>
 Result<std::shared_ptr<const DeviceModel<T>>> DeviceModel<T>::pack(
     const EncoderWeights& weights, Precision precision, const std::shared_ptr<Runtime>& runtime) {
   BREAKEVEN_TRY(const ModelShape shape, shape_of(weights, precision));
+  if (shape.split) BREAKEVEN_TRY_VOID(check_split(weights));
   auto model = std::make_shared<DeviceModel>(shape);
   Arena counted;
   model->lay_out(counted);

@@ -28,8 +28,8 @@ struct QuantisedLinear {
   float* bias = nullptr;           // [out]
 };
 
-// Where products are of codes, the matrices of T are null but for the last layer's qkv, and the
-// others stand after them.
+// Where products are of codes or halves, the matrices of T are null but for the last layer's qkv,
+// and the others stand after them.
 template <class T>
 struct DeviceLayer {
   T* qkv = nullptr;       // [3 H, H]
@@ -43,6 +43,10 @@ struct DeviceLayer {
   float* down_bias = nullptr;
   Norm ffn_norm;
   QuantisedLinear coded_qkv, coded_project, coded_up, coded_down;
+  SplitHalf* split_qkv = nullptr;  // [3 H, 3 H], as the others three times as deep
+  SplitHalf* split_project = nullptr;
+  SplitHalf* split_up = nullptr;
+  SplitHalf* split_down = nullptr;
   // All of the above lie in one piece.
   const std::byte* begin = nullptr;
   std::size_t bytes = 0;
@@ -51,7 +55,8 @@ struct DeviceLayer {
 template <class T>
 class DeviceModel final : public PackedModel {
  public:
-  // Converts on the host, a tensor at a time, and copies. Errors: ops/unsupported, ops/memory.
+  // Converts on the host, a tensor at a time, and copies. Errors: ops/unsupported (of
+  // shape_of, and weights that fp16 halves cannot hold), ops/memory.
   static Result<std::shared_ptr<const DeviceModel>> pack(const EncoderWeights& weights,
                                                          Precision precision,
                                                          const std::shared_ptr<Runtime>& runtime);

@@ -19,6 +19,7 @@ constexpr std::size_t kHeadSize = 64;
 constexpr std::size_t kHidden = kHeads * kHeadSize;
 constexpr std::size_t kRows = 160;
 constexpr std::size_t kCodeRows = 48;
+constexpr std::size_t kSplitRows = 16;
 constexpr std::size_t kSequences = 2;
 constexpr std::size_t kWide = 3 * kHidden;
 constexpr std::size_t kMemory_bytes = std::size_t{2} << 20;
@@ -30,6 +31,8 @@ constexpr double kTolerance = std::is_same_v<T, float>  ? 1e-5
                               : std::is_same_v<T, Half> ? 4e-3
                                                         : 3e-2;
 
+// Tensor cores cut off what does not fit a sum: 2^-23 of it at each of some fifty steps.
+constexpr double kSplitTolerance = 4e-5;
 // bf16 sums that are added in another order move some values to the next code, 6 % away.
 constexpr double kE4m3Tolerance = 2e-2;
 
@@ -39,7 +42,7 @@ class Tester {
   using R = ResidualOf<T>;
   explicit Tester(Runtime& runtime) : runtime_(runtime) {}
 
-  // Of int8 and fp8 also the kernels that stand around their products, and those products.
+  // Of int8, fp8 and fp32x3 also the kernels that stand around their products, and those products.
   Result<SelfTest> run(Precision precision) {
     BREAKEVEN_TRY(memory_, runtime_.allocate(kMemory_bytes, Purpose::library));
     BREAKEVEN_TRY(workspace_, runtime_.allocate(kWorkspace_bytes, Purpose::library));
@@ -63,6 +66,9 @@ class Tester {
     if (std::is_same_v<T, R> && result.passed.gemm) {
       result.passed.residual_gemm = check(result, "gemm that adds a residual",
                                           [this](bool fast) { return product(fast, true); });
+    }
+    if constexpr (std::is_same_v<T, float>) {
+      if (precision == Precision::fp32x3) add_halves(result);
     }
     if constexpr (std::is_same_v<T, Half>) {
       if (precision == Precision::int8) add_codes<std::int8_t>(result);
@@ -306,6 +312,66 @@ class Tester {
     runtime_.multiply(*stream_, call, algorithms.front(), *workspace_);
   }
 
+  void add_halves(SelfTest& result) {
+    const auto rows = [this](bool fast) { return split_chain(fast, false); };
+    result.passed.rows = result.passed.rows && check(result, "fp32x3 rows", rows, kSplitTolerance);
+    if (!runtime_.info().gemm_library) return;
+    const auto products = [this](bool fast) { return split_chain(false, fast); };
+    result.passed.gemm =
+        result.passed.gemm && check(result, "fp32x3 gemm", products, kSplitTolerance);
+  }
+
+  // Rows added and normalised; then split, multiplied, activated and split again, and multiplied
+  // with a bias.
+  std::pair<const float*, std::size_t> split_chain(bool fast_rows, bool fast_products) {
+    constexpr std::size_t kInner = 2 * kHidden;
+    auto* x = numbers<float>(2 * kSplitRows * kHidden);
+    auto* halves = empty<SplitHalf>(3 * kSplitRows * kInner);
+    auto* sums = empty<float>(kSplitRows * kInner);
+    const NormParameters norm{numbers<float>(kHidden, 1), numbers<float>(kHidden), 1e-12F};
+    const SplitNorm add{.in = numbers<float>(kSplitRows * kHidden),
+                        .bias = numbers<float>(kHidden),
+                        .norm = norm,
+                        .x = x,
+                        .out = halves,
+                        .rows = unsigned{kSplitRows},
+                        .hidden = unsigned{kHidden}};
+    const SplitRows alone{
+        .in = x, .out = halves, .rows = unsigned{kSplitRows}, .width = unsigned{kHidden}};
+    if (fast_rows) {
+      launch(add, {.x = kSplitRows / SplitNorm::kRowsABlock});
+    } else {
+      const PlainResidualNorm<float, float> plain{{.in = add.in,
+                                                   .bias = add.bias,
+                                                   .norm = norm,
+                                                   .x = x,
+                                                   .rows = add.rows,
+                                                   .hidden = add.hidden}};
+      launch_rows(false, plain.fast, plain, kSplitRows);
+      launch_rows(false, alone, PlainSplitRows{alone}, kSplitRows * kHidden);
+    }
+    multiply_halves(fast_products, halves, kHidden, kInner, nullptr, sums);
+    const SplitRows activated{.in = sums,
+                              .bias = numbers<float>(kInner),
+                              .out = halves,
+                              .rows = unsigned{kSplitRows},
+                              .width = unsigned{kInner}};
+    launch_rows(fast_rows, activated, PlainSplitRows{activated}, kSplitRows * kInner);
+    multiply_halves(fast_products, halves, kInner, kHidden, numbers<float>(kHidden),
+                    x + kSplitRows * kHidden);
+    return {x, 2 * kSplitRows * kHidden};
+  }
+  // Random weights: their halves need not belong together.
+  void multiply_halves(bool fast, const SplitHalf* rows, std::size_t depth, std::size_t columns,
+                       const float* bias, float* out) {
+    GemmCall call = dense_product(kSplitRows, columns, 3 * depth, rows,
+                                  numbers<Half>(3 * depth * columns), out);
+    call.precision = Precision::fp32x3;
+    call.bias = bias;
+    if (!fast) return launch(PlainGemm<SplitHalf>{call}, PlainGemm<SplitHalf>::grid(call));
+    by_library(call, PlainGemm<SplitHalf>{call});
+  }
+
   template <class Code>
   void add_codes(SelfTest& result) {
     const std::string name(to_string(kPrecisionOfCode<Code>));
@@ -434,6 +500,7 @@ class Tester {
 Result<SelfTest> test_kernels(Runtime& runtime, Precision precision) {
   switch (precision) {
     case Precision::fp32:
+    case Precision::fp32x3:
       return Tester<float>(runtime).run(precision);
     case Precision::bf16:
       return Tester<Bf16>(runtime).run(precision);
@@ -441,8 +508,6 @@ Result<SelfTest> test_kernels(Runtime& runtime, Precision precision) {
     case Precision::int8:
     case Precision::fp8:
       return Tester<Half>(runtime).run(precision);
-    case Precision::fp32x3:
-      break;
   }
   return fail("ops/unsupported", std::string(to_string(precision)) + " does not run on a GPU here",
               "choose fp16, bf16, int8 or fp8");

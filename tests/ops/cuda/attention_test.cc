@@ -1,5 +1,5 @@
-// Attention in fp32 by fp16 halves, on the host executor: against double, and where numbers leave
-// fp16's range.
+// fp32 by fp16 halves, on the host executor: attention against double and where numbers leave
+// fp16's range, and fp32x3.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,17 +9,20 @@
 #include "base/limits.h"
 #include "ops/cpu/harness.h"
 #include "ops/cuda/arena.h"
+#include "ops/cuda/blocks.h"
 #include "ops/cuda/emulator/host_runtime.h"
+#include "ops/reference/reference.h"
 
 namespace breakeven::testing {
 namespace {
 
 using emulator::HostRuntime;
+using ops::Precision;
 using ops::cuda::AttentionParameters;
 using ops::cuda::AttentionTile;
 using ops::cuda::FlashAttention;
 using ops::cuda::PlainAttention;
-using ::testing::Each;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Sequences one behind the other, with random queries, keys and values.
@@ -191,6 +194,59 @@ TEST(SplitAttention, WhatFp16CannotHoldIsDonePlainly) {
       }
     }
   }
+}
+
+EncoderShape small_bert(std::size_t layers, std::size_t intermediate) {
+  return {.hidden = 128,
+          .heads = 2,
+          .intermediate = intermediate,
+          .vocabulary = 50,
+          .positions = 160,
+          .token_types = 2,
+          .layers = layers,
+          .labels = 3};
+}
+
+// The halves' limits are wide enough for bf16, ours are fp16: the products are as good as fp32's.
+TEST(CudaSplit, IsAsExactAsFp32) {
+  const EncoderShape shape = small_bert(3, 256);
+  const RandomEncoder encoder(shape);
+  const RandomBatch batch(shape, {{60, 60}, {17, 20}, {5, 5}});
+  const ops::LaneLimits limits{.rows = batch.ids.size(), .sequences = 3, .threads = 1};
+  const auto run = [&](std::unique_ptr<ops::Backend> backend) {
+    Runner runner(std::move(backend), encoder.weights, limits);
+    return run_all(*runner.backend, *runner.lane, shape, batch.batch());
+  };
+  const auto ours = run(ops::cuda::make_blocks(std::make_shared<HostRuntime>(), Precision::fp32x3,
+                                               {.kernels = {}, .switches = {.graphs = false}}));
+  const auto right = run(ops::make_reference_backend());
+  for (std::size_t i = 0; i + 1 < right.size(); ++i) {
+    EXPECT_LE(difference(ours[i].values, right[i].values).relative_rms,
+              limit("ops/fp32/relative_rms"))
+        << right[i].name;
+  }
+}
+
+TEST(CudaSplit, WidthsAndWeightsThatHalvesCannotHoldAreRefused) {
+  const auto pack = [](const RandomEncoder& encoder) {
+    return ops::cuda::make_blocks(std::make_shared<HostRuntime>(), Precision::fp32x3,
+                                  {.kernels = {}})
+        ->pack(encoder.weights);
+  };
+  const auto odd = pack(RandomEncoder(small_bert(2, 252)));
+  ASSERT_FALSE(odd);
+  EXPECT_EQ(odd.error().code, "ops/unsupported");
+  EXPECT_THAT(odd.error().message, HasSubstr("widths of 128 and 252"));
+  RandomEncoder encoder(small_bert(2, 256));
+  ASSERT_TRUE(pack(encoder));
+  std::vector<float> heavy(encoder.weights.layers[1].up.weight.begin(),
+                           encoder.weights.layers[1].up.weight.end());
+  heavy[5] = -300;
+  encoder.weights.layers[1].up.weight = heavy;
+  const auto refused = pack(encoder);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "a weight of -300 in layer 1: fp32x3 on a GPU holds 255.875 at most");
 }
 
 }  // namespace

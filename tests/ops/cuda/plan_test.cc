@@ -153,8 +153,8 @@ TEST(Gemm, RowMajorCallsMeanTheSameToBlas) {
 TEST(Memory, IsToldBeforeItIsTaken) {
   const testing::EncoderShape shape{.hidden = 64, .heads = 2, .intermediate = 128};
   const testing::RandomEncoder encoder(shape);
-  for (const Precision precision :
-       {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8, Precision::fp8}) {
+  for (const Precision precision : {Precision::fp32, Precision::fp32x3, Precision::fp16,
+                                    Precision::bf16, Precision::int8, Precision::fp8}) {
     auto runtime = std::make_shared<emulator::HostRuntime>();
     const auto backend = make_blocks(runtime, precision, {.kernels = {}});
     const auto model = backend->pack(encoder.weights).value();
@@ -227,13 +227,13 @@ TEST(Kernels, AHeadTooLargeIsRefused) {
 
 TEST(Precisions, Bf16NeedsCapability8AndFp8Needs89) {
   EXPECT_THAT(cuda_precisions(7, 5),
-              ElementsAre(Precision::fp32, Precision::fp16, Precision::int8));
-  const auto without_fp8 =
-      ElementsAre(Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8);
+              ElementsAre(Precision::fp32, Precision::fp32x3, Precision::fp16, Precision::int8));
+  const auto without_fp8 = ElementsAre(Precision::fp32, Precision::fp32x3, Precision::bf16,
+                                       Precision::fp16, Precision::int8);
   EXPECT_THAT(cuda_precisions(8, 0), without_fp8);
   EXPECT_THAT(cuda_precisions(8, 6), without_fp8);
-  const auto with_fp8 = ElementsAre(Precision::fp32, Precision::bf16, Precision::fp16,
-                                    Precision::int8, Precision::fp8);
+  const auto with_fp8 = ElementsAre(Precision::fp32, Precision::fp32x3, Precision::bf16,
+                                    Precision::fp16, Precision::int8, Precision::fp8);
   EXPECT_THAT(cuda_precisions(8, 9), with_fp8);
   EXPECT_THAT(cuda_precisions(9, 0), with_fp8);
   EXPECT_THAT(cuda_precisions(12, 0), with_fp8);

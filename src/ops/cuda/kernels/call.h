@@ -15,6 +15,7 @@
 #include "ops/cuda/kernels/prefetch.h"
 #include "ops/cuda/kernels/quantised.h"
 #include "ops/cuda/kernels/rows.h"
+#include "ops/cuda/kernels/split_rows.h"
 
 namespace breakeven::ops::cuda {
 
@@ -48,7 +49,8 @@ struct EveryKernel<Half> {
       PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>,
       Prefetch<Half>>;
 };
-// The last layer's attention on tensor cores takes 16-bit numbers only.
+// The last layer's attention on tensor cores takes 16-bit numbers only. Products of halves have
+// fp32 around them.
 template <>
 struct EveryKernel<float> {
   using Type =
@@ -56,8 +58,8 @@ struct EveryKernel<float> {
                    FlashAttention<float, 64>, FlashAttention<float, 32>, GatherCls<float, float>,
                    ClsAttention<float>, Head<float>, PlainEmbedNorm<float, float>,
                    PlainResidualNorm<float, float>, PlainBiasActivation<float>,
-                   PlainAttention<float>, PlainClsAttention<float>, PlainGemm<float>,
-                   Prefetch<float>>;
+                   PlainAttention<float>, PlainClsAttention<float>, PlainGemm<float>, SplitRows,
+                   SplitNorm, PlainSplitRows, PlainGemm<SplitHalf>, Prefetch<float>>;
 };
 template <class T>
 using KernelOf = typename EveryKernel<T>::Type;

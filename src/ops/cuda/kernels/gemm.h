@@ -4,12 +4,13 @@
 #include "ops/cuda/gemm_call.h"
 #include "ops/cuda/kernels/access.h"
 #include "ops/cuda/kernels/grid.h"
+#include "ops/cuda/kernels/split.h"
 
 // NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result): offsets within a tile or a row
 // fit 32 bits, in which a GPU is faster.
 namespace breakeven::ops::cuda {
 
-// What a product of T sums in, and gives.
+// What a product of T sums in, and gives; biases are of what it gives.
 template <class T>
 struct ProductOf {
   using Sum = float;
@@ -22,6 +23,7 @@ struct ProductOf<std::int8_t> {
   using Sum = std::int32_t;
   using Out = std::int32_t;
   static BREAKEVEN_DEVICE Sum widen(std::int8_t value) { return value; }
+  static BREAKEVEN_DEVICE Sum widen(Out value) { return value; }
   static BREAKEVEN_DEVICE Out narrow(Sum sum) { return sum; }
 };
 template <>
@@ -29,7 +31,16 @@ struct ProductOf<E4m3> {
   using Sum = float;
   using Out = Bf16;
   static BREAKEVEN_DEVICE Sum widen(E4m3 value) { return to_float(value); }
+  static BREAKEVEN_DEVICE Sum widen(Out value) { return to_float(value); }
   static BREAKEVEN_DEVICE Out narrow(Sum sum) { return from_float<Bf16>(sum); }
+};
+template <>
+struct ProductOf<SplitHalf> {
+  using Sum = float;
+  using Out = float;
+  static BREAKEVEN_DEVICE Sum widen(SplitHalf value) { return to_float(Half{value.bits}); }
+  static BREAKEVEN_DEVICE Sum widen(Out value) { return value; }
+  static BREAKEVEN_DEVICE Out narrow(Sum sum) { return sum; }
 };
 
 // Tiles of 16 x 16 pass through shared memory. Codes have no bias: s8 by s8 gives s32, e4m3 by e4m3
@@ -91,8 +102,9 @@ struct PlainGemm {
       t.sync();
     }
     if (row >= call.rows || column >= call.columns) return;
+    if constexpr (std::is_same_v<T, SplitHalf>) sum *= 1 / kSplitLift;
     if (call.bias != nullptr) {
-      const T* bias = static_cast<const T*>(call.bias) + batch * call.bias_stride;
+      const Out* bias = static_cast<const Out*>(call.bias) + batch * call.bias_stride;
       sum += Product::widen(t.load(bias + column));
     }
     const std::size_t at = batch * call.out_stride + row * call.out_row + column;

@@ -249,11 +249,12 @@ bool is_coded(Precision precision) {
 }
 std::size_t input_size(Precision precision) {
   if (is_coded(precision)) return 1;
-  return precision == Precision::fp32 ? 4 : 2;
+  return precision == Precision::fp32 ? 4 : 2;  // fp32x3: halves
 }
 std::size_t output_size(Precision precision) {
   if (precision == Precision::fp8) return 2;
-  return precision == Precision::int8 ? 4 : input_size(precision);
+  if (precision == Precision::int8 || precision == Precision::fp32x3) return 4;
+  return input_size(precision);
 }
 
 }  // namespace
@@ -290,13 +291,13 @@ void HostRuntime::check_gemm(const GemmCall& call) {
 }
 
 template <class T, class Out>
-void multiply_column_major(const ColumnMajorGemm& gemm) {
+void multiply_column_major(const ColumnMajorGemm& gemm, double scale) {
   for (std::size_t batch = 0; batch < gemm.batch; ++batch) {
     const T* first = static_cast<const T*>(gemm.first) + batch * gemm.first_stride;
     const T* second = static_cast<const T*>(gemm.second) + batch * gemm.second_stride;
-    const T* bias = gemm.bias == nullptr
-                        ? nullptr
-                        : static_cast<const T*>(gemm.bias) + batch * gemm.bias_stride;
+    const Out* bias = gemm.bias == nullptr
+                          ? nullptr
+                          : static_cast<const Out*>(gemm.bias) + batch * gemm.bias_stride;
     const Out* add =
         gemm.add == nullptr ? nullptr : static_cast<const Out*>(gemm.add) + batch * gemm.out_stride;
     Out* out = static_cast<Out*>(gemm.out) + batch * gemm.out_stride;
@@ -309,6 +310,7 @@ void multiply_column_major(const ColumnMajorGemm& gemm) {
           sum += static_cast<double>(ops::cuda::to_float(left)) *
                  static_cast<double>(ops::cuda::to_float(second[k + n * gemm.second_ld]));
         }
+        sum *= scale;
         if (bias != nullptr) sum += static_cast<double>(ops::cuda::to_float(bias[m]));
         if (add != nullptr)
           sum += static_cast<double>(ops::cuda::to_float(add[m + n * gemm.out_ld]));
@@ -336,10 +338,11 @@ static void multiply_column_major_int8(const ColumnMajorGemm& gemm) {
   }
 }
 
-template void multiply_column_major<float>(const ColumnMajorGemm& gemm);
-template void multiply_column_major<Half>(const ColumnMajorGemm& gemm);
-template void multiply_column_major<Bf16>(const ColumnMajorGemm& gemm);
-template void multiply_column_major<E4m3, Bf16>(const ColumnMajorGemm& gemm);
+template void multiply_column_major<float>(const ColumnMajorGemm& gemm, double scale);
+template void multiply_column_major<Half>(const ColumnMajorGemm& gemm, double scale);
+template void multiply_column_major<Half, float>(const ColumnMajorGemm& gemm, double scale);
+template void multiply_column_major<Bf16>(const ColumnMajorGemm& gemm, double scale);
+template void multiply_column_major<E4m3, Bf16>(const ColumnMajorGemm& gemm, double scale);
 
 void HostRuntime::interpret(const GemmCall& call) {
   const ColumnMajorGemm gemm = to_column_major(call);
@@ -358,7 +361,8 @@ void HostRuntime::interpret(const GemmCall& call) {
   columns(gemm.first, in_size, gemm.first_stride, gemm.first_ld,
           gemm.transpose_first ? gemm.k : gemm.m, gemm.transpose_first ? gemm.m : gemm.k, require);
   columns(gemm.second, in_size, gemm.second_stride, gemm.second_ld, gemm.k, gemm.n, require);
-  if (gemm.bias != nullptr) columns(gemm.bias, in_size, gemm.bias_stride, 0, gemm.m, 1, require);
+  if (gemm.bias != nullptr)
+    columns(gemm.bias, output_size(call.precision), gemm.bias_stride, 0, gemm.m, 1, require);
   if (gemm.add != nullptr) {
     columns(gemm.add, output_size(call.precision), gemm.out_stride, gemm.out_ld, gemm.m, gemm.n,
             require);
@@ -385,7 +389,8 @@ void HostRuntime::interpret(const GemmCall& call) {
       multiply_column_major<E4m3, Bf16>(gemm);
       break;
     case Precision::fp32x3:
-      BREAKEVEN_CHECK(false, "no {} here", ops::to_string(call.precision));
+      multiply_column_major<Half, float>(gemm, 1.0 / static_cast<double>(ops::cuda::kSplitLift));
+      break;
   }
   if (device_.broken == "gemm" || (device_.broken == "residual gemm" && gemm.add != nullptr)) {
     std::memset(gemm.out, 0x3C, 16);

@@ -36,9 +36,10 @@ struct HostDevice {
   double synchronise_s = 0;  // a slow device: what every wait takes longer
 };
 
-// The product as the library would compute it: column-major, one value at a time, sums in double.
+// The product as the library would compute it: column-major, one value at a time, sums in double,
+// times `scale`.
 template <class T, class Out = T>
-void multiply_column_major(const ops::cuda::ColumnMajorGemm& gemm);
+void multiply_column_major(const ops::cuda::ColumnMajorGemm& gemm, double scale = 1);
 
 class HostRuntime final : public ops::cuda::Runtime {
  public:
