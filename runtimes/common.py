@@ -76,7 +76,7 @@ class Model:
             raise Refused("model", f"{folder}: problem_type is {self.config['problem_type']!r}", "it has to be one of " + ", ".join(PROBLEMS))
         self.function = self.score_function(count)
         # RoBERTa numbers positions from pad_token_id + 1 on.
-        offset = self.config.get("pad_token_id", 1) + 1 if "roberta" in self.type else 0
+        offset = self.config.get("pad_token_id", 1) + 1 if self.type in ("roberta", "xlm-roberta", "camembert") else 0
         self.positions = self.config.get("max_position_embeddings", 512) - offset
 
     def score_function(self, count):

@@ -17,9 +17,11 @@ import pathlib
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification,
+from transformers import (BertConfig, BertForSequenceClassification, CamembertConfig, CamembertForSequenceClassification,
+                          DebertaV2Config, DebertaV2ForSequenceClassification,
                           DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification, RobertaConfig,
-                          RobertaForSequenceClassification)
+                          RobertaForSequenceClassification,
+                          XLMRobertaConfig, XLMRobertaForSequenceClassification)
 
 LENGTHS = (2, 7, 40, 19, 1)
 
@@ -39,6 +41,8 @@ MODELS = (
     ("deberta_v3_multi_label", "deberta-v2", "relu", 4, "multi_label_classification", torch.float16, (2, 36, 3, 80)),
     ("deberta_v2_regression", "deberta-v2", "gelu_new", 1, "regression", torch.bfloat16, (2, 64, 1, 96)),
     ("deberta_one_layer", "deberta-v2", "gelu", 2, None, torch.float32, (1, 32, 2, 48)),
+    ("xlm_roberta_reranker", "xlm-roberta", "gelu", 1, None, torch.float16, (2, 48, 3, 80)),
+    ("camembert_gelu", "camembert", "gelu", 3, "single_label_classification", torch.float16, (2, 32, 4, 64)),
 )
 VOCABULARY, POSITIONS, TOKEN_TYPES = 120, 40, 2
 ELECTRA_WIDTHS = {"electra_narrow": 24}  # else the hidden size
@@ -46,10 +50,13 @@ ELECTRA_WIDTHS = {"electra_narrow": 24}  # else the hidden size
 DEBERTA_DISTANCES = {"deberta_v3": (16, -1), "deberta_v3_multi_label": (6, 20), "deberta_v2_regression": (-1, 12),
                      "deberta_one_layer": (8, -1)}
 ROBERTA_PADS = {"roberta_multi_label": 5}  # else 1
+ROBERTAS = {"roberta": (RobertaConfig, RobertaForSequenceClassification),
+            "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification),
+            "camembert": (CamembertConfig, CamembertForSequenceClassification)}
 
 
 def pad_of(name, architecture):
-    return ROBERTA_PADS.get(name, 1) if architecture == "roberta" else 0
+    return ROBERTA_PADS.get(name, 1) if architecture in ROBERTAS else 0
 
 
 def make_model(name, architecture, activation, labels, problem, sizes, pad):
@@ -60,12 +67,13 @@ def make_model(name, architecture, activation, labels, problem, sizes, pad):
     if architecture == "distilbert":
         config = DistilBertConfig(n_layers=layers, dim=hidden, n_heads=heads, hidden_dim=intermediate, activation=activation, **common)
         return DistilBertForSequenceClassification(config)
-    if architecture == "roberta":
+    if architecture in ROBERTAS:
         common["max_position_embeddings"] = POSITIONS + pad + 1
-        config = RobertaConfig(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads,
+        make_config, make = ROBERTAS[architecture]
+        config = make_config(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads,
                                intermediate_size=intermediate, hidden_act=activation, type_vocab_size=1, layer_norm_eps=1e-5,
                                **common)
-        return RobertaForSequenceClassification(config)
+        return make(config)
     if architecture == "deberta-v2":
         buckets, farthest = DEBERTA_DISTANCES[name]
         config = DebertaV2Config(num_hidden_layers=layers, hidden_size=hidden, num_attention_heads=heads,

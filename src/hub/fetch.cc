@@ -193,7 +193,7 @@ Result<void> ModelFetch::look_up_tokenizer() {
   if (found) return {};
   return fail("hub/no-tokenizer",
               fmt::format("{} has neither tokenizer.json nor vocab.txt nor vocab.json", name_),
-              "choose a model with a tokenizer of BERT's or RoBERTa's kind");
+              "choose a model with a tokenizer of BERT's, RoBERTa's or XLM-RoBERTa's kind");
 }
 
 // Appends the weights or their index, whose shards are looked up when it has come.

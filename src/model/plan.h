@@ -1,6 +1,6 @@
 // EncoderPlan: everything that distinguishes one classifier from another, as data read from
-// config.json. BERT, DistilBERT, RoBERTa, ELECTRA and DeBERTa differ only here; the forward pass
-// branches on nothing else. What a backend cannot compute it refuses by `form` and sizes, in
+// config.json. BERT, DistilBERT, RoBERTa's kin, ELECTRA and DeBERTa differ only here; the forward
+// pass branches on nothing else. What a backend cannot compute it refuses by `form` and sizes, in
 // pack().
 #pragma once
 

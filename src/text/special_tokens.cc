@@ -59,6 +59,10 @@ SpecialTokens roberta_special_tokens() {
   return of_class({"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"});
 }
 
+SpecialTokens deberta_special_tokens() {
+  return of_class({"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"});
+}
+
 std::vector<SpecialTokens::Token> camembert_further_tokens() {
   std::vector<SpecialTokens::Token> tokens;
   for (const char* content : {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"}) {

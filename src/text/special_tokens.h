@@ -30,6 +30,8 @@ struct SpecialTokens {
 // [MASK]; <s>, </s>, <unk>, <pad>, <mask>.
 SpecialTokens bert_special_tokens();
 SpecialTokens roberta_special_tokens();
+// BERT's, with [CLS] and [SEP] at the ends of a text, too.
+SpecialTokens deberta_special_tokens();
 // Of CamemBERT's class beside RoBERTa's: <s>NOTUSED, </s>NOTUSED, <unk>NOTUSED.
 std::vector<SpecialTokens::Token> camembert_further_tokens();
 

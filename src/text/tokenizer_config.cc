@@ -44,10 +44,11 @@ struct NamedClass {
   TokenizerConfig::Class value;
 };
 using Class = TokenizerConfig::Class;
-constexpr std::array<NamedClass, 3> kNamedClasses = {
+constexpr std::array<NamedClass, 4> kNamedClasses = {
     NamedClass{"RobertaTokenizer", "roberta", Class::roberta},
     NamedClass{"XLMRobertaTokenizer", "xlm-roberta", Class::xlm_roberta},
-    NamedClass{"CamembertTokenizer", "camembert", Class::camembert}};
+    NamedClass{"CamembertTokenizer", "camembert", Class::camembert},
+    NamedClass{"DebertaV2Tokenizer", "deberta-v2", Class::deberta_v2}};
 // HF writes 1e30 for "no limit"; nothing real comes near this.
 constexpr double kNoLengthLimit = 1e9;
 // [CLS] and [SEP] alone; what HF is told to cut below that, it does not cut.
@@ -78,12 +79,12 @@ Result<std::optional<Class>> read_class(const JsonObject& config) {
   if (contains(kGenericClasses, name)) return std::optional(Class::generic);
   for (const NamedClass& each : kNamedClasses)
     if (name == each.name) return std::optional(each.value);
-  return fail(
-      "tokenizer/unsupported",
-      fmt::format("{} is '{}'; only the tokenizers of BERT, RoBERTa, XLM-RoBERTa and CamemBERT are "
-                  "supported",
-                  config.where("tokenizer_class"), name),
-      "use a model with another tokenizer, or run this one with another runtime");
+  return fail("tokenizer/unsupported",
+              fmt::format("{} is '{}'; only the tokenizers of BERT, RoBERTa, XLM-RoBERTa, "
+                          "CamemBERT and DeBERTa-v2 are "
+                          "supported",
+                          config.where("tokenizer_class"), name),
+              "use a model with another tokenizer, or run this one with another runtime");
 }
 
 Result<void> read_lengths(const JsonObject& config, TokenizerConfig& out) {
@@ -192,6 +193,7 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool ha
     out.tokenizer_class = Class::bert;
   if (out.is(Class::bert)) out.special = bert_special_tokens();
   if (out.has_roberta_tokens()) out.special = roberta_special_tokens();
+  if (out.is(Class::deberta_v2)) out.special = deberta_special_tokens();
   BREAKEVEN_TRY_VOID(read_json(path / "tokenizer_config.json",
                                [&](const JsonObject& config) { return read_fields(config, out); }));
   // HF looks at the two older files only where that has no added_tokens_decoder.

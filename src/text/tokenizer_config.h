@@ -17,10 +17,12 @@ struct TokenizerConfig {
   // BERT's classes of HF take the three normaliser flags from here (or their own defaults, which
   // are these) and ignore what tokenizer.json says; RoBERTa's takes add_prefix_space (default:
   // false); the others run tokenizer.json.
-  enum class Class : std::uint8_t { generic, bert, roberta, xlm_roberta, camembert };
+  enum class Class : std::uint8_t { generic, bert, roberta, xlm_roberta, camembert, deberta_v2 };
   Class tokenizer_class = Class::generic;
   bool is(Class wanted) const { return tokenizer_class == wanted; }
-  bool has_roberta_tokens() const { return !is(Class::generic) && !is(Class::bert); }
+  bool has_roberta_tokens() const {
+    return is(Class::roberta) || is(Class::xlm_roberta) || is(Class::camembert);
+  }
   bool add_prefix_space = false;
   bool do_lower_case = true;
   std::optional<bool> strip_accents;  // nothing: follows do_lower_case

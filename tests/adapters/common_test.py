@@ -95,7 +95,8 @@ class Models(unittest.TestCase):
 
     def test_positions(self):
         self.assertEqual(self.model(max_position_embeddings=40).positions, 40)
-        self.assertEqual(self.model(model_type="roberta", max_position_embeddings=514, pad_token_id=1).positions, 512)
+        for kind in ("roberta", "xlm-roberta", "camembert"):
+            self.assertEqual(self.model(model_type=kind, max_position_embeddings=514, pad_token_id=1).positions, 512)
 
     def test_the_hash_is_of_the_content(self):
         weights = self.folder / "model.safetensors"

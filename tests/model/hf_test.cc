@@ -22,7 +22,8 @@ INSTANTIATE_TEST_SUITE_P(Goldens, HuggingFace,
                                            "roberta_multi_label", "roberta_regression",
                                            "electra_narrow", "electra_multi_label", "deberta_v3",
                                            "deberta_v3_multi_label", "deberta_v2_regression",
-                                           "deberta_one_layer"));
+                                           "deberta_one_layer", "xlm_roberta_reranker",
+                                           "camembert_gelu"));
 
 // Each golden differs from the others where its name says so: nothing passes by being alike.
 TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
@@ -64,6 +65,10 @@ TEST(HuggingFaceGoldens, CoverWhatTheyAreNamedFor) {
   EXPECT_FALSE(plan_of("deberta_v2_regression").distances_normed);
   EXPECT_EQ(plan_of("deberta_v2_regression").problem, ProblemType::regression);
   EXPECT_EQ(plan_of("deberta_one_layer").layers, 1U);
+  EXPECT_EQ(plan_of("xlm_roberta_reranker").architecture->model_type, "xlm-roberta");
+  EXPECT_EQ(plan_of("xlm_roberta_reranker").labels.size(), 1U);
+  EXPECT_EQ(plan_of("xlm_roberta_reranker").positions, 40U);
+  EXPECT_EQ(plan_of("camembert_gelu").architecture->model_type, "camembert");
 }
 
 }  // namespace

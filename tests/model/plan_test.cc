@@ -152,6 +152,13 @@ TEST(Plan, RobertaUsesPositionsBehindThePaddings) {
   EXPECT_EQ(plan->vocabulary, 50265U);
   EXPECT_EQ(plan->pad_id, 1);
   EXPECT_EQ(plan->positions, 510U);
+  for (const char* type : {"xlm-roberta", "camembert"}) {
+    plan = parse_plan(fmt::format(R"({{"model_type": "{}"}})", type), "c");
+    ASSERT_TRUE(plan) << plan.error().to_string();
+    EXPECT_EQ(plan->vocabulary, 30522U);
+    EXPECT_EQ(plan->positions, 510U);
+    EXPECT_EQ(plan->head_activation, ops::Activation::tanh);
+  }
 }
 
 TEST(Plan, ElectraMayHaveNarrowEmbeddings) {

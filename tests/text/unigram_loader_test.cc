@@ -132,6 +132,8 @@ TEST_F(UnigramLoaderTest, Classes) {
   EXPECT_THAT(ids("a<s>NOTUSED"), ElementsAre(0, 8, 13, 2));
   write("config.json", R"({"model_type": "xlm-roberta"})");
   EXPECT_EQ(loaded().info().vocabulary, 13U);
+  write("config.json", R"({"model_type": "deberta-v2"})");
+  EXPECT_THAT(ids("a[SEP]"), ElementsAre(0, 8, 14, 2));  // behind [CLS], the first role
   write("config.json", R"({"model_type": "xlm-roberta", "tokenizer_class": "AlbertTokenizer"})");
   expect_refused("tokenizer/unsupported", "AlbertTokenizer");
 }

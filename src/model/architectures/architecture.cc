@@ -8,12 +8,13 @@
 
 namespace breakeven::model {
 
-extern const Architecture kDistilBert, kBert, kRoberta, kElectra,
-    kDebertaV2;  // each in the file of its name
+// Each in the file of its name.
+extern const Architecture kDistilBert, kBert, kRoberta, kXlmRoberta, kCamembert, kElectra,
+    kDebertaV2;
 
 std::span<const Architecture* const> architectures() {
-  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert, &kRoberta, &kElectra,
-                                                 &kDebertaV2};
+  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert,    &kRoberta,  &kXlmRoberta,
+                                                 &kCamembert,  &kElectra, &kDebertaV2};
   return kAll;
 }
 
