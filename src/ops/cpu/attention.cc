@@ -31,7 +31,7 @@ AttentionTaskOf<Element> attention_task(const CpuLane& lane, unsigned member, co
   task.ctx = static_cast<Element*>(lane.acts.ctx) + context_at(lane, unit);
   task.scratch = lane.workspaces[member].attention;
   if (shape.distances > 0) {
-    const std::size_t head = unit.head * shape.distance_floats();
+    const std::size_t head = unit.head * shape.distance_bytes;
     task.distances = {layer.distance_keys + head, layer.distance_queries + head,
                       lane.model().distance_rows()};
   }
@@ -67,8 +67,8 @@ void CpuBackend::attend(CpuLane& lane, unsigned member, const Layer& layer,
     return kernels_.attention(attention_task<float>(lane, member, layer, unit, from));
   }
   const auto task = attention_task<Bf16>(lane, member, layer, unit, from);
-  if (task.distances.rows != nullptr) return kernels_.attention_widened(task);
-  formats_.tiles != nullptr ? formats_.tiles->attention(task) : kernels_.attention_bf16(task);
+  if (formats_.tile_attention()) return formats_.tiles->attention(task);
+  task.distances.rows != nullptr ? kernels_.attention_widened(task) : kernels_.attention_bf16(task);
 }
 
 void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer) const {

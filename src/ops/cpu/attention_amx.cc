@@ -28,14 +28,22 @@ struct Room {
   float* scores;        // [32, keys]
   Bf16* shares;         // [32, keys]
   float* context;       // [32, depth]
+  // With distances: products with those that the task meets.
+  DistanceTerms::Columns met;
+  float* by_query = nullptr;  // [32, met.count]
+  float* by_key = nullptr;    // [keys, met.count]
 
-  Room(std::size_t key_count, std::size_t head_size, std::byte* memory)
-      : keys(round_up(key_count, kPairs)), depth(round_up(head_size, kPairs)) {
-    packed_keys = reinterpret_cast<Bf16*>(memory);
+  explicit Room(const HalfAttentionTask& task)
+      : keys(round_up(task.keys, kPairs)), depth(round_up(task.head_size, kPairs)) {
+    packed_keys = reinterpret_cast<Bf16*>(task.scratch);
     packed_values = packed_keys + keys * depth;
     scores = reinterpret_cast<float*>(packed_values + keys * depth);
     shares = reinterpret_cast<Bf16*>(scores + kQueries * keys);
     context = reinterpret_cast<float*>(shares + kQueries * keys);
+    if (task.distances.rows == nullptr) return;
+    met = task.distances.met(task.keys, task.query_begin, task.query_end);
+    by_query = context + kQueries * depth;
+    by_key = by_query + kQueries * met.count;
   }
 };
 
@@ -186,6 +194,49 @@ void multiply_scores(const HalfAttentionTask& task, const Room& room, std::size_
   }
 }
 
+// to[32, columns] = rows * the distances' tiles
+void multiply_distances(const Bf16* rows, const HalfAttentionTask& task, const Room& room,
+                        const std::byte* tiles, const DistanceTerms::Columns& columns, float* to) {
+  tiles += columns.first * room.depth * sizeof(Bf16);
+  for (std::size_t c = 0; c < columns.count; c += kPairs) {
+    zero_sums<2>();
+    for (std::size_t d = 0; d < room.depth; d += kPairs, tiles += 2 * kTileBytes) {
+      add_products<2>(rows + d, task.stride, tiles, tiles + kTileBytes);
+    }
+    store_sums<2>(to + c, room.met.count);
+  }
+}
+
+// scores[query][key] += q pk[row(query - key)] + pq[row(query - key)] k
+void add_distances(const HalfAttentionTask& task, const Room& room, std::size_t query,
+                   std::size_t rows) {
+  const DistanceTerms::Columns met = task.distances.met(task.keys, query, query + rows);
+  const std::size_t width = room.met.count;
+  multiply_distances(task.q + query * task.stride, task, room, task.distances.keys, met,
+                     room.by_query + (met.first - room.met.first));
+  alignas(64) std::int32_t lines[kTile];
+  for (std::size_t i = 0; i < kTile; ++i) lines[i] = static_cast<std::int32_t>(i * width);
+  const __m512i line = _mm512_load_si512(lines);
+  const auto base = static_cast<std::int32_t>(room.met.first);
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::int32_t* at = task.distances.rows - (query + r);
+    const float* by_query = room.by_query + r * width;
+    float* scores = room.scores + r * room.keys;
+    std::size_t c = 0;
+    for (; c + kTile <= task.keys; c += kTile) {
+      const __m512i index = _mm512_sub_epi32(_mm512_loadu_si512(at + c), _mm512_set1_epi32(base));
+      const __m512 sum = _mm512_add_ps(
+          _mm512_i32gather_ps(index, by_query, 4),
+          _mm512_i32gather_ps(_mm512_add_epi32(index, line), room.by_key + c * width, 4));
+      _mm512_store_ps(scores + c, _mm512_add_ps(_mm512_load_ps(scores + c), sum));
+    }
+    for (; c < task.keys; ++c) {
+      const std::int32_t index = at[c] - base;
+      scores[c] += by_query[index] + room.by_key[c * width + static_cast<std::size_t>(index)];
+    }
+  }
+}
+
 // 2^x to 8e-5, which the rounding to bf16 (2e-3) hides.
 inline __m512 exp2(__m512 x) {
   const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -283,10 +334,16 @@ inline void store_context(const HalfAttentionTask& task, const Room& room, std::
 }  // namespace
 
 void attention(const HalfAttentionTask& task) {
-  const Room room(task.keys, task.head_size, task.scratch);
+  const Room room(task);
   pack_keys(task, room);
   pack_values(task, room);
   load_config();
+  if (room.met.count > 0) {
+    for (std::size_t key = 0; key < task.keys; key += kQueries) {
+      multiply_distances(task.k + key * task.stride, task, room, task.distances.queries, room.met,
+                         room.by_key + key * room.met.count);
+    }
+  }
   for (std::size_t query = task.query_begin; query < task.query_end; query += kQueries) {
     const std::size_t left = task.query_end - query;
     const std::size_t rows = left < kQueries ? left : kQueries;
@@ -296,6 +353,7 @@ void attention(const HalfAttentionTask& task) {
     } else {
       multiply_scores<1>(task, room, query);
     }
+    if (room.met.count > 0) add_distances(task, room, query, rows);
     // Rows after the last one hold scores of whatever follows, which nobody reads.
     for (std::size_t r = 0; r < rows; r += kRowsTogether) share_rows(task, room, r, inverse + r);
     if (rows > kTile) {

@@ -55,11 +55,23 @@ struct EmbedTables {
 
 // What relative positions add to the scores of one head (RelativeWeights).
 struct DistanceTerms {
-  // key(R) and query(R) as panels of fp32 weights, [padded 2 * span, head size padded to
-  // kDepthStep]
-  const float* keys = nullptr;
-  const float* queries = nullptr;
+  // key(R) and query(R) as columns of weights, [padded 2 * span, padded head size]: fp32 panels, or
+  // bf16 tiles for TileKernels::attention.
+  const std::byte* keys = nullptr;
+  const std::byte* queries = nullptr;
   const std::int32_t* rows = nullptr;  // [key - query]; null: nothing is added
+
+  // The columns that queries query_begin .. query_end meet with all keys, in whole panels.
+  struct Columns {
+    std::size_t first = 0, count = 0;
+  };
+  Columns met(std::size_t key_count, std::size_t query_begin, std::size_t query_end) const {
+    const auto lowest = static_cast<std::size_t>(rows[static_cast<std::ptrdiff_t>(key_count - 1) -
+                                                      static_cast<std::ptrdiff_t>(query_begin)]);
+    const auto highest = static_cast<std::size_t>(rows[1 - static_cast<std::ptrdiff_t>(query_end)]);
+    const std::size_t first = lowest / kPanel * kPanel;
+    return {first, (highest / kPanel + 1) * kPanel - first};
+  }
 };
 inline constexpr std::size_t kDepthStep = 8;
 
@@ -79,7 +91,7 @@ struct AttentionTaskOf {
   float scale = 1;            // 1/sqrt(D), or 1/sqrt(3 D) with distances
   Element* ctx = nullptr;
   std::byte* scratch = nullptr;  // attention_scratch_bytes() of them, 64-byte aligned
-  DistanceTerms distances{};     // of attention and attention_widened only
+  DistanceTerms distances{};     // not of attention_bf16
 };
 using AttentionTask = AttentionTaskOf<float>;
 using HalfAttentionTask = AttentionTaskOf<Bf16>;

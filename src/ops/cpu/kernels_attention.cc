@@ -279,28 +279,23 @@ struct Distances {
 };
 static_assert(kDepthStep % kUnroll == 0);
 
-// The panels of distances of queries query_begin .. query_end and all keys.
-HWY_INLINE void distances_met(const AttentionTask& task, std::size_t query_begin,
-                              std::size_t query_end, std::size_t* first, std::size_t* width) {
-  const auto row = [&task](std::size_t key, std::size_t query) {
-    return static_cast<std::size_t>(
-        task.distances.rows[static_cast<std::ptrdiff_t>(key) - static_cast<std::ptrdiff_t>(query)]);
-  };
-  *first = row(task.keys - 1, query_begin) / kPanel * kPanel;
-  *width = (row(0, query_end - 1) / kPanel + 1) * kPanel - *first;
+HWY_INLINE const float* floats(const std::byte* panels) {
+  return reinterpret_cast<const float*>(panels);
 }
 
 HWY_NOINLINE Distances multiply_keys(const AttentionTask& task, const Room<float>& room) {
   Distances distances;
-  distances_met(task, task.query_begin, task.query_end, &distances.first, &distances.width);
+  const auto met = task.distances.met(task.keys, task.query_begin, task.query_end);
+  distances.first = met.first;
+  distances.width = met.count;
   distances.by_query = room.context + kQueries * room.columns;
   distances.by_key = distances.by_query + kQueries * distances.width;
   for (std::size_t key = 0; key < task.keys; key += kQueries) {
     const std::size_t rows = std::min(kQueries, task.keys - key);
     multiply_rows<FloatProduct>(query_rows(task, room, task.k + key * task.stride, rows), rows,
-                                task.distances.queries + distances.first * room.depth, room.depth,
-                                distances.width / kPanel, distances.by_key + key * distances.width,
-                                distances.width);
+                                floats(task.distances.queries) + distances.first * room.depth,
+                                room.depth, distances.width / kPanel,
+                                distances.by_key + key * distances.width, distances.width);
   }
   return distances;
 }
@@ -308,13 +303,12 @@ HWY_NOINLINE Distances multiply_keys(const AttentionTask& task, const Room<float
 // scores[query][key] += q pk[row(query - key)] + pq[row(query - key)] k
 HWY_NOINLINE void add_distances(const AttentionTask& task, const Room<float>& room,
                                 const Distances& distances, std::size_t query, std::size_t rows) {
-  std::size_t first = 0;
-  std::size_t met = 0;
-  distances_met(task, query, query + rows, &first, &met);
+  const auto met = task.distances.met(task.keys, query, query + rows);
   const std::size_t width = distances.width;
   multiply_rows<FloatProduct>(query_rows(task, room, task.q + query * task.stride, rows), rows,
-                              task.distances.keys + first * room.depth, room.depth, met / kPanel,
-                              distances.by_query + (first - distances.first), width);
+                              floats(task.distances.keys) + met.first * room.depth, room.depth,
+                              met.count / kPanel,
+                              distances.by_query + (met.first - distances.first), width);
   const DF d;
   const DI di;
   const auto base = static_cast<std::int32_t>(distances.first);

@@ -124,7 +124,7 @@ void CpuLane::lay_out_workspaces(Arena& arena) {
   workspaces.resize(most_threads());
   for (Workspace& w : workspaces) {
     w.attention = arena.take<std::byte>(
-        std::max(tile_attention_scratch_bytes(longest, shape.head_size),
+        std::max(tile_attention_scratch_bytes(longest, shape.head_size, shape.distances),
                  attention_scratch_bytes(longest, shape.head_size, shape.distances)));
     w.gemm = arena.take<std::byte>(kGemmScratchBytes);
   }

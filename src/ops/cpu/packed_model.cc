@@ -91,6 +91,9 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& format
   shape.embedding = weights.embedding.width(weights.hidden);
   shape.projects = weights.embedding.project.out != 0;
   shape.distances = 2 * weights.relative.distances.span;
+  shape.distance_bytes =
+      panel_weight_bytes(padded(shape.distances, kPanel), formats.distance_depth(shape.head_size),
+                         formats.tile_attention() ? WeightFormat::bf16 : WeightFormat::f32);
   shape.uncounted_id = weights.embedding.uncounted_id;
   shape.token_types = weights.embedding.token_type.size() / shape.embedding;
   shape.labels = weights.labels;
@@ -120,8 +123,8 @@ void CpuModel::lay_out_layer(Arena& arena, std::size_t index) {
   Layer& layer = layers_[index];
   if (index + 1 < shape_.layers) {
     linear(layer.qkv, 3 * hidden, hidden);
-    layer.distance_keys = arena.take<float>(shape_.heads * shape_.distance_floats());
-    layer.distance_queries = arena.take<float>(shape_.heads * shape_.distance_floats());
+    layer.distance_keys = arena.take<std::byte>(shape_.heads * shape_.distance_bytes);
+    layer.distance_queries = arena.take<std::byte>(shape_.heads * shape_.distance_bytes);
   }
   linear(layer.project, hidden, hidden);
   layer.up.resize(shape_.blocks);

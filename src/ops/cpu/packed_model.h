@@ -36,6 +36,11 @@ struct Formats {
   }
   // GEMMs run on AMX tiles, not on vectors.
   bool on_tiles() const { return tiles != nullptr && gemm_in != NumberFormat::f32; }
+  bool tile_attention() const { return tiles != nullptr && bf16_attention; }
+  // What a head's depth is padded to where it is multiplied by distances.
+  std::size_t distance_depth(std::size_t head_size) const {
+    return padded(head_size, tile_attention() ? 2 * kPad : kDepthStep);
+  }
   // What GEMMs multiply by.
   WeightFormat weights() const {
     return gemm_in == NumberFormat::u8      ? WeightFormat::s8
@@ -69,16 +74,13 @@ struct ModelShape {
   std::size_t blocks = 0;          // FFN blocks
   std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
   std::size_t distances = 0;       // rows of RelativeWeights::table; 0: none
+  std::size_t distance_bytes = 0;  // of one head's projected distances
   // What scores are multiplied by.
   float score_scale() const {
     return 1.0F / std::sqrt(static_cast<float>((distances > 0 ? 3 : 1) * head_size));
   }
   // Rows that row 0 of a sequence meets, padded: those of distances from 0 down.
   std::size_t cls_distances() const { return padded(distances / 2 + 1); }
-  // Floats of one head's projected distances.
-  std::size_t distance_floats() const {
-    return padded(distances, kPanel) * padded(head_size, kDepthStep);
-  }
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
 };
@@ -110,8 +112,8 @@ struct Norm {
 // columns that down[b] multiplies.
 struct Layer {
   Linear qkv, project;
-  float* distance_keys = nullptr;     // [N, distance_floats()], as DistanceTerms has them
-  float* distance_queries = nullptr;  // likewise
+  std::byte* distance_keys = nullptr;     // [N, distance_bytes], as DistanceTerms has them
+  std::byte* distance_queries = nullptr;  // likewise
   std::vector<Linear> up, down;
   const Linear* following = nullptr;  // what the next layer multiplies by first; null: none
   Norm attention_norm, ffn_norm;

@@ -202,18 +202,22 @@ std::vector<float> Packer::project_distances(const LinearWeights& linear) const 
   return projected;
 }
 
-void Packer::pack_distances(const LinearWeights& linear, float* to) const {
+void Packer::pack_distances(const LinearWeights& linear, std::byte* to) const {
   const ModelShape& shape = model_.shape_;
   const std::vector<float> projected = project_distances(linear);
   const std::size_t columns = padded(shape.distances, kPanel);
-  const std::size_t depth = padded(shape.head_size, kDepthStep);
+  const std::size_t depth = model_.formats_.distance_depth(shape.head_size);
   std::vector<float> part(columns * depth, 0.0F);
-  for (std::size_t head = 0; head < shape.heads; ++head, to += part.size()) {
+  for (std::size_t head = 0; head < shape.heads; ++head, to += shape.distance_bytes) {
     for (std::size_t r = 0; r < shape.distances; ++r) {
       std::copy_n(projected.data() + r * shape.hidden_padded + head * shape.head_size,
                   shape.head_size, part.data() + r * depth);
     }
-    pack_panels(part.data(), columns, depth, WeightFormat::f32, reinterpret_cast<std::byte*>(to));
+    if (model_.formats_.tile_attention()) {
+      pack_tiles(part.data(), columns, depth, to);
+    } else {
+      pack_panels(part.data(), columns, depth, WeightFormat::f32, to);
+    }
   }
 }
 

@@ -18,7 +18,7 @@ class Packer {
   void add_layer(std::size_t index);
   void add_cls_attention();
   void add_distances();
-  void pack_distances(const LinearWeights& linear, float* to) const;
+  void pack_distances(const LinearWeights& linear, std::byte* to) const;
   void pack_cls_distances(const LayerWeights& from, const ClsAttention& to) const;
   // linear(R), [distances, padded H]
   std::vector<float> project_distances(const LinearWeights& linear) const;

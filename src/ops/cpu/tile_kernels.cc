@@ -16,13 +16,16 @@ const TileKernels& amx_tiles() {
   return kKernels;
 }
 
-// Two copies of keys and values as tiles; scores, their shares and the context of 32 queries.
-std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_size) {
+// Two copies of keys and values as tiles; scores, their shares and the context of 32 queries;
+// products of all keys and of those queries with the distances.
+std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_size,
+                                         std::size_t distances) {
   constexpr std::size_t kQueries = 32;
   const std::size_t keys = padded(longest, kQueries);
   const std::size_t depth = padded(head_size, kQueries);
   return 2 * keys * depth * sizeof(Bf16) +
-         kQueries * (keys * (sizeof(float) + sizeof(Bf16)) + depth * sizeof(float));
+         kQueries * (keys * (sizeof(float) + sizeof(Bf16)) + depth * sizeof(float)) +
+         (keys + kQueries) * padded(distances, kPanel) * sizeof(float);
 }
 
 }  // namespace breakeven::ops::cpu

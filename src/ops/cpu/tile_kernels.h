@@ -14,9 +14,9 @@ struct TileKernels {
   // residual) done on each 32 x 32 block of results while the tiles work on the next block.
   // docs/cpu.md says why it is as it is.
   MultiplyPanels* multiply;
-  // As Kernels::attention_bf16. Up to 32 rows after the last query and 64 bytes after the last
-  // column are read (and ignored), so they must be memory of the same buffer. The scratch memory
-  // has tile_attention_scratch_bytes().
+  // As Kernels::attention_bf16, with distances. Up to 32 rows after the last query (with distances:
+  // after the last key, too) and 64 bytes after the last column are read (and ignored), so they
+  // must be memory of the same buffer. The scratch memory has tile_attention_scratch_bytes().
   void (*attention)(const HalfAttentionTask& task);
   // Ends this thread's use of tiles, which the other two leave live: a thread that sleeps with live
   // tiles makes every switch of context save 8 KiB more.
@@ -24,6 +24,8 @@ struct TileKernels {
 };
 const TileKernels& amx_tiles();
 
-std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_size);
+// `distances`: 2 * span, or 0.
+std::size_t tile_attention_scratch_bytes(std::size_t longest, std::size_t head_size,
+                                         std::size_t distances = 0);
 
 }  // namespace breakeven::ops::cpu

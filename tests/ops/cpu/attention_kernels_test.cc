@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "guarded.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/tile_pack.h"
 #include "tile_sets.h"
 
 namespace breakeven::ops::cpu {
@@ -43,10 +44,12 @@ struct Head {
   std::vector<std::int32_t> distance_rows;
   AttentionTaskOf<Element> task;
 
-  Head(const HeadCase& c, std::size_t q_rows, std::size_t q_spare, std::size_t scratch_bytes)
+  Head(const HeadCase& c, std::size_t q_rows, std::size_t q_spare, std::size_t scratch_bytes,
+       std::size_t k_rows = 0)
       : shape(c),
         q(q_rows * c.head_size + q_spare),
-        k(c.keys * c.head_size),  // nothing behind the last key may be read
+        // Without distances nothing behind the last key may be read.
+        k(k_rows == 0 ? c.keys * c.head_size : k_rows * c.head_size + q_spare),
         v(c.keys * c.head_size),
         ctx(c.rows * c.head_size),
         scratch(scratch_bytes) {
@@ -69,31 +72,39 @@ struct Head {
 
   // From now on scores have the terms of relative positions. `panels` keeps what the task points
   // to.
-  void add_distances(testing::Guarded<float>& panels) {
+  void add_distances(testing::Guarded<std::byte>& memory, bool tiles) {
     const RelativeDistances distances{.span = kDistances / 2, .near = 9, .farthest = 60};
     const std::size_t longest = std::max(shape.rows, shape.keys);
     const std::size_t size = shape.head_size;
-    const std::size_t depth = padded(size, kDepthStep);
+    const std::size_t depth = padded(size, tiles ? 32 : kDepthStep);
+    const std::size_t columns = padded(kDistances, kPanel);
     distance_rows = distances.rows(longest);
     std::mt19937 random(21);
     std::normal_distribution<float> distribution;
-    float* to = panels.data();
+    std::byte* to = memory.data();
     for (std::vector<float>* made : {&distance_keys, &distance_queries}) {
       made->resize(kDistances * size);
-      for (float& value : *made) value = distribution(random);
-      std::vector<float> rows(padded(kDistances, kPanel) * depth);
+      for (float& value : *made) value = from_bf16(to_bf16(distribution(random)));
+      std::vector<float> rows(columns * depth);
       for (std::size_t r = 0; r < kDistances; ++r) {
         std::copy_n(made->data() + r * size, size, rows.data() + r * depth);
       }
-      pack_panels(rows.data(), padded(kDistances, kPanel), depth, WeightFormat::f32,
-                  reinterpret_cast<std::byte*>(to));
-      to += rows.size();
+      if (tiles) {
+        pack_tiles(rows.data(), columns, depth, to);
+      } else {
+        pack_panels(rows.data(), columns, depth, WeightFormat::f32, to);
+      }
+      to += rows.size() * (tiles ? sizeof(Bf16) : sizeof(float));
     }
-    task.distances = {panels.data(), panels.data() + padded(kDistances, kPanel) * depth,
+    task.distances = {memory.data(), memory.data() + distance_bytes(size, tiles) / 2,
                       distance_rows.data() + longest - 1};
     task.scale = 1.0F / std::sqrt(3.0F * static_cast<float>(size));
   }
   static constexpr std::size_t kDistances = 42;
+  static std::size_t distance_bytes(std::size_t size, bool tiles) {
+    return 2 * padded(kDistances, kPanel) *
+           (tiles ? padded(size, 32) * sizeof(Bf16) : padded(size, kDepthStep) * sizeof(float));
+  }
 
   // softmax(scale * q k^T) v of one row, in double.
   std::vector<double> exact(std::size_t query) const {
@@ -161,8 +172,8 @@ void check_vectors(Kernel<Element> kernel, double most, bool with_distances = fa
         attention_scratch_bytes(std::max(c.rows, c.keys), c.head_size, distances);
     ASSERT_EQ(bytes % 64, 0U);
     Head<Element> head(c, c.rows, 0, bytes);
-    testing::Guarded<float> panels(2 * padded(distances, kPanel) * padded(c.head_size, kDepthStep));
-    if (with_distances) head.add_distances(panels);
+    testing::Guarded<std::byte> memory(Head<Element>::distance_bytes(c.head_size, false));
+    if (with_distances) head.add_distances(memory, false);
     kernel(head.task);
     head.check(most);
     // Rows by themselves and in other company: the same bits.
@@ -230,6 +241,23 @@ TEST_P(TileAttention, StaysInsideItsMemoryForEveryShape) {
     EXPECT_EQ(
         0, std::memcmp(head.ctx.data(), emulated.ctx.data(), c.rows * c.head_size * sizeof(Bf16)))
         << "rows " << c.rows << " keys " << c.keys << " D " << c.head_size;
+  });
+}
+
+TEST_P(TileAttention, AddsDistancesInsideItsMemory) {
+  const std::string reason = breakeven::testing::missing(GetParam());
+  if (!reason.empty()) GTEST_SKIP() << reason;
+  const TileKernels& tiles = breakeven::testing::kernels_of(GetParam());
+  for_each_shape([&](const HeadCase& c) {
+    if (c.head_size % 8 != 0) return;
+    const std::size_t bytes =
+        tile_attention_scratch_bytes(std::max(c.rows, c.keys), c.head_size, Head<Bf16>::kDistances);
+    Head<Bf16> head(c, padded(c.rows, 32), 32, bytes, padded(c.keys, 32));
+    testing::Guarded<std::byte> memory(Head<Bf16>::distance_bytes(c.head_size, true));
+    head.add_distances(memory, true);
+    tiles.attention(head.task);
+    tiles.release();
+    head.check(limit("ops/cpu/tiles_abs_max"));
   });
 }
 

@@ -65,6 +65,13 @@ inline __m512i _mm512_load_si512(const void* from) {
   expect_aligned(from);
   return load<__m512i>(from);
 }
+inline __m512i _mm512_loadu_si512(const void* from) {
+  return load<__m512i>(from);
+}
+inline void _mm512_store_ps(void* to, __m512 x) {
+  expect_aligned(to);
+  std::memcpy(to, &x, sizeof(x));
+}
 inline void _mm512_storeu_ps(void* to, __m512 x) {
   std::memcpy(to, &x, sizeof(x));
 }
@@ -194,6 +201,29 @@ inline __m512i _mm512_cvtepu16_epi32(__m256i x) {
   Dwords made;
   for (std::size_t i = 0; i < 16; ++i) made.at[i] = words.at[i];
   return made.vector();
+}
+template <class Function>
+__m512i each_dword(const Function& function) {
+  Dwords made;
+  for (std::size_t i = 0; i < 16; ++i) made.at[i] = function(i);
+  return made.vector();
+}
+inline __m512i _mm512_add_epi32(__m512i a, __m512i b) {
+  const Dwords x(a), y(b);
+  return each_dword([&](std::size_t i) { return x.at[i] + y.at[i]; });
+}
+inline __m512i _mm512_sub_epi32(__m512i a, __m512i b) {
+  const Dwords x(a), y(b);
+  return each_dword([&](std::size_t i) { return x.at[i] - y.at[i]; });
+}
+inline __m512 _mm512_i32gather_ps(__m512i index, const void* from, int scale) {
+  const Dwords at(index);
+  const auto* bytes = static_cast<const std::byte*>(from);
+  return each([&](int i) {
+    float value = 0;
+    std::memcpy(&value, bytes + std::ptrdiff_t{static_cast<std::int32_t>(at.at[i])} * scale, 4);
+    return value;
+  });
 }
 inline __m512i _mm512_slli_epi32(__m512i x, unsigned bits) {
   Dwords made(x);
