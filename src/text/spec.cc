@@ -82,6 +82,18 @@ Result<AddedTokens> add_tokens(const std::string& where, const TokenizerConfig& 
   return all;
 }
 
+// SentencePiece's own file alone, which is not read.
+Result<void> refuse_sentencepiece(const std::string& folder) {
+  for (const char* name : {"sentencepiece.bpe.model", "spiece.model", "spm.model"}) {
+    if (!is_there(std::filesystem::path(folder) / name)) continue;
+    return fail("tokenizer/unsupported",
+                fmt::format("{} has {} and no tokenizer.json, which alone is read", folder, name),
+                "write it with Hugging Face Transformers: "
+                "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
+  }
+  return {};
+}
+
 Result<std::int32_t> role_id(const std::string& where, std::string_view role,
                              const std::string& content, std::optional<std::int32_t> id) {
   if (id) return *id;
@@ -167,13 +179,15 @@ Result<TokenizerSpec> read_tokenizer_spec(const std::string& folder, std::size_t
   const bool bpe_files =
       !from_json && config.is(TokenizerConfig::Class::roberta) && has_bpe_files(folder);
   if (!from_json && !bpe_files &&
-      (config.is(TokenizerConfig::Class::roberta) || !is_there(vocab_txt)))
+      (config.is(TokenizerConfig::Class::roberta) || !is_there(vocab_txt))) {
+    BREAKEVEN_TRY_VOID(refuse_sentencepiece(folder));
     return fail(
         "tokenizer/missing",
         fmt::format("{} has no tokenizer.json and no {}", folder,
                     config.is(TokenizerConfig::Class::roberta) ? "vocab.json with merges.txt"
                                                                : "vocab.txt"),
         "give the folder of a model with its tokenizer's files");
+  }
   TokenizerSpec spec;
   if (from_json) {
     BREAKEVEN_TRY_VOID(read_tokenizer_json(json.string(), spec));
