@@ -152,8 +152,8 @@ void Blocks<T>::cls_attention(Lane& base, std::size_t layer) {
   const std::size_t sequences = lane.bucket().sequences;
   launch(lane,
          GatherCls<T, R>{input.first_row, act.x, act.residual, act.x_cls, act.residual_cls,
-                         narrow(sequences), narrow(shape.hidden)},
-         {.x = blocks_for(sequences, GatherCls<T, R>::kThreads / kWarp)});
+                         narrow(shape.hidden)},
+         {.x = sequences});
   const std::size_t hidden = shape.hidden;
   GemmCall queries =
       dense_product(sequences, hidden, hidden, act.x_cls, weights.qkv, act.query_cls);
