@@ -48,6 +48,7 @@ template <class T>
 void Blocks<T>::choose_kernels(const ModelShape& shape) {
   used_ = fitting(shape, options_.kernels);
   if (std::is_same_v<T, float>) used_.attention &= options_.switches.fp32_tiles;
+  used_.wide_rows &= options_.switches.wide_rows;
   used_.cls_tiles &= sizeof(T) == 2 && options_.switches.cls_tiles;
 }
 
@@ -91,7 +92,7 @@ void Blocks<T>::embed_ln(Lane& base) {
       .residual = act.residual,
       .rows = narrow(lane.bucket().rows),
       .hidden = narrow(shape.embedding)};
-  launch_rows(lane, kernel, PlainEmbedNorm<T, R>{kernel}, kernel.rows);
+  launch_norm<WideEmbedNorm<T, R>>(lane, kernel, PlainEmbedNorm<T, R>{kernel});
   if (!shape.projects) return;
   GemmCall call = dense_product(kernel.rows, shape.hidden, shape.embedding, act.ctx,
                                 model.embedding_project, act.x);
@@ -284,7 +285,7 @@ void Blocks<T>::multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& ro
                                   .rows = narrow(rows.rows),
                                   .hidden = narrow(lane.model().shape().hidden),
                                   .added = adds};
-  launch_rows(lane, kernel, PlainResidualNorm<T, R>{kernel}, rows.rows);
+  launch_norm<WideResidualNorm<T, R>>(lane, kernel, PlainResidualNorm<T, R>{kernel});
 }
 
 template <class T>

@@ -77,6 +77,13 @@ class Blocks : public Backend {
       launch(lane, plain, {.x = blocks_for(work, Plain::kRowsABlock)});
     }
   }
+  template <class Wide, class Fast, class Plain>
+  void launch_norm(const DeviceLane<T>& lane, const Fast& fast, const Plain& plain) const {
+    if (!used_.rows || !used_.wide_rows || fast.rows > kFewRows) {
+      return launch_rows(lane, fast, plain, fast.rows);
+    }
+    launch(lane, Wide{{}, fast}, {.x = fast.rows, .shared_bytes = Wide::kSharedBytes});
+  }
   // Queues the product with the library's algorithm; false when there is none.
   bool by_library(const DeviceLane<T>& lane, const GemmCall& call) const;
   void multiply(const DeviceLane<T>& lane, GemmCall call) const;

@@ -34,6 +34,7 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 // Which kernels run: the fast ones, or their plain twins.
 struct KernelChoice {
   bool rows = true;           // embed_norm, residual_norm, bias_activation, quantising
+  bool wide_rows = true;      // wide_embed_norm, wide_residual_norm: where rows are few
   bool attention = true;      // flash_attention
   bool cls_attention = true;  // cls_attention
   bool cls_tiles = true;      // cls_tiles and cls_merge, where they fit instead of cls_attention

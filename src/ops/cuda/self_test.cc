@@ -48,7 +48,9 @@ class Tester {
     BREAKEVEN_TRY(workspace_, runtime_.allocate(kWorkspace_bytes, Purpose::library));
     stream_ = runtime_.make_stream();
     SelfTest result;
-    result.passed.rows = check(result, "rows", [this](bool fast) { return rows(fast); });
+    result.passed.rows = check(result, "rows", [this](bool fast) { return rows(fast, false); });
+    result.passed.wide_rows =
+        check(result, "wide rows", [this](bool fast) { return rows(fast, true); });
     result.passed.attention =
         check(result, "attention of 64", [this](bool fast) { return attention<64>(fast); }) &&
         check(result, "attention of 32", [this](bool fast) { return attention<32>(fast); });
@@ -161,8 +163,14 @@ class Tester {
     }
   }
 
+  template <class Wide, class Fast, class Plain>
+  void launch_norm(bool fast, bool wide, const Fast& kernel, const Plain& plain) {
+    if (!fast || !wide) return launch_rows(fast, kernel, plain);
+    launch(Wide{{}, kernel}, {.x = kRows, .shared_bytes = Wide::kSharedBytes});
+  }
+
   // Embeddings, residual and activation one after the other.
-  std::pair<const T*, std::size_t> rows(bool fast) {
+  std::pair<const T*, std::size_t> rows(bool fast, bool wide) {
     const NormParameters norm{numbers<float>(kHidden, 1), numbers<float>(kHidden), 1e-12F};
     std::vector<std::int32_t> ids(kRows);
     for (std::size_t i = 0; i < kRows; ++i) ids[i] = static_cast<std::int32_t>(i * 7 % 50);
@@ -178,7 +186,7 @@ class Tester {
         residual,
         unsigned{kRows},
         unsigned{kHidden}};
-    launch_rows(fast, embed, PlainEmbedNorm<T, R>{embed});
+    launch_norm<WideEmbedNorm<T, R>>(fast, wide, embed, PlainEmbedNorm<T, R>{embed});
     const ResidualNorm<T, R> add{numbers<T>(kRows * kHidden),
                                  numbers<float>(kHidden),
                                  norm,
@@ -186,7 +194,7 @@ class Tester {
                                  residual,
                                  unsigned{kRows},
                                  unsigned{kHidden}};
-    launch_rows(fast, add, PlainResidualNorm<T, R>{add});
+    launch_norm<WideResidualNorm<T, R>>(fast, wide, add, PlainResidualNorm<T, R>{add});
     const BiasActivation<T> gelu{x, numbers<float>(kHidden), Activation::gelu_erf, unsigned{kRows},
                                  unsigned{kHidden}};
     launch_rows(fast, gelu, PlainBiasActivation<T>{gelu}, kRows * kHidden);

@@ -16,6 +16,7 @@ struct Named {
 constexpr std::array kAll{Named{"graphs", &Switches::graphs},
                           Named{"fp32_tiles", &Switches::fp32_tiles},
                           Named{"residual_beta", &Switches::residual_beta},
+                          Named{"wide_rows", &Switches::wide_rows},
                           Named{"cls_tiles", &Switches::cls_tiles},
                           Named{"prefetch", &Switches::prefetch},
                           Named{"pinned_logits", &Switches::pinned_logits}};

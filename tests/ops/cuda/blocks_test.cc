@@ -185,6 +185,7 @@ TEST(CudaBlocks, RandomShapesAgreeWithTheReference) {
     }
     c.precision = precisions()[random() % 6];
     c.device.seed = round;
+    c.options.switches.wide_rows = round % 3 != 0;
     c.device.major = round % 2 == 0 ? 8 : 9;
     SCOPED_TRACE(::testing::Message() << "round " << round << " H=" << shape.hidden
                                       << " N=" << shape.heads << " F=" << shape.intermediate);
@@ -468,6 +469,7 @@ TEST(CudaSelfTest, AKernelThatIsOffIsNotUsedAndSaidSo) {
   EXPECT_THAT(result.note, HasSubstr("attention of 64 is off by"));
   EXPECT_EQ(broken("cls_tiles").passed, (KernelChoice{.cls_tiles = false}));
   EXPECT_EQ(broken("cls_merge").passed, (KernelChoice{.cls_tiles = false}));
+  EXPECT_EQ(broken("wide_residual_norm").passed, (KernelChoice{.wide_rows = false}));
   EXPECT_EQ(broken("embed_norm").passed, (KernelChoice{.rows = false}));
   EXPECT_EQ(broken("gemm").passed, (KernelChoice{.gemm = false}));
   EXPECT_EQ(broken("residual gemm").passed, (KernelChoice{.residual_gemm = false}));

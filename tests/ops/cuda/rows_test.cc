@@ -1,7 +1,8 @@
-// Kernels over rows of [CLS], on the host executor.
+// Kernels over few rows and over rows of [CLS], on the host executor.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -49,6 +50,68 @@ struct Machine {
   Arena arena{memory->data};
   std::mt19937 random{3};
 };
+
+template <class V>
+void expect_near(const std::vector<V>& ours, const std::vector<V>& right, double unit) {
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    const auto value = static_cast<double>(to_float(right[i]));
+    ASSERT_NEAR(static_cast<double>(to_float(ours[i])), value, unit * (1 + std::fabs(value))) << i;
+  }
+}
+
+// One rounding of T.
+template <class T>
+constexpr double kUnit = std::is_same_v<T, float>  ? 1e-5
+                         : std::is_same_v<T, Half> ? 1e-3
+                                                   : 8e-3;
+
+constexpr unsigned kRows = 3;
+
+template <class T>
+void expect_wide_is_plain(unsigned hidden, bool added) {
+  using R = ResidualOf<T>;
+  SCOPED_TRACE(::testing::Message() << hidden << (added ? " added" : ""));
+  Machine m;
+  const std::size_t count = std::size_t{kRows} * hidden;
+  const NormParameters norm{m.place(m.numbers<float>(hidden, 1)), m.place(m.numbers<float>(hidden)),
+                            1e-12F};
+  const std::int32_t* which = m.place(std::vector<std::int32_t>{2, 0, 4});
+  T* x = m.arena.take<T>(count);
+  R* residual = std::is_same_v<T, R> ? nullptr : m.arena.take<R>(count);
+  const EmbeddingTables<T> tables{m.place(m.numbers<T>(5 * hidden)),
+                                  m.place(m.numbers<T>(5 * hidden)),
+                                  added ? nullptr : m.place(m.numbers<T>(5 * hidden)), norm};
+  const EmbedNorm<T, R> embed{tables, which, which, which, x, residual, kRows, hidden};
+  const ResidualNorm<T, R> add{.in = m.place(m.numbers<T>(count)),
+                               .bias = m.place(m.numbers<float>(hidden)),
+                               .norm = norm,
+                               .x = x,
+                               .residual = residual,
+                               .rows = kRows,
+                               .hidden = hidden,
+                               .added = added};
+  m.launch<T>(PlainEmbedNorm<T, R>{embed}, {});
+  const auto embedded = m.read(x, count);
+  m.launch<T>(PlainResidualNorm<T, R>{add}, {});
+  const auto right = m.read(x, count);
+  const Grid grid{.x = kRows, .shared_bytes = WideRow::kSharedBytes};
+  m.launch<T>(WideEmbedNorm<T, R>{{}, embed}, grid);
+  expect_near(m.read(x, count), embedded, kUnit<T>);
+  m.launch<T>(WideResidualNorm<T, R>{{}, add}, grid);
+  expect_near(m.read(x, count), right, 2 * kUnit<T>);
+  EXPECT_THAT(m.runtime.report().findings, IsEmpty());
+  EXPECT_EQ(m.runtime.report().bank_conflicts, 0U);
+}
+
+TEST(WideRows, AreThePlainOnes) {
+  for (const unsigned hidden : {8U, 128U, 264U, 384U, 768U, 1024U}) {
+    for (const bool added : {false, true}) {
+      expect_wide_is_plain<float>(hidden, added);
+      expect_wide_is_plain<Half>(hidden, added);
+      expect_wide_is_plain<Bf16>(hidden, false);
+    }
+  }
+}
 
 template <class T>
 void expect_first_rows(unsigned hidden) {

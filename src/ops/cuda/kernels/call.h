@@ -26,19 +26,21 @@ using ResidualOf = std::conditional_t<std::is_same_v<T, Bf16>, float, T>;
 template <class T>
 struct EveryKernel {
   using R = ResidualOf<T>;
-  using Type = std::variant<EmbedNorm<T, R>, ResidualNorm<T, R>, BiasActivation<T>,
-                            FlashAttention<T, 64>, FlashAttention<T, 32>, GatherCls<T, R>,
-                            ClsAttention<T>, ClsTiles<T, 4>, ClsTiles<T, 8>, ClsMerge<T>, Head<T>,
-                            PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
-                            PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>, Prefetch<T>>;
+  using Type =
+      std::variant<EmbedNorm<T, R>, ResidualNorm<T, R>, WideEmbedNorm<T, R>, WideResidualNorm<T, R>,
+                   BiasActivation<T>, FlashAttention<T, 64>, FlashAttention<T, 32>, GatherCls<T, R>,
+                   ClsAttention<T>, ClsTiles<T, 4>, ClsTiles<T, 8>, ClsMerge<T>, Head<T>,
+                   PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
+                   PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>, Prefetch<T>>;
 };
 // Products of codes have fp16 around them.
 template <>
 struct EveryKernel<Half> {
   using Type = std::variant<
-      EmbedNorm<Half, Half>, ResidualNorm<Half, Half>, BiasActivation<Half>,
-      FlashAttention<Half, 64>, FlashAttention<Half, 32>, GatherCls<Half, Half>, ClsAttention<Half>,
-      ClsTiles<Half, 4>, ClsTiles<Half, 8>, ClsMerge<Half>, Head<Half>, PlainEmbedNorm<Half, Half>,
+      EmbedNorm<Half, Half>, ResidualNorm<Half, Half>, WideEmbedNorm<Half, Half>,
+      WideResidualNorm<Half, Half>, BiasActivation<Half>, FlashAttention<Half, 64>,
+      FlashAttention<Half, 32>, GatherCls<Half, Half>, ClsAttention<Half>, ClsTiles<Half, 4>,
+      ClsTiles<Half, 8>, ClsMerge<Half>, Head<Half>, PlainEmbedNorm<Half, Half>,
       PlainResidualNorm<Half, Half>, PlainBiasActivation<Half>, PlainAttention<Half>,
       PlainClsAttention<Half>, PlainGemm<Half>, QuantiseRows<Half, std::int8_t>,
       DequantiseBias<Half, std::int8_t>, DequantiseActivation, DequantiseNorm<Half, std::int8_t>,
@@ -54,12 +56,13 @@ struct EveryKernel<Half> {
 template <>
 struct EveryKernel<float> {
   using Type =
-      std::variant<EmbedNorm<float, float>, ResidualNorm<float, float>, BiasActivation<float>,
-                   FlashAttention<float, 64>, FlashAttention<float, 32>, GatherCls<float, float>,
-                   ClsAttention<float>, Head<float>, PlainEmbedNorm<float, float>,
-                   PlainResidualNorm<float, float>, PlainBiasActivation<float>,
-                   PlainAttention<float>, PlainClsAttention<float>, PlainGemm<float>, SplitRows,
-                   SplitNorm, PlainSplitRows, PlainGemm<SplitHalf>, Prefetch<float>>;
+      std::variant<EmbedNorm<float, float>, ResidualNorm<float, float>, WideEmbedNorm<float, float>,
+                   WideResidualNorm<float, float>, BiasActivation<float>, FlashAttention<float, 64>,
+                   FlashAttention<float, 32>, GatherCls<float, float>, ClsAttention<float>,
+                   Head<float>, PlainEmbedNorm<float, float>, PlainResidualNorm<float, float>,
+                   PlainBiasActivation<float>, PlainAttention<float>, PlainClsAttention<float>,
+                   PlainGemm<float>, SplitRows, SplitNorm, PlainSplitRows, PlainGemm<SplitHalf>,
+                   Prefetch<float>>;
 };
 template <class T>
 using KernelOf = typename EveryKernel<T>::Type;

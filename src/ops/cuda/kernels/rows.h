@@ -169,6 +169,124 @@ struct ResidualNorm {
   }
 };
 
+// As those two, but a block takes a row and a thread eight columns: for so few rows that a pass
+// waits for latencies, not for memory. All that a row needs is loaded at once, and only then used.
+inline constexpr std::size_t kFewRows = 2048;  // one wave of a large GPU
+
+// Shared memory of the two sums over a row.
+struct WideRow {
+  static constexpr unsigned kThreads = kWidestRow / 8;
+  static constexpr unsigned kWarps = kThreads / kWarp;
+  static constexpr std::size_t kSharedBytes = 2 * kWarps * sizeof(float);
+};
+
+// The sum over the block, in every thread, added in the same order everywhere.
+template <class Thread>
+BREAKEVEN_DEVICE float block_sum(Thread& t, float value, float* warps) {
+  value = warp_sum(t, value);
+  if (t.lane() == 0) t.store(warps + t.warp(), value);
+  t.sync();
+  static_assert(WideRow::kWarps == 4);
+  const Line line = t.load(reinterpret_cast<const Line*>(warps));
+  float sum = 0;
+  BREAKEVEN_UNROLL
+  for (unsigned w = 0; w < WideRow::kWarps; ++w) sum += detail::bits_to_float(line.words[w]);
+  return sum;
+}
+
+// Normalises the row whose columns `gather(column, eight of them)` gives.
+template <class T, class R, class Thread, class Gather>
+BREAKEVEN_DEVICE void norm_by_block(Thread& t, const NormParameters& norm, unsigned hidden, T* out,
+                                    R* residual, const Gather& gather) {
+  const unsigned column = 8 * t.thread();
+  const bool inside = column < hidden;
+  auto* sums = reinterpret_cast<float*>(t.shared());
+  float row[8] = {};
+  float gamma[8] = {};
+  float beta[8] = {};
+  if (inside) {
+    load_eight(t, norm.gamma + column, gamma);
+    load_eight(t, norm.beta + column, beta);
+    gather(column, row);
+  }
+  float sum = 0;
+  BREAKEVEN_UNROLL
+  for (int i = 0; i < 8; ++i) sum += row[i];
+  const float mean = block_sum(t, sum, sums) / static_cast<float>(hidden);
+  float squares = 0;
+  BREAKEVEN_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    row[i] -= mean;
+    squares += row[i] * row[i];
+  }
+  squares = block_sum(t, inside ? squares : 0.0F, sums + WideRow::kWarps);
+  if (!inside) return;
+  const float scale = inverse_square_root(squares / static_cast<float>(hidden) + norm.eps);
+  BREAKEVEN_UNROLL
+  for (int i = 0; i < 8; ++i) row[i] = row[i] * scale * gamma[i] + beta[i];
+  store_eight(t, out + column, row);
+  if (residual != nullptr) store_eight(t, residual + column, row);
+}
+
+// Grid: rows.
+template <class T, class R>
+struct WideEmbedNorm : WideRow {
+  static constexpr char kName[] = "wide_embed_norm";
+  EmbedNorm<T, R> narrow;
+
+  template <class Thread>
+  BREAKEVEN_DEVICE void operator()(Thread& t) const {
+    const EmbeddingTables<T>& tables = narrow.tables;
+    const std::size_t hidden = narrow.hidden;
+    const auto row_of = [&](const T* table, const std::int32_t* which) {
+      return table + static_cast<std::size_t>(t.load(which + t.block_x())) * hidden;
+    };
+    const T* word = row_of(tables.word, narrow.ids);
+    const T* place = row_of(tables.position, narrow.places);
+    const T* kind =
+        tables.token_type == nullptr ? nullptr : row_of(tables.token_type, narrow.kinds);
+    const std::size_t at = t.block_x() * hidden;
+    norm_by_block(t, tables.norm, narrow.hidden, narrow.x + at,
+                  narrow.residual == nullptr ? nullptr : narrow.residual + at,
+                  [&](unsigned column, float(&row)[8]) {
+                    float second[8];
+                    float third[8] = {};
+                    load_eight(t, word + column, row);
+                    load_eight(t, place + column, second);
+                    if (kind != nullptr) load_eight(t, kind + column, third);
+                    BREAKEVEN_UNROLL
+                    for (int i = 0; i < 8; ++i) row[i] += second[i] + third[i];
+                  });
+  }
+};
+
+// Grid: rows.
+template <class T, class R>
+struct WideResidualNorm : WideRow {
+  static constexpr char kName[] = "wide_residual_norm";
+  ResidualNorm<T, R> narrow;
+
+  template <class Thread>
+  BREAKEVEN_DEVICE void operator()(Thread& t) const {
+    const std::size_t at = static_cast<std::size_t>(t.block_x()) * narrow.hidden;
+    R* residual = narrow.residual == nullptr ? nullptr : narrow.residual + at;
+    norm_by_block(t, narrow.norm, narrow.hidden, narrow.x + at, residual,
+                  [&](unsigned column, float(&row)[8]) {
+                    float bias[8];
+                    float before[8] = {};
+                    load_eight(t, narrow.in + at + column, row);
+                    load_eight(t, narrow.bias + column, bias);
+                    if (residual != nullptr) {
+                      load_eight(t, residual + column, before);
+                    } else if (!narrow.added) {
+                      load_eight(t, narrow.x + at + column, before);
+                    }
+                    BREAKEVEN_UNROLL
+                    for (int i = 0; i < 8; ++i) row[i] += bias[i] + before[i];
+                  });
+  }
+};
+
 // values = activation(values + bias), in place; width is a multiple of 8.
 template <class T>
 struct BiasActivation {
