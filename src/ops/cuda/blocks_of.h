@@ -79,7 +79,7 @@ class Blocks : public Backend {
   }
   template <class Wide, class Fast, class Plain>
   void launch_norm(const DeviceLane<T>& lane, const Fast& fast, const Plain& plain) const {
-    if (!used_.rows || !used_.wide_rows || fast.rows > kFewRows) {
+    if (!used_.rows || !used_.wide_rows || fast.rows > kRowsOfAWave) {
       return launch_rows(lane, fast, plain, fast.rows);
     }
     launch(lane, Wide{{}, fast}, {.x = fast.rows, .shared_bytes = Wide::kSharedBytes});

@@ -171,7 +171,7 @@ struct ResidualNorm {
 
 // As those two, but a block takes a row and a thread eight columns: for so few rows that a pass
 // waits for latencies, not for memory. All that a row needs is loaded at once, and only then used.
-inline constexpr std::size_t kFewRows = 2048;  // one wave of a large GPU
+inline constexpr std::size_t kRowsOfAWave = 2048;  // one wave of a large GPU
 
 // Shared memory of the two sums over a row.
 struct WideRow {
