@@ -2,7 +2,8 @@
 """Texts with the ids that Hugging Face's tokenizer gives them, as a file that the tests read.
 
 usage: tokenizer_oracle.py MODEL OUT imdb ARCHIVE       every review of aclImdb.tar.xz, cut at 512
-       tokenizer_oracle.py MODEL OUT random COUNT SEED  hostile mixtures with all sorts of cuts
+       tokenizer_oracle.py MODEL OUT random COUNT SEED [PAIRS]
+                                                        hostile mixtures with all sorts of cuts; PAIRS: their share, else 0.15
 
 MODEL is a folder. With a tokenizer_config.json Transformers loads it, otherwise the tokenizers
 package reads tokenizer.json alone; vocab.json and merges.txt are put together as Transformers 4 does it
@@ -212,7 +213,7 @@ def spelled_bytes(tokenizer):
     return sorted(bytes(bytes_of[c] for c in e) for e in tokenizer.get_vocab() if all(c in bytes_of for c in e))
 
 
-def write_random(tokenizer, out, count, seed):
+def write_random(tokenizer, out, count, seed, pairs=0.15):
     rng = random.Random(seed)
     byte_level = "ByteLevel" in repr(tokenizer.pre_tokenizer)
     unigram = "Metaspace" in repr(tokenizer.pre_tokenizer)
@@ -223,7 +224,7 @@ def write_random(tokenizer, out, count, seed):
     specials += [s.lower() for s in specials] + [s[:-1] for s in specials] + [" " + s for s in specials]
     for _ in range(count):
         first = make_text(rng, entries, specials)
-        second = make_text(rng, entries, specials) if rng.random() < 0.15 else None
+        second = make_text(rng, entries, specials) if rng.random() < pairs else None
         max_length = rng.choice([None, None, 512, 64, 16, 9, 8, 7, 5, 4, 3, 2, 1, 0])
         left, special = rng.random() < 0.3, rng.random() < 0.9
         ids, types = encode(tokenizer, first, second, max_length, left, special)
@@ -238,7 +239,7 @@ def main():
         if what == "imdb":
             count = write_imdb(tokenizer, out, rest[0])
         elif what == "random":
-            count = write_random(tokenizer, out, int(rest[0]), int(rest[1]))
+            count = write_random(tokenizer, out, int(rest[0]), int(rest[1]), *map(float, rest[2:]))
         else:
             sys.exit(__doc__)
     print(f"{count} texts")

@@ -37,8 +37,8 @@ std::vector<std::string> read_texts(const char* path) {
 double busy = 0, tokenizing = 0;
 
 // One pass over all texts; returns the seconds.
-double pass(Classifier& classifier, std::span<const std::string_view> texts,
-            const std::string& mode, std::size_t batch, std::vector<float>& logits) {
+double pass(Classifier& classifier, std::span<const breakeven::Text> texts, const std::string& mode,
+            std::size_t batch, std::vector<float>& logits) {
   const auto start = std::chrono::steady_clock::now();
   if (mode == "stream") {
     static breakeven::StreamResult out;
@@ -70,7 +70,7 @@ int main(int argc, char** argv) {
   }
   auto model = value_or_exit(breakeven::engine::load_model({.model = argv[1]}));
   const std::vector<std::string> owned = read_texts(argv[2]);
-  const std::vector<std::string_view> texts(owned.begin(), owned.end());
+  const std::vector<breakeven::Text> texts(owned.begin(), owned.end());
   breakeven::engine::NativeOptions options;
   options.reference = std::string(argv[3]) == "reference";
   if (!options.reference)

@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < 64; ++i) {
     made.push_back(std::string(1000, 'x') + std::to_string(i));
   }
-  const std::vector<std::string_view> texts(made.begin(), made.end());
+  const std::vector<Text> texts(made.begin(), made.end());
   std::vector<double> inside;
   std::vector<double> outside;
   BatchResult result;

@@ -31,12 +31,8 @@ struct Encoded {
 Encoded encode(const Subject& subject, std::string_view first, std::string_view second, bool pair,
                const EncodeOptions& options) {
   Encoded out;
-  if (pair) {
-    subject.tokenizer.encode_pair(first, second, options, *subject.scratch, out.ids,
-                                  out.token_types);
-  } else {
-    subject.tokenizer.encode(first, options, *subject.scratch, out.ids);
-  }
+  const Text text = pair ? Text(first, second) : Text(first);
+  subject.tokenizer.encode(text, options, *subject.scratch, out.ids, &out.token_types);
   return out;
 }
 

@@ -10,11 +10,11 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/problem_type.h"
 #include "base/result.h"
+#include "base/text.h"
 #include "setup/setup.h"
 
 namespace breakeven {
@@ -87,10 +87,10 @@ class Classifier {
 
   // One batch, alone on the machine, all threads on it: text in host memory -> label in host
   // memory. texts.size() may be anything from 1 to the batch size that the classifier was made for.
-  virtual Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) = 0;
+  virtual Result<void> run_batch(std::span<const Text> texts, BatchResult& out) = 0;
 
   // All texts, cut into batches of `batch` in their order, pipelined over the classifier's workers.
-  virtual Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  virtual Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                                   StreamResult& out) = 0;
 };
 

@@ -42,7 +42,8 @@ Result<CellAnswer> run_cell(const CellRequest& request) {
   const std::uint64_t loading_peak = measure::peak_rss_bytes();
   measure::reset_peak_allocated();
   measure::reset_peak_rss();
-  const std::vector<std::string_view> texts(request.texts.begin(), request.texts.end());
+  std::vector<Text> texts;
+  for (const OwnedText& text : request.texts) texts.push_back(text.view());
   if (cell.mode == Mode::stream) {
     StreamResult result;
     BREAKEVEN_TRY_VOID(classifier->run_stream(texts, cell.batch, result));

@@ -20,10 +20,15 @@ Result<JsonDocument> parse_message(const char* code, const std::string& text) {
 }  // namespace
 
 std::string to_json(const CellRequest& request) {
+  record::OrderedJson texts = record::OrderedJson::array();
+  for (const OwnedText& text : request.texts) {
+    texts.push_back(text.second ? record::OrderedJson{text.first, *text.second}
+                                : record::OrderedJson(text.first));
+  }
   const record::OrderedJson value = {{"cell", record::json_of(request.cell)},
                                      {"model", request.model},
                                      {"instruction_set", request.instruction_set},
-                                     {"texts", request.texts}};
+                                     {"texts", std::move(texts)}};
   // Texts may hold any bytes; invalid UTF-8 counts as U+FFFD in the tokenizer too.
   return value.dump(-1, ' ', false, record::OrderedJson::error_handler_t::replace);
 }
@@ -37,7 +42,11 @@ Result<CellRequest> parse_cell_request(const std::string& text) {
   BREAKEVEN_TRY(request.instruction_set, object.text("instruction_set"));
   BREAKEVEN_TRY(const auto texts, object.list("texts"));
   for (const JsonValue one : texts) {
-    BREAKEVEN_TRY(request.texts.emplace_back(), object.as_text(one, "texts"));
+    OwnedText& owned = request.texts.emplace_back();
+    const std::vector<JsonValue> pair = one.list();
+    BREAKEVEN_TRY(owned.first, object.as_text(pair.empty() ? one : pair[0], "texts"));
+    if (pair.size() < 2) continue;
+    BREAKEVEN_TRY(owned.second, object.as_text(pair[1], "texts"));
   }
   return request;
 }
@@ -61,8 +70,7 @@ Result<CellAnswer> parse_cell_answer(const std::string& text) {
   return answer;
 }
 
-std::vector<std::string> texts_for_fresh(std::span<const std::string_view> pass,
-                                         std::size_t batch) {
+std::vector<Text> texts_for_fresh(std::span<const Text> pass, std::size_t batch) {
   const auto batch_at = [&](std::size_t begin) {
     return pass.subspan(begin, std::min(batch, pass.size() - begin));
   };
@@ -70,15 +78,15 @@ std::vector<std::string> texts_for_fresh(std::span<const std::string_view> pass,
   std::size_t most = 0;
   for (std::size_t begin = 0; begin < pass.size(); begin += batch) {
     std::size_t bytes = 0;
-    for (const std::string_view text : batch_at(begin)) bytes += text.size();
+    for (const Text& text : batch_at(begin)) bytes += text.bytes();
     if (bytes > most) {
       most = bytes;
       largest = begin;
     }
   }
-  std::vector<std::string> texts;
-  for (const std::string_view text : batch_at(0)) texts.emplace_back(text);
-  for (const std::string_view text : batch_at(largest)) texts.emplace_back(text);
+  std::vector<Text> texts;
+  for (const Text& text : batch_at(0)) texts.push_back(text);
+  for (const Text& text : batch_at(largest)) texts.push_back(text);
   return texts;
 }
 
@@ -86,12 +94,11 @@ namespace {
 
 // Another runtime's worker says what it held, and the clock when it was there.
 Result<study::Fresh> measure_fresh_worker(const Study& study, const record::Cell& cell) {
-  const std::vector<std::string> texts =
+  const std::vector<Text> texts =
       texts_for_fresh(std::span(study.input.texts).first(study.input.timed), cell.batch);
-  const std::vector<std::string_view> views(texts.begin(), texts.end());
   BREAKEVEN_TRY(
       const runtimes::FreshWorker worker,
-      study.session->measure_fresh(study::spec_of(cell), views, cell.mode == Mode::stream));
+      study.session->measure_fresh(study::spec_of(cell), texts, cell.mode == Mode::stream));
   study::Fresh fresh;
   fresh.memory.emplace();
   fresh.memory->weight_bytes = worker.weight_bytes;
@@ -117,8 +124,11 @@ Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell)
   request.cell = cell;
   request.model = study.flags.model;
   request.instruction_set = study.flags.instruction_set;
-  request.texts =
-      texts_for_fresh(std::span(study.input.texts).first(study.input.timed), cell.batch);
+  for (const Text& text :
+       texts_for_fresh(std::span(study.input.texts).first(study.input.timed), cell.batch)) {
+    request.texts.push_back({std::string(text.first), std::nullopt});
+    if (text.second) request.texts.back().second.emplace(*text.second);
+  }
   BREAKEVEN_TRY(const measure::ChildAnswer child,
                 measure::run_child({"cell"}, to_json(request), kLimit_s, &stop_on_interrupt()));
   BREAKEVEN_TRY(const CellAnswer answer, parse_cell_answer(child.json));

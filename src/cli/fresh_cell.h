@@ -2,9 +2,13 @@
 // through measure/child.h; the child is the hidden subcommand `cell`.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "cli/study.h"
 #include "study/sweep.h"
 
@@ -15,10 +19,15 @@ Result<study::Fresh> measure_fresh(const Study& study, const record::Cell& cell)
 
 // What parent and child say to each other, as JSON. `first_label_s` and the others are readings of
 // the monotonic clock, which both share.
+struct OwnedText {
+  std::string first;
+  std::optional<std::string> second{};  // of a pair
+  Text view() const { return {first, second}; }
+};
 struct CellRequest {
   record::Cell cell;
   std::string model, instruction_set;
-  std::vector<std::string> texts;  // the first batch of a pass, then the largest one
+  std::vector<OwnedText> texts;  // the first batch of a pass, then the largest one
 };
 std::string to_json(const CellRequest& request);
 Result<CellRequest> parse_cell_request(const std::string& json);  // errors: cell/request
@@ -31,6 +40,6 @@ std::string to_json(const CellAnswer& answer);
 Result<CellAnswer> parse_cell_answer(const std::string& json);  // errors: cell/answer
 
 // The first batch of the pass and its largest one (by bytes).
-std::vector<std::string> texts_for_fresh(std::span<const std::string_view> pass, std::size_t batch);
+std::vector<Text> texts_for_fresh(std::span<const Text> pass, std::size_t batch);
 
 }  // namespace breakeven::cli

@@ -97,7 +97,7 @@ Result<void> order_texts(Study& study, std::uint64_t max_length, study::ScaleInp
   options.max_length = max_length;
   std::vector<std::uint32_t> lengths;
   std::vector<std::int32_t> ids;
-  for (const std::string_view text : input.texts) {
+  for (const Text& text : input.texts) {
     ids.clear();
     study.session->native_model()->tokenizer->encode(text, options, *scratch, ids);
     lengths.push_back(static_cast<std::uint32_t>(ids.size()));

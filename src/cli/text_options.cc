@@ -18,6 +18,34 @@ namespace {
 
 constexpr std::uint64_t kMaxThreads = 4096;
 
+// One text, or pair, from the command line.
+class GivenText final : public data::Source {
+ public:
+  explicit GivenText(data::Review review) : review_(std::move(review)) {}
+  Result<std::optional<data::Review>> next() override {
+    return std::exchange(review_, std::nullopt);
+  }
+  std::string name() const override { return "--text"; }
+
+ private:
+  std::optional<data::Review> review_;
+};
+
+Result<std::unique_ptr<data::Source>> open_given(const TextFlags& flags) {
+  if (!flags.text) {
+    return fail("flag/text", fmt::format("--pair '{}' has no first text", *flags.pair),
+                "give that one with --text; --pair-field names a field of a file");
+  }
+  if (flags.input != "-") {
+    return fail("flag/text", fmt::format("--text and the file {} exclude each other", flags.input),
+                "give one of the two");
+  }
+  data::Review review;
+  review.text = *flags.text;
+  review.second = flags.pair;
+  return std::make_unique<GivenText>(std::move(review));
+}
+
 }  // namespace
 
 void add_reading_flags(CLI::App& command, ReadingFlags& flags) {
@@ -30,7 +58,9 @@ void add_reading_flags(CLI::App& command, ReadingFlags& flags) {
       "of texts: utf-8, utf-16, utf-32 (le and be, too), latin-1, cp1252 [by the byte "
       "order mark, else utf-8]");
   command.add_option("--text-field", flags.text_field,
-                     "field or column that holds the text [text]");
+                     "field or column that holds the text [text, or a pair by its usual names]");
+  command.add_option("--pair-field", flags.pair_field,
+                     "field or column that holds the second text of a pair");
   command.add_option("--csv-separator", flags.csv_separator,
                      "one letter, or tab [found out by the header]");
   command.add_option(
@@ -52,6 +82,7 @@ Result<data::SourceOptions> source_options(const std::string& texts, const Readi
   BREAKEVEN_TRY(options.quoting, data::parse_quoting(flags.csv_quoting));
   options.header = !flags.no_header;
   options.text_field = flags.text_field;
+  options.pair_field = flags.pair_field;
   return options;
 }
 
@@ -60,6 +91,8 @@ void add_text_flags(CLI::App& command, TextFlags& flags) {
       "input", flags.input,
       "file of texts, - for stdin, a folder or archive of aclImdb, imdb, builtin; gzip, "
       "bzip2, xz, zstd, lz4 and zip are read through");
+  command.add_option("--text", flags.text, "this one text instead of a file");
+  command.add_option("--pair", flags.pair, "the second text of --text, which makes a pair of it");
   add_reading_flags(command, flags.reading);
   command.add_option("--model", flags.model,
                      "folder, name in the Hugging Face cache, builtin or builtin-narrow");
@@ -125,6 +158,7 @@ Result<TextOptions> check_text_flags(const TextFlags& flags) {
 }
 
 Result<std::unique_ptr<data::Source>> open_texts(const TextFlags& flags) {
+  if (flags.text || flags.pair) return open_given(flags);
   BREAKEVEN_TRY(data::SourceOptions options, source_options(flags.input, flags.reading));
   // A file of such a name is what its owner means.
   if ((flags.input == "imdb" || flags.input == "builtin") && is_there(flags.input)) {

@@ -24,9 +24,9 @@ inline constexpr std::uint64_t kMaxBatch = 4096, kMaxLength = 1'000'000;
 // How a file of texts is read.
 struct ReadingFlags {
   std::string input_format = "auto";
-  std::string encoding{};  // "" = by the byte order mark, else UTF-8
-  std::string text_field = "text";
-  std::string csv_separator{};  // "" = found out
+  std::string encoding{};                  // "" = by the byte order mark, else UTF-8
+  std::string text_field{}, pair_field{};  // "" = as data::SourceOptions has it
+  std::string csv_separator{};             // "" = found out
   std::string csv_quoting = "auto";
   bool no_header = false;
 };
@@ -36,6 +36,8 @@ Result<data::SourceOptions> source_options(const std::string& texts, const Readi
 
 struct TextFlags {
   std::string input = "-";
+  std::optional<std::string> text{};  // instead of the input
+  std::optional<std::string> pair{};  // the second text of that one
   ReadingFlags reading{};
   std::string model = "";
   std::string precision = "fp32";

@@ -29,11 +29,11 @@ std::optional<Error> read_window(data::Source& source, std::size_t max_texts, st
     more = next && next->has_value();
     if (!more) break;
     data::Review& review = **next;
-    bytes += review.text.size() + review.extra.size();
+    bytes += review.view().bytes() + review.extra.size();
     window.reviews.push_back(std::move(review));
   }
   window.texts.clear();
-  for (const data::Review& review : window.reviews) window.texts.emplace_back(review.text);
+  for (const data::Review& review : window.reviews) window.texts.push_back(review.view());
   return problem;
 }
 

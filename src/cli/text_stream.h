@@ -27,7 +27,7 @@ struct WindowLimits {
 struct Window {
   std::uint64_t first = 0;  // index of its first text
   std::vector<data::Review> reviews;
-  std::vector<std::string_view> texts;  // of `reviews`
+  std::vector<Text> texts;  // of `reviews`
 };
 
 // Appends one line of JSON for each text of the window.

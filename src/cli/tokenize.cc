@@ -14,8 +14,9 @@
 namespace breakeven::cli {
 namespace {
 
-void append_ids(const std::vector<std::int32_t>& ids, std::string& out) {
-  out += "{\"input_ids\":[";
+// "[1,2]"
+void append_numbers(const std::vector<std::int32_t>& ids, std::string& out) {
+  out += '[';
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (i > 0) out += ',';
     char digits[12];
@@ -47,14 +48,23 @@ class WindowTokenizer {
     const std::size_t begin = count * member / team_.size();
     const std::size_t end = count * (member + 1) / team_.size();
     const auto scratch = tokenizer_.make_scratch();
-    std::vector<std::int32_t> ids;
+    std::vector<std::int32_t> ids, token_types;
+    const std::vector<std::string_view> of_text = {"input_ids"};
+    const std::vector<std::string_view> of_pair = {"input_ids", "token_type_ids"};
     std::string& out = lines_[member];
     out.clear();
     for (std::size_t i = begin; i < end; ++i) {
       ids.clear();
-      cut_[member] += tokenizer_.encode(window.texts[i], options_, *scratch, ids) ? 1U : 0U;
-      append_ids(ids, out);
-      append_extra(window.reviews[i].extra, {"input_ids"}, out);
+      token_types.clear();
+      const Text& text = window.texts[i];
+      cut_[member] += tokenizer_.encode(text, options_, *scratch, ids, &token_types) ? 1U : 0U;
+      out += "{\"input_ids\":";
+      append_numbers(ids, out);
+      if (text.second) {
+        out += ",\"token_type_ids\":";
+        append_numbers(token_types, out);
+      }
+      append_extra(window.reviews[i].extra, text.second ? of_pair : of_text, out);
       out += "}\n";
     }
   }

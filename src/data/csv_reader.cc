@@ -115,7 +115,7 @@ Result<bool> CsvReader::next(std::vector<std::string>& fields) {
   }
 }
 
-CsvGuess guess_separator(std::string_view first_lines, char expected, const std::string& wanted) {
+CsvGuess guess_separator(std::string_view first_lines, char expected, const IsWanted& is_wanted) {
   CsvGuess most{expected, false};
   std::size_t most_fields = 1;
   for (const char separator : {expected, ',', ';', '\t', '|'}) {
@@ -124,8 +124,7 @@ CsvGuess guess_separator(std::string_view first_lines, char expected, const std:
     std::vector<std::string> fields;
     if (!reader.next(fields).value_or(false)) continue;
     const bool by_content = separator != expected;
-    if (std::find(fields.begin(), fields.end(), wanted) != fields.end())
-      return {separator, by_content};
+    if (is_wanted(fields)) return {separator, by_content};
     // What was expected stands while it separates anything.
     if (fields.size() > most_fields && (most_fields == 1 || most.by_content)) {
       most = {separator, by_content};

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,9 +54,11 @@ struct CsvGuess {
   char separator = ',';
   bool by_content = false;  // it is not the one that was expected
 };
-// The separator by which the header (the first record) has the column `wanted`, `expected` before
-// all others; else `expected`, or the one that makes the most fields of it where that makes one.
-CsvGuess guess_separator(std::string_view first_lines, char expected, const std::string& wanted);
+// The separator by which the header (the first record) has the columns that are wanted, `expected`
+// before all others; else `expected`, or the one that makes the most fields of it where that makes
+// one.
+using IsWanted = std::function<bool(const std::vector<std::string>& header)>;
+CsvGuess guess_separator(std::string_view first_lines, char expected, const IsWanted& is_wanted);
 // Whether quotes must be letters, as in GLUE's files: the lines have the same number of fields
 // then, and a field begins with a quote that does not close at its end. `at_end`: no more lines
 // follow.

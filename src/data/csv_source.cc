@@ -8,6 +8,7 @@
 #include "data/file_sources.h"
 #include "data/json_line.h"
 #include "data/labels.h"
+#include "data/text_fields.h"
 
 namespace breakeven::data {
 namespace {
@@ -40,8 +41,19 @@ class CsvSource final : public FileSource {
                     "rename one of them; if the first line is a record already, give --no-header");
       }
     }
-    text_column_ = column(options.text_field);
-    if (text_column_ == kNone) return missing(options.text_field, "--text-field");
+    auto fields = find_text_fields(
+        options, [this](std::string_view field) { return column(std::string(field)) != kNone; });
+    if (!fields) {
+      return fail(fields.error().code, fmt::format("{}: {}", name(), fields.error().message),
+                  fields.error().hint);
+    }
+    text_column_ = column(fields->first);
+    if (text_column_ == kNone) return missing(fields->first, "--text-field");
+    if (!fields->second.empty()) {
+      pair_column_ = column(fields->second);
+      if (pair_column_ == kNone) return missing(fields->second, "--pair-field");
+    }
+    if (auto assumption = assumption_of(*fields, name())) assume(*std::move(assumption));
     if (options.label_field.empty()) return {};
     label_column_ = column(options.label_field);
     if (label_column_ == kNone && options.label_required) {
@@ -115,13 +127,14 @@ class CsvSource final : public FileSource {
     }
     Review review;
     for (std::size_t i = 0; i < fields_.size(); ++i) {
-      if (i == text_column_ || i == label_column_) continue;
+      if (i == text_column_ || i == pair_column_ || i == label_column_) continue;
       review.extra += review.extra.empty() ? '{' : ',';
       append_json_string(header_[i], review.extra);
       review.extra += ':';
       append_json_string(fields_[i], review.extra);
     }
     if (!review.extra.empty()) review.extra += '}';
+    if (pair_column_ != kNone) review.second = fields_[pair_column_];
     review.text = std::move(fields_[text_column_]);
     if (label_column_ == kNone) return std::optional(std::move(review));
     auto index = labels_.from_text(fields_[label_column_]);
@@ -141,6 +154,7 @@ class CsvSource final : public FileSource {
   std::vector<std::string> header_;
   std::vector<std::string> fields_;
   std::size_t text_column_ = kNone;
+  std::size_t pair_column_ = kNone;
   std::size_t label_column_ = kNone;
   bool any_ = false;
   bool done_ = false;
@@ -168,7 +182,12 @@ Result<CsvForm> find_form(FileText& text, char expected, const SourceOptions& op
   }
   if (form.separator == 0) {
     BREAKEVEN_TRY(first, lines.first_line());
-    const auto guess = guess_separator(first, expected, options.header ? options.text_field : "");
+    const auto guess =
+        guess_separator(first, expected, [&](const std::vector<std::string>& header) {
+          return options.header && has_texts(options, [&](std::string_view field) {
+                   return std::find(header.begin(), header.end(), field) != header.end();
+                 });
+        });
     form.separator = guess.separator;
     if (guess.by_content) {
       text.assumptions.push_back(

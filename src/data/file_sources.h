@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/bytes.h"
@@ -25,6 +26,7 @@ class FileSource : public Source {
  protected:
   explicit FileSource(FileText text) : text_(std::move(text)) {}
   LineReader& lines() const { return *text_.lines; }
+  void assume(std::string what) { text_.assumptions.push_back(std::move(what)); }
 
  private:
   FileText text_;

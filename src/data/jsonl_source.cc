@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/utf8.h"
@@ -7,6 +9,7 @@
 #include "data/json_line.h"
 #include "data/json_values.h"
 #include "data/labels.h"
+#include "data/text_fields.h"
 
 namespace breakeven::data {
 namespace {
@@ -27,15 +30,19 @@ class JsonlSource final : public FileSource {
  public:
   JsonlSource(FileText text, LabelMap labels, const SourceOptions& options)
       : FileSource(std::move(text)),
-        text_field_(options.text_field),
+        options_(options),
         label_field_(options.label_field),
         label_required_(options.label_required),
         labels_(std::move(labels)) {}
 
   // Errors: those of the reader.
-  Result<void> look_at_first_line() {
+  Result<void> read_first() {
     BREAKEVEN_TRY(const std::string_view first_line, lines().first_line());
     if (JsonValues::are_in(first_line)) values_.emplace(lines());
+    first_ = read_next();
+    if (text_fields_) {
+      if (auto assumption = assumption_of(*text_fields_, name())) assume(*std::move(assumption));
+    }
     return {};
   }
 
@@ -49,7 +56,7 @@ class JsonlSource final : public FileSource {
 
   Result<std::optional<Review>> next() override {
     if (done_) return std::optional<Review>();
-    auto review = read_next();
+    auto review = first_ ? *std::exchange(first_, std::nullopt) : read_next();
     done_ = !review || !*review;
     if (review && !*review && !any_) {
       return fail("data/empty", fmt::format("{} holds no record, only blanks", name()),
@@ -105,6 +112,35 @@ class JsonlSource final : public FileSource {
             fmt::format("no field '{}'; the record has {}", field, field_names()), std::move(hint)};
   }
 
+  // By the first record's fields; all others must have the same.
+  Result<void> settle_text_fields() {
+    if (text_fields_) return {};
+    auto found = find_text_fields(options_, [this](std::string_view name) {
+      return std::any_of(fields_.begin(), fields_.end(),
+                         [name](const JsonField& field) { return is_named(field, name); });
+    });
+    if (!found) return here(std::move(found).error());
+    text_fields_ = *std::move(found);
+    return {};
+  }
+
+  // `field`: null where the record has none of that name.
+  Result<std::string> text_of(const JsonField* field, const std::string& name,
+                              const char* option) const {
+    if (field == nullptr) return here(missing(name, option));
+    if (field->is_string()) return decode_string(field->value);
+    std::string hint = fmt::format("name the field that holds the text with {}", option);
+    if (field->value.front() == '{' || field->value.front() == '[') {
+      hint +=
+          "; a table in columns becomes one object a line by pandas' "
+          "to_json(orient='records', lines=True)";
+    }
+    return here(
+        {"data/wrong-type",
+         fmt::format("the field '{}' is {}, not a string", name, json_type_name(field->value)),
+         std::move(hint)});
+  }
+
   Result<std::optional<Review>> review_of(std::string_view line) {
     fields_.clear();
     bool not_finite = false;
@@ -113,13 +149,17 @@ class JsonlSource final : public FileSource {
       problem.hint = hint_for(line);
       return here(std::move(problem));
     }
+    BREAKEVEN_TRY_VOID(settle_text_fields());
     Review review;
     const JsonField* text = nullptr;
+    const JsonField* second = nullptr;
     const JsonField* label = nullptr;
     // Of two fields of one name the last counts, as in nearly every JSON reader.
     for (const JsonField& field : fields_) {
-      if (is_named(field, text_field_)) {
+      if (is_named(field, text_fields_->first)) {
         text = &field;
+      } else if (!text_fields_->second.empty() && is_named(field, text_fields_->second)) {
+        second = &field;
       } else if (!label_field_.empty() && is_named(field, label_field_)) {
         label = &field;
       } else {
@@ -133,20 +173,10 @@ class JsonlSource final : public FileSource {
       }
     }
     if (!review.extra.empty()) review.extra += '}';
-    if (text == nullptr) return here(missing(text_field_, "--text-field"));
-    if (!text->is_string()) {
-      std::string hint = "name the field that holds the text with --text-field";
-      if (text->value.front() == '{' || text->value.front() == '[') {
-        hint +=
-            "; a table in columns becomes one object a line by pandas' "
-            "to_json(orient='records', lines=True)";
-      }
-      return here({"data/wrong-type",
-                   fmt::format("the field '{}' is {}, not a string", text_field_,
-                               json_type_name(text->value)),
-                   std::move(hint)});
+    BREAKEVEN_TRY(review.text, text_of(text, text_fields_->first, "--text-field"));
+    if (!text_fields_->second.empty()) {
+      BREAKEVEN_TRY(review.second, text_of(second, text_fields_->second, "--pair-field"));
     }
-    review.text = decode_string(text->value);
     if (label == nullptr) {
       if (label_required_) return here(missing(label_field_, "--label-field"));
       return std::optional(std::move(review));
@@ -157,13 +187,15 @@ class JsonlSource final : public FileSource {
     return std::optional(std::move(review));
   }
 
-  static bool is_named(const JsonField& field, const std::string& name) {
+  static bool is_named(const JsonField& field, std::string_view name) {
     if (field.key.find('\\') == std::string_view::npos) return field.key == name;
     return decode_key(field.key) == name;
   }
 
   std::optional<JsonValues> values_;  // nothing: one object a line
-  std::string text_field_;
+  SourceOptions options_;
+  std::optional<TextFields> text_fields_;                 // known with the first record
+  std::optional<Result<std::optional<Review>>> first_{};  // read when the file was opened
   std::string label_field_;
   bool label_required_;
   LabelMap labels_;
@@ -178,7 +210,7 @@ class JsonlSource final : public FileSource {
 Result<std::unique_ptr<Source>> open_jsonl(FileText text, const SourceOptions& options) {
   BREAKEVEN_TRY(LabelMap labels, LabelMap::make(options.labels, options.label_map));
   auto source = std::make_unique<JsonlSource>(std::move(text), std::move(labels), options);
-  BREAKEVEN_TRY_VOID(source->look_at_first_line());
+  BREAKEVEN_TRY_VOID(source->read_first());
   return std::unique_ptr<Source>(std::move(source));
 }
 

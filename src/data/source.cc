@@ -22,6 +22,14 @@ Result<std::unique_ptr<Source>> open_imdb_folder(const std::string& path,
   return make_imdb_source(std::move(entries), options, path);
 }
 
+// Of texts that are no records.
+Result<void> refuse_pair_field(const SourceOptions& options, const std::string& name) {
+  if (options.pair_field.empty()) return {};
+  return fail("data/missing-field",
+              fmt::format("--pair-field {}: {} has no fields", options.pair_field, name),
+              "pairs come from JSON or CSV: --input-format jsonl or csv");
+}
+
 struct FileKind {
   Format format = Format::lines;
   char separator = ',';  // unless the file's first line says otherwise
@@ -50,6 +58,7 @@ FileKind kind_of(Format wanted, const std::string& name, std::string_view first_
 Result<std::unique_ptr<Source>> open_file(const std::string& path, const SourceOptions& options) {
   BREAKEVEN_TRY(Input input, open_input(path, options.encoding));
   if (input.is_tar) {
+    BREAKEVEN_TRY_VOID(refuse_pair_field(options, path));
     BREAKEVEN_TRY(auto entries, read_imdb_archive(std::move(input.bytes), options.split));
     return make_imdb_source(std::move(entries), options, path);
   }
@@ -64,6 +73,7 @@ Result<std::unique_ptr<Source>> open_file(const std::string& path, const SourceO
   const FileKind kind = kind_of(options.format, input.name, first_bytes);
   if (kind.format == Format::jsonl) return open_jsonl(std::move(text), options);
   if (kind.format == Format::csv) return open_csv(std::move(text), kind.separator, options);
+  BREAKEVEN_TRY_VOID(refuse_pair_field(options, text.lines->name()));
   return open_lines(std::move(text));
 }
 
@@ -101,6 +111,9 @@ Result<std::unique_ptr<Source>> open_source(const SourceOptions& options) {
     return fail("data/split", fmt::format("'{}' is no part of IMDB", options.split),
                 "choose one of test, train, all");
   }
+  if (options.texts == "builtin" || is_folder(options.texts)) {
+    BREAKEVEN_TRY_VOID(refuse_pair_field(options, options.texts));
+  }
   if (options.texts == "builtin") return make_builtin_source(options);
   if (options.texts == "imdb") {
     BREAKEVEN_TRY(const std::string path, find_imdb());
@@ -116,7 +129,8 @@ Result<ReviewSet> read_reviews(const SourceOptions& options, std::size_t count) 
   while (set.reviews.size() < count) {
     BREAKEVEN_TRY(auto review, source->next());
     if (!review) break;
-    if (review->originals.empty()) review->originals = {fingerprint(review->text)};
+    if (review->originals.empty())
+      review->originals = {fingerprint(review->text + review->second.value_or(""))};
     set.reviews.push_back(*std::move(review));
   }
   set.name = source->name();

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "data/encoding.h"
 #include "data/labels.h"
 
@@ -36,11 +37,14 @@ inline constexpr std::size_t kMaxTextBytes = 100'000'000;
 
 struct Review {
   std::string text;
+  std::optional<std::string> second{};  // of a pair
   std::optional<std::int32_t> label;  // index into the model's labels when the data set has labels
   // Fingerprints of the original texts that this one holds: one for a review as it was found,
   // several for a joined one. A text that occurs twice has the same fingerprint twice.
   std::vector<std::uint64_t> originals;
   std::string extra;  // JSON object text with the record's other fields, "" when there are none
+
+  Text view() const { return {text, second}; }
 };
 
 class Source {
@@ -52,7 +56,8 @@ class Source {
   // The next review, or nothing at the end; a source hands out at least one or an error. Errors
   // name the file and the line; after one the source is at its end. Errors: those of open_source,
   // data/line-too-long, data/json, data/csv, data/missing-field, data/wrong-type,
-  // data/unknown-label, data/archive-corrupt, data/archive-members, data/empty, file/unreadable.
+  // data/unknown-label, data/ambiguous-pair, data/archive-corrupt, data/archive-members,
+  // data/empty, file/unreadable.
   virtual Result<std::optional<Review>> next() = 0;
   // "imdb test", "builtin", the file's path.
   virtual std::string name() const = 0;
@@ -83,7 +88,9 @@ struct SourceOptions {
   char separator = 0;                  // of CSV; 0 = found out
   Quoting quoting = Quoting::automatic;
   bool header = true;  // false: CSV whose fields are called by their numbers, from 1
-  std::string text_field = "text";
+  // "" and no pair_field: "text", or a pair by its usual names (text_fields.h).
+  std::string text_field{};
+  std::string pair_field{};  // of the second text; "" = no pair where text_field is given
   // "" = no labels are read, and a field of that name is passed on like any other.
   std::string label_field = "label";
   bool label_required = false;        // a record without the label field is then an error
@@ -94,7 +101,7 @@ struct SourceOptions {
 };
 
 // Errors: those of open_input; data/empty, data/split, data/imdb-missing, data/no-reviews (a folder
-// or archive without them), data/missing-field, data/csv, data/label-map.
+// or archive without them), data/missing-field, data/ambiguous-pair, data/csv, data/label-map.
 Result<std::unique_ptr<Source>> open_source(const SourceOptions& options);
 
 // Many reviews at once.

@@ -4,27 +4,40 @@
 
 namespace breakeven::engine {
 
-BatchWork::BatchWork(const text::Tokenizer& tokenizer, unsigned threads) : tokenizer_(&tokenizer) {
-  for (unsigned i = 0; i < threads; ++i) threads_.push_back({tokenizer.make_scratch(), {}});
+BatchWork::BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types, unsigned threads)
+    : tokenizer_(&tokenizer), takes_types_(tokenizer.info().model_takes_types && token_types > 1) {
+  for (unsigned i = 0; i < threads; ++i) threads_.push_back({tokenizer.make_scratch(), {}, {}});
 }
 
-void BatchWork::start(std::size_t texts, std::size_t max_length) {
+void BatchWork::start(std::span<const Text> texts, std::size_t max_length) {
   max_length_ = max_length;
-  for (Thread& thread : threads_) thread.ids.reserve(max_length);
-  if (ids_.size() < texts * max_length) ids_.resize(texts * max_length);
-  tokens_.resize(texts);
-  cut_.resize(texts);
+  typed_ = takes_types_ && any_pair(texts);
+  const std::size_t room = texts.size() * max_length;
+  if (ids_.size() < room) ids_.resize(room);
+  if (typed_ && token_types_.size() < room) token_types_.resize(room);
+  for (Thread& thread : threads_) {
+    thread.ids.reserve(max_length);
+    if (typed_) thread.token_types.reserve(max_length);
+  }
+  tokens_.resize(texts.size());
+  cut_.resize(texts.size());
 }
 
-void BatchWork::tokenize(unsigned thread, std::span<const std::string_view> texts,
-                         std::size_t first, std::size_t count) {
+void BatchWork::tokenize(unsigned thread, std::span<const Text> texts, std::size_t first,
+                         std::size_t count) {
   const text::EncodeOptions options{.max_length = max_length_,
                                     .truncation_side = tokenizer_->info().truncation_side};
   Thread& mine = threads_[thread];
   for (std::size_t text = first; text < first + count; ++text) {
     mine.ids.clear();
-    cut_[text] = tokenizer_->encode(texts[text], options, *mine.scratch, mine.ids) ? 1 : 0;
-    std::ranges::copy(mine.ids, ids_.begin() + static_cast<std::ptrdiff_t>(text * max_length_));
+    mine.token_types.clear();
+    cut_[text] = tokenizer_->encode(texts[text], options, *mine.scratch, mine.ids,
+                                    typed_ ? &mine.token_types : nullptr)
+                     ? 1
+                     : 0;
+    const auto place = static_cast<std::ptrdiff_t>(text * max_length_);
+    std::ranges::copy(mine.ids, ids_.begin() + place);
+    if (typed_) std::ranges::copy(mine.token_types, token_types_.begin() + place);
     tokens_[text] = static_cast<std::uint32_t>(mine.ids.size());
   }
 }

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "base/text.h"
 #include "classifier/classifier.h"
 #include "text/tokenizer.h"
 
@@ -16,14 +16,13 @@ namespace breakeven::engine {
 
 class BatchWork {
  public:
-  // `threads`: how many may tokenise at the same time.
-  BatchWork(const text::Tokenizer& tokenizer, unsigned threads);
+  // `threads`: how many may tokenise at the same time. `token_types`: rows of the model's table.
+  BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types, unsigned threads);
 
-  // Makes room for so many texts of max_length tokens.
-  void start(std::size_t texts, std::size_t max_length);
+  // Makes room for these texts of max_length tokens, which hold at least the special ones.
+  void start(std::span<const Text> texts, std::size_t max_length);
   // texts[first .. first + count) -> ids, cut at max_length, by one of the threads.
-  void tokenize(unsigned thread, std::span<const std::string_view> texts, std::size_t first,
-                std::size_t count);
+  void tokenize(unsigned thread, std::span<const Text> texts, std::size_t first, std::size_t count);
   // Rows of each text; `batch` texts share a batch.
   void pad(Padding padding, std::size_t max_length, std::size_t batch);
 
@@ -34,17 +33,24 @@ class BatchWork {
   std::span<const std::int32_t> ids(std::uint32_t text) const {
     return std::span(ids_).subspan(text * max_length_, tokens_[text]);
   }
+  // As many as ids; none where all are 0: without a pair, or where the model has one type or none.
+  std::span<const std::int32_t> token_types(std::uint32_t text) const {
+    if (!typed_) return {};
+    return std::span(token_types_).subspan(text * max_length_, tokens_[text]);
+  }
 
  private:
   struct Thread {
     std::unique_ptr<text::Tokenizer::Scratch, void (*)(text::Tokenizer::Scratch*)> scratch;
-    std::vector<std::int32_t> ids;  // of one text
+    std::vector<std::int32_t> ids, token_types;  // of one text
   };
 
   const text::Tokenizer* tokenizer_;
   std::vector<Thread> threads_;
+  bool takes_types_;  // the model does
+  bool typed_ = false;
   std::size_t max_length_ = 0;
-  std::vector<std::int32_t> ids_;  // [texts, max_length]
+  std::vector<std::int32_t> ids_, token_types_;  // [texts, max_length]
   std::vector<std::uint32_t> tokens_, rows_;
   std::vector<std::uint8_t> cut_;
   std::size_t computed_tokens_ = 0;

@@ -38,8 +38,8 @@ class CpuRunner final : public Runner {
   explicit CpuRunner(const Setting& setting);
 
   void describe(ClassifierInfo& info) const override;
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override;
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override;
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override;
 
  private:
@@ -49,9 +49,9 @@ class CpuRunner final : public Runner {
   };
 
   // Adds up wall times in `wall` and the threads' own times in `busy`.
-  Result<void> compute(std::span<const std::string_view> texts, std::size_t batch,
-                       const Answers& out, StageSeconds& wall, StageSeconds& busy);
-  void tokenize(std::span<const std::string_view> texts);
+  Result<void> compute(std::span<const Text> texts, std::size_t batch, const Answers& out,
+                       StageSeconds& wall, StageSeconds& busy);
+  void tokenize(std::span<const Text> texts);
   void run_groups(std::span<float> logits);
   void take_part(unsigned thread, double start_s, std::span<float> logits);
   Result<void> make_lanes(std::size_t count);
@@ -85,7 +85,7 @@ CpuRunner::CpuRunner(const Setting& setting)
     : setting_(setting),
       placement_(place(read_topology(usable_cpus().ids), setting.options.setup.threads)),
       node_of_(nodes_of_threads(placement_)),
-      work_(setting.tokenizer, setting.options.setup.threads),
+      work_(setting.tokenizer, setting.plan.token_types, setting.options.setup.threads),
       busy_(setting.options.setup.threads),
       threads_(setting.options.setup.threads,
                [this](unsigned member) { stay_on(cpus_of(node_of_[member])); }) {
@@ -122,8 +122,8 @@ Result<void> CpuRunner::make_lanes(std::size_t count) {
   return {};
 }
 
-void CpuRunner::tokenize(std::span<const std::string_view> texts) {
-  work_.start(texts.size(), setting_.options.setup.max_length);
+void CpuRunner::tokenize(std::span<const Text> texts) {
+  work_.start(texts, setting_.options.setup.max_length);
   const auto threads = threads_.size();
   if (threads == 1 || texts.size() < kTextsWorthSharing) {
     Lap lap(*setting_.options.clock);
@@ -183,8 +183,8 @@ void CpuRunner::run_groups(std::span<float> logits) {
   threads_.run(std::cref(part), static_cast<unsigned>(std::min(useful, node_of_.size())));
 }
 
-Result<void> CpuRunner::compute(std::span<const std::string_view> texts, std::size_t batch,
-                                const Answers& out, StageSeconds& wall, StageSeconds& busy) {
+Result<void> CpuRunner::compute(std::span<const Text> texts, std::size_t batch, const Answers& out,
+                                StageSeconds& wall, StageSeconds& busy) {
   Lap lap(*setting_.options.clock);
   std::ranges::fill(busy_, StageSeconds{});
   tokenize(texts);
@@ -210,7 +210,7 @@ Result<void> CpuRunner::compute(std::span<const std::string_view> texts, std::si
   return {};
 }
 
-Result<void> CpuRunner::run_batch(std::span<const std::string_view> texts, BatchResult& out) {
+Result<void> CpuRunner::run_batch(std::span<const Text> texts, BatchResult& out) {
   StageSeconds busy;  // of threads side by side: their wall time counts
   BREAKEVEN_TRY_VOID(compute(texts, texts.size(),
                              {out.logits, out.labels, out.scores, out.tokens, out.cut}, out.stages,
@@ -219,7 +219,7 @@ Result<void> CpuRunner::run_batch(std::span<const std::string_view> texts, Batch
   return {};
 }
 
-Result<void> CpuRunner::run_stream(std::span<const std::string_view> texts, std::size_t batch,
+Result<void> CpuRunner::run_stream(std::span<const Text> texts, std::size_t batch,
                                    StreamResult& out) {
   const std::size_t classes = setting_.plan.labels.size();
   const std::size_t wanted = std::max(kWindowTexts, kWindowTextsAThread * node_of_.size());

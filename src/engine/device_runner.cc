@@ -52,21 +52,20 @@ class DeviceRunner final : public Runner {
   explicit DeviceRunner(const Setting& setting)
       : setting_(setting),
         rows_(device_limits(setting.options, setting.options.setup.batch).rows),
-        batch_{BatchWork(setting.tokenizer, 1)} {}
+        batch_{BatchWork(setting.tokenizer, setting.plan.token_types, 1)} {}
 
   void describe(ClassifierInfo& info) const override;
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override;
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override;
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override;
 
  private:
-  void prepare(BatchWork& work, std::span<const std::string_view> texts,
-               StageSeconds& stages) const;
+  void prepare(BatchWork& work, std::span<const Text> texts, StageSeconds& stages) const;
   Result<void> make_lanes(std::size_t on_each, Lanes& lanes) const;
   // Runs work(lane) on all lanes; the first device that fails is the result.
   static Result<void> drive(Lanes& lanes, const std::function<void(unsigned lane)>& work);
   Result<void> run_groups(std::span<float> logits, StageSeconds& stages);
-  void stream_lane(LaneWork& lane, std::span<const std::string_view> texts, std::size_t batch,
+  void stream_lane(LaneWork& lane, std::span<const Text> texts, std::size_t batch,
                    StreamResult& out, std::atomic<std::size_t>& next) const;
 
   Setting setting_;
@@ -103,11 +102,11 @@ void DeviceRunner::describe(ClassifierInfo& info) const {
   }
 }
 
-void DeviceRunner::prepare(BatchWork& work, std::span<const std::string_view> texts,
+void DeviceRunner::prepare(BatchWork& work, std::span<const Text> texts,
                            StageSeconds& stages) const {
   Lap lap(*setting_.options.clock);
   const std::size_t max_length = setting_.options.setup.max_length;
-  work.start(texts.size(), max_length);
+  work.start(texts, max_length);
   work.tokenize(0, texts, 0, texts.size());
   stages.tokenize += lap.seconds();
   work.pad(setting_.options.setup.padding, max_length, texts.size());
@@ -124,7 +123,8 @@ Result<void> DeviceRunner::make_lanes(std::size_t on_each, Lanes& lanes) const {
     const Place& place = setting_.places[i % setting_.places.size()];
     BREAKEVEN_TRY(Worker worker, Worker::make(place, device_limits(setting_.options,
                                                                    setting_.options.setup.batch)));
-    made.push_back({std::move(worker), {BatchWork(setting_.tokenizer, 1)}});
+    made.push_back(
+        {std::move(worker), {BatchWork(setting_.tokenizer, setting_.plan.token_types, 1)}});
   }
   lanes.threads = std::make_unique<ThreadTeam>(static_cast<unsigned>(made.size()));
   lanes.work = std::move(made);
@@ -161,7 +161,7 @@ Result<void> DeviceRunner::run_groups(std::span<float> logits, StageSeconds& sta
   return {};
 }
 
-Result<void> DeviceRunner::run_batch(std::span<const std::string_view> texts, BatchResult& out) {
+Result<void> DeviceRunner::run_batch(std::span<const Text> texts, BatchResult& out) {
   prepare(batch_.work, texts, out.stages);
   Lap lap(*setting_.options.clock);
   const std::size_t worth = batch_.work.computed_tokens() / kRowsWorthAGpu;
@@ -185,9 +185,8 @@ Result<void> DeviceRunner::run_batch(std::span<const std::string_view> texts, Ba
   return {};
 }
 
-void DeviceRunner::stream_lane(LaneWork& lane, std::span<const std::string_view> texts,
-                               std::size_t batch, StreamResult& out,
-                               std::atomic<std::size_t>& next) const {
+void DeviceRunner::stream_lane(LaneWork& lane, std::span<const Text> texts, std::size_t batch,
+                               StreamResult& out, std::atomic<std::size_t>& next) const {
   const std::size_t classes = setting_.plan.labels.size();
   lane.busy = {};
   lane.computed_tokens = 0;
@@ -214,7 +213,7 @@ void DeviceRunner::stream_lane(LaneWork& lane, std::span<const std::string_view>
   }
 }
 
-Result<void> DeviceRunner::run_stream(std::span<const std::string_view> texts, std::size_t batch,
+Result<void> DeviceRunner::run_stream(std::span<const Text> texts, std::size_t batch,
                                       StreamResult& out) {
   const auto places = static_cast<unsigned>(setting_.places.size());
   BREAKEVEN_TRY_VOID(

@@ -113,8 +113,21 @@ Result<std::shared_ptr<LoadedModel>> load_default() {
   return loaded;
 }
 
+// Rows for the token types of the tokenizer, where the model has more than one and is given them.
+Result<void> check_token_types(const LoadedModel& loaded) {
+  const text::TokenizerInfo& info = loaded.tokenizer->info();
+  const std::size_t rows = loaded.checkpoint.plan.token_types;
+  if (!info.model_takes_types || rows <= 1 || info.token_types <= rows) return {};
+  return fail(
+      "model/token-types",
+      fmt::format("{}: the tokenizer has token types up to {}, the embedding {} rows",
+                  loaded.folder, info.token_types - 1, rows),
+      "the tokenizer belongs to another model; put the right tokenizer files into the folder");
+}
+
 // A row for every id of the tokenizer.
 Result<void> fit_tokenizer(LoadedModel& loaded) {
+  BREAKEVEN_TRY_VOID(check_token_types(loaded));
   const std::size_t rows = loaded.checkpoint.plan.vocabulary;
   if (loaded.tokenizer->info().vocabulary <= rows) return {};
   BREAKEVEN_TRY(auto tokenizer, text::Tokenizer::load(loaded.folder, rows));

@@ -27,8 +27,8 @@ struct ModelChoice {
   // "builtin-narrow"; a folder; or a name in the cache.
   std::string model;
 };
-// Errors: those of hub/, model/ and text/; model/vocabulary when the tokenizer does not fit the
-// embedding.
+// Errors: those of hub/, model/ and text/; model/vocabulary and model/token-types when the
+// tokenizer does not fit the embeddings.
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice);
 
 // Where the files of a model lie that this engine may refuse: a folder, or a name in the cache.

@@ -1,5 +1,7 @@
 #include "engine/native_classifier.h"
 
+#include <fmt/format.h>
+
 #include "base/check.h"
 
 namespace breakeven::engine {
@@ -19,6 +21,16 @@ void make_room(std::size_t texts, std::size_t classes, Answers& out) {
   out.tokens.resize(texts);
   out.cut.resize(texts);
   out.computed_tokens = 0;
+}
+
+// Whatever stands around the texts must fit before any of them does.
+Result<void> check_room(std::span<const Text> texts, const text::TokenizerInfo& tokenizer,
+                        std::uint64_t max_length) {
+  if (max_length >= tokenizer.pair_special_ids || !any_pair(texts)) return {};
+  return fail("engine/max-length",
+              fmt::format("--max-length {} leaves no room for the {} special tokens of a pair",
+                          max_length, tokenizer.pair_special_ids),
+              fmt::format("give --max-length {} or more", tokenizer.pair_special_ids));
 }
 
 }  // namespace
@@ -45,10 +57,10 @@ ClassifierInfo NativeClassifier::info() const {
   return info;
 }
 
-Result<void> NativeClassifier::run_batch(std::span<const std::string_view> texts,
-                                         BatchResult& out) {
+Result<void> NativeClassifier::run_batch(std::span<const Text> texts, BatchResult& out) {
   BREAKEVEN_CHECK(!texts.empty() && texts.size() <= options_.setup.batch, "texts={} batch={}",
                   texts.size(), options_.setup.batch);
+  BREAKEVEN_TRY_VOID(check_room(texts, tokenizer_->info(), options_.setup.max_length));
   const std::lock_guard lock(mutex_);
   make_room(texts.size(), plan_.labels.size(), out);
   out.stages = {};
@@ -59,10 +71,11 @@ Result<void> NativeClassifier::run_batch(std::span<const std::string_view> texts
   }
 }
 
-Result<void> NativeClassifier::run_stream(std::span<const std::string_view> texts,
-                                          std::size_t batch, StreamResult& out) {
+Result<void> NativeClassifier::run_stream(std::span<const Text> texts, std::size_t batch,
+                                          StreamResult& out) {
   BREAKEVEN_CHECK(batch >= 1 && batch <= options_.setup.batch, "batch={} of {}", batch,
                   options_.setup.batch);
+  BREAKEVEN_TRY_VOID(check_room(texts, tokenizer_->info(), options_.setup.max_length));
   const std::lock_guard lock(mutex_);
   make_room(texts.size(), plan_.labels.size(), out);
   out.busy = {};

@@ -24,8 +24,8 @@ class NativeClassifier final : public Classifier {
                    std::vector<Place> places);
 
   ClassifierInfo info() const override;
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override;
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override;
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override;
 
  private:

@@ -26,6 +26,7 @@ Result<Worker> Worker::make(const Place& place, const ops::LaneLimits& limits) {
   worker.place = &place;
   BREAKEVEN_TRY(worker.lane, place.backend->make_lane(place.packed, limits));
   worker.ids.reserve(limits.rows);
+  worker.token_types.reserve(limits.rows);
   worker.cu_seqlens.reserve(limits.sequences + 1);
   worker.valid_len.reserve(limits.sequences);
   return worker;
@@ -35,20 +36,25 @@ void Worker::run(const BatchWork& work, std::span<const std::uint32_t> texts,
                  const Setting& setting, std::span<float> logits, StageSeconds& stages) {
   Lap lap(*setting.options.clock);
   ids.clear();
+  token_types.clear();
   cu_seqlens.assign(1, 0);
   valid_len.clear();
   for (const std::uint32_t text : texts) {
     const auto real = work.ids(text);
     ids.insert(ids.end(), real.begin(), real.end());
     ids.insert(ids.end(), work.rows()[text] - real.size(), setting.plan.pad_id);
+    const auto types = work.token_types(text);
+    token_types.insert(token_types.end(), types.begin(), types.end());
+    if (!types.empty()) token_types.resize(ids.size());  // HF pads with type 0
     cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
     valid_len.push_back(static_cast<std::int32_t>(real.size()));
   }
   ops::Backend& backend = *place->backend;
   const bool has_device = backend.has_device();
   if (has_device) stages.pack += lap.seconds();
-  backend.upload(*lane,
-                 {.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid_len});
+  backend.upload(
+      *lane,
+      {.ids = ids, .token_types = token_types, .cu_seqlens = cu_seqlens, .valid_len = valid_len});
   // A host's lane only takes over the ids: nothing crosses a bus, so this is packing.
   if (!has_device) stages.pack += lap.seconds();
   model::forward(backend, *lane, setting.plan);

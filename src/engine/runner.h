@@ -47,8 +47,8 @@ class Runner {
   virtual ~Runner() = default;
 
   virtual void describe(ClassifierInfo& info) const = 0;
-  virtual Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) = 0;
-  virtual Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  virtual Result<void> run_batch(std::span<const Text> texts, BatchResult& out) = 0;
+  virtual Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                                   StreamResult& out) = 0;
 };
 
@@ -59,7 +59,7 @@ std::unique_ptr<Runner> make_device_runner(const Setting& setting);
 struct Worker {
   const Place* place = nullptr;
   std::unique_ptr<ops::Lane> lane;
-  std::vector<std::int32_t> ids, cu_seqlens, valid_len;
+  std::vector<std::int32_t> ids, token_types, cu_seqlens, valid_len;
 
   // Errors: ops/memory.
   static Result<Worker> make(const Place& place, const ops::LaneLimits& limits);

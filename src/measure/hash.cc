@@ -20,9 +20,14 @@ std::string hash_text(std::string_view content) {
   return sha256_hex(content);
 }
 
-std::string hash_texts(std::span<const std::string_view> texts) {
+std::string hash_texts(std::span<const Text> texts) {
   ContentHash hash;
-  for (const std::string_view text : texts) add_with_length(hash, text);
+  for (const Text& text : texts) {
+    add_with_length(hash, text.first);
+    if (!text.second) continue;
+    hash.add("+");  // no length begins so
+    add_with_length(hash, *text.second);
+  }
   return hash.hex();
 }
 

@@ -56,8 +56,8 @@ std::optional<JudgeLogits> decode(const JudgeKey& key, std::size_t texts,
   return logits;
 }
 
-Result<JudgeLogits> run_judge(Classifier& judge, std::span<const std::string_view> texts,
-                              std::size_t batch, const std::atomic<bool>* stop) {
+Result<JudgeLogits> run_judge(Classifier& judge, std::span<const Text> texts, std::size_t batch,
+                              const std::atomic<bool>* stop) {
   JudgeLogits answer;
   BatchResult result;
   for (std::size_t first = 0; first < texts.size(); first += batch) {
@@ -86,8 +86,8 @@ std::optional<JudgeLogits> cached_judge(const JudgeKey& key, std::size_t texts,
   return decode(key, texts, file->text());
 }
 
-Result<JudgeLogits> judge_logits(Classifier& judge, std::span<const std::string_view> texts,
-                                 std::size_t batch, const JudgeKey& key, const std::string& cache,
+Result<JudgeLogits> judge_logits(Classifier& judge, std::span<const Text> texts, std::size_t batch,
+                                 const JudgeKey& key, const std::string& cache,
                                  const std::atomic<bool>* stop) {
   if (texts.empty()) return fail("measure/no-texts", "there are no texts to judge");
   if (auto cached = cached_judge(key, texts.size(), cache)) return *std::move(cached);

@@ -23,7 +23,7 @@ constexpr std::uint64_t kTexts = 2;
 // Plays one window. Times inside are on the clock; `begin_s_` is the schedule's zero.
 class Play {
  public:
-  Play(Classifier& classifier, std::span<const std::string_view> texts, const PacedOptions& options,
+  Play(Classifier& classifier, std::span<const Text> texts, const PacedOptions& options,
        Samples outputs, const Clock& clock, const std::atomic<bool>* stop);
 
   Result<PacedSamples> run();
@@ -43,7 +43,7 @@ class Play {
   void finish(double ended_s);
 
   Classifier& classifier_;
-  std::span<const std::string_view> texts_;
+  std::span<const Text> texts_;
   PacedOptions options_;
   BatchRule rule_;
   const Clock& clock_;
@@ -61,14 +61,13 @@ class Play {
   std::size_t first_batch_ = kNone;  // that holds a counted request
   std::size_t class_count_ = 0;
   double real_tokens_ = 0, computed_tokens_ = 0;
-  std::vector<std::string_view> batch_;
+  std::vector<Text> batch_;
   BatchResult result_;
   PacedSamples samples_;
 };
 
-Play::Play(Classifier& classifier, std::span<const std::string_view> texts,
-           const PacedOptions& options, Samples outputs, const Clock& clock,
-           const std::atomic<bool>* stop)
+Play::Play(Classifier& classifier, std::span<const Text> texts, const PacedOptions& options,
+           Samples outputs, const Clock& clock, const std::atomic<bool>* stop)
     : classifier_(classifier),
       texts_(texts),
       options_(options),
@@ -281,7 +280,7 @@ std::vector<double> due_times(Arrivals arrivals, double rate_per_s, std::size_t 
   return due;
 }
 
-Result<Samples> answer_all(Classifier& classifier, std::span<const std::string_view> texts,
+Result<Samples> answer_all(Classifier& classifier, std::span<const Text> texts,
                            std::size_t max_batch) {
   if (texts.empty()) return fail("measure/no-texts", "there are no texts to classify");
   Samples outputs;
@@ -296,7 +295,7 @@ Result<Samples> answer_all(Classifier& classifier, std::span<const std::string_v
   return outputs;
 }
 
-Result<PacedSamples> run_paced(Classifier& classifier, std::span<const std::string_view> texts,
+Result<PacedSamples> run_paced(Classifier& classifier, std::span<const Text> texts,
                                const PacedOptions& options, Samples outputs, const Clock& clock,
                                const std::atomic<bool>* stop) {
   if (texts.empty()) return fail("measure/no-texts", "there are no texts to classify");

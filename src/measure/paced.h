@@ -72,14 +72,14 @@ struct PacedSamples {
 
 // Answers every text once, in order, in batches of max_batch: what is judged, and every shape is
 // warm. Not timed. Errors: as run_paced().
-Result<Samples> answer_all(Classifier& classifier, std::span<const std::string_view> texts,
+Result<Samples> answer_all(Classifier& classifier, std::span<const Text> texts,
                            std::size_t max_batch);
 
 // Plays options.window_s of requests (or less: kMostAnswers; one request at least); each asks for a
 // text drawn at random, with replacement. `outputs`: of answer_all() on these texts. A classifier
 // that times itself (another process) counts by its own clock; what its pipe takes delays the next
 // batch, and is in late_s. Errors: the classifier's; measure/output; measure/no-texts.
-Result<PacedSamples> run_paced(Classifier& classifier, std::span<const std::string_view> texts,
+Result<PacedSamples> run_paced(Classifier& classifier, std::span<const Text> texts,
                                const PacedOptions& options, Samples outputs,
                                const Clock& clock = monotonic_clock(),
                                const std::atomic<bool>* stop = nullptr);

@@ -56,7 +56,7 @@ std::vector<std::size_t> fixed_sample(std::size_t n, std::size_t count);
 
 // Content hashes (SHA-256, hex).
 std::string hash_text(std::string_view content);
-std::string hash_texts(std::span<const std::string_view> texts);     // order and lengths count
+std::string hash_texts(std::span<const Text> texts);                 // order and lengths count
 Result<std::string> hash_files(std::span<const std::string> paths);  // contents in this order
 
 // Everything that the judge's logits depend on. Cutting at another length gives other logits.
@@ -76,8 +76,8 @@ struct JudgeLogits {
 // no cache), else by running the classifier in batches of `batch`. A cache file that is damaged or
 // answers another key is made anew; a cache that cannot be written is no error.
 // `stop` (may be null) ends it between batches with parity/interrupted.
-Result<JudgeLogits> judge_logits(Classifier& judge, std::span<const std::string_view> texts,
-                                 std::size_t batch, const JudgeKey& key, const std::string& cache,
+Result<JudgeLogits> judge_logits(Classifier& judge, std::span<const Text> texts, std::size_t batch,
+                                 const JudgeKey& key, const std::string& cache,
                                  const std::atomic<bool>* stop = nullptr);
 // What the cache holds for the key, without running anything.
 std::optional<JudgeLogits> cached_judge(const JudgeKey& key, std::size_t texts,

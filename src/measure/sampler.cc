@@ -58,8 +58,8 @@ void keep_or_compare(std::size_t first_text, const Answer& answer, Samples& samp
   samples.judged += answer.labels.size();
 }
 
-Sampler::Sampler(Classifier& classifier, std::span<const std::string_view> texts,
-                 const SampleOptions& options, const Clock& clock, const std::atomic<bool>* stop)
+Sampler::Sampler(Classifier& classifier, std::span<const Text> texts, const SampleOptions& options,
+                 const Clock& clock, const std::atomic<bool>* stop)
     : classifier_(classifier), texts_(texts), options_(options), clock_(clock), stop_(stop) {
   BREAKEVEN_CHECK(options.batch >= 1);
   samples_.batches_per_pass =

@@ -85,9 +85,8 @@ void keep_or_compare(std::size_t first_text, const Answer& answer, Samples& samp
 // thread-safe. Classifier, texts and clock must outlive it.
 class Sampler {
  public:
-  Sampler(Classifier& classifier, std::span<const std::string_view> texts,
-          const SampleOptions& options, const Clock& clock = monotonic_clock(),
-          const std::atomic<bool>* stop = nullptr);
+  Sampler(Classifier& classifier, std::span<const Text> texts, const SampleOptions& options,
+          const Clock& clock = monotonic_clock(), const std::atomic<bool>* stop = nullptr);
 
   // Untimed passes: one at least, whatever the budget, so that every shape was seen; more until
   // times are steady or the next one would end after the budget. Only the stop flag cuts a pass.
@@ -114,7 +113,7 @@ class Sampler {
   Result<void> take(std::size_t first_text, std::size_t count, const Answer& answer, bool timed);
 
   Classifier& classifier_;
-  std::span<const std::string_view> texts_;
+  std::span<const Text> texts_;
   SampleOptions options_;
   const Clock& clock_;
   const std::atomic<bool>* stop_;

@@ -166,8 +166,8 @@ Result<Pool::Slot*> Pool::loaded_slot(const WorkerSpec& spec) {
   return slot;
 }
 
-Result<FreshWorker> Pool::measure_fresh(const WorkerSpec& wanted,
-                                        std::span<const std::string_view> texts, bool stream) {
+Result<FreshWorker> Pool::measure_fresh(const WorkerSpec& wanted, std::span<const Text> texts,
+                                        bool stream) {
   BREAKEVEN_TRY(const Capabilities known, capabilities(wanted.runtime.name));
   BREAKEVEN_TRY(const WorkerSpec spec, resolve(wanted, known));
   BREAKEVEN_TRY(const auto worker, start(spec.runtime.name));

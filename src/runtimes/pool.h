@@ -52,8 +52,7 @@ struct PoolOptions {
   std::function<void(std::string_view what, double done)> progress{};
   // CRC-32 of a text's right token ids, cut at this length (docs/runtimes.md); nothing where they
   // are not known. May be empty.
-  std::function<std::optional<std::uint32_t>(std::string_view text, std::uint64_t max_length)>
-      ids{};
+  std::function<std::optional<std::uint32_t>(const Text& text, std::uint64_t max_length)> ids{};
   const std::atomic<bool>* stop = nullptr;  // set: a wait ends with runtime/interrupted
   std::string scripts{};   // the folder of the workers' NAME.py; "" = the program's own
   std::string root = "/";  // where the memory's files are read; another one in tests
@@ -94,7 +93,7 @@ class Pool {
   // A new process that classifies `texts` once in batches of max_batch (`stream`: as a stream,
   // whose first label counts as there when the whole stream is). peak_rss_bytes is of the time
   // after loading. Errors: as make().
-  Result<FreshWorker> measure_fresh(const WorkerSpec& spec, std::span<const std::string_view> texts,
+  Result<FreshWorker> measure_fresh(const WorkerSpec& spec, std::span<const Text> texts,
                                     bool stream);
 
  private:

@@ -38,8 +38,7 @@ ClassifierInfo ProcessClassifier::info() const {
   return info;
 }
 
-Result<void> ProcessClassifier::run_batch(std::span<const std::string_view> texts,
-                                          BatchResult& out) {
+Result<void> ProcessClassifier::run_batch(std::span<const Text> texts, BatchResult& out) {
   BREAKEVEN_TRY(const auto indices, worker_.indices_of(texts));
   BREAKEVEN_TRY(Classified classified, worker_.run(indices));
   out.stages = classified.stages;
@@ -47,8 +46,8 @@ Result<void> ProcessClassifier::run_batch(std::span<const std::string_view> text
   return {};
 }
 
-Result<void> ProcessClassifier::run_stream(std::span<const std::string_view> texts,
-                                           std::size_t batch, StreamResult& out) {
+Result<void> ProcessClassifier::run_stream(std::span<const Text> texts, std::size_t batch,
+                                           StreamResult& out) {
   BREAKEVEN_TRY(const auto indices, worker_.indices_of(texts));
   BREAKEVEN_TRY(Classified classified, worker_.stream(indices, batch));
   out.busy = classified.stages;

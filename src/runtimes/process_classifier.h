@@ -20,8 +20,8 @@ class ProcessClassifier final : public Classifier {
 
   ClassifierInfo info() const override;
   // Errors: those of a worker.
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override;
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override;
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override;
 
  private:

@@ -245,8 +245,12 @@ std::string load_request(std::uint64_t id, const WorkerSpec& spec) {
                   {"max_batch", spec.batch}});
 }
 
-std::string texts_request(std::uint64_t id, std::span<const std::string_view> texts) {
-  return line_of({{"id", id}, {"op", "texts"}, {"texts", listed(texts)}});
+std::string texts_request(std::uint64_t id, std::span<const Text> texts) {
+  json list = json::array();
+  for (const Text& text : texts) {
+    list.push_back(text.second ? json{text.first, *text.second} : json(text.first));
+  }
+  return line_of({{"id", id}, {"op", "texts"}, {"texts", std::move(list)}});
 }
 
 std::string run_request(std::uint64_t id, std::span<const std::uint32_t> indices) {

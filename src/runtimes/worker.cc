@@ -43,13 +43,19 @@ Result<void> Worker::load(const WorkerSpec& spec) {
   return {};
 }
 
-Result<std::vector<std::uint32_t>> Worker::indices_of(std::span<const std::string_view> texts) {
+Worker::TextKey Worker::key_of(const Text& text) {
+  const std::hash<std::string_view> hash;
+  const std::size_t second = text.second ? hash(*text.second) + 1 : 0;
+  return {hash(text.first) + 31 * second, text.bytes()};
+}
+
+Result<std::vector<std::uint32_t>> Worker::indices_of(std::span<const Text> texts) {
   std::vector<std::uint32_t> indices;
   indices.reserve(texts.size());
-  std::vector<std::string_view> unknown;
+  std::vector<Text> unknown;
   const std::size_t known = index_of_.size();
-  for (const std::string_view text : texts) {
-    const TextKey key{std::hash<std::string_view>{}(text), text.size()};
+  for (const Text& text : texts) {
+    const TextKey key = key_of(text);
     const auto next = static_cast<std::uint32_t>(known + unknown.size());
     const auto [place, is_new] = index_of_.try_emplace(key, next);
     if (is_new) unknown.push_back(text);
@@ -59,13 +65,13 @@ Result<std::vector<std::uint32_t>> Worker::indices_of(std::span<const std::strin
   return indices;
 }
 
-Result<void> Worker::send_texts(std::span<const std::string_view> texts) {
+Result<void> Worker::send_texts(std::span<const Text> texts) {
   const Question question{"texts", options_.limits.run_s};
   std::size_t sent = index_of_.size() - texts.size();
   while (!texts.empty()) {
     std::size_t count = 0;
     for (std::size_t bytes = 0; count < texts.size() && bytes < kTextsBytes; ++count) {
-      bytes += texts[count].size();
+      bytes += texts[count].bytes();
     }
     auto reply = ask(question, texts_request(++id_, texts.first(count)));
     // Without its texts it is of no use, also when it only refused them.

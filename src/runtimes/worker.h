@@ -15,6 +15,7 @@
 
 #include "base/process.h"
 #include "base/result.h"
+#include "base/text.h"
 #include "runtimes/pool.h"
 #include "runtimes/protocol.h"
 
@@ -25,8 +26,7 @@ struct WorkerOptions {
   std::string interpreter, script;
   TimeLimits limits{};
   std::function<void(std::string_view what, double done)> progress{};
-  std::function<std::optional<std::uint32_t>(std::string_view text, std::uint64_t max_length)>
-      ids{};
+  std::function<std::optional<std::uint32_t>(const Text& text, std::uint64_t max_length)> ids{};
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -63,7 +63,7 @@ class Worker {
   const Loaded& loaded() const { return loaded_; }
 
   // Sends those texts that the worker does not have; a text is known by its content.
-  Result<std::vector<std::uint32_t>> indices_of(std::span<const std::string_view> texts);
+  Result<std::vector<std::uint32_t>> indices_of(std::span<const Text> texts);
   // Texts that the worker gave other token ids than the native tokenizer, among those that were
   // compared.
   std::size_t other_ids() const { return other_ids_; }
@@ -92,7 +92,7 @@ class Worker {
   Result<T> settle(const Question& question, Result<T> value);
   Result<Classified> classify(const Question& question, const std::string& request,
                               std::size_t texts, bool stream);
-  Result<void> send_texts(std::span<const std::string_view> texts);
+  Result<void> send_texts(std::span<const Text> texts);
   std::string in_words(const Question& question, const std::string& what) const;
   Error failure_of(AskEnd end, const Question& question) const;
   Error fail_for_good(Error error);
@@ -110,6 +110,7 @@ class Worker {
     std::size_t hash, bytes;
     bool operator==(const TextKey&) const = default;
   };
+  static TextKey key_of(const Text& text);
   struct HashOfKey {
     std::size_t operator()(const TextKey& key) const { return key.hash; }
   };

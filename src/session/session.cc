@@ -27,7 +27,7 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
     pool.progress = [self = session.get()](std::string_view what, double done) {
       if (self->loading) self->loading(what, done);
     };
-    pool.ids = [self = session.get()](std::string_view text, std::uint64_t max_length) {
+    pool.ids = [self = session.get()](const Text& text, std::uint64_t max_length) {
       return self->ids_of(text, max_length);
     };
     session->pool_ = std::make_unique<runtimes::Pool>(std::move(pool));
@@ -41,7 +41,7 @@ Result<std::unique_ptr<Session>> Session::open(Options options) {
   return session;
 }
 
-std::optional<std::uint32_t> Session::ids_of(std::string_view text, std::uint64_t max_length) {
+std::optional<std::uint32_t> Session::ids_of(const Text& text, std::uint64_t max_length) {
   if (native_model() == nullptr) return std::nullopt;
   const text::Tokenizer& tokenizer = *native_model()->tokenizer;
   text::EncodeOptions options;
@@ -102,7 +102,7 @@ Result<std::unique_ptr<Classifier>> Session::make(const study::Spec& spec) const
 }
 
 Result<runtimes::FreshWorker> Session::measure_fresh(const study::Spec& spec,
-                                                     std::span<const std::string_view> texts,
+                                                     std::span<const Text> texts,
                                                      bool stream) const {
   BREAKEVEN_TRY(const runtimes::WorkerSpec worker, worker_spec(spec));
   return pool_->measure_fresh(worker, texts, stream);

@@ -50,8 +50,7 @@ class Session {
   // runtimes::Pool::make.
   Result<std::unique_ptr<Classifier>> make(const study::Spec& spec) const;
   // Of another runtime: a process that is there for this alone. Errors: as make().
-  Result<runtimes::FreshWorker> measure_fresh(const study::Spec& spec,
-                                              std::span<const std::string_view> texts,
+  Result<runtimes::FreshWorker> measure_fresh(const study::Spec& spec, std::span<const Text> texts,
                                               bool stream) const;
 
   const Options& options() const { return options_; }
@@ -71,7 +70,7 @@ class Session {
   explicit Session(Options options) : options_(std::move(options)) {}
   Result<runtimes::WorkerSpec> worker_spec(const study::Spec& spec) const;
   // As PoolOptions::ids; nothing without a native model.
-  std::optional<std::uint32_t> ids_of(std::string_view text, std::uint64_t max_length);
+  std::optional<std::uint32_t> ids_of(const Text& text, std::uint64_t max_length);
 
   Options options_;
   Model model_;

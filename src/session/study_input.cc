@@ -50,7 +50,7 @@ void set_texts(study::Input& input, const data::ReviewSet& reviews, std::size_t 
   input.originals.clear();
   bool any_label = false;
   for (const data::Review& review : reviews.reviews) {
-    input.texts.emplace_back(review.text);
+    input.texts.push_back(review.view());
     input.labels.push_back(review.label.value_or(-1));
     input.originals.push_back(review.originals);
     any_label |= review.label.has_value();

@@ -68,7 +68,7 @@ std::vector<record::Gpu> gpus_of(const Device& device, const Tools& tools) {
 
 }  // namespace
 
-Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::string_view> texts,
+Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const Text> texts,
                                 std::size_t batch) {
   StreamResult stream;
   BREAKEVEN_TRY_VOID(classifier.run_stream(texts, batch, stream));
@@ -106,11 +106,10 @@ void CellRun::correct_guess(double factor) {
 ClassifierInfo Relay::info() const {
   return target_->info();
 }
-Result<void> Relay::run_batch(std::span<const std::string_view> texts, BatchResult& out) {
+Result<void> Relay::run_batch(std::span<const Text> texts, BatchResult& out) {
   return target_->run_batch(texts, out);
 }
-Result<void> Relay::run_stream(std::span<const std::string_view> texts, std::size_t batch,
-                               StreamResult& out) {
+Result<void> Relay::run_stream(std::span<const Text> texts, std::size_t batch, StreamResult& out) {
   return target_->run_stream(texts, batch, out);
 }
 

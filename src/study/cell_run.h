@@ -23,7 +23,7 @@ struct MoreOutputs {
   std::vector<float> logits;
   std::vector<std::uint32_t> labels;
 };
-Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const std::string_view> texts,
+Result<MoreOutputs> run_untimed(Classifier& classifier, std::span<const Text> texts,
                                 std::size_t batch);
 
 // How many times longer a batch takes on this classifier than guess_pass_s() says, by running one
@@ -37,8 +37,8 @@ class Relay final : public Classifier {
  public:
   void point_to(Classifier* target) { target_ = target; }
   ClassifierInfo info() const override;
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override;
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override;
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override;
 
  private:
@@ -99,7 +99,7 @@ class CellRun {
   measure::Sampler sampler_;
   measure::Samples outputs_;  // paced: of all texts, before the first request
   std::optional<measure::PacedSamples> paced_;
-  std::span<const std::string_view> texts_;  // of a pass
+  std::span<const Text> texts_;  // of a pass
   std::uint64_t seed_;
   double p99_limit_s_;       // 0 = no search
   std::uint64_t probe_ = 0;  // number of the window

@@ -38,8 +38,7 @@ bool Judges::is_judge(const record::Cell& cell) const {
          cell.precision == Precision::fp32 && cell.padding == input_.judge.padding;
 }
 
-Result<measure::JudgeLogits> Judges::logits_of(const Spec& spec,
-                                               std::span<const std::string_view> texts,
+Result<measure::JudgeLogits> Judges::logits_of(const Spec& spec, std::span<const Text> texts,
                                                const std::string& texts_hash,
                                                const std::string& name) {
   // Another build may compute other logits, and what a changed tree computes nobody knows.
@@ -54,7 +53,7 @@ Result<measure::JudgeLogits> Judges::logits_of(const Spec& spec,
 }
 
 Result<void> Judges::check_against_reference(unsigned threads) {
-  std::vector<std::string_view> sample;
+  std::vector<Text> sample;
   for (const std::size_t i : measure::fixed_sample(input_.timed, kReferenceTexts)) {
     sample.push_back(input_.texts[i]);
   }
@@ -99,7 +98,7 @@ Result<void> Judges::find_shipped(Spec judge) {
                                         input_.shipped);
     if (!logits) continue;
     BREAKEVEN_TRY(const std::unique_ptr<Classifier> here, tools_.make(judge));
-    std::vector<std::string_view> sample;
+    std::vector<Text> sample;
     std::vector<float> expected;
     for (const std::size_t i : measure::fixed_sample(input_.texts.size(), kReferenceTexts)) {
       sample.push_back(input_.texts[i]);
@@ -282,8 +281,8 @@ std::string Judges::proof_path(const record::Cell& cell, const std::string& inst
                                         to_string(cell.padding), build.version, build.commit));
 }
 
-std::span<const std::string_view> Judges::more_texts(const Spec& spec,
-                                                     const std::string& instruction_set) const {
+std::span<const Text> Judges::more_texts(const Spec& spec,
+                                         const std::string& instruction_set) const {
   const std::string proof = proof_path(spec, instruction_set);
   if (is_judge(spec) || (!proof.empty() && is_there(proof))) return {};
   return texts_.subspan(std::min(texts_.size(), input_.timed));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "measure/parity.h"
 #include "record/record.h"
 #include "study/sweep.h"
@@ -37,8 +38,7 @@ class Judges {
   // Texts behind the timed ones that `spec` shall answer, too, untimed, so that its labels are
   // judged on more than a pass: none for the judge's own configuration, and for one that an earlier
   // run has proven. `instruction_set`: of its classifier, as in the record.
-  std::span<const std::string_view> more_texts(const Spec& spec,
-                                               const std::string& instruction_set) const;
+  std::span<const Text> more_texts(const Spec& spec, const std::string& instruction_set) const;
 
   // Fills record.parity and record.accuracy from the cell's outputs, in the order of the texts.
   Result<void> judge(std::span<const float> logits, std::span<const std::uint32_t> labels,
@@ -51,7 +51,7 @@ class Judges {
  private:
   measure::JudgeKey key_of(const Spec& spec, const std::string& texts_hash,
                            const std::string& name) const;
-  Result<measure::JudgeLogits> logits_of(const Spec& spec, std::span<const std::string_view> texts,
+  Result<measure::JudgeLogits> logits_of(const Spec& spec, std::span<const Text> texts,
                                          const std::string& texts_hash, const std::string& name);
   Result<void> check_against_reference(unsigned threads);
   // Of the texts, timed or not, as many as may be judged.
@@ -73,8 +73,8 @@ class Judges {
 
   const Input& input_;
   const Tools& tools_;
-  std::string name_;                         // of the judge: "native cpu fp32"
-  std::span<const std::string_view> texts_;  // that are judged
+  std::string name_;             // of the judge: "native cpu fp32"
+  std::span<const Text> texts_;  // that are judged
   std::map<std::uint64_t, measure::JudgeLogits> by_length_;
   std::string other_name_;
   std::map<std::uint64_t, measure::JudgeLogits> other_by_length_;  // empty = no second judge

@@ -72,7 +72,7 @@ class ScaleRun {
 // it.
 Result<double> ScaleRun::pass(Classifier& classifier, std::size_t begin, std::size_t end,
                               MoreOutputs* outputs) {
-  const std::span<const std::string_view> all(input_.base.texts);
+  const std::span<const Text> all(input_.base.texts);
   double seconds = 0;
   for (; begin < end; begin += cell_.batch) {
     const auto group = all.subspan(begin, std::min<std::size_t>(cell_.batch, end - begin));

@@ -39,7 +39,7 @@ class Progress {
 struct Input {
   std::vector<record::Cell> cells;
   // The first `timed` make a pass; all are judged as far as time allows.
-  std::vector<std::string_view> texts;
+  std::vector<Text> texts;
   std::size_t timed = 0;
   std::vector<int> labels;  // of each text, -1 = unknown; empty = none at all
   // Fingerprints of the originals that each text holds; empty = each text is one.

@@ -29,19 +29,19 @@ Work work_of(std::size_t layers, std::size_t hidden_size, std::size_t intermedia
   return work;
 }
 
-PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
-                        std::uint64_t max_length, Padding padding) {
+PassTokens guess_tokens(std::span<const Text> texts, std::uint64_t batch, std::uint64_t max_length,
+                        Padding padding) {
   constexpr double kBytesPerToken = 4.4;
   const auto longest = static_cast<double>(max_length);
-  const auto tokens_of = [&](std::string_view text) {
-    return std::min(longest, 2 + static_cast<double>(text.size()) / kBytesPerToken);
+  const auto tokens_of = [&](const Text& text) {
+    return std::min(longest, 2 + static_cast<double>(text.bytes()) / kBytesPerToken);
   };
   PassTokens result;
   for (std::size_t begin = 0; begin < texts.size(); begin += batch) {
     const auto group = texts.subspan(begin, std::min<std::size_t>(batch, texts.size() - begin));
     double widest = 0;
-    for (const std::string_view text : group) widest = std::max(widest, tokens_of(text));
-    for (const std::string_view text : group) {
+    for (const Text& text : group) widest = std::max(widest, tokens_of(text));
+    for (const Text& text : group) {
       const double real = tokens_of(text);
       const double computed = padding == Padding::none      ? real
                               : padding == Padding::longest ? widest
@@ -55,7 +55,7 @@ PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t b
 }
 
 double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
-                    std::span<const std::string_view> texts) {
+                    std::span<const Text> texts) {
   const PassTokens tokens = guess_tokens(texts, cell.batch, cell.max_length, cell.padding);
   const double flops =
       tokens.computed * work.flops_per_token + tokens.pairs * work.flops_per_token_pair;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/text.h"
 #include "record/record.h"
 
 namespace breakeven::study {
@@ -23,10 +24,10 @@ struct PassTokens {
   double pairs = 0;  // sum of squared computed lengths
 };
 // From the texts' bytes: about 4.4 a token in English. Padding really counts.
-PassTokens guess_tokens(std::span<const std::string_view> texts, std::uint64_t batch,
-                        std::uint64_t max_length, Padding padding);
+PassTokens guess_tokens(std::span<const Text> texts, std::uint64_t batch, std::uint64_t max_length,
+                        Padding padding);
 // Rough by nature (a factor of two): speeds of a thread by precision and instruction set.
 double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
-                    std::span<const std::string_view> texts);
+                    std::span<const Text> texts);
 
 }  // namespace breakeven::study

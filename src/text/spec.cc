@@ -130,6 +130,13 @@ void apply_config(const TokenizerConfig& config, TokenizerSpec& spec) {
       byte_level != nullptr && config.is(TokenizerConfig::Class::roberta))
     byte_level->flags.add_prefix_space = config.add_prefix_space;
   spec.info.model_max_length = config.model_max_length.value_or(kNoLimit);
+  spec.info.model_takes_types = config.model_takes_types;
+  spec.info.special_ids = special_ids(spec.processor.single);
+  spec.info.pair_special_ids = special_ids(spec.processor.pair);
+  for (const Template* steps : {&spec.processor.single, &spec.processor.pair})
+    for (const TemplateStep& step : *steps)
+      spec.info.token_types =
+          std::max(spec.info.token_types, static_cast<std::size_t>(step.token_type) + 1);
   spec.info.truncation_side = config.truncation_side.value_or(spec.info.truncation_side);
 }
 

@@ -121,47 +121,36 @@ std::unique_ptr<Tokenizer::Scratch, void (*)(Tokenizer::Scratch*)> Tokenizer::ma
   return {new Scratch(*impl_), [](Scratch* scratch) { delete scratch; }};
 }
 
-bool Tokenizer::encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
-                       std::vector<std::int32_t>& ids) const {
-  const Template& steps = impl_->spec.processor.single;
+bool Tokenizer::encode(const Text& text, const EncodeOptions& options, Scratch& scratch,
+                       std::vector<std::int32_t>& ids,
+                       std::vector<std::int32_t>* token_types) const {
+  const Processor& processor = impl_->spec.processor;
+  const Template& steps = text.second ? processor.pair : processor.single;
   const std::size_t limit = room_for_text(options, special_ids(steps));
-  IdSink& sink = scratch.sinks[0];
-  // One id more than may stay tells a text that fills them exactly from one that is cut.
-  sink.start(limit == kNoLimit ? kNoLimit : limit + 1, options.truncation_side);
-  impl_->read(text, options, scratch, sink);
-  const auto kept = sink.cut(limit, options.truncation_side);
-  for (const TemplateStep& step : steps) {
-    if (step.kind == Kind::first_text) append(kept, ids);
-    if (step.kind == Kind::special && options.add_special_tokens) append(step.ids, ids);
-  }
-  return sink.total() > limit;
-}
-
-void Tokenizer::encode_pair(std::string_view first, std::string_view second,
-                            const EncodeOptions& options, Scratch& scratch,
-                            std::vector<std::int32_t>& ids,
-                            std::vector<std::int32_t>& token_types) const {
-  const Template& steps = impl_->spec.processor.pair;
-  const std::size_t limit = room_for_text(options, special_ids(steps));
-  // Which text gets the odd id depends on both full lengths, so neither stops early.
-  for (IdSink& sink : scratch.sinks) sink.start(kNoLimit, options.truncation_side);
-  impl_->read(first, options, scratch, scratch.sinks[0]);
-  impl_->read(second, options, scratch, scratch.sinks[1]);
-  const auto [first_ids, second_ids] =
-      share(scratch.sinks[0].total(), scratch.sinks[1].total(), limit);
+  // One id more than may stay tells a text that fills them exactly from one that is cut. Of a pair
+  // neither text stops early: which one gets the odd id depends on both full lengths.
+  const bool all = text.second || limit == kNoLimit;
+  auto& [first, second] = scratch.sinks;
+  first.start(all ? kNoLimit : limit + 1, options.truncation_side);
+  impl_->read(text.first, options, scratch, first);
+  second.start(kNoLimit, options.truncation_side);
+  if (text.second) impl_->read(*text.second, options, scratch, second);
+  const auto [first_ids, second_ids] = share(first.total(), second.total(), limit);
   for (const TemplateStep& step : steps) {
     const std::size_t before = ids.size();
-    if (step.kind == Kind::first_text)
-      append(scratch.sinks[0].cut(first_ids, options.truncation_side), ids);
+    if (step.kind == Kind::first_text) append(first.cut(first_ids, options.truncation_side), ids);
     if (step.kind == Kind::second_text)
-      append(scratch.sinks[1].cut(second_ids, options.truncation_side), ids);
+      append(second.cut(second_ids, options.truncation_side), ids);
     if (step.kind == Kind::special && options.add_special_tokens) append(step.ids, ids);
-    const Processor& processor = impl_->spec.processor;
-    const std::int32_t plain =
-        step.kind == Kind::second_text ? processor.plain_second_type : processor.plain_first_type;
-    token_types.insert(token_types.end(), ids.size() - before,
-                       options.add_special_tokens ? step.token_type : plain);
+    if (token_types == nullptr) continue;
+    // Without special tokens HF leaves the token types of the plain texts.
+    const std::int32_t plain = !text.second                     ? 0
+                               : step.kind == Kind::second_text ? processor.plain_second_type
+                                                                : processor.plain_first_type;
+    token_types->insert(token_types->end(), ids.size() - before,
+                        options.add_special_tokens ? step.token_type : plain);
   }
+  return first.total() + second.total() > limit;
 }
 
 std::string_view Tokenizer::token(std::int32_t id) const {

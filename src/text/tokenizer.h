@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/text.h"
 
 namespace breakeven::text {
 
@@ -40,8 +41,11 @@ struct TokenizerInfo {
   // "no limit" (HF writes 1e30).
   std::size_t model_max_length = static_cast<std::size_t>(-1);
   TruncationSide truncation_side = TruncationSide::right;
-  bool one_pass = false;         // whether Route::fastest is more than Route::by_stages
-  std::string one_pass_refusal;  // why not; empty where one_pass
+  std::size_t special_ids = 2, pair_special_ids = 3;  // around a text, around a pair
+  std::size_t token_types = 1;                        // highest token type of a text or a pair + 1
+  bool model_takes_types = true;  // HF gives them to the model (model_input_names, or the class)
+  bool one_pass = false;          // whether Route::fastest is more than Route::by_stages
+  std::string one_pass_refusal;   // why not; empty where one_pass
 };
 
 class Tokenizer {
@@ -66,16 +70,15 @@ class Tokenizer {
   const TokenizerInfo& info() const;
   std::unique_ptr<Scratch, void (*)(Scratch*)> make_scratch() const;
 
-  // Appends the ids of `text` to `ids` and returns whether it cut the text: whether there were more
-  // than max_length. Any bytes are accepted, invalid UTF-8 counts as U+FFFD (which BERT's
-  // clean_text removes). Time is linear in the bytes that are read; truncation on the right stops
-  // reading once there is an id too many.
-  bool encode(std::string_view text, const EncodeOptions& options, Scratch& scratch,
-              std::vector<std::int32_t>& ids) const;
-  // A pair: [CLS] first [SEP] second [SEP], token types 0 and 1; truncation longest_first.
-  void encode_pair(std::string_view first, std::string_view second, const EncodeOptions& options,
-                   Scratch& scratch, std::vector<std::int32_t>& ids,
-                   std::vector<std::int32_t>& token_types) const;
+  // Appends the ids of `text` to `ids`, as many token types to `token_types` unless it is null, and
+  // returns whether it cut the text: whether there were more than max_length. A pair is [CLS] first
+  // [SEP] second [SEP], or what the files' template says; it is cut by longest_first, as HF does it
+  // by default. Any bytes are accepted, invalid UTF-8 counts as U+FFFD (which BERT's clean_text
+  // removes). Time is linear in the bytes that are read; of a text alone, truncation on the right
+  // stops reading once there is an id too many.
+  bool encode(const Text& text, const EncodeOptions& options, Scratch& scratch,
+              std::vector<std::int32_t>& ids,
+              std::vector<std::int32_t>* token_types = nullptr) const;
   // The vocabulary entry of an id; empty for an id that has none.
   std::string_view token(std::int32_t id) const;
 

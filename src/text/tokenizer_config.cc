@@ -145,6 +145,17 @@ Result<void> read_added_file(const JsonObject& file, TokenizerConfig& out) {
   return {};
 }
 
+Result<void> read_input_names(const JsonObject& config, TokenizerConfig& out) {
+  if (!config.find("model_input_names")) return {};
+  BREAKEVEN_TRY(const auto names, config.list("model_input_names"));
+  out.model_takes_types = false;
+  for (const JsonValue each : names) {
+    BREAKEVEN_TRY(const std::string name, config.as_text(each, "model_input_names"));
+    out.model_takes_types |= name == "token_type_ids";
+  }
+  return {};
+}
+
 Result<void> read_fields(const JsonObject& config, TokenizerConfig& out) {
   BREAKEVEN_TRY(out.do_lower_case, config.boolean("do_lower_case", true));
   BREAKEVEN_TRY(out.add_prefix_space, config.boolean("add_prefix_space", false));
@@ -153,6 +164,7 @@ Result<void> read_fields(const JsonObject& config, TokenizerConfig& out) {
     BREAKEVEN_TRY(out.strip_accents, config.boolean("strip_accents", false));
   }
   BREAKEVEN_TRY(out.split_special_tokens, config.boolean("split_special_tokens", false));
+  BREAKEVEN_TRY_VOID(read_input_names(config, out));
   BREAKEVEN_TRY_VOID(read_lengths(config, out));
   BREAKEVEN_TRY_VOID(read_special_tokens(config, false, out.special));
   out.has_decoder = config.find("added_tokens_decoder").has_value();
@@ -194,6 +206,7 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool ha
   if (out.is(Class::bert)) out.special = bert_special_tokens();
   if (out.has_roberta_tokens()) out.special = roberta_special_tokens();
   if (out.is(Class::deberta_v2)) out.special = deberta_special_tokens();
+  out.model_takes_types = !out.has_roberta_tokens();
   BREAKEVEN_TRY_VOID(read_json(path / "tokenizer_config.json",
                                [&](const JsonObject& config) { return read_fields(config, out); }));
   // HF looks at the two older files only where that has no added_tokens_decoder.

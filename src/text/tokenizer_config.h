@@ -27,6 +27,7 @@ struct TokenizerConfig {
   bool do_lower_case = true;
   std::optional<bool> strip_accents;  // nothing: follows do_lower_case
   bool tokenize_chinese_chars = true;
+  bool model_takes_types = true;      // token_type_ids are among its model_input_names
   bool split_special_tokens = false;  // special tokens in a text are text
   std::optional<std::size_t> model_max_length;
   std::optional<TruncationSide> truncation_side;

@@ -51,14 +51,15 @@ class ParityClassifier final : public Classifier {
     info.max_length = 7;
     return info;
   }
-  Result<void> run_batch(std::span<const std::string_view>, BatchResult&) override { return {}; }
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_batch(std::span<const Text>, BatchResult&) override { return {}; }
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override {
     if (calls.size() == fail_at) return fail("fake/broken", "the fake is broken");
     calls.push_back(texts.size());
     batches.push_back(batch);
     out = {};
-    for (const std::string_view text : texts) {
+    for (const Text& each : texts) {
+      const std::string_view text = each.first;
       const bool odd = (text.back() - '0') % 2 == 1;
       out.logits.push_back(odd ? -0.1F : 2.5F);
       out.logits.push_back(not_a_number ? std::nanf("") : odd ? 2.5F : 1.0F / 3);

@@ -153,6 +153,25 @@ TEST_F(CsvSource, WithoutAHeaderColumnsHaveNumbers) {
                  {"--no-header", "--text-field 3"});
 }
 
+TEST_F(CsvSource, PairsAreColumns) {
+  const auto found = read("id;hypothesis;premise\n1;b;a\n2;;\"c;\"\n");
+  ASSERT_TRUE(found.has_value()) << found.error().to_string();
+  EXPECT_THAT(texts_of(*found), ElementsAre("a", "c;"));
+  EXPECT_THAT(seconds_of(*found), ElementsAre("b", ""));
+  EXPECT_EQ((*found)[0].extra, "{\"id\":\"1\"}");
+  const auto said = open_source(options_).value()->assumptions();
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_NE(said[1].find("a pair, 'premise' and 'hypothesis'"), std::string::npos);
+  EXPECT_REFUSED(read("query,passage,premise,hypothesis\n1,2,3,4\n"), "data/ambiguous-pair",
+                 {"--pair-field"});
+  options_.header = false;
+  options_.text_field = "2";
+  options_.pair_field = "1";
+  EXPECT_THAT(seconds_of(*read("b,a\n")), ElementsAre("b"));
+  options_.pair_field = "3";
+  EXPECT_REFUSED(read("b,a\n"), "data/missing-field", {"'3'", "--pair-field"});
+}
+
 TEST_F(CsvSource, ABlankBesideAColumnsNameDoesNotHideIt) {
   EXPECT_THAT(texts_of(read("id, text, label\n1,a,1\n").value()), ElementsAre("a"));
   EXPECT_THAT(texts_of(read("text, text\n1,a\n").value()), ElementsAre("1"));

@@ -40,6 +40,12 @@ inline std::vector<std::string> texts_of(const std::vector<Review>& reviews) {
   return texts;
 }
 
+inline std::vector<std::optional<std::string>> seconds_of(const std::vector<Review>& reviews) {
+  std::vector<std::optional<std::string>> seconds;
+  for (const Review& review : reviews) seconds.push_back(review.second);
+  return seconds;
+}
+
 // The error of a source that must have one: its code, with the message checked for `words`.
 #define EXPECT_REFUSED(result, expected_code, ...)                                            \
   do {                                                                                        \

@@ -1,6 +1,7 @@
 #include "data/source.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -41,6 +42,59 @@ TEST_F(JsonlSource, ReadsTextsLabelsAndTheRest) {
   EXPECT_THAT(labels, ElementsAre(1, 0, 1, -1, 1, 0, -1));
   EXPECT_EQ((*reviews)[0].extra, R"({"id":1.10,"tags":[1, 2]})");
   EXPECT_EQ((*reviews)[1].extra, "");
+}
+
+TEST_F(JsonlSource, PairsByTheUsualNamesAreFoundAndSaid) {
+  for (const auto& [first, second] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"text", "text_pair"},
+                                                                  {"premise", "hypothesis"},
+                                                                  {"query", "passage"},
+                                                                  {"question", "sentence"},
+                                                                  {"sentence1", "sentence2"},
+                                                                  {"question1", "question2"}}) {
+    const auto content = fmt::format(R"({{"{1}":"b","id":1,"{0}":"a"}}
+{{"{0}":"c","{1}":""}})",
+                                     first, second);
+    const auto reviews = read(content);
+    ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+    EXPECT_THAT(texts_of(*reviews), ElementsAre("a", "c"));
+    EXPECT_THAT(seconds_of(*reviews), ElementsAre("b", ""));
+    EXPECT_EQ((*reviews)[0].extra, R"({"id":1})");
+    EXPECT_EQ((*reviews)[1].view().second, "");
+    const auto said = open_source(options_).value()->assumptions();
+    ASSERT_EQ(said.size(), 1U);
+    EXPECT_NE(said[0].find(fmt::format("a pair, '{}' and '{}'", first, second)), std::string::npos);
+  }
+}
+
+TEST_F(JsonlSource, AFieldCalledTextComesBeforePairsOfOtherNames) {
+  const auto reviews = read(R"({"text":"t","premise":"a","hypothesis":"b"})");
+  EXPECT_THAT(texts_of(*reviews), ElementsAre("t"));
+  EXPECT_THAT(seconds_of(*reviews), ElementsAre(std::nullopt));
+  EXPECT_REFUSED(
+      read(R"({"premise":"a","hypothesis":"b","query":"c","passage":"d"})"), "data/ambiguous-pair",
+      {"line 1", "'premise' and 'hypothesis'", "--text-field query --pair-field passage"});
+  EXPECT_REFUSED(read(R"({"premise":"a"})"), "data/missing-field", {"'text'", "premise"});
+}
+
+TEST_F(JsonlSource, FieldsOfPairsCanBeNamed) {
+  options_.text_field = "premise";
+  const std::string content = R"({"premise":"a","hypothesis":"b","other":"c"})";
+  EXPECT_THAT(seconds_of(*read(content)), ElementsAre(std::nullopt));
+  options_.pair_field = "other";
+  const auto reviews = read(content);
+  EXPECT_THAT(seconds_of(*reviews), ElementsAre("c"));
+  EXPECT_EQ((*reviews)[0].extra, R"({"hypothesis":"b"})");
+  options_.text_field = "";
+  EXPECT_THAT(seconds_of(*read(R"({"text":"a","other":"c"})")), ElementsAre("c"));
+  EXPECT_REFUSED(read(R"({"text":"a","other":"c"}
+{"text":"a"})"),
+                 "data/missing-field", {"line 2", "'other'", "--pair-field"});
+  EXPECT_REFUSED(read(R"({"text":"a","other":null})"), "data/wrong-type",
+                 {"'other' is null", "--pair-field"});
+  EXPECT_REFUSED(read("x\n", "t.txt"), "data/missing-field", {"--pair-field other", "no fields"});
+  options_.texts = "builtin";
+  EXPECT_REFUSED(all_of(options_), "data/missing-field", {"--pair-field other", "builtin"});
 }
 
 TEST_F(JsonlSource, OtherFieldNamesAndNoLabels) {

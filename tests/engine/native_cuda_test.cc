@@ -48,10 +48,10 @@ struct Gpu : Gpus {
       : Gpus(options, {device}), runtime(runtimes.front()) {}
 };
 
-const std::vector<std::string_view> kTexts = {
-    "a great film", "terrible !", "", "the actors were not bad , the plot was", "unwatchable"};
+const std::vector<Text> kTexts = {"a great film", "terrible !", "",
+                                  "the actors were not bad , the plot was", "unwatchable"};
 
-std::vector<float> judged(const std::vector<std::string_view>& texts) {
+std::vector<float> judged(const std::vector<Text>& texts) {
   const auto judge = *make_native(
       narrow(), {.setup = {.max_length = 32, .batch = texts.size()}, .reference = true});
   BatchResult out;
@@ -128,14 +128,14 @@ TEST(NativeCuda, ABatchThatDoesNotFitIsRefusedWithTheLargestThatDoes) {
   for (const std::size_t batch : {fits, fits + 1}) {
     Gpu other({.setup = {.precision = ops::Precision::fp16, .max_length = 128, .batch = batch}},
               small);
-    const std::vector<std::string_view> one = {"a great film"};
+    const std::vector<Text> one = {"a great film"};
     EXPECT_EQ(other.classifier->run_batch(one, out).has_value(), batch == fits) << batch;
   }
 }
 
 // Twelve texts in batches of two.
-std::vector<std::string_view> many() {
-  std::vector<std::string_view> texts;
+std::vector<Text> many() {
+  std::vector<Text> texts;
   for (int i = 0; i < 12; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i * 7 % 5)]);
   return texts;
 }
@@ -180,7 +180,7 @@ TEST(NativeGpus, OneThatFailsInTheMiddleEndsTheStream) {
 }
 
 TEST(NativeGpus, ABatchIsSharedOutWhereItIsLargeEnough) {
-  std::vector<std::string_view> texts;
+  std::vector<Text> texts;
   for (int i = 0; i < 32; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i % 5)]);
   const NativeOptions options{.setup = {.precision = ops::Precision::fp16,
                                         .max_length = 32,

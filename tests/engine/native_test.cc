@@ -41,7 +41,7 @@ std::vector<std::string> texts_of(std::size_t count, unsigned seed) {
   return texts;
 }
 
-std::vector<std::string_view> views(const std::vector<std::string>& texts) {
+std::vector<Text> views(const std::vector<std::string>& texts) {
   return {texts.begin(), texts.end()};
 }
 
@@ -57,8 +57,7 @@ struct Answers {
   std::vector<std::uint32_t> labels, tokens;
   std::size_t computed_tokens = 0;
 };
-Answers one_by_one(Classifier& classifier, std::span<const std::string_view> texts,
-                   std::size_t batch) {
+Answers one_by_one(Classifier& classifier, std::span<const Text> texts, std::size_t batch) {
   Answers all;
   BatchResult out;
   for (std::size_t first = 0; first < texts.size(); first += batch) {
@@ -80,12 +79,11 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
 }
 
 // What the reference says of each text alone.
-std::vector<float> judged_one_by_one(const std::vector<std::string_view>& texts,
-                                     std::size_t max_length) {
+std::vector<float> judged_one_by_one(const std::vector<Text>& texts, std::size_t max_length) {
   const auto judge = make({.setup = {.max_length = max_length}, .reference = true});
   std::vector<float> logits;
   BatchResult out;
-  for (const std::string_view text : texts) {
+  for (const Text& text : texts) {
     EXPECT_TRUE(judge->run_batch(std::span(&text, 1), out).has_value());
     logits.insert(logits.end(), out.logits.begin(), out.logits.end());
   }

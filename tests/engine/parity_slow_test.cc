@@ -24,7 +24,7 @@ namespace {
 
 struct Reviews {
   std::vector<std::string> owned;
-  std::vector<std::string_view> texts;
+  std::vector<Text> texts;
   std::vector<int> labels;
 };
 
@@ -48,7 +48,7 @@ std::size_t texts_wanted() {
 }
 
 std::vector<float> logits_of(const std::shared_ptr<const LoadedModel>& model,
-                             ops::Precision precision, std::span<const std::string_view> texts,
+                             ops::Precision precision, std::span<const Text> texts,
                              bool reference = false) {
   auto classifier = make_native(
       model, {.setup = {.precision = precision, .threads = usable_cpus().threads(), .batch = 32},
@@ -109,7 +109,7 @@ class Parity : public ::testing::TestWithParam<Tested> {
 // fp32 of `model` over the first `few` against the plain loops of the same model, and the plain
 // loops against `judge`.
 void check_the_judge(const std::shared_ptr<const LoadedModel>& model, std::size_t classes,
-                     std::span<const std::string_view> few, std::span<const float> judge) {
+                     std::span<const Text> few, std::span<const float> judge) {
   const std::vector<float> fp32 = logits_of(model, ops::Precision::fp32, few);
   const std::vector<float> reference = logits_of(model, ops::Precision::fp32, few, true);
   for (const auto& [name, logits] : {std::pair{"fp32 of this model", std::span<const float>(fp32)},

@@ -40,13 +40,13 @@ class DistantClassifier final : public Classifier {
         pipe_s_(pipe_s),
         inner_(clock, [batch_s](std::size_t, std::size_t, std::size_t) { return batch_s; }) {}
   ClassifierInfo info() const override { return inner_.info(); }
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override {
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override {
     auto result = inner_.run_batch(texts, out);
     out.seconds = batch_s_;
     clock_.advance(pipe_s_);
     return result;
   }
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override {
     return inner_.run_stream(texts, batch, out);
   }
@@ -100,7 +100,7 @@ class PacedTest : public ::testing::Test {
   ManualClock clock_;
   double start_s_ = 0;
   std::vector<std::string> texts_;
-  std::vector<std::string_view> views_;
+  std::vector<Text> views_;
   PacedOptions options_;
   std::atomic<bool> stop_{false};
 };

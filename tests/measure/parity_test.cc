@@ -187,9 +187,13 @@ TEST(FixedSample, IsSpreadEvenlyAndAlwaysTheSame) {
 
 TEST(Hash, IsSha256AndKnowsBoundaries) {
   EXPECT_EQ(hash_text("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  const std::vector<std::string_view> one = {"ab", "c"};
-  const std::vector<std::string_view> two = {"a", "bc"};
+  const std::vector<Text> one = {"ab", "c"};
+  const std::vector<Text> two = {"a", "bc"};
   EXPECT_NE(hash_texts(one), hash_texts(two));
+  const std::vector<Text> pair = {Text("ab", "c")}, empty = {"ab", "c", ""},
+                          with_empty = {"ab", Text("c", "")};
+  EXPECT_NE(hash_texts(pair), hash_texts(one));
+  EXPECT_NE(hash_texts(empty), hash_texts(with_empty));
   const std::vector<std::string> missing = {"/nowhere"};
   EXPECT_EQ(hash_files(missing).error().code, "file/missing");
 }
@@ -206,7 +210,7 @@ class JudgeCache : public ::testing::Test {
   }
   testing::TempDir folder_;
   std::vector<std::string> words_;
-  std::vector<std::string_view> texts_;
+  std::vector<Text> texts_;
   JudgeKey key_;
   ManualClock clock_;
   testing::FakeClassifier fake_{clock_, [](std::size_t, std::size_t, std::size_t) { return 1.0; }};

@@ -58,7 +58,7 @@ class SamplerTest : public ::testing::Test {
     return 0.001 * static_cast<double>(letters);
   }
   std::vector<std::string> words_;
-  std::vector<std::string_view> texts_;
+  std::vector<Text> texts_;
   ManualClock clock_;
 };
 

@@ -49,8 +49,8 @@ class FakeRuntimes : public ::testing::Test {
     return pool().capabilities(runtime);
   }
   Result<std::unique_ptr<Classifier>> make(const WorkerSpec& spec) { return pool().make(spec); }
-  Result<FreshWorker> measure_fresh(const WorkerSpec& spec,
-                                    const std::vector<std::string_view>& texts, bool stream) {
+  Result<FreshWorker> measure_fresh(const WorkerSpec& spec, const std::vector<Text>& texts,
+                                    bool stream) {
     return pool().measure_fresh(spec, texts, stream);
   }
 

@@ -49,7 +49,7 @@ TEST_F(PoolTest, CapabilitiesAreAskedOnce) {
 TEST_F(PoolTest, BatchesAreClassifiedByIndex) {
   auto made = make(spec_of("good"));
   ASSERT_TRUE(made) << made.error().to_string();
-  const std::vector<std::string_view> texts = {"abc", "", "abc", "\xff\xfe!", "gr\xc3\xb6\xc3\x9f"};
+  const std::vector<Text> texts = {"abc", "", "abc", "\xff\xfe!", "gr\xc3\xb6\xc3\x9f"};
   BatchResult batch;
   const double before_s = monotonic_clock().now_s();
   ASSERT_TRUE((*made)->run_batch(texts, batch));
@@ -65,10 +65,10 @@ TEST_F(PoolTest, BatchesAreClassifiedByIndex) {
   EXPECT_LE(batch.stages.sum(), batch.seconds * 1.01 + 1e-6);
   // The same memory with other content is another text.
   std::string reused = "12345";
-  ASSERT_TRUE((*made)->run_batch(std::vector<std::string_view>{reused}, batch));
+  ASSERT_TRUE((*made)->run_batch(std::vector<Text>{reused}, batch));
   EXPECT_THAT(batch.logits, ElementsAre(5, -1));
   reused.assign("");
-  ASSERT_TRUE((*made)->run_batch(std::vector<std::string_view>{reused, "abc"}, batch));
+  ASSERT_TRUE((*made)->run_batch(std::vector<Text>{reused, "abc"}, batch));
   EXPECT_THAT(batch.logits, ElementsAre(0, -1, 3, -1));
   StreamResult stream;
   ASSERT_TRUE((*made)->run_stream(texts, 2, stream));
@@ -96,14 +96,14 @@ TEST_F(PoolTest, InfoSaysWhatRan) {
 
 // fake_worker's hash of a text's ids is its length.
 TEST_F(PoolTest, InfoSaysHowManyTextsHaveOtherIds) {
-  options_.ids = [](std::string_view text, std::uint64_t max_length) {
+  options_.ids = [](const Text& text, std::uint64_t max_length) {
     EXPECT_EQ(max_length, 512U);
-    return std::optional(text == "other" ? 7U : static_cast<std::uint32_t>(text.size()));
+    return std::optional(text.first == "other" ? 7U : static_cast<std::uint32_t>(text.bytes()));
   };
   const auto classifier = make(spec_of("texts-ids"));
   ASSERT_TRUE(classifier) << classifier.error().message;
   BatchResult out;
-  const std::vector<std::string_view> same = {"a", "bcd"}, more = {"other", "a", "efgh"};
+  const std::vector<Text> same = {"a", "bcd"}, more = {"other", "a", "efgh"};
   ASSERT_TRUE((*classifier)->run_batch(same, out));
   EXPECT_EQ((*classifier)->info().other_ids, 0);
   ASSERT_TRUE((*classifier)->run_batch(more, out));
@@ -123,7 +123,7 @@ TEST_F(PoolTest, WhatIsNotANumberIsNaN) {
   const auto made = make(spec_of("run-nan"));
   ASSERT_TRUE(made) << made.error().to_string();
   BatchResult batch;
-  ASSERT_TRUE((*made)->run_batch(std::vector<std::string_view>{"a"}, batch));
+  ASSERT_TRUE((*made)->run_batch(std::vector<Text>{"a"}, batch));
   EXPECT_TRUE(std::isnan(batch.logits.at(0)));
   EXPECT_TRUE(std::isnan(batch.logits.at(1))) << "1e300 is no float";
   EXPECT_TRUE(std::isnan(batch.scores.at(0)));
@@ -135,12 +135,12 @@ TEST_F(PoolTest, LongAndManyTextsGoOver) {
   const std::string huge(10000000, 'x');
   const std::string quotes(10000000, '"');
   BatchResult batch;
-  ASSERT_TRUE((*made)->run_batch(std::vector<std::string_view>{huge, quotes}, batch));
+  ASSERT_TRUE((*made)->run_batch(std::vector<Text>{huge, quotes}, batch));
   EXPECT_THAT(batch.logits, ElementsAre(1e7F, -1, 1e7F, -1));
   EXPECT_THAT(batch.tokens, ElementsAre(512, 512));
   std::vector<std::string> many(10000);
   for (std::size_t i = 0; i < many.size(); ++i) many[i] = std::to_string(i) + " " + many[i / 2];
-  const std::vector<std::string_view> texts(many.begin(), many.end());
+  const std::vector<Text> texts(many.begin(), many.end());
   StreamResult stream;
   ASSERT_TRUE((*made)->run_stream(texts, 32, stream));
   ASSERT_EQ(stream.logits.size(), 20000U);
@@ -183,7 +183,7 @@ TEST_F(PoolTest, AnIdleWorkerStandsStill) {
   ASSERT_TRUE(first) << first.error().to_string();
   EXPECT_EQ(pid_of(**first), pid) << "it is woken, not started again";
   BatchResult batch;
-  ASSERT_TRUE((*first)->run_batch(std::vector<std::string_view>{"abc"}, batch));
+  ASSERT_TRUE((*first)->run_batch(std::vector<Text>{"abc"}, batch));
   EXPECT_EQ(batch.logits.at(0), 3);
   first->reset();
   second->reset();
@@ -248,7 +248,7 @@ TEST_F(PoolTest, AFreshOneMeasuresMemoryAndColdStart) {
   fake("run-die");
   std::vector<std::string> made(100);
   for (std::size_t i = 0; i < made.size(); ++i) made[i] = std::to_string(i);
-  const std::vector<std::string_view> texts(made.begin(), made.end());
+  const std::vector<Text> texts(made.begin(), made.end());
   for (const bool stream : {false, true}) {
     const double before_s = monotonic_clock().now_s();
     const auto fresh = measure_fresh(spec_of("good"), texts, stream);
@@ -283,7 +283,7 @@ TEST_F(PoolTest, TheNullRuntimeSpeaksTheProtocol) {
   const auto made = make(spec);
   ASSERT_TRUE(made) << made.error().to_string();
   EXPECT_EQ((*made)->info().tokenizer, "none");
-  const std::vector<std::string_view> texts = {"a", "b", "c", "d", "e"};
+  const std::vector<Text> texts = {"a", "b", "c", "d", "e"};
   BatchResult batch;
   const auto done = (*made)->run_batch(std::span(texts).first(3), batch);
   ASSERT_TRUE(done) << done.error().to_string();

@@ -11,7 +11,8 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 
 TEST(Requests, AreOneLineOfJson) {
-  const std::vector<std::string_view> texts = {"a\nb", "\xff", "\"\\", std::string_view("\0x", 2)};
+  const std::vector<Text> texts = {"a\nb", "\xff", "\"\\", std::string_view("\0x", 2),
+                                   Text("p", "\xff")};
   const std::string line = texts_request(3, texts);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   const json parsed = json::parse(line);
@@ -21,6 +22,7 @@ TEST(Requests, AreOneLineOfJson) {
   EXPECT_EQ(parsed["texts"][1], "\xef\xbf\xbd");
   EXPECT_EQ(parsed["texts"][2], "\"\\");
   EXPECT_EQ(parsed["texts"][3], std::string("\0x", 2));
+  EXPECT_EQ(parsed["texts"][4], json({"p", "\xef\xbf\xbd"}));
 }
 
 TEST(Replies, OfAnotherShapeAreRefused) {

@@ -25,7 +25,7 @@ class WorkerFailures : public FakeRuntimes, public ::testing::WithParamInterface
   // As far as the mode lets it come.
   Result<void> use(const std::string& mode) {
     BREAKEVEN_TRY(const auto classifier, make(spec_of(mode)));
-    const std::vector<std::string_view> texts = {"abc", "", "abcdef"};
+    const std::vector<Text> texts = {"abc", "", "abcdef"};
     BatchResult batch;
     BREAKEVEN_TRY_VOID(classifier->run_batch(texts, batch));
     StreamResult stream;
@@ -125,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(WorkerFailures, AFailedOneStaysFailed) {
   auto made = make(spec_of("run-die"));
   ASSERT_TRUE(made) << made.error().to_string();
-  const std::vector<std::string_view> texts = {"abc"};
+  const std::vector<Text> texts = {"abc"};
   BatchResult batch;
   const auto first = (*made)->run_batch(texts, batch);
   ASSERT_FALSE(first);
@@ -141,7 +141,7 @@ TEST_F(WorkerFailures, AFailedOneStaysFailed) {
 TEST_F(WorkerFailures, AfterARefusalItLivesOn) {
   auto made = make(spec_of("stream-refuse"));
   ASSERT_TRUE(made) << made.error().to_string();
-  const std::vector<std::string_view> texts = {"abc"};
+  const std::vector<Text> texts = {"abc"};
   StreamResult stream;
   const auto refused = (*made)->run_stream(texts, 1, stream);
   ASSERT_FALSE(refused);
@@ -154,7 +154,7 @@ TEST_F(WorkerFailures, AfterARefusalItLivesOn) {
 TEST_F(WorkerFailures, AFloodOnStderrDelaysNothing) {
   auto made = make(spec_of("run-flood"));
   ASSERT_TRUE(made) << made.error().to_string();
-  const std::vector<std::string_view> texts = {"abc"};
+  const std::vector<Text> texts = {"abc"};
   BatchResult batch;
   for (int i = 0; i < 3; ++i) ASSERT_TRUE((*made)->run_batch(texts, batch));
   EXPECT_EQ(batch.logits.at(0), 3);
@@ -198,7 +198,7 @@ TEST_F(WorkerFailures, TheStopFlagEndsAWait) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     stop = true;
   });
-  const std::vector<std::string_view> texts = {"abc"};
+  const std::vector<Text> texts = {"abc"};
   BatchResult batch;
   const auto outcome = (*made)->run_batch(texts, batch);
   user.join();

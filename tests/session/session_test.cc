@@ -28,7 +28,7 @@ TEST(Session, GivesAClassifierAtOnce) {
   spec.batch = 2;
   const auto classifier = session->make(spec);
   ASSERT_TRUE(classifier) << classifier.error().to_string();
-  const std::vector<std::string_view> texts = {"a wonderful film", "a terrible bore"};
+  const std::vector<Text> texts = {"a wonderful film", "a terrible bore"};
   BatchResult result;
   ASSERT_TRUE((*classifier)->run_batch(texts, result));
   EXPECT_EQ(result.labels.size(), 2U);
@@ -65,7 +65,7 @@ TEST(StudyInput, LooksIntoTheTexts) {
   ASSERT_TRUE(reviews) << reviews.error().to_string();
   const study::Input input = make_input(*session, *reviews, 3);
   ASSERT_EQ(input.texts.size(), 5U);
-  EXPECT_EQ(input.texts[4].data(), reviews->reviews[4].text.data());
+  EXPECT_EQ(input.texts[4].first.data(), reviews->reviews[4].text.data());
   EXPECT_EQ(input.labels.size(), 5U);
   EXPECT_EQ(input.timed, 3U);
   EXPECT_EQ(make_input(*session, *reviews, 9).timed, 5U);
@@ -92,7 +92,7 @@ TEST(StudyInput, OtherTextsLeaveTheRestAsItIs) {
   fewer.reviews[0].label.reset();
   set_texts(input, fewer, 2);
   ASSERT_EQ(input.texts.size(), 4U);
-  EXPECT_EQ(input.texts[0].data(), fewer.reviews[0].text.data());
+  EXPECT_EQ(input.texts[0].first.data(), fewer.reviews[0].text.data());
   EXPECT_EQ(input.labels.size(), 4U);
   EXPECT_EQ(input.labels[0], -1);
   EXPECT_EQ(input.originals.size(), 4U);

@@ -21,10 +21,10 @@ class LoggedClassifier final : public Classifier {
       : inner_(std::move(inner)), gone_(std::move(gone)) {}
   ~LoggedClassifier() override { gone_(); }
   ClassifierInfo info() const override { return inner_->info(); }
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override {
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override {
     return inner_->run_batch(texts, out);
   }
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override {
     return inner_->run_stream(texts, batch, out);
   }

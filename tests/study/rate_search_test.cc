@@ -110,7 +110,7 @@ TEST(RateSearch, OfOneServerAgreesWithTheClosedForm) {
   ManualClock clock;
   breakeven::testing::FakeClassifier fake(
       clock, [&](std::size_t, std::size_t, std::size_t) { return kService_s; });
-  const std::vector<std::string_view> texts = {"one", "three", "seven"};
+  const std::vector<Text> texts = {"one", "three", "seven"};
   const auto outputs = measure::answer_all(fake, texts, 1);
   ASSERT_TRUE(outputs);
   const Found found = search_on(10, [&](double rate, int number) {

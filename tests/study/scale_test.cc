@@ -166,11 +166,11 @@ class SquareClassifier final : public Classifier {
                }),
         first_(first) {}
   ClassifierInfo info() const override { return inner_.info(); }
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override {
-    if (texts.front().data() == first_) seen_ = 0;  // a pass begins
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override {
+    if (texts.front().first.data() == first_) seen_ = 0;  // a pass begins
     return inner_.run_batch(texts, out);
   }
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t batch,
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
                           StreamResult& out) override {
     return inner_.run_stream(texts, batch, out);
   }
@@ -184,7 +184,7 @@ class SquareClassifier final : public Classifier {
 TEST_F(ScaleTest, AClassifierThatTakesTimeSquaredIsFound) {
   tools_.make = [this](const Spec&) -> Result<std::unique_ptr<Classifier>> {
     return std::unique_ptr<Classifier>(
-        new SquareClassifier(machine_.clock, input_.base.texts.front().data()));
+        new SquareClassifier(machine_.clock, input_.base.texts.front().first.data()));
   };
   const auto outcome = run_scale(input_, tools_);
   ASSERT_TRUE(outcome) << outcome.error().message;

@@ -11,7 +11,7 @@ namespace {
 TEST(Guess, PaddingIsReallyCounted) {
   const std::string short_text(100, 'a');
   const std::string long_text(5000, 'a');
-  const std::vector<std::string_view> texts = {short_text, short_text, long_text, long_text};
+  const std::vector<Text> texts = {short_text, short_text, long_text, long_text};
   const auto packed = guess_tokens(texts, 4, 512, Padding::none);
   EXPECT_EQ(packed.computed, packed.real);
   EXPECT_EQ(guess_tokens(texts, 4, 512, Padding::longest).computed, 4 * 512);
@@ -23,7 +23,7 @@ TEST(Guess, PaddingIsReallyCounted) {
 
 TEST(Guess, FasterPrecisionsAndMoreThreadsTakeLessTime) {
   const std::string text(1000, 'a');
-  const std::vector<std::string_view> texts(8, text);
+  const std::vector<Text> texts(8, text);
   const Work work{85e6, 15360};
   record::Cell cell;
   const double one = guess_pass_s(cell, "avx512_core_amx", work, texts);

@@ -24,7 +24,7 @@ class FakeClassifier final : public Classifier {
     return info;
   }
 
-  Result<void> run_batch(std::span<const std::string_view> texts, BatchResult& out) override {
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override {
     BREAKEVEN_TRY_VOID(check());
     out.logits.clear();
     out.labels.clear();
@@ -40,7 +40,7 @@ class FakeClassifier final : public Classifier {
     return {};
   }
 
-  Result<void> run_stream(std::span<const std::string_view> texts, std::size_t /*batch*/,
+  Result<void> run_stream(std::span<const Text> texts, std::size_t /*batch*/,
                           StreamResult& out) override {
     BREAKEVEN_TRY_VOID(check());
     out = {};
@@ -68,9 +68,10 @@ class FakeClassifier final : public Classifier {
   }
 
   template <class Out>
-  std::size_t classify(std::span<const std::string_view> texts, Out& out) {
+  std::size_t classify(std::span<const Text> texts, Out& out) {
     std::size_t letters = 0;
-    for (const std::string_view text : texts) {
+    for (const Text& each : texts) {
+      const std::string_view text = each.first;
       const bool odd = text.size() % 2 == 1;
       const float logit = 0.5F + static_cast<float>(text.size() % 7);
       const float wobble = calls_ >= wobble_from ? 0.25F : 0.0F;

@@ -176,7 +176,7 @@ TEST_F(HostileTest, AppendsBehindWhatIsThere) {
   tokenizer_.encode("the", {}, *scratch_, ids);
   EXPECT_EQ(ids.size(), 4U);
   EXPECT_EQ(ids.front(), 7);
-  tokenizer_.encode_pair("the", "movie", {}, *scratch_, ids, token_types);
+  tokenizer_.encode({"the", "movie"}, {}, *scratch_, ids, &token_types);
   EXPECT_EQ(ids.size(), 9U);
   EXPECT_EQ(token_types, (std::vector<std::int32_t>{0, 0, 0, 1, 1}));
 }
@@ -197,7 +197,7 @@ TEST_F(HostileTest, WarmEncodingAllocatesNothing) {
             ids.clear();
             token_types.clear();
             tokenizer_.encode(text, options, *scratch_, ids);
-            tokenizer_.encode_pair(text, texts[0], options, *scratch_, ids, token_types);
+            tokenizer_.encode({text, texts[0]}, options, *scratch_, ids, &token_types);
           }
         }
       }

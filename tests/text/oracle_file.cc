@@ -58,16 +58,15 @@ std::size_t expect_same_ids(const Tokenizer& tokenizer, Tokenizer::Scratch& scra
     wanted.options.route = route;
     ids.clear();
     token_types.clear();
-    if (wanted.pair) {
-      tokenizer.encode_pair(wanted.first, wanted.second, wanted.options, scratch, ids, token_types);
-    } else {
-      const bool cut = tokenizer.encode(wanted.first, wanted.options, scratch, ids);
-      EncodeOptions whole = wanted.options;
-      whole.truncate = false;
-      std::vector<std::int32_t> all;
-      EXPECT_FALSE(tokenizer.encode(wanted.first, whole, scratch, all));
-      EXPECT_EQ(cut, all.size() > ids.size()) << printable(wanted.first);
-    }
+    Text text = wanted.first;
+    if (wanted.pair) text.second = wanted.second;
+    const bool cut =
+        tokenizer.encode(text, wanted.options, scratch, ids, wanted.pair ? &token_types : nullptr);
+    EncodeOptions whole = wanted.options;
+    whole.truncate = false;
+    std::vector<std::int32_t> all;
+    EXPECT_FALSE(tokenizer.encode(text, whole, scratch, all));
+    EXPECT_EQ(cut, all.size() > ids.size()) << printable(wanted.first);
     if (ids == wanted.ids && token_types == wanted.token_types) continue;
     ++differences;
     if (!report) continue;

@@ -23,14 +23,15 @@ using testing::run_oracle;
 #define NEED(condition, what) \
   if (!(condition)) GTEST_SKIP() << "SKIPPED: " << (what) << " is missing"
 
-void compare_random(const fs::path& model, int count, int seed) {
+// `pairs`: their share.
+void compare_random(const fs::path& model, int count, int seed, double pairs = 0.15) {
   NEED(fs::exists(oracle_python()), oracle_python().string() + " (tokenizers, transformers)");
   NEED(fs::exists(model), model.string());
   const testing::TempDir folder;
   const fs::path file = folder / "cases";
   ASSERT_TRUE(run_oracle(
       "tokenizer_oracle.py",
-      fmt::format("'{}' '{}' random {} {}", model.string(), file.string(), count, seed)));
+      fmt::format("'{}' '{}' random {} {} {}", model.string(), file.string(), count, seed, pairs)));
   const auto tokenizer = Tokenizer::load(model.string());
   ASSERT_TRUE(tokenizer) << tokenizer.error().to_string();
   const std::size_t cases = expect_same_ids(*tokenizer, file);
@@ -107,6 +108,12 @@ void with_xlm_roberta_vocabulary(const char* form,
 
 TEST(TokenizerSlow, RandomTextsWithByteLevelBpe) {
   with_gpt2_vocabulary("", [](const fs::path& model) { compare_random(model, 200000, 4); });
+}
+
+TEST(TokenizerSlow, RandomPairs) {
+  compare_random(testing::source_dir() / "models/builtin", 60000, 6, 1);
+  compare_random(testing::source_dir() / "tests/text/data/cased", 60000, 7, 1);
+  compare_random(testing::source_dir() / "tests/text/data/byte_level", 60000, 8, 1);
 }
 
 TEST(TokenizerSlow, RandomTextsWithVocabJsonAndMergesTxt) {

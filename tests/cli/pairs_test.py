@@ -1,0 +1,101 @@
+"""Pairs of texts as a person gives them, against what Hugging Face makes of them (tools/make_pair_goldens.py)."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BINARY, SOURCE = os.path.abspath(sys.argv.pop(1)), pathlib.Path(sys.argv.pop(1)).resolve()
+GOLDEN = SOURCE / "tests" / "golden" / "pairs"
+LIMIT = 2e-3  # of logits and scores, on every instruction set
+
+
+def golden(model):
+    return json.loads((GOLDEN / model / "golden.json").read_text())
+
+
+class Program(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def call(self, command, model, *arguments, stdin=""):
+        return subprocess.run([BINARY, command, "--model", str(GOLDEN / model), "--device", "cpu", *arguments], input=stdin.encode(),
+                              capture_output=True, check=False, cwd=self.folder)
+
+    def lines(self, *arguments, stdin="", says=()):
+        result = self.call(*arguments, stdin=stdin)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        for words in says:
+            self.assertIn(words, result.stderr.decode())
+        return [json.loads(line) for line in result.stdout.decode().splitlines()]
+
+    def refused(self, *arguments, says, stdin=""):
+        result = self.call(*arguments, stdin=stdin)
+        told = result.stderr.decode()
+        self.assertEqual(result.returncode, 2, told)
+        for words in says:
+            self.assertIn(words, told)
+
+
+class Pairs(Program):
+    def test_logits_and_ids_are_hugging_faces(self):
+        for model in ("bert_nli", "roberta_nli", "distilbert_reranker"):
+            cases = golden(model)["pairs"]
+            for length in sorted({case["max_length"] for case in cases}):
+                some = [case for case in cases if case["max_length"] == length]
+                stdin = "".join(json.dumps({"text": case["text"], "text_pair": case["text_pair"]}) + "\n" for case in some)
+                flags = ["--max-length", str(length)]
+                with self.subTest(model=model, length=length):
+                    for row, case in zip(self.lines("tokenize", model, *flags, stdin=stdin), some, strict=True):
+                        self.assertEqual(row, {"input_ids": case["input_ids"], "token_type_ids": case["token_type_ids"]})
+                    for row, case in zip(self.lines("classify", model, *flags, stdin=stdin), some, strict=True):
+                        for ours, theirs in zip(row["logits"], case["logits"], strict=True):
+                            self.assertAlmostEqual(ours, theirs, delta=LIMIT)
+
+    def test_the_ways_to_give_a_pair_agree(self):
+        flags = ["classify", "bert_nli"]
+        given, = self.lines(*flags, "--text", "a good film", "--pair", "bad")
+        alone, = self.lines(*flags, "--text", "a good film")
+        self.assertNotEqual(given, alone)
+        said = ["each record is a pair, 'premise' and 'hypothesis'"]
+        self.assertEqual(self.lines(*flags, stdin='{"premise":"a good film","hypothesis":"bad"}', says=said), [given])
+        csv = "premise,hypothesis\na good film,bad\n"
+        self.assertEqual(self.lines(*flags, "--input-format", "csv", stdin=csv, says=said), [given])
+        self.assertEqual(self.lines(*flags, "--text-field", "a", "--pair-field", "b", stdin='{"b":"bad","a":"a good film"}'), [given])
+        self.assertEqual(self.lines(*flags, "--text-field", "premise", stdin='{"premise":"a good film","hypothesis":"bad"}'),
+                         [alone | {"hypothesis": "bad"}])
+
+    def test_a_pair_that_is_cut_counts_once(self):
+        # [CLS] a good film [SEP] a good film [SEP]
+        stdin = '{"query":"a good film","passage":"a good film"}\n{"query":"a","passage":"a"}\n'
+        self.lines("classify", "bert_nli", "--max-length", "7", stdin=stdin, says=["cut at 7 tokens: 1 of 2 texts"])
+        self.lines("tokenize", "bert_nli", "--max-length", "8", stdin=stdin, says=["cut at 8 tokens: 1 of 2 texts"])
+        self.assertNotIn(b"cut", self.call("classify", "bert_nli", "--max-length", "9", stdin=stdin).stderr)
+
+    def test_what_cannot_be_a_pair_is_refused(self):
+        self.refused("classify", "bert_nli", "--pair", "b", says=["--pair 'b'", "--text"])
+        self.refused("classify", "bert_nli", "--text", "a", "file.txt", says=["--text and the file file.txt"])
+        self.refused("classify", "roberta_nli", "--max-length", "3", "--text", "a", "--pair", "b", says=["the 4 special tokens of a pair"])
+        self.refused("tokenize", "bert_nli", "--pair-field", "b", stdin="a\n", says=["--pair-field b", "has no fields"])
+
+    def test_run_measures_and_judges_pairs(self):
+        cases = [case for case in golden("bert_nli")["pairs"] if case["max_length"] == 17]
+        texts = self.folder / "pairs.jsonl"
+        texts.write_text("".join(json.dumps({"premise": case["text"], "hypothesis": case["text_pair"]}) + "\n" for case in cases))
+        result = self.call("run", "bert_nli", "--texts", str(texts), "--max-length", "17", "--batch", "4", "--precision", "fp32", "--threads",
+                           "1", "--mode", "serial", "--time", "2s", "--count", str(len(cases)), "--journal", "j.jsonl")
+        self.assertIn(result.returncode, (0, 3), result.stderr.decode())
+        record = json.loads((self.folder / "j.jsonl").read_text().splitlines()[0])
+        self.assertEqual(record["texts"]["count"], len(cases))
+        self.assertEqual(record["texts"]["token_counts"], [len(case["input_ids"]) for case in cases])
+        whole = [len(row["input_ids"]) for row in self.lines("tokenize", "bert_nli", "--max-length", "0", str(texts))]
+        self.assertEqual(record["texts"]["truncated"], sum(length > 17 for length in whole))
+        self.assertIn("memory", record)  # a fresh process got the pairs, too
+
+
+if __name__ == "__main__":
+    unittest.main()
