@@ -378,8 +378,14 @@ class Session:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise Refused("request", "texts has to be a list of strings")
         self.texts += texts
-        ids = self.runtime.tokenize(texts) if self.model is not None and texts else []
-        return {"count": len(self.texts), "ids": [zlib.crc32(array.array("i", row).tobytes()) for row in ids]}
+        return {"count": len(self.texts), "ids": self.id_hashes(texts)}
+
+    def id_hashes(self, texts):
+        """CRC-32 of each text's ids; [] where there are none: what goes wrong with a text is told by the run that has it."""
+        try:
+            return [zlib.crc32(array.array("i", row).tobytes()) for row in self.runtime.tokenize(texts)] if self.model and texts else []
+        except Exception:  # pylint: disable=broad-exception-caught
+            return []
 
     def chosen_texts(self, request):
         if self.model is None:

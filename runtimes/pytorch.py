@@ -48,9 +48,9 @@ class PyTorch(common.Runtime):
         self.auto = transformers.AutoTokenizer.from_pretrained(model.folder)
         if spec.variant != "seed":
             self.tokenizer = common.prepared(self.auto.backend_tokenizer, spec.max_length)
-        else:
-            self.tokenize = lambda texts: self.auto(texts, truncation=True, max_length=spec.max_length, verbose=False)["input_ids"]
-            self.is_cut = lambda text: len(self.auto(text, verbose=False)["input_ids"]) > spec.max_length
+            return
+        self.tokenize = lambda texts: self.auto(texts, truncation=True, max_length=spec.max_length, verbose=False)["input_ids"]
+        self.is_cut = lambda text: len(self.auto(text, verbose=False)["input_ids"]) > spec.max_length
 
     def load(self, spec, model, progress):
         torch.set_num_threads(spec.threads)
@@ -72,8 +72,7 @@ class PyTorch(common.Runtime):
             self.in_flight = IN_FLIGHT if self.sorts else 1
             settings |= {"gpu": torch.cuda.get_device_name(self.device), "tf32": torch.backends.cuda.matmul.allow_tf32}
             torch.cuda.reset_peak_memory_stats(self.device)
-        if spec.variant == "compile":
-            settings |= {"compile": self.compile(spec, progress), "autograd": "no_grad"}
+        settings |= {"compile": self.compile(spec, progress), "autograd": "no_grad"} if spec.variant == "compile" else {}
         return {"weight_bytes": sum(one.numel() * one.element_size() for one in tensors), "settings": settings,
                 "instruction_set": torch.backends.cpu.get_cpu_capability() if self.device.type == "cpu" else ""}
 
