@@ -242,9 +242,7 @@ def visible_gpus():
     except OSError:
         return 0
     count = ctypes.c_int(0)
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-        return 0
-    return count.value
+    return 0 if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) else count.value
 
 
 def native_bf16():
@@ -336,8 +334,7 @@ class Session:
     def __init__(self, make_runtime, send):
         self.make_runtime, self.send = make_runtime, send
         self.runtime = self.model = None
-        self.texts = []
-        self.cut = {}  # index of a text that fills max_length: whether it had more
+        self.texts, self.cut = [], {}  # cut: by the index of a text that fills max_length, whether it had more
 
     def hello(self, request):
         if request.get("protocol") != PROTOCOL:
