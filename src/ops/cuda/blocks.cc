@@ -12,7 +12,6 @@ Blocks<T>::Blocks(std::shared_ptr<Runtime> runtime, Precision precision, BlocksO
     : runtime_(std::move(runtime)), precision_(precision), options_(std::move(options)) {
   options_.kernels.gemm &= runtime_->info().gemm_library;
   options_.kernels.residual_gemm &= options_.switches.residual_beta;
-  options_.kernels.prefetch &= options_.switches.prefetch;
   if (options_.tuner == nullptr) {
     options_.tuner = std::make_shared<GemmTuner>(runtime_, TunerOptions{.measure = false});
   }
@@ -82,7 +81,6 @@ void Blocks<T>::embed_ln(Lane& base) {
   const Activations<T>& act = lane.act();
   const GroupInput input = lane.input();
   const ModelShape& shape = model.shape();
-  prefetch(lane, 0);
   const EmbedNorm<T, R> kernel{
       .tables = {model.word, model.position, model.token_type, model.embedding_norm.parameters()},
       .ids = input.ids,
@@ -109,21 +107,11 @@ void Blocks<T>::attention(Lane& base, std::size_t layer) {
                                 weights.qkv, lane.act().wide);
   call.bias = weights.qkv_bias;
   multiply(lane, call);
-  attend(lane, layer);
-}
-
-// With few rows a product is as fast as its weights come, and most multiprocessors wait.
-template <class T>
-void Blocks<T>::prefetch(DeviceLane<T>& lane, std::size_t layer) const {
-  const std::vector<DeviceLayer<T>>& layers = lane.model().layers;
-  if (!used_.prefetch || lane.bucket().rows > kFewRows || layer >= layers.size()) return;
-  const Prefetch<T> kernel{layers[layer].begin, layers[layer].bytes};
-  lane.launch_beside({KernelOf<T>(kernel), {.x = kernel.blocks(kernel.bytes)}});
+  attend(lane);
 }
 
 template <class T>
-void Blocks<T>::attend(DeviceLane<T>& lane, std::size_t layer) const {
-  prefetch(lane, layer + 1);
+void Blocks<T>::attend(const DeviceLane<T>& lane) const {
   const ModelShape& shape = lane.model().shape();
   const AttentionParameters<T> parameters{.tiles = lane.input().tiles,
                                           .qkv = lane.act().wide,

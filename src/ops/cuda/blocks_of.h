@@ -88,7 +88,7 @@ class Blocks : public Backend {
   bool by_library(const DeviceLane<T>& lane, const GemmCall& call) const;
   void multiply(const DeviceLane<T>& lane, GemmCall call) const;
   // Queries, keys and values stand in `wide`; the result goes to ctx.
-  void attend(DeviceLane<T>& lane, std::size_t layer) const;
+  void attend(const DeviceLane<T>& lane) const;
 
  private:
   template <class Value>
@@ -100,8 +100,6 @@ class Blocks : public Backend {
   static float score_scale(const ModelShape& shape) {
     return 1.0F / std::sqrt(static_cast<float>(shape.head_size));
   }
-  // Brings the weights of a layer, if there is such, to L2.
-  void prefetch(DeviceLane<T>& lane, std::size_t layer) const;
   // The product of `call`, its bias, the residual stream and LayerNorm.
   void multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, GemmCall call,
                          const float* bias, const Norm& norm) const;

@@ -114,11 +114,6 @@ class CudaRuntime final : public Runtime {
     use();
     BREAKEVEN_CUDA_CHECK(cudaEventRecord(static_cast<CudaEvent&>(event).handle, handle_of(stream)));
   }
-  void wait(Stream& stream, Event& event) override {
-    use();
-    BREAKEVEN_CUDA_CHECK(
-        cudaStreamWaitEvent(handle_of(stream), static_cast<CudaEvent&>(event).handle, 0));
-  }
   void launch(Stream& stream, const Graph& graph) override {
     use();
     BREAKEVEN_CUDA_CHECK(

@@ -31,18 +31,6 @@ class DeviceThread {
     *to = value;
   }
 
-  // `bytes`: a multiple of 16. In one go by the copy engine of sm_90, else a sector at a time.
-  __device__ __forceinline__ void prefetch(const std::byte* from, unsigned bytes) {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-#else
-    constexpr unsigned kSector_bytes = 32;
-    for (unsigned at = 0; at < bytes; at += kSector_bytes) {
-      asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at) : "memory");
-    }
-#endif
-  }
-
   // cp.async came with sm_80; before it the copy is made at once, which the same waits and barriers
   // cover.
   __device__ __forceinline__ void copy_async16(void* to, const void* from, bool keep) {

@@ -131,9 +131,7 @@ Result<std::unique_ptr<DeviceLane<T>>> DeviceLane<T>::make(
   Arena arena(lane->memory_->data);
   lane->act_.lay_out(arena, shape, largest);
   lane->stream_ = runtime->make_stream();
-  lane->side_ = runtime->make_stream();
-  for (auto* event : {&lane->begin_, &lane->uploaded_, &lane->computed_, &lane->downloaded_,
-                      &lane->fork_, &lane->join_}) {
+  for (auto* event : {&lane->begin_, &lane->uploaded_, &lane->computed_, &lane->downloaded_}) {
     *event = runtime->make_event();
   }
   // Rows of a bucket beyond the group are computed and thrown away: from zeros, not from garbage.
@@ -193,13 +191,8 @@ template <class T>
 std::unique_ptr<Runtime::Graph> DeviceLane<T>::capture(const std::function<void()>& body) {
   runtime_->begin_capture(*stream_);
   capturing_ = true;
-  forked_ = false;
   try {
     body();
-    if (forked_) {
-      runtime_->record(*join_, *side_);
-      runtime_->wait(*stream_, *join_);
-    }
   } catch (const DeviceFailure&) {
     capturing_ = false;
     runtime_->drop_capture(*stream_);
@@ -207,15 +200,6 @@ std::unique_ptr<Runtime::Graph> DeviceLane<T>::capture(const std::function<void(
   }
   capturing_ = false;
   return runtime_->end_capture(*stream_);
-}
-
-template <class T>
-void DeviceLane<T>::launch_beside(const KernelCall& call) {
-  if (!capturing_) return runtime_->launch(*stream_, call);
-  forked_ = true;
-  runtime_->record(*fork_, *stream_);
-  runtime_->wait(*side_, *fork_);
-  runtime_->launch(*side_, call);
 }
 
 template <class T>

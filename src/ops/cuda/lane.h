@@ -86,8 +86,6 @@ class DeviceLane final : public Lane {
   bool run(const std::function<void()>& body, bool graphs, bool pinned_logits);
   std::span<const float> wait();
   DeviceSeconds seconds() const;
-  // Queues a kernel that nothing waits for. In a graph it runs beside what follows.
-  void launch_beside(const KernelCall& call);
   // Copies what the device has at `from` to the host, now. Not while a graph is captured.
   void read(const void* from, void* to, std::size_t bytes);
 
@@ -120,15 +118,13 @@ class DeviceLane final : public Lane {
   std::shared_ptr<const DeviceModel<T>> model_;
   LaneLimits limits_;
   std::unique_ptr<Runtime::Stream> stream_;
-  std::unique_ptr<Runtime::Stream> side_;  // a branch of the graph that is being captured
-  std::unique_ptr<Runtime::Event> begin_, uploaded_, computed_, downloaded_, fork_, join_;
+  std::unique_ptr<Runtime::Event> begin_, uploaded_, computed_, downloaded_;
   std::unique_ptr<Runtime::Memory> memory_, workspace_, pinned_input_, pinned_logits_;
   Activations<T> act_;
   Bucket bucket_;
   std::size_t rows_ = 0;
   std::size_t sequences_ = 0;
   bool capturing_ = false;
-  bool forked_ = false;  // the graph has a branch
   bool writes_to_host_ = false;
   std::uint64_t passes_ = 0;
   std::map<Bucket, Known> known_;

@@ -39,7 +39,6 @@ struct KernelChoice {
   bool cls_attention = true;  // cls_attention
   bool cls_tiles = true;      // cls_tiles and cls_merge, where they fit instead of cls_attention
   bool gemm = true;           // the library's
-  bool prefetch = true;       // of the next layer's weights
   bool residual_gemm = true;  // the library's, where it adds the residual
   friend bool operator==(const KernelChoice&, const KernelChoice&) = default;
 };

@@ -215,8 +215,6 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   }
   layers.resize(shape_.layers);
   for (DeviceLayer<T>& layer : layers) {
-    layer.begin = arena.take_bytes(0);
-    const std::size_t before = arena.used();
     layer.attention_norm = take_norm(arena, hidden);
     layer.ffn_norm = take_norm(arena, hidden);
     // In the last layer keys and values are absorbed into other products: 8-bit codes are too
@@ -249,7 +247,6 @@ void DeviceModel<T>::lay_out(Arena& arena) {
       layer.up_bias = arena.take<float>(shape_.intermediate);
       layer.down_bias = arena.take<float>(hidden);
     }
-    layer.bytes = arena.used() - before;
   }
   dense = arena.take<T>(hidden * hidden);
   dense_bias = arena.take<float>(hidden);

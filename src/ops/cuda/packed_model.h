@@ -47,9 +47,6 @@ struct DeviceLayer {
   SplitHalf* split_project = nullptr;
   SplitHalf* split_up = nullptr;
   SplitHalf* split_down = nullptr;
-  // All of the above lie in one piece.
-  const std::byte* begin = nullptr;
-  std::size_t bytes = 0;
 };
 
 template <class T>

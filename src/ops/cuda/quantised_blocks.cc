@@ -37,7 +37,7 @@ class QuantisedBlocks final : public Blocks<Half> {
                                               .columns = narrow(columns)};
       launch_rows(lane, kernel, PlainDequantiseBias<Half, Code>{kernel}, rows * columns);
     });
-    attend(lane, layer);
+    attend(lane);
   }
 
   void project_ln(Lane& base, std::size_t layer, Act which) override {

@@ -94,10 +94,6 @@ class Runtime {
   virtual void multiply(Stream& stream, const GemmCall& call, const GemmAlgorithm& algorithm,
                         const Memory& workspace) = 0;
   virtual void record(Event& event, Stream& stream) = 0;
-  // What follows on the stream comes after what stood before the event on its own one. While that
-  // one is captured, both become parts of one graph, and the last work of the other stream must be
-  // waited for before the capture ends.
-  virtual void wait(Stream& stream, Event& event) = 0;
   virtual void launch(Stream& stream, const Graph& graph) = 0;
 
   // Between the two, what is queued on the stream becomes a graph instead of being executed; no

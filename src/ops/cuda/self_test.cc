@@ -61,8 +61,6 @@ class Tester {
           check(result, "cls tiles of 4", [this](bool fast) { return cls_tiles<4>(fast, 2); }) &&
           check(result, "cls tiles of 8", [this](bool fast) { return cls_tiles<8>(fast, 1); });
     }
-    result.passed.prefetch =
-        check(result, "prefetch", [this](bool fast) { return prefetch(fast); });
     result.passed.gemm = runtime_.info().gemm_library &&
                          check(result, "gemm", [this](bool fast) { return product(fast, false); });
     if (std::is_same_v<T, R> && result.passed.gemm) {
@@ -266,15 +264,6 @@ class Tester {
       plain_cls_attention(parameters);
     }
     return {parameters.mix, kSequences * kHeads * kWidth};
-  }
-
-  // It changes nothing; a device may refuse it.
-  std::pair<const T*, std::size_t> prefetch(bool fast) {
-    const T* weights = numbers<T>(kHidden * kHidden);
-    const Prefetch<T> kernel{reinterpret_cast<const std::byte*>(weights),
-                             kHidden * kHidden * sizeof(T)};
-    if (fast) launch(kernel, {.x = kernel.blocks(kernel.bytes)});
-    return {weights, kHidden * kHidden};
   }
 
   // Both orders of the weights, a batch and a bias: [160, 128] x [128, 128] as two heads; added to

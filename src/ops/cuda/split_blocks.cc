@@ -23,12 +23,12 @@ class SplitBlocks final : public Blocks<float> {
   }
 
   void attention(Lane& base, std::size_t layer) override {
-    DeviceLane<float>& lane = own(base);
+    const DeviceLane<float>& lane = own(base);
     const DeviceLayer<float>& weights = lane.model().layers.at(layer);
     const std::size_t hidden = lane.model().shape().hidden;
     multiply(lane, lane.bucket().rows, 3 * hidden, hidden, lane.act().split_x, weights.split_qkv,
              lane.act().wide, weights.qkv_bias);
-    attend(lane, layer);
+    attend(lane);
   }
 
   void project_ln(Lane& base, std::size_t layer, Act which) override {

@@ -18,7 +18,6 @@ constexpr std::array kAll{Named{"graphs", &Switches::graphs},
                           Named{"residual_beta", &Switches::residual_beta},
                           Named{"wide_rows", &Switches::wide_rows},
                           Named{"cls_tiles", &Switches::cls_tiles},
-                          Named{"prefetch", &Switches::prefetch},
                           Named{"pinned_logits", &Switches::pinned_logits}};
 
 }  // namespace

@@ -16,7 +16,6 @@ struct Switches {
   bool residual_beta = true;  // in fp16 and fp32 the product adds the residual, not residual_norm
   bool wide_rows = true;      // LayerNorm of few rows with a block a row, not a warp
   bool cls_tiles = true;      // the last layer's attention on tensor cores, in fp16 and bf16
-  bool prefetch = true;       // few rows: the next layer's weights are brought to L2 beside a layer
   bool pinned_logits = true;  // few rows: the head writes logits to the host's memory itself
   friend bool operator==(const Switches&, const Switches&) = default;
 };

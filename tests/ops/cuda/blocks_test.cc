@@ -24,7 +24,6 @@ using ops::cuda::KernelChoice;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 
 constexpr KernelChoice kPlain{
     .rows = false, .attention = false, .cls_attention = false, .cls_tiles = false, .gemm = false};
@@ -339,25 +338,6 @@ TEST(CudaGraphs, AFailedCaptureLeavesAUsableLane) {
   EXPECT_THAT(f.runtime->report().findings, IsEmpty());
 }
 
-// Each layer's weights are asked for in a branch that changes nothing; the executor checks that all
-// of it lies within the weights. Not where rows are many.
-TEST(CudaGraphs, WeightsAreFetchedBesideALayerOfFewRows) {
-  GraphFixture with;
-  GraphFixture without({.kernels = {}, .switches = {.prefetch = false}});
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(with.run({{20, 20}}, 1), without.run({{20, 20}}, 1));
-  EXPECT_EQ(with.runtime->launches(), without.runtime->launches() + 2 * with.shape.layers);
-  EXPECT_THAT(with.runtime->report().kernels, Contains("prefetch"));
-  EXPECT_THAT(without.runtime->report().kernels, Not(Contains("prefetch")));
-  EXPECT_THAT(with.runtime->report().findings, IsEmpty());
-
-  auto runtime = std::make_shared<HostRuntime>();
-  Runner cuda(ops::cuda::make_blocks(runtime, Precision::fp16, {.kernels = {}}),
-              with.encoder.weights, {.rows = 600, .sequences = 5});
-  const RandomBatch batch(with.shape, {{110, 110}, {110, 110}, {110, 110}, {110, 110}, {110, 110}});
-  pass(*cuda.backend, *cuda.lane, with.plan, batch.batch());
-  EXPECT_THAT(runtime->report().kernels, Not(Contains("prefetch")));
-}
-
 // Few logits are written by the head where the host reads them, eagerly and by a graph.
 TEST(CudaGraphs, FewLogitsNeedNoCopy) {
   GraphFixture with;
@@ -370,27 +350,6 @@ TEST(CudaGraphs, FewLogitsNeedNoCopy) {
     EXPECT_EQ(without.runtime->copies_to_host(), other + 1);
   }
   EXPECT_THAT(with.runtime->report().findings, IsEmpty());
-}
-
-TEST(CudaGraphs, ABranchThatNobodyWaitsForIsFound) {
-  for (const bool waits : {true, false}) {
-    HostRuntime runtime;
-    const auto memory = runtime.allocate(64, ops::cuda::Purpose::library).value();
-    const auto stream = runtime.make_stream();
-    const auto side = runtime.make_stream();
-    const auto fork = runtime.make_event();
-    const auto join = runtime.make_event();
-    runtime.begin_capture(*stream);
-    runtime.record(*fork, *stream);
-    runtime.wait(*side, *fork);
-    runtime.fill_zero(*side, memory->data, 64);
-    runtime.record(*join, *side);
-    if (waits) runtime.wait(*stream, *join);
-    const auto graph = runtime.end_capture(*stream);
-    runtime.launch(*stream, *graph);
-    runtime.synchronise(*stream);
-    EXPECT_EQ(runtime.report().findings.empty(), waits);
-  }
 }
 
 // The first pass of a bucket measures, on the stream that it runs on; a graph gets what was chosen.

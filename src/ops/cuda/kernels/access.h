@@ -8,7 +8,6 @@
 //   t.thread(), t.warp(), t.lane(), t.block_x(), t.block_y()
 //   t.shared()                                  the block's shared memory, 16-byte aligned
 //   t.load(pointer), t.store(pointer, value)    global or shared
-//   t.prefetch(global, bytes)                   towards the L2 cache, without waiting
 //   t.copy_async16(shared, global, keep), t.commit_copies(), t.wait_copies<still in flight>()
 //   t.sync(), t.sync_warp()                     barrier of the block, of the warp
 //   t.shuffle(value, lane), t.shuffle_xor(value, mask)

@@ -12,7 +12,6 @@
 #include "ops/cuda/kernels/grid.h"
 #include "ops/cuda/kernels/plain.h"
 #include "ops/cuda/kernels/plain_quantised.h"
-#include "ops/cuda/kernels/prefetch.h"
 #include "ops/cuda/kernels/quantised.h"
 #include "ops/cuda/kernels/rows.h"
 #include "ops/cuda/kernels/split_rows.h"
@@ -31,7 +30,7 @@ struct EveryKernel {
                    BiasActivation<T>, FlashAttention<T, 64>, FlashAttention<T, 32>, GatherCls<T, R>,
                    ClsAttention<T>, ClsTiles<T, 4>, ClsTiles<T, 8>, ClsMerge<T>, Head<T>,
                    PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
-                   PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>, Prefetch<T>>;
+                   PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
 };
 // Products of codes have fp16 around them.
 template <>
@@ -48,8 +47,7 @@ struct EveryKernel<Half> {
       PlainDequantiseActivation, PlainDequantiseNorm<Half, std::int8_t>, PlainGemm<std::int8_t>,
       QuantiseRows<Half, E4m3>, DequantiseBias<Half, E4m3>, DequantiseRowActivation,
       DequantiseNorm<Half, E4m3>, PlainQuantiseRows<Half, E4m3>, PlainDequantiseBias<Half, E4m3>,
-      PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>,
-      Prefetch<Half>>;
+      PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>>;
 };
 // The last layer's attention on tensor cores takes 16-bit numbers only. Products of halves have
 // fp32 around them.
@@ -61,8 +59,7 @@ struct EveryKernel<float> {
                    FlashAttention<float, 32>, GatherCls<float, float>, ClsAttention<float>,
                    Head<float>, PlainEmbedNorm<float, float>, PlainResidualNorm<float, float>,
                    PlainBiasActivation<float>, PlainAttention<float>, PlainClsAttention<float>,
-                   PlainGemm<float>, SplitRows, SplitNorm, PlainSplitRows, PlainGemm<SplitHalf>,
-                   Prefetch<float>>;
+                   PlainGemm<float>, SplitRows, SplitNorm, PlainSplitRows, PlainGemm<SplitHalf>>;
 };
 template <class T>
 using KernelOf = typename EveryKernel<T>::Type;

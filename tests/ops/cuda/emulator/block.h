@@ -127,9 +127,6 @@ class EmulatedThread {
     }
   }
 
-  void prefetch(const std::byte* from, unsigned bytes) {
-    block_.shadow_.require_inside(from, bytes, "a prefetch");
-  }
   void copy_async16(void* to, const void* from, bool keep, Where where = Where::current());
   void commit_copies() { ++own().copy_group; }
   template <unsigned kInFlight>

@@ -28,19 +28,11 @@ constexpr double kEvent_s = 1e-6;
 struct HostRuntime::Queue final : Stream {
   std::deque<Action> actions;
   std::unique_ptr<Recording> capture;
-  // While it is captured, the other streams whose work belongs to the same graph.
-  std::set<Queue*> branches;
-  Queue* root = nullptr;  // of a branch
-  // Of a branch: what was queued, and how much of that its root waits for.
-  std::size_t pushed = 0;
-  std::size_t awaited = 0;
   ~Queue() override;
 };
 
 struct HostRuntime::Mark final : Event {
   double at = -1;  // not passed yet
-  Queue* from = nullptr;
-  std::size_t pushed = 0;  // on that stream before it
 };
 
 struct HostRuntime::Recording final : Graph {
@@ -150,10 +142,7 @@ std::unique_ptr<ops::cuda::Runtime::Event> HostRuntime::make_event() {
 void HostRuntime::push(Stream& stream, Action action) {
   const std::lock_guard lock(mutex_);
   auto& queue = static_cast<Queue&>(stream);
-  ++queue.pushed;
-  if (queue.root != nullptr) {
-    queue.root->capture->actions.push_back(std::move(action));
-  } else if (queue.capture != nullptr) {
+  if (queue.capture != nullptr) {
     queue.capture->actions.push_back(std::move(action));
   } else {
     queue.actions.push_back(std::move(action));
@@ -434,23 +423,6 @@ void HostRuntime::record(Event& event, Stream& stream) {
   auto& mark = static_cast<Mark&>(event);
   mark.at = -1;
   push(stream, [&mark, this] { mark.at = clock_ += kEvent_s; });
-  mark.from = &static_cast<Queue&>(stream);
-  mark.pushed = mark.from->pushed;
-}
-
-void HostRuntime::wait(Stream& stream, Event& event) {
-  const std::lock_guard lock(mutex_);
-  auto& queue = static_cast<Queue&>(stream);
-  const auto& mark = static_cast<const Mark&>(event);
-  Queue* root = mark.from->root == nullptr ? mark.from : mark.from->root;
-  BREAKEVEN_CHECK(root->capture != nullptr, "streams wait for each other in captures only");
-  if (&queue == root) {
-    mark.from->awaited = mark.pushed;
-    return;
-  }
-  BREAKEVEN_CHECK(queue.capture == nullptr && queue.actions.empty());
-  queue.root = root;
-  root->branches.insert(&queue);
 }
 
 void HostRuntime::launch(Stream& stream, const Graph& graph) {
@@ -478,10 +450,6 @@ std::unique_ptr<ops::cuda::Runtime::Graph> HostRuntime::end_capture(Stream& stre
   auto& queue = static_cast<Queue&>(stream);
   BREAKEVEN_CHECK(queue.capture != nullptr);
   captures_.erase(std::this_thread::get_id());
-  for (const Queue* branch : queue.branches) {
-    if (branch->awaited != branch->pushed) report_.add("capture: nobody waits for a branch");
-  }
-  leave_capture(queue);
   return std::move(queue.capture);
 }
 
@@ -490,13 +458,7 @@ void HostRuntime::drop_capture(Stream& stream) {
   auto& queue = static_cast<Queue&>(stream);
   BREAKEVEN_CHECK(queue.capture != nullptr);
   captures_.erase(std::this_thread::get_id());
-  leave_capture(queue);
   queue.capture.reset();
-}
-
-void HostRuntime::leave_capture(Queue& queue) {
-  for (Queue* branch : queue.branches) branch->root = nullptr;
-  queue.branches.clear();
 }
 
 void HostRuntime::synchronise(Stream& stream) {

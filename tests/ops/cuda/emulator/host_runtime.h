@@ -83,7 +83,6 @@ class HostRuntime final : public ops::cuda::Runtime {
   void multiply(Stream& stream, const ops::cuda::GemmCall& call,
                 const ops::cuda::GemmAlgorithm& algorithm, const Memory& workspace) override;
   void record(Event& event, Stream& stream) override;
-  void wait(Stream& stream, Event& event) override;
   void launch(Stream& stream, const Graph& graph) override;
   void begin_capture(Stream& stream) override;
   std::unique_ptr<Graph> end_capture(Stream& stream) override;
@@ -100,7 +99,6 @@ class HostRuntime final : public ops::cuda::Runtime {
   struct PinnedBlock;
 
   void push(Stream& stream, Action action);
-  static void leave_capture(Queue& queue);
   void execute(const ops::cuda::KernelCall& call);
   void check_gemm(const ops::cuda::GemmCall& call);
   void interpret(const ops::cuda::GemmCall& call);

@@ -97,14 +97,6 @@ void Shadow::require_written(const void* at, std::size_t bytes, const char* by) 
   }
 }
 
-void Shadow::require_inside(const void* at, std::size_t bytes, const char* by) {
-  std::size_t offset = 0;
-  if (find(at, bytes, {.name = by}, offset) == nullptr) return;
-  if (reinterpret_cast<std::uintptr_t>(at) % 16 != 0 || bytes % 16 != 0) {
-    report_.add(fmt::format("misaligned: {}, {} bytes at {}", by, bytes, offset));
-  }
-}
-
 // Whether what happened before is sure to be over now.
 bool Shadow::ordered(const Access& before, const Moment& now, bool both_read) {
   const Moment& then = before.moment;

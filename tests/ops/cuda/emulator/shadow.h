@@ -46,8 +46,6 @@ class Shadow {
   // Written by something that is no kernel: a copy, a matrix product.
   void set_written(const void* at, std::size_t bytes, const char* by);
   void require_written(const void* at, std::size_t bytes, const char* by);
-  // Within one piece, and 16-byte aligned at both ends; written or not.
-  void require_inside(const void* at, std::size_t bytes, const char* by);
 
   // False when the access is outside of everything and must not be made.
   bool read(const void* at, std::size_t bytes, const Moment& now,
