@@ -375,12 +375,12 @@ class Session:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise Refused("request", "texts has to be a list of strings")
         self.texts += texts
-        return {"count": len(self.texts), "ids": self.id_hashes(texts)}
+        return {"count": len(self.texts), "ids": self.id_hashes(texts) if request.get("hash_ids") and self.model and texts else []}
 
     def id_hashes(self, texts):
         """CRC-32 of each text's ids; [] where there are none: what goes wrong with a text is told by the run that has it."""
         try:
-            return [zlib.crc32(array.array("i", row).tobytes()) for row in self.runtime.tokenize(texts)] if self.model and texts else []
+            return [zlib.crc32(array.array("i", row).tobytes()) for row in self.runtime.tokenize(texts)]
         except Exception:  # pylint: disable=broad-exception-caught
             return []
 

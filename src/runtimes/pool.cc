@@ -105,8 +105,8 @@ Result<std::unique_ptr<Worker>> Pool::start(const std::string& runtime) {
   }
   BREAKEVEN_TRY(const std::string interpreter, interpreter_of(runtime));
   make_room();
-  return Worker::start({runtime, interpreter, script, options_.limits, options_.progress,
-                        options_.ids, options_.stop});
+  return Worker::start(
+      {runtime, interpreter, script, options_.limits, options_.progress, options_.stop});
 }
 
 Result<Capabilities> Pool::capabilities(const std::string& runtime) {
@@ -163,6 +163,7 @@ Result<Pool::Slot*> Pool::loaded_slot(const WorkerSpec& spec) {
     drop(*slot);
     return propagate(std::move(loaded));
   }
+  slot->worker->compare_ids(options_.ids);
   return slot;
 }
 

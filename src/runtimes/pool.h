@@ -35,6 +35,11 @@ struct WorkerSpec : Setup {
   bool operator==(const WorkerSpec&) const = default;
 };
 
+// CRC-32 of a text's right token ids, cut at this length (docs/runtimes.md); nothing where they are
+// not known.
+using IdsOf =
+    std::function<std::optional<std::uint32_t>(const Text& text, std::uint64_t max_length)>;
+
 // Seconds after which a silent worker is given up, by what it was asked.
 struct TimeLimits {
   double hello_s = 120;  // importing the libraries
@@ -50,9 +55,7 @@ struct PoolOptions {
   TimeLimits limits{};
   // Where a worker says what it does while it loads: "converting", 0.3. May be empty.
   std::function<void(std::string_view what, double done)> progress{};
-  // CRC-32 of a text's right token ids, cut at this length (docs/runtimes.md); nothing where they
-  // are not known. May be empty.
-  std::function<std::optional<std::uint32_t>(const Text& text, std::uint64_t max_length)> ids{};
+  IdsOf ids{};                              // empty: a worker's ids are not compared
   const std::atomic<bool>* stop = nullptr;  // set: a wait ends with runtime/interrupted
   std::string scripts{};   // the folder of the workers' NAME.py; "" = the program's own
   std::string root = "/";  // where the memory's files are read; another one in tests

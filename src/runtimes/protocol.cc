@@ -245,12 +245,14 @@ std::string load_request(std::uint64_t id, const WorkerSpec& spec) {
                   {"max_batch", spec.batch}});
 }
 
-std::string texts_request(std::uint64_t id, std::span<const Text> texts) {
+std::string texts_request(std::uint64_t id, std::span<const Text> texts, bool hash_ids) {
   json list = json::array();
   for (const Text& text : texts) {
     list.push_back(text.second ? json{text.first, *text.second} : json(text.first));
   }
-  return line_of({{"id", id}, {"op", "texts"}, {"texts", std::move(list)}});
+  json request = {{"id", id}, {"op", "texts"}, {"texts", std::move(list)}};
+  if (hash_ids) request["hash_ids"] = true;
+  return line_of(request);
 }
 
 std::string run_request(std::uint64_t id, std::span<const std::uint32_t> indices) {

@@ -73,12 +73,12 @@ Result<void> Worker::send_texts(std::span<const Text> texts) {
     for (std::size_t bytes = 0; count < texts.size() && bytes < kTextsBytes; ++count) {
       bytes += texts[count].bytes();
     }
-    auto reply = ask(question, texts_request(++id_, texts.first(count)));
+    auto reply = ask(question, texts_request(++id_, texts.first(count), right_ids_ != nullptr));
     // Without its texts it is of no use, also when it only refused them.
     if (!reply) return tl::unexpected<Error>(fail_for_good(std::move(reply).error()));
     BREAKEVEN_TRY(const Received received, settle(question, read_texts(*reply, count)));
-    for (std::size_t i = 0; i < received.ids.size() && options_.ids; ++i) {
-      const auto right = options_.ids(texts[i], spec_.max_length);
+    for (std::size_t i = 0; i < received.ids.size() && right_ids_; ++i) {
+      const auto right = right_ids_(texts[i], spec_.max_length);
       if (!right) break;
       ++compared_ids_;
       if (*right != received.ids[i]) ++other_ids_;

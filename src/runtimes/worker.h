@@ -26,7 +26,6 @@ struct WorkerOptions {
   std::string interpreter, script;
   TimeLimits limits{};
   std::function<void(std::string_view what, double done)> progress{};
-  std::function<std::optional<std::uint32_t>(const Text& text, std::uint64_t max_length)> ids{};
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -64,6 +63,9 @@ class Worker {
 
   // Sends those texts that the worker does not have; a text is known by its content.
   Result<std::vector<std::uint32_t>> indices_of(std::span<const Text> texts);
+  // From now on the ids of texts that are sent are compared; never of a worker whose first label is
+  // timed, because it tokenizes them for that.
+  void compare_ids(IdsOf right) { right_ids_ = std::move(right); }
   // Texts that the worker gave other token ids than the native tokenizer, among those that were
   // compared.
   std::size_t other_ids() const { return other_ids_; }
@@ -102,6 +104,7 @@ class Worker {
   double started_s_ = 0;
   double sent_s_ = 0, received_s_ = 0;  // of the last question
   std::uint64_t id_ = 0;                // of the last request
+  IdsOf right_ids_;                     // may be empty
   std::size_t other_ids_ = 0, compared_ids_ = 0;
   Capabilities capabilities_;
   WorkerSpec spec_;

@@ -138,7 +138,10 @@ def handle(request):
         return load(request)
     if operation == "texts":
         TEXTS.extend(request["texts"])
-        ids = {"ids": [len(text) for text in request["texts"]]} if WHAT == "ids" else {}
+        asked = request.get("hash_ids", False)
+        if asked and WHAT == "unasked":
+            sys.exit(3)
+        ids = {"ids": [len(text) for text in request["texts"]]} if asked and WHAT == "ids" else {}
         return {"count": len(TEXTS) + (WHAT == "count"), **ids}
     if operation in ("run", "stream"):
         return classify(request)

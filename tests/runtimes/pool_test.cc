@@ -244,6 +244,17 @@ TEST_F(PoolTest, TheOldestEndWhenMemoryGetsShort) {
   EXPECT_EQ(state_of(third_pid), 'T');
 }
 
+// It would have tokenized its texts before its first label is timed.
+TEST_F(PoolTest, AFreshOneIsNotAskedForIds) {
+  options_.ids = [](const Text&, std::uint64_t) { return std::optional(7U); };
+  const auto fresh = measure_fresh(spec_of("texts-unasked"), {"a"}, false);
+  EXPECT_TRUE(fresh) << fresh.error().to_string();
+  const auto asked = make(spec_of("texts-unasked"));
+  ASSERT_TRUE(asked) << asked.error().to_string();
+  BatchResult out;
+  EXPECT_FALSE((*asked)->run_batch(std::vector<Text>{"a"}, out));
+}
+
 TEST_F(PoolTest, AFreshOneMeasuresMemoryAndColdStart) {
   fake("run-die");
   std::vector<std::string> made(100);

@@ -50,7 +50,8 @@ std::string request_like(const json& asked) {
   }
   if (operation == "texts") {
     const std::vector<std::string> texts = asked["texts"];
-    return texts_request(id, std::vector<Text>(texts.begin(), texts.end()));
+    return texts_request(id, std::vector<Text>(texts.begin(), texts.end()),
+                         asked.contains("hash_ids"));
   }
   const std::vector<std::uint32_t> indices = asked["indices"];
   return operation == "run" ? run_request(id, indices)

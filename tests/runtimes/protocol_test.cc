@@ -13,11 +13,13 @@ using ::testing::HasSubstr;
 TEST(Requests, AreOneLineOfJson) {
   const std::vector<Text> texts = {"a\nb", "\xff", "\"\\", std::string_view("\0x", 2),
                                    Text("p", "\xff")};
-  const std::string line = texts_request(3, texts);
+  const std::string line = texts_request(3, texts, true);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   const json parsed = json::parse(line);
   EXPECT_EQ(parsed["id"], 3);
   EXPECT_EQ(parsed["op"], "texts");
+  EXPECT_EQ(parsed["hash_ids"], true);
+  EXPECT_FALSE(json::parse(texts_request(3, texts, false)).contains("hash_ids"));
   EXPECT_EQ(parsed["texts"][0], "a\nb");
   EXPECT_EQ(parsed["texts"][1], "\xef\xbf\xbd");
   EXPECT_EQ(parsed["texts"][2], "\"\\");
