@@ -326,24 +326,19 @@ class Tester {
     auto* halves = empty<SplitHalf>(3 * kSplitRows * kInner);
     auto* sums = empty<float>(kSplitRows * kInner);
     const NormParameters norm{numbers<float>(kHidden, 1), numbers<float>(kHidden), 1e-12F};
-    const SplitNorm add{.in = numbers<float>(kSplitRows * kHidden),
-                        .bias = numbers<float>(kHidden),
-                        .norm = norm,
-                        .x = x,
-                        .out = halves,
-                        .rows = unsigned{kSplitRows},
-                        .hidden = unsigned{kHidden}};
+    const SplitNorm add{.norm = {.in = numbers<float>(kSplitRows * kHidden),
+                                 .bias = numbers<float>(kHidden),
+                                 .norm = norm,
+                                 .x = x,
+                                 .rows = unsigned{kSplitRows},
+                                 .hidden = unsigned{kHidden}},
+                        .out = halves};
     const SplitRows alone{
         .in = x, .out = halves, .rows = unsigned{kSplitRows}, .width = unsigned{kHidden}};
     if (fast_rows) {
       launch(add, {.x = kSplitRows / SplitNorm::kRowsABlock});
     } else {
-      const PlainResidualNorm<float, float> plain{{.in = add.in,
-                                                   .bias = add.bias,
-                                                   .norm = norm,
-                                                   .x = x,
-                                                   .rows = add.rows,
-                                                   .hidden = add.hidden}};
+      const PlainResidualNorm<float, float> plain{add.norm};
       launch_rows(false, plain.fast, plain, kSplitRows);
       launch_rows(false, alone, PlainSplitRows{alone}, kSplitRows * kHidden);
     }

@@ -82,28 +82,20 @@ class SplitBlocks final : public Blocks<float> {
   // x or x_cls, and its halves.
   void add_and_norm(const DeviceLane<float>& lane, const RowSet<float>& x, const float* in,
                     const float* bias, const Norm& norm) const {
-    const SplitNorm kernel{.in = in,
-                           .bias = bias,
-                           .norm = norm.parameters(),
-                           .x = x.x,
-                           .out = lane.act().split_x,
-                           .rows = narrow(x.rows),
-                           .hidden = narrow(lane.model().shape().hidden)};
+    const SplitNorm kernel{.norm = {.in = in,
+                                    .bias = bias,
+                                    .norm = norm.parameters(),
+                                    .x = x.x,
+                                    .rows = narrow(x.rows),
+                                    .hidden = narrow(lane.model().shape().hidden)},
+                           .out = lane.act().split_x};
     if (used().rows) {
       return launch(lane, kernel, {.x = blocks_for(x.rows, SplitNorm::kRowsABlock)});
     }
-    launch_plain(lane, kernel);
-  }
-  void launch_plain(const DeviceLane<float>& lane, const SplitNorm& kernel) const {
-    const PlainResidualNorm<float, float> plain{{.in = kernel.in,
-                                                 .bias = kernel.bias,
-                                                 .norm = kernel.norm,
-                                                 .x = kernel.x,
-                                                 .rows = kernel.rows,
-                                                 .hidden = kernel.hidden}};
-    launch(lane, plain,
-           {.x = blocks_for(kernel.rows, PlainResidualNorm<float, float>::kRowsABlock)});
-    split(lane, {.in = kernel.x, .out = kernel.out, .rows = kernel.rows, .width = kernel.hidden});
+    const PlainResidualNorm<float, float> plain{kernel.norm};
+    launch(lane, plain, {.x = blocks_for(x.rows, PlainResidualNorm<float, float>::kRowsABlock)});
+    split(lane,
+          {.in = x.x, .out = kernel.out, .rows = kernel.norm.rows, .width = kernel.norm.hidden});
   }
 };
 

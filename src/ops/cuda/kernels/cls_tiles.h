@@ -7,6 +7,7 @@
 // again. Many keys of few sequences are shared out over several blocks, whose sums ClsMerge joins.
 #pragma once
 
+#include "ops/cuda/kernels/attention.h"
 #include "ops/cuda/kernels/cls.h"
 
 // NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result): offsets within a tile or a row
@@ -75,16 +76,11 @@ struct ClsTiles {
   };
   struct Sums {
     float out[kOutTiles][4];
-    float highest[2];
-    float sum[2];
+    SoftmaxRows softmax;
   };
 
-  static BREAKEVEN_DEVICE void clear(Sums& sums) {
-    BREAKEVEN_UNROLL
-    for (unsigned half = 0; half < 2; ++half) {
-      sums.highest[half] = minus_infinity();
-      sums.sum[half] = 0;
-    }
+  static BREAKEVEN_DEVICE void clear_sums(Sums& sums) {
+    clear(sums.softmax);
     BREAKEVEN_UNROLL
     for (unsigned n = 0; n < kOutTiles; ++n) {
       BREAKEVEN_UNROLL
@@ -183,50 +179,12 @@ struct ClsTiles {
     }
   }
 
-  // As FlashAttention's: `keys` of the 16 are valid, at least one.
-  template <class Thread>
-  BREAKEVEN_DEVICE void soften(Thread& t, Sums& sums, float (&scores)[2][4], unsigned keys) const {
-    const float scale = p.scale * 1.4426950408889634F;  // powers of two from here on
-    BREAKEVEN_UNROLL
-    for (unsigned half = 0; half < 2; ++half) {
-      float highest = sums.highest[half];
-      BREAKEVEN_UNROLL
-      for (unsigned n = 0; n < 2; ++n) {
-        BREAKEVEN_UNROLL
-        for (unsigned i = 0; i < 2; ++i) {
-          const unsigned key = 8 * n + 2 * (t.lane() % 4) + i;
-          float& score = scores[n][2 * half + i];
-          score = key < keys ? score * scale : minus_infinity();
-          highest = largest_of(highest, score);
-        }
-      }
-      highest = largest_of(highest, t.shuffle_xor(highest, 1));
-      highest = largest_of(highest, t.shuffle_xor(highest, 2));
-      const float shrink = power_of_two(sums.highest[half] - highest);  // 0 at the first tile
-      sums.highest[half] = highest;
-      float sum = 0;
-      BREAKEVEN_UNROLL
-      for (unsigned n = 0; n < 2; ++n) {
-        BREAKEVEN_UNROLL
-        for (unsigned i = 0; i < 2; ++i) {
-          float& score = scores[n][2 * half + i];
-          score = power_of_two(score - highest);
-          sum += score;
-        }
-      }
-      sums.sum[half] = sums.sum[half] * shrink + sum;
-      BREAKEVEN_UNROLL
-      for (unsigned n = 0; n < kOutTiles; ++n) {
-        sums.out[n][2 * half] *= shrink;
-        sums.out[n][2 * half + 1] *= shrink;
-      }
-    }
-  }
-
-  // out += shares x the warp's columns of the staged rows.
+  // out = shrink out + shares x the warp's columns of the staged rows.
   template <class Thread>
   BREAKEVEN_DEVICE void mix(Thread& t, Sums& sums, const float (&shares)[2][4],
-                            const T* tile) const {
+                            const float (&shrink)[2], const T* tile) const {
+    BREAKEVEN_UNROLL
+    for (unsigned i = 0; i < 4 * kOutTiles; ++i) sums.out[i / 4][i % 4] *= shrink[i % 4 / 2];
     const std::uint32_t a[4] = {
         pack_pair<T>(shares[0][0], shares[0][1]), pack_pair<T>(shares[0][2], shares[0][3]),
         pack_pair<T>(shares[1][0], shares[1][1]), pack_pair<T>(shares[1][2], shares[1][3])};
@@ -248,7 +206,7 @@ struct ClsTiles {
     t.sync_warp();
     BREAKEVEN_UNROLL
     for (unsigned half = 0; half < 2; ++half) {
-      const float inverse = 1.0F / sums.sum[half];
+      const float inverse = 1.0F / sums.softmax.sum[half];
       BREAKEVEN_UNROLL
       for (unsigned n = 0; n < kOutTiles; ++n) {
         const std::uint32_t pair =
@@ -283,8 +241,8 @@ struct ClsTiles {
       if (head >= heads) continue;
       const std::size_t row = part * p.heads + first_head + head;
       if (t.warp() == 0 && t.lane() % 4 == 0) {
-        t.store(split.stats + 2 * row, sums.highest[half]);
-        t.store(split.stats + 2 * row + 1, sums.sum[half]);
+        t.store(split.stats + 2 * row, sums.softmax.highest[half]);
+        t.store(split.stats + 2 * row + 1, sums.softmax.sum[half]);
       }
       BREAKEVEN_UNROLL
       for (unsigned n = 0; n < kOutTiles; ++n) {
@@ -316,7 +274,7 @@ struct ClsTiles {
     float* parts = reinterpret_cast<float*>(t.shared());
     T* tile = reinterpret_cast<T*>(parts + (Warps + 1) * kScores) + t.warp() * kTile;
     Sums sums;
-    clear(sums);
+    clear_sums(sums);
     for (unsigned key = begin; key < end; key += kClsKeys) {
       t.sync_warp();  // the tile has been read
       stage(t, rows, tile);
@@ -324,13 +282,13 @@ struct ClsTiles {
       score(t, keys, rows, shares);
       if (key + kClsKeys < end) load_lines(t, rows, x, key + kClsKeys, end);
       add_up(t, parts, shares);
-      soften(t, sums, shares, end - key);
-      mix(t, sums, shares, tile);
+      float shrink[2];
+      soften(t, sums.softmax, shares, shrink, end - key, p.scale);
+      mix(t, sums, shares, shrink, tile);
     }
     BREAKEVEN_UNROLL
     for (unsigned half = 0; half < 2; ++half) {
-      sums.sum[half] += t.shuffle_xor(sums.sum[half], 1);
-      sums.sum[half] += t.shuffle_xor(sums.sum[half], 2);
+      sums.softmax.sum[half] = row_sum(t, sums.softmax.sum[half]);
     }
     if (split.parts == 1) {
       finish(t, sums, tile, p.mix + at, heads);

@@ -154,9 +154,12 @@ struct ResidualNorm {
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
     const unsigned index = t.block_x() * kRowsABlock + t.warp();
-    if (index >= rows) return;
-    const std::size_t at = static_cast<std::size_t>(index) * hidden;
     RowRegisters row;
+    if (index < rows) norm_row(t, row, static_cast<std::size_t>(index) * hidden);
+  }
+  // The row that begins at `at`, by a warp; it stays in `row`.
+  template <class Thread>
+  BREAKEVEN_DEVICE void norm_row(Thread& t, RowRegisters& row, std::size_t at) const {
     clear(row);
     add_to_row(t, row, in + at, hidden);
     add_to_row(t, row, bias, hidden);

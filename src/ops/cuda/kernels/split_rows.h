@@ -61,34 +61,25 @@ struct PlainSplitRows {
   }
 };
 
-// x[row] = LN(in[row] + bias + x[row]), and the halves of it.
+// As ResidualNorm, and the halves of x.
 struct SplitNorm {
   static constexpr char kName[] = "split_norm";
-  static constexpr unsigned kThreads = 128;
-  static constexpr unsigned kRowsABlock = kThreads / kWarp;
-  const float* in = nullptr;    // [rows, H]: a GEMM's result
-  const float* bias = nullptr;  // [H]: of that GEMM
-  NormParameters norm;
-  float* x = nullptr;        // [rows, H]
+  static constexpr unsigned kThreads = ResidualNorm<float, float>::kThreads;
+  static constexpr unsigned kRowsABlock = ResidualNorm<float, float>::kRowsABlock;
+  ResidualNorm<float, float> norm;
   SplitHalf* out = nullptr;  // [rows, 3 H]
-  unsigned rows = 0;
-  unsigned hidden = 0;
 
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
     const unsigned index = t.block_x() * kRowsABlock + t.warp();
-    if (index >= rows) return;
-    const std::size_t at = static_cast<std::size_t>(index) * hidden;
+    if (index >= norm.rows) return;
+    const std::size_t at = static_cast<std::size_t>(index) * norm.hidden;
     RowRegisters row;
-    clear(row);
-    add_to_row(t, row, in + at, hidden);
-    add_to_row(t, row, bias, hidden);
-    add_to_row(t, row, x + at, hidden);
-    norm_and_store(t, row, norm, hidden, x + at, static_cast<float*>(nullptr));
+    norm.norm_row(t, row, at);
     BREAKEVEN_UNROLL
     for (unsigned step = 0; step < kRowSteps; ++step) {
       const unsigned column = step * kRowStep + 8 * t.lane();
-      if (column < hidden) store_split(t, out + 3 * (at + column), row.values[step]);
+      if (column < norm.hidden) store_split(t, out + 3 * (at + column), row.values[step]);
     }
   }
 };

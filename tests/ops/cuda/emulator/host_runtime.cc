@@ -224,6 +224,8 @@ void HostRuntime::execute(const KernelCall& call) {
                 std::memset(static_cast<void*>(kernel.p.mix), 0x3C, 64);
               } else if constexpr (requires { kernel.narrow.x; }) {
                 std::memset(static_cast<void*>(kernel.narrow.x), 0x3C, 64);
+              } else if constexpr (requires { kernel.norm.x; }) {
+                std::memset(static_cast<void*>(kernel.norm.x), 0x3C, 64);
               } else if constexpr (requires { kernel.x; }) {
                 std::memset(const_cast<void*>(static_cast<const void*>(kernel.x)), 0x3C, 64);
               }
