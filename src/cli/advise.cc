@@ -88,7 +88,7 @@ void add_advise(CLI::App& app, Context& context) {
   command->add_option("--peak", flags->peak,
                       "The busiest time ÷ the average load: 3x (default: 1x)");
   command->add_option("--gpu", flags->gpu,
-                      "Against the record of a known GPU that ships with breakeven: h100");
+                      "Against the record of a known GPU that ships with breakeven: h100, h200");
   command->add_option("--format", flags->format, "table, md or json (default: table)");
   command->add_option("-o,--output", flags->output, "File for the advice (default: stdout)");
   command->footer(

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "decide/known_gpu.h"
 #include "record/known.h"
@@ -10,12 +13,20 @@
 namespace breakeven::cli {
 namespace {
 
-// The only one yet; the newest of several would be a choice for advise --gpu.
-constexpr const char* kGpu = "h100";
-
+// Of the newest record that can stand in: it was made by the engine nearest to this one. `advise
+// --gpu` takes any.
 Result<std::vector<record::Record>> known_on(std::span<const record::Record> records) {
-  BREAKEVEN_TRY(const std::vector<record::Record> known, record::known_records(kGpu));
-  return decide::on_own_texts(known, records);
+  BREAKEVEN_TRY(const std::vector<std::string> names, record::known_names());
+  Result<std::vector<record::Record>> newest =
+      fail("known/none", "no record of a GPU ships with this program");
+  for (const std::string& name : names) {
+    BREAKEVEN_TRY(const std::vector<record::Record> known, record::known_records(name));
+    auto carried = decide::on_own_texts(known, records);
+    if (!newest || (carried && carried->front().started_at > newest->front().started_at)) {
+      newest = std::move(carried);
+    }
+  }
+  return newest;
 }
 
 }  // namespace

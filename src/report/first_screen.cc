@@ -494,7 +494,8 @@ void Screen::closing() {
   out_.labelled("Energy", energy());
   if (std::string peer = best_peer(); !peer.empty()) out_.labelled("Best peer", std::move(peer));
   if (cpu() != nullptr && (gpu() == nullptr || !options_.known.empty())) {
-    out_.labelled("Other GPU", fmt::format("no record of a T4, L4 or A100 ships. Three lines make "
+    out_.labelled("Other GPU", fmt::format("records of an H100 and an H200 ship (advise FILE --gpu "
+                                           "h100), of a T4, L4 or A100 none. Three lines make "
                                            "one: there ./run --device cuda --batch 1,8,32,128 "
                                            "--journal gpu.jsonl, then copy gpu.jsonl here, then "
                                            "breakeven report {} gpu.jsonl",

@@ -105,6 +105,13 @@ TEST_F(DecideTest, AKnownGpuStandsBesideTheCpuOnItsOwnLengths) {
   expect_refused(advise_ + "--gpu h100 --gpu-price 2", "hold no lengths");
 }
 
+TEST_F(DecideTest, TheNewestKnownGpuStandsOnTheFirstScreen) {
+  const Ended screen = run("report --brief '" BREAKEVEN_SOURCE_DIR
+                           "/results/2026-11-26-epyc-zen5-2cpu/builtin.jsonl'");
+  EXPECT_EQ(screen.code, 0) << screen.err << screen.out;
+  EXPECT_THAT(screen.out, HasSubstr("Against the H200 record of 2026-11-27"));
+}
+
 TEST_F(DecideTest, AdviceAsJsonSaysTheSame) {
   const Ended ended = run(advise_ + "--load 864000/day --p99 1s --format json");
   const auto json = nlohmann::json::parse(ended.out, nullptr, false);
