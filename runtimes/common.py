@@ -26,6 +26,7 @@ PROTOCOL = 2
 HERE = pathlib.Path(__file__).resolve().parent
 STAGES = ("tokenize", "pack", "upload", "compute", "download", "decode")
 PROBLEMS = {"single_label_classification": "single_label", "multi_label_classification": "multi_label", "regression": "regression"}
+ROBERTAS = ("roberta", "xlm-roberta", "camembert")  # they number positions from pad_token_id + 1 on
 
 
 class Refused(Exception):
@@ -75,9 +76,8 @@ class Model:
         if self.problem is None:
             raise Refused("model", f"{folder}: problem_type is {self.config['problem_type']!r}", "it has to be one of " + ", ".join(PROBLEMS))
         self.function = self.score_function(count)
-        # RoBERTa numbers positions from pad_token_id + 1 on.
-        offset = self.config.get("pad_token_id", 1) + 1 if self.type in ("roberta", "xlm-roberta", "camembert") else 0
-        self.positions = self.config.get("max_position_embeddings", 512) - offset
+        self.pad_id = self.config.get("pad_token_id", int(self.type in ROBERTAS)) or 0
+        self.positions = self.config.get("max_position_embeddings", 512) - (self.pad_id + 1 if self.type in ROBERTAS else 0)
 
     def score_function(self, count):
         """What makes scores of logits: as Hugging Face's pipeline, but that a reranker's own activation counts."""
@@ -104,7 +104,7 @@ class Model:
         return sorted(path.name for path in self.folder.glob("*.safetensors") if path.name.startswith("model"))
 
     def tensors(self):
-        """-> {name: fp32 array}, with the names that BertModel and DistilBertModel give."""
+        """-> {name: fp32 array}, with the names of shapes.py."""
         from safetensors import safe_open  # pylint: disable=import-outside-toplevel
         files = self.weight_files()
         if not files:
@@ -323,7 +323,7 @@ class Runtime:
         return self.pack(rows, laps)
 
     def pack(self, rows, laps):
-        batch = pad(rows, self.spec.padding, self.spec.max_length, self.model.config.get("pad_token_id") or 0)
+        batch = pad(rows, self.spec.padding, self.spec.max_length, self.model.pad_id)
         laps.end("pack")
         return batch
 

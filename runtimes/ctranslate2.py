@@ -10,6 +10,8 @@ import time
 
 import common
 
+shapes = common.sibling("shapes")
+KNOWN = ("distilbert", "bert", *common.ROBERTAS)  # of shapes.KNOWN what its own converter has
 COMPUTE_TYPES = {"fp32": "float32", "int8": "int8_float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -20,7 +22,7 @@ class CTranslate2(common.Runtime):
         global ct2, np  # pylint: disable=global-variable-undefined
         import ctranslate2 as ct2  # pylint: disable=import-outside-toplevel,import-self
         import numpy as np  # pylint: disable=import-outside-toplevel
-        self.encoder = self.many = self.threads = self.head = self.folder = None
+        self.encoder = self.many = self.threads = self.head = self.activate = self.folder = None
 
     def version(self):
         return ct2.__version__
@@ -33,15 +35,16 @@ class CTranslate2(common.Runtime):
                 for variant in ("plain", "tuned")]
 
     def load(self, spec, model, progress):
-        if model.type != "distilbert":
-            raise common.Refused("unsupported", f"model_type is {model.type!r}: only distilbert is converted here", "take --runtime pytorch")
+        if model.type not in KNOWN:
+            raise common.Refused("unsupported", f"CTranslate2 has no {model.type!r}: it has {', '.join(KNOWN)}", "take --runtime pytorch")
+        shape = shapes.read_shape(model)
         self.folder = common.converted(("ctranslate2", ct2.__version__, spec.precision, model.hash()),
-                                       lambda folder: convert(model, COMPUTE_TYPES[spec.precision], folder), progress)
+                                       lambda folder: convert(model, shape, COMPUTE_TYPES[spec.precision], folder), progress)
         progress(0.8, "loading")
         tensors = model.tensors()
-        self.head = [tensors[f"{name}.{part}"] for name in ("pre_classifier", "classifier") for part in ("weight", "bias")]
-        self.encoder = self.open(1, spec.threads)
-        self.sorts = spec.variant == "tuned"
+        self.head = [tensors[f"{shape.head[index]}.{part}"] for index in (0, 2) for part in ("weight", "bias")]
+        self.activate = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}[shape.head[1]]
+        self.encoder, self.sorts = self.open(1, spec.threads), spec.variant == "tuned"
         settings = {"ctranslate2": ct2.__version__, "compute_type": self.encoder.compute_type, "intra_threads": spec.threads,
                     "padding_removed": "by CTranslate2", "head": f"numpy {np.__version__}, fp32", "export": "from safetensors",
                     "stream": f"sorted by length, {spec.threads} batches at once" if self.sorts else "as it comes"}
@@ -69,7 +72,7 @@ class CTranslate2(common.Runtime):
             states = states.to_device(ct2.Device.cpu)
         up, up_bias, down, down_bias = self.head
         first = np.array(states.to(ct2.DataType.float32), copy=False)[:, 0]
-        return (np.maximum(first @ up.T + up_bias, 0) @ down.T + down_bias).tolist()
+        return (self.activate(first @ up.T + up_bias) @ down.T + down_bias).tolist()
 
     def compute(self, batch, laps):
         logits = self.encode(self.encoder, batch)
@@ -106,40 +109,39 @@ class CTranslate2(common.Runtime):
             yield oldest()
 
 
-def convert(model, compute_type, folder):
+def convert(model, shape, compute_type, folder):
     from ctranslate2 import specs  # pylint: disable=import-outside-toplevel
-    from ctranslate2.specs import common_spec  # pylint: disable=import-outside-toplevel
     kinds = {"gelu": "GELU", "relu": "RELU", "gelu_new": "GELUTanh", "gelu_pytorch_tanh": "GELUTanh"}
-    config, tensors = model.config, model.tensors()
-    if config.get("activation", "gelu") not in kinds:
-        raise common.Refused("unsupported", f"activation {config['activation']!r}: {', '.join(kinds)} are converted", "take --runtime pytorch")
-    encoder = specs.TransformerEncoderSpec(config["n_layers"], config["n_heads"], pre_norm=False, layernorm_embedding=True,
-                                           activation=common_spec.Activation[kinds[config.get("activation", "gelu")]])
-    spec = specs.TransformerEncoderModelSpec(encoder)
-    encoder.scale_embeddings = False
+    tensors = model.tensors()
+    if shape.activation not in kinds:
+        raise common.Refused("unsupported", f"activation {shape.activation!r}: {', '.join(kinds)} are converted", "take --runtime pytorch")
+    encoder = specs.TransformerEncoderSpec(shape.layers, shape.heads, pre_norm=False, layernorm_embedding=True,
+                                           activation=specs.common_spec.Activation[kinds[shape.activation]])
+    spec, encoder.scale_embeddings = specs.TransformerEncoderModelSpec(encoder), False
 
     def linear(target, *names):
         """One matrix of those named, one below the other."""
         for part in ("weight", "bias"):
-            setattr(target, part, np.concatenate([tensors[f"distilbert.{name}.{part}"] for name in names]))
+            setattr(target, part, np.concatenate([tensors[f"{name}.{part}"] for name in names]))
 
     def norm(target, name):
-        target.gamma, target.beta = (tensors[f"distilbert.{name}.{part}"] for part in ("weight", "bias"))
+        target.gamma, target.beta = (tensors[f"{name}.{part}"] for part in ("weight", "bias"))
 
-    encoder.embeddings[0].weight = tensors["distilbert.embeddings.word_embeddings.weight"]
-    encoder.position_encodings.encodings = tensors["distilbert.embeddings.position_embeddings.weight"]
-    norm(encoder.layernorm_embedding, "embeddings.LayerNorm")
+    encoder.embeddings[0].weight = shapes.word_table(shape, tensors, shape.types != "")
+    rows = slice(model.pad_id + 1 if shape.pads else 0, None)
+    encoder.position_encodings.encodings = tensors[f"{shape.prefix}embeddings.position_embeddings.weight"][rows]
+    norm(encoder.layernorm_embedding, f"{shape.prefix}embeddings.LayerNorm")
     for index, layer in enumerate(encoder.layer):
-        name = f"transformer.layer.{index}"
-        linear(layer.self_attention.linear[0], *(f"{name}.attention.{one}_lin" for one in "qkv"))
-        linear(layer.self_attention.linear[1], f"{name}.attention.out_lin")
-        norm(layer.self_attention.layer_norm, f"{name}.sa_layer_norm")
-        linear(layer.ffn.linear_0, f"{name}.ffn.lin1")
-        linear(layer.ffn.linear_1, f"{name}.ffn.lin2")
-        norm(layer.ffn.layer_norm, f"{name}.output_layer_norm")
+        query, key, value, out, out_norm, up, down, down_norm = (shape.layer.format(index) + name for name in shape.attention + shape.ffn)
+        linear(layer.self_attention.linear[0], query, key, value)
+        linear(layer.self_attention.linear[1], out)
+        norm(layer.self_attention.layer_norm, out_norm)
+        linear(layer.ffn.linear_0, up)
+        linear(layer.ffn.linear_1, down)
+        norm(layer.ffn.layer_norm, down_norm)
     # Ids go in as numbers: the words only have to be as many.
-    spec.register_vocabulary([f"token{index}" for index in range(config["vocab_size"])])
-    spec.config.unk_token, spec.config.layer_norm_epsilon = "token0", 1e-12
+    spec.register_vocabulary([f"token{index}" for index in range(len(encoder.embeddings[0].weight))])
+    spec.config.unk_token, spec.config.layer_norm_epsilon = "token0", shape.eps
     spec.validate()
     spec.optimize(quantization=compute_type)
     spec.save(str(folder))

@@ -1,52 +1,18 @@
-"""BERT and DistilBERT sequence classifiers as an ONNX graph, from config.json and safetensors alone.
+"""Sequence classifiers of BERT's kin (shapes.KNOWN) as an ONNX graph, from config.json and safetensors alone.
 
 The nodes have the shapes that onnxruntime.transformers.optimizer knows (model_type "bert"): it makes EmbedLayerNormalization,
 Attention, SkipLayerNormalization and BiasGelu of them. Inputs are input_ids and attention_mask [B, S] int64, for BERT token_type_ids
 too; the output is logits [B, C] fp32.
 """
-import dataclasses
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import common
 
+shapes = common.sibling("shapes")
 OPSET = 17  # the first with LayerNormalization
 LOWEST = float(np.finfo(np.float32).min)
-
-
-@dataclasses.dataclass
-class Shape:
-    """The names under which the two architectures keep the same things."""
-
-    layers: int
-    heads: int
-    hidden: int
-    activation: str
-    eps: float
-    prefix: str
-    layer: str
-    attention: tuple  # query, key, value, output, its norm
-    ffn: tuple        # up, down, its norm
-    head: tuple       # dense, its activation, classifier
-
-
-def read_shape(model):
-    config = model.config
-    if model.type == "distilbert":
-        return Shape(config["n_layers"], config["n_heads"], config["dim"], config.get("activation", "gelu"), 1e-12, "distilbert.",
-                     "distilbert.transformer.layer.{}.",
-                     ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm"),
-                     ("ffn.lin1", "ffn.lin2", "output_layer_norm"), ("pre_classifier", "Relu", "classifier"))
-    if model.type == "bert":
-        return Shape(config["num_hidden_layers"], config["num_attention_heads"], config["hidden_size"], config.get("hidden_act", "gelu"),
-                     config.get("layer_norm_eps", 1e-12), "bert.", "bert.encoder.layer.{}.",
-                     ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-                      "attention.output.LayerNorm"),
-                     ("intermediate.dense", "output.dense", "output.LayerNorm"), ("bert.pooler.dense", "Tanh", "classifier"))
-    raise common.Refused("unsupported", f"model_type is {model.type!r}: only bert and distilbert are exported here",
-                         "take --runtime pytorch")
 
 
 class Graph:
@@ -82,8 +48,8 @@ class Graph:
 
     def activate(self, x, kind):
         number = lambda value: self.constant(value, np.float32)  # pylint: disable=unnecessary-lambda-assignment
-        if kind == "relu":
-            return self.op("Relu", x)
+        if kind in ("relu", "tanh"):
+            return self.op(kind.capitalize(), x)
         if kind == "gelu":
             erf = self.op("Add", self.op("Erf", self.op("Div", x, number(2 ** 0.5))), number(1))
             return self.op("Mul", self.op("Mul", x, erf), number(0.5))
@@ -96,17 +62,24 @@ class Graph:
                              "take --runtime pytorch")
 
 
-def embed(graph, shape, positions):
-    def look_up(table, ids):
-        return graph.op("Gather", graph.weight(f"{shape.prefix}embeddings.{table}_embeddings.weight"), ids)
+def embed(graph, shape, model):
+    """-> [B, S, H]"""
+    name = f"{shape.prefix}embeddings.{{}}_embeddings.weight".format
     whole = lambda value: graph.constant(value, np.int64)  # pylint: disable=unnecessary-lambda-assignment
-    length = graph.op("Gather", graph.op("Shape", "input_ids"), whole(1), axis=0)
-    end = graph.op("Unsqueeze", length, whole([0]))
-    numbers = graph.op("Slice", graph.constant(np.arange(positions)[None], np.int64), whole([0]), end, whole([1]), whole([1]))
-    words = look_up("word", "input_ids")
-    if shape.prefix == "bert.":
-        words = graph.op("Add", words, look_up("token_type", "token_type_ids"))
-    return graph.norm(graph.op("Add", words, look_up("position", numbers)), f"{shape.prefix}embeddings.LayerNorm", shape.eps)
+    if shape.pads:
+        real = graph.op("Cast", graph.op("Not", graph.op("Equal", "input_ids", whole(model.pad_id))), to=TensorProto.INT64)
+        numbers = graph.op("Add", graph.op("Mul", graph.op("CumSum", real, whole(1)), real), whole(model.pad_id))
+    else:
+        end = graph.op("Unsqueeze", graph.op("Gather", graph.op("Shape", "input_ids"), whole(1), axis=0), whole([0]))
+        numbers = graph.op("Slice", graph.constant(np.arange(model.positions)[None], np.int64), whole([0]), end, whole([1]), whole([1]))
+    graph.tensors[name("word")] = shapes.word_table(shape, graph.tensors, shape.types == "zero")
+    x = graph.op("Gather", graph.weight(name("word")), "input_ids")
+    if shape.types == "input":
+        x = graph.op("Add", x, graph.op("Gather", graph.weight(name("token_type")), "token_type_ids"))
+    x = graph.op("Add", x, graph.op("Gather", graph.weight(name("position")), numbers))
+    x = graph.norm(x, f"{shape.prefix}embeddings.LayerNorm", shape.eps)
+    wider = f"{shape.prefix}embeddings_project"
+    return graph.linear(x, wider) if f"{wider}.weight" in graph.tensors else x
 
 
 def attend(graph, shape, x, mask, names):
@@ -125,12 +98,12 @@ def attend(graph, shape, x, mask, names):
 
 def export(model):
     """-> the onnx.ModelProto of a common.Model."""
-    shape = read_shape(model)
+    shape = shapes.read_shape(model)
     graph = Graph(model.tensors())
     mask = graph.op("Unsqueeze", graph.op("Unsqueeze", "attention_mask", graph.constant([1], np.int64)), graph.constant([2], np.int64))
     absent = graph.op("Sub", graph.constant(1, np.float32), graph.op("Cast", mask, to=TensorProto.FLOAT))
     mask = graph.op("Mul", absent, graph.constant(LOWEST, np.float32))
-    x = embed(graph, shape, model.positions)
+    x = embed(graph, shape, model)
     for index in range(shape.layers):
         prefix = shape.layer.format(index)
         names = [prefix + name for name in shape.attention + shape.ffn]
@@ -139,9 +112,9 @@ def export(model):
         x = graph.norm(graph.op("Add", graph.linear(wide, names[6]), x), names[7], shape.eps)
     first = graph.op("Gather", x, graph.constant(0, np.int64), axis=1)
     dense, activation, classifier = shape.head
-    graph.linear(graph.op(activation, graph.linear(first, dense)), classifier)
+    graph.linear(graph.activate(graph.linear(first, dense), activation), classifier)
     graph.nodes[-1].output[0] = "logits"
-    inputs = ["input_ids", "attention_mask"] + (["token_type_ids"] if shape.prefix == "bert." else [])
+    inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * (shape.types == "input")
     whole = helper.make_graph(
         graph.nodes, "classifier",
         [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in inputs],
@@ -157,7 +130,7 @@ def fuse(made, model, fp16=False):
     """-> the fused onnx.ModelProto and {op type: how often} of what was fused. Needs onnxruntime and sympy, not torch. With `fp16`
     its weights and insides are fp16, its logits stay fp32."""
     from onnxruntime.transformers import fusion_options, optimizer  # pylint: disable=import-outside-toplevel
-    shape = read_shape(model)
+    shape = shapes.read_shape(model)
     options = fusion_options.FusionOptions("bert")
     options.attention_mask_format = fusion_options.AttentionMaskFormat.MaskIndexEnd
     fused = optimizer.optimize_model(made, "bert", shape.heads, shape.hidden, optimization_options=options, opt_level=0)
