@@ -8,7 +8,7 @@ usage: tokenizer_oracle.py MODEL OUT imdb ARCHIVE       every review of aclImdb.
 MODEL is a folder. With a tokenizer_config.json Transformers loads it, otherwise the tokenizers
 package reads tokenizer.json alone; vocab.json and merges.txt are put together as Transformers 4 does it
 (version 5 forgets that <mask> takes the blanks before it along). Every record of OUT, little-endian:
-  int32 max_length (-1: no cut), left side, special tokens, bytes of the first text, bytes of the
+  int32 max_length (-1: no cut), how to cut (+1 on the left, +2 the first text only), special tokens, bytes of the first text, bytes of the
   second (-1: none), ids; then the texts, the ids (int32) and, for a pair, the token types (int32).
 """
 
@@ -53,19 +53,25 @@ def load(model):
     return tokenizer
 
 
-def encode(tokenizer, first, second=None, max_length=None, left=False, special=True):
+def encode(tokenizer, first, second=None, max_length=None, left=False, special=True, only_first=False):
     """(ids, types); texts are bytes, read as Python does with errors="replace"."""
-    if max_length is None:
-        tokenizer.no_truncation()
-    else:
-        tokenizer.enable_truncation(max_length, direction="left" if left else "right")
     texts = [t.decode("utf-8", "replace") for t in (first, second) if t is not None]
-    encoding = tokenizer.encode(*texts, add_special_tokens=special)
-    return encoding.ids, encoding.type_ids
+    for strategy in ("only_first", "longest_first") if only_first else ("longest_first",):
+        if max_length is None:
+            tokenizer.no_truncation()
+        else:
+            tokenizer.enable_truncation(max_length, direction="left" if left else "right", strategy=strategy)
+        try:
+            encoding = tokenizer.encode(*texts, add_special_tokens=special)
+            return encoding.ids, encoding.type_ids
+        except Exception as error:  # the tokenizer's own type: the second text leaves no room
+            if strategy != "only_first" or "too short" not in str(error):
+                raise
+    raise AssertionError
 
 
-def write_record(out, first, second, max_length, left, special, ids, types):
-    header = (-1 if max_length is None else max_length, left, special, len(first),
+def write_record(out, first, second, max_length, cut, special, ids, types):
+    header = (-1 if max_length is None else max_length, cut, special, len(first),
               -1 if second is None else len(second), len(ids))
     out.write(struct.pack("<6i", *header) + first + (second or b""))
     out.write(struct.pack(f"<{len(ids)}i", *ids))
@@ -90,7 +96,7 @@ def write_imdb(tokenizer, out, archive):
     def flush():
         for text, encoding in zip(batch, tokenizer.encode_batch(
                 [t.decode("utf-8", "replace") for t in batch])):
-            write_record(out, text, None, 512, False, True, encoding.ids, None)
+            write_record(out, text, None, 512, 0, True, encoding.ids, None)
         batch.clear()
 
     for text in reviews(archive):
@@ -227,8 +233,9 @@ def write_random(tokenizer, out, count, seed, pairs=0.15):
         second = make_text(rng, entries, specials) if rng.random() < pairs else None
         max_length = rng.choice([None, None, 512, 64, 16, 9, 8, 7, 5, 4, 3, 2, 1, 0])
         left, special = rng.random() < 0.3, rng.random() < 0.9
-        ids, types = encode(tokenizer, first, second, max_length, left, special)
-        write_record(out, first, second, max_length, left, special, ids, types)
+        only_first = second is not None and rng.random() < 0.4
+        ids, types = encode(tokenizer, first, second, max_length, left, special, only_first)
+        write_record(out, first, second, max_length, left + 2 * only_first, special, ids, types)
     return count
 
 

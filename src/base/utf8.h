@@ -103,4 +103,7 @@ std::size_t first_invalid_utf8(std::string_view text);
 // A copy in which each ill-formed part is U+FFFD.
 std::string repair_utf8(std::string_view text);
 
+// The text with A to Z in lower case.
+std::string lower_ascii(std::string_view text);
+
 }  // namespace breakeven

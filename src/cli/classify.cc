@@ -11,7 +11,9 @@
 #include "cli/commands.h"
 #include "cli/text_options.h"
 #include "cli/text_stream.h"
+#include "cli/zero_shot.h"
 #include "engine/native.h"
+#include "engine/zero_shot.h"
 
 namespace breakeven::cli {
 namespace {
@@ -49,10 +51,47 @@ Result<LabelForm> check_score_flags(const ScoreFlags& flags) {
   return form;
 }
 
-Result<void> classify(const TextFlags& flags, const ScoreFlags& score_flags) {
+// The candidates are the labels, and they say what makes the scores. Errors: flag/zero-shot.
+Result<std::optional<engine::ZeroShot>> check_zero_shot(const ZeroShotFlags& flags,
+                                                        const ScoreFlags& score_flags,
+                                                        LabelForm& form) {
+  BREAKEVEN_TRY(auto zero_shot, check_zero_shot_flags(flags));
+  if (!zero_shot) return zero_shot;
+  if (!score_flags.function.empty()) {
+    return fail(
+        "flag/zero-shot",
+        fmt::format("--function-to-apply {} does not go with --zero-shot", score_flags.function),
+        "leave it out; --multi-label scores each candidate by itself");
+  }
+  form.function = zero_shot->multi_label ? ScoreFunction::sigmoid : ScoreFunction::softmax;
+  if (form.top == 0) form.top = SIZE_MAX;
+  return zero_shot;
+}
+
+// Of the model's labels or of candidates; tells where scores are not those of Hugging Face's
+// pipeline.
+Result<std::unique_ptr<Classifier>> open_classifier(
+    const std::shared_ptr<const engine::LoadedModel>& model, const Setup& setup,
+    const std::optional<engine::ZeroShot>& zero_shot) {
+  if (!zero_shot) return engine::make_native(model, {.setup = setup});
+  const std::vector<std::string>& names = model->checkpoint.plan.labels;
+  BREAKEVEN_TRY(const auto labels, engine::find_inference_labels(names));
+  if (zero_shot->multi_label && labels.contradiction != labels.pipelines_contradiction) {
+    tell(
+        fmt::format("scores weigh '{}' against '{}'; Hugging Face's pipeline, which goes by the "
+                    "place, takes '{}' for a contradiction",
+                    names[labels.entailment], names[labels.contradiction],
+                    names[labels.pipelines_contradiction]));
+  }
+  return engine::make_zero_shot(model, {.setup = setup}, *zero_shot);
+}
+
+Result<void> classify(const TextFlags& flags, const ScoreFlags& score_flags,
+                      const ZeroShotFlags& zero_shot_flags) {
   BREAKEVEN_TRY(const TextOptions options, check_text_flags(flags));
   // Before anything is loaded: a wrong flag is told at once.
   BREAKEVEN_TRY(LabelForm form, check_score_flags(score_flags));
+  BREAKEVEN_TRY(const auto zero_shot, check_zero_shot(zero_shot_flags, score_flags, form));
   BREAKEVEN_TRY(const auto source, open_texts(flags));
   BREAKEVEN_TRY(Output output, Output::open(flags.output, flags.input));
   BREAKEVEN_TRY(const auto model, engine::load_model({flags.model}));
@@ -63,13 +102,15 @@ Result<void> classify(const TextFlags& flags, const ScoreFlags& score_flags) {
   const std::size_t limit =
       engine::length_limit(model->tokenizer->info(), model->checkpoint.plan.positions);
   setup.max_length = cut_length(options.asked_length, limit);
-  BREAKEVEN_TRY(const auto classifier, engine::make_native(model, {.setup = setup}));
+  BREAKEVEN_TRY(const auto classifier, open_classifier(model, setup, zero_shot));
 
-  if (score_flags.function.empty()) form.function = model->checkpoint.plan.score;
+  if (!zero_shot && score_flags.function.empty()) form.function = model->checkpoint.plan.score;
   LabelCounts counts;
   // Short at first, so that the first labels come soon; later windows are long, so that few
   // workers wait at their end.
-  const WindowLimits limits{.first_texts = 4 * options.batch, .texts = 64 * options.batch};
+  const std::size_t pairs = zero_shot ? zero_shot->candidates.size() : 1;  // of a text
+  const std::size_t window = std::max<std::size_t>(1, 4 * options.batch / pairs);
+  const WindowLimits limits{.first_texts = window, .texts = 16 * window};
   auto finished =
       finish_stream(label_texts(*source, *classifier, options.batch, form, limits, output, counts),
                     *source, output);
@@ -87,14 +128,18 @@ void add_classify(CLI::App& app, Context& context) {
       "score, logits or scores becomes input_index, input_label and so on.");
   const auto flags = std::make_shared<TextFlags>();
   const auto score_flags = std::make_shared<ScoreFlags>();
+  const auto zero_shot_flags = std::make_shared<ZeroShotFlags>();
   add_text_flags(command, *flags);
   command.add_option("--function-to-apply", score_flags->function,
                      "makes scores of logits: softmax, sigmoid or none [what config.json says, as "
                      "Hugging Face's pipeline]");
   command.add_option("--top-k", score_flags->top,
-                     "also list the labels with the N highest scores, or all, as \"scores\"");
-  command.callback(
-      [flags, score_flags, &context] { finish(context, classify(*flags, *score_flags)); });
+                     "also list the labels with the N highest scores, or all, as \"scores\" [all "
+                     "of --zero-shot]");
+  add_zero_shot_flags(command, *zero_shot_flags);
+  command.callback([flags, score_flags, zero_shot_flags, &context] {
+    finish(context, classify(*flags, *score_flags, *zero_shot_flags));
+  });
 }
 
 }  // namespace breakeven::cli

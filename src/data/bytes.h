@@ -87,7 +87,5 @@ class LineReader {
 std::string_view without_line_end(std::string_view line);
 // The text without the blanks and tabs around it.
 std::string_view trimmed(std::string_view text);
-// The text with A to Z in lower case.
-std::string lower_ascii(std::string_view text);
 
 }  // namespace breakeven::data

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/numbers.h"
+#include "base/utf8.h"
 #include "data/bytes.h"
 
 namespace breakeven::data {

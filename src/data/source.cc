@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/utf8.h"
 #include "data/builtin_source.h"
 #include "data/bytes.h"
 #include "data/file_sources.h"

@@ -4,8 +4,11 @@
 
 namespace breakeven::engine {
 
-BatchWork::BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types, unsigned threads)
-    : tokenizer_(&tokenizer), takes_types_(tokenizer.info().model_takes_types && token_types > 1) {
+BatchWork::BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types,
+                     text::PairCut pair_cut, unsigned threads)
+    : tokenizer_(&tokenizer),
+      pair_cut_(pair_cut),
+      takes_types_(tokenizer.info().model_takes_types && token_types > 1) {
   for (unsigned i = 0; i < threads; ++i) threads_.push_back({tokenizer.make_scratch(), {}, {}});
 }
 
@@ -26,7 +29,8 @@ void BatchWork::start(std::span<const Text> texts, std::size_t max_length) {
 void BatchWork::tokenize(unsigned thread, std::span<const Text> texts, std::size_t first,
                          std::size_t count) {
   const text::EncodeOptions options{.max_length = max_length_,
-                                    .truncation_side = tokenizer_->info().truncation_side};
+                                    .truncation_side = tokenizer_->info().truncation_side,
+                                    .pair_cut = pair_cut_};
   Thread& mine = threads_[thread];
   for (std::size_t text = first; text < first + count; ++text) {
     mine.ids.clear();

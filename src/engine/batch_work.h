@@ -17,7 +17,8 @@ namespace breakeven::engine {
 class BatchWork {
  public:
   // `threads`: how many may tokenise at the same time. `token_types`: rows of the model's table.
-  BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types, unsigned threads);
+  BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types, text::PairCut pair_cut,
+            unsigned threads);
 
   // Makes room for these texts of max_length tokens, which hold at least the special ones.
   void start(std::span<const Text> texts, std::size_t max_length);
@@ -47,6 +48,7 @@ class BatchWork {
 
   const text::Tokenizer* tokenizer_;
   std::vector<Thread> threads_;
+  text::PairCut pair_cut_;
   bool takes_types_;  // the model does
   bool typed_ = false;
   std::size_t max_length_ = 0;

@@ -85,7 +85,8 @@ CpuRunner::CpuRunner(const Setting& setting)
     : setting_(setting),
       placement_(place(read_topology(usable_cpus().ids), setting.options.setup.threads)),
       node_of_(nodes_of_threads(placement_)),
-      work_(setting.tokenizer, setting.plan.token_types, setting.options.setup.threads),
+      work_(setting.tokenizer, setting.plan.token_types, setting.options.pair_cut,
+            setting.options.setup.threads),
       busy_(setting.options.setup.threads),
       threads_(setting.options.setup.threads,
                [this](unsigned member) { stay_on(cpus_of(node_of_[member])); }) {

@@ -52,7 +52,8 @@ class DeviceRunner final : public Runner {
   explicit DeviceRunner(const Setting& setting)
       : setting_(setting),
         rows_(device_limits(setting.options, setting.options.setup.batch).rows),
-        batch_{BatchWork(setting.tokenizer, setting.plan.token_types, 1)} {}
+        batch_{
+            BatchWork(setting.tokenizer, setting.plan.token_types, setting.options.pair_cut, 1)} {}
 
   void describe(ClassifierInfo& info) const override;
   Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override;
@@ -124,7 +125,8 @@ Result<void> DeviceRunner::make_lanes(std::size_t on_each, Lanes& lanes) const {
     BREAKEVEN_TRY(Worker worker, Worker::make(place, device_limits(setting_.options,
                                                                    setting_.options.setup.batch)));
     made.push_back(
-        {std::move(worker), {BatchWork(setting_.tokenizer, setting_.plan.token_types, 1)}});
+        {std::move(worker),
+         {BatchWork(setting_.tokenizer, setting_.plan.token_types, setting_.options.pair_cut, 1)}});
   }
   lanes.threads = std::make_unique<ThreadTeam>(static_cast<unsigned>(made.size()));
   lanes.work = std::move(made);

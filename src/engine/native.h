@@ -15,6 +15,7 @@ namespace breakeven::engine {
 
 struct NativeOptions {
   Setup setup{};  // without runtime and mode; several GPUs: one stream of batches on all of them
+  text::PairCut pair_cut = text::PairCut::longest_first;
   std::string instruction_set{};  // force one ("avx2", "avx512_core" ...); "" = the best here
   bool reference = false;         // the plain fp32 loops, the judge of all others
   const Clock* clock = &monotonic_clock();  // of the stages' seconds

@@ -82,11 +82,12 @@ std::size_t room_for_text(const EncodeOptions& options, std::size_t specials) {
   return options.max_length < taken ? kNoLimit : options.max_length - taken;
 }
 
-// longest_first: the longer text gives first; where both must, each gets half and the longer one,
-// or the second of equals, the odd id.
-std::pair<std::size_t, std::size_t> share(std::size_t first, std::size_t second,
-                                          std::size_t limit) {
+// How many ids of each text stay. longest_first: the longer text gives first; where both must, each
+// gets half and the longer one, or the second of equals, the odd id.
+std::pair<std::size_t, std::size_t> share(std::size_t first, std::size_t second, std::size_t limit,
+                                          PairCut cut) {
   if (limit == kNoLimit || first + second <= limit) return {first, second};
+  if (cut == PairCut::only_first && second < limit) return {limit - second, second};
   const bool first_is_longer = first > second;
   std::size_t shorter = std::min(first, second);
   std::size_t longer = shorter > limit ? shorter : std::max(shorter, limit - shorter);
@@ -127,15 +128,18 @@ bool Tokenizer::encode(const Text& text, const EncodeOptions& options, Scratch& 
   const Processor& processor = impl_->spec.processor;
   const Template& steps = text.second ? processor.pair : processor.single;
   const std::size_t limit = room_for_text(options, special_ids(steps));
-  // One id more than may stay tells a text that fills them exactly from one that is cut. Of a pair
-  // neither text stops early: which one gets the odd id depends on both full lengths.
-  const bool all = text.second || limit == kNoLimit;
   auto& [first, second] = scratch.sinks;
-  first.start(all ? kNoLimit : limit + 1, options.truncation_side);
-  impl_->read(text.first, options, scratch, first);
   second.start(kNoLimit, options.truncation_side);
   if (text.second) impl_->read(*text.second, options, scratch, second);
-  const auto [first_ids, second_ids] = share(first.total(), second.total(), limit);
+  // One id more than may stay tells a text that fills them exactly from one that is cut. Under
+  // longest_first no text of a pair stops early: which one gets the odd id depends on both full
+  // lengths.
+  const bool only_first = options.pair_cut == PairCut::only_first;
+  const bool stops = limit != kNoLimit && (!text.second || (only_first && second.total() < limit));
+  first.start(stops ? limit - second.total() + 1 : kNoLimit, options.truncation_side);
+  impl_->read(text.first, options, scratch, first);
+  const auto [first_ids, second_ids] =
+      share(first.total(), second.total(), limit, options.pair_cut);
   for (const TemplateStep& step : steps) {
     const std::size_t before = ids.size();
     if (step.kind == Kind::first_text) append(first.cut(first_ids, options.truncation_side), ids);

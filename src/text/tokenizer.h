@@ -17,6 +17,15 @@ namespace breakeven::text {
 
 enum class TruncationSide : std::uint8_t { right, left };
 
+// Which text of a pair that is too long gives up its ids, by the names of Hugging Face's
+// truncation strategies.
+enum class PairCut : std::uint8_t {
+  longest_first,  // the longer one, then both
+  // The first alone, of which one id stays at least. Where the second leaves no room for that,
+  // Hugging Face fails, and here both give as in longest_first.
+  only_first
+};
+
 // Which code turns the text into ids. Both give the same ids; the tests compare them.
 enum class Route : std::uint8_t {
   fastest,   // one pass over the bytes wherever the tokenizer allows it (TokenizerInfo::one_pass)
@@ -30,6 +39,7 @@ struct EncodeOptions {
   std::size_t max_length = 512;
   bool truncate = true;
   TruncationSide truncation_side = TruncationSide::right;
+  PairCut pair_cut = PairCut::longest_first;
   bool add_special_tokens = true;
   Route route = Route::fastest;
 };
@@ -72,10 +82,10 @@ class Tokenizer {
 
   // Appends the ids of `text` to `ids`, as many token types to `token_types` unless it is null, and
   // returns whether it cut the text: whether there were more than max_length. A pair is [CLS] first
-  // [SEP] second [SEP], or what the files' template says; it is cut by longest_first, as HF does it
-  // by default. Any bytes are accepted, invalid UTF-8 counts as U+FFFD (which BERT's clean_text
-  // removes). Time is linear in the bytes that are read; of a text alone, truncation on the right
-  // stops reading once there is an id too many.
+  // [SEP] second [SEP], or what the files' template says; it is cut as options.pair_cut says. Any
+  // bytes are accepted, invalid UTF-8 counts as U+FFFD (which BERT's clean_text removes). Time is
+  // linear in the bytes that are read; of a text alone, truncation on the right stops reading once
+  // there is an id too many.
   bool encode(const Text& text, const EncodeOptions& options, Scratch& scratch,
               std::vector<std::int32_t>& ids,
               std::vector<std::int32_t>* token_types = nullptr) const;

@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -81,6 +83,77 @@ class Pairs(Program):
         self.refused("classify", "bert_nli", "--text", "a", "file.txt", says=["--text and the file file.txt"])
         self.refused("classify", "roberta_nli", "--max-length", "3", "--text", "a", "--pair", "b", says=["the 4 special tokens of a pair"])
         self.refused("tokenize", "bert_nli", "--pair-field", "b", stdin="a\n", says=["--pair-field b", "has no fields"])
+
+    def test_zero_shot_is_the_pipelines(self):
+        for model in ("bert_nli", "roberta_nli"):
+            groups = {}
+            for case in golden(model)["zero_shot"]:
+                groups.setdefault((tuple(case["labels"]), case["template"], case["multi_label"]), []).append(case)
+            for (labels, template, multi_label), cases in groups.items():
+                (self.folder / "labels.txt").write_text("\n".join(labels))
+                flags = ["--zero-shot-file", "labels.txt", "--hypothesis-template", template] + ["--multi-label"] * multi_label
+                stdin = "".join(json.dumps({"text": case["text"], "id": i}) + "\n" for i, case in enumerate(cases))
+                for i, (row, case) in enumerate(zip(self.lines("classify", model, *flags, stdin=stdin), cases, strict=True)):
+                    wanted = dict(zip(case["ranked"], case["scores"], strict=True))
+                    scores = [one["score"] for one in row["scores"]]
+                    self.assertEqual(scores, sorted(scores, reverse=True))
+                    self.assertEqual({one["label"] for one in row["scores"]}, set(wanted))
+                    for one in row["scores"]:
+                        self.assertAlmostEqual(one["score"], wanted[one["label"]], delta=LIMIT)
+                    self.assertEqual((row["label"], row["score"]), (row["scores"][0]["label"], scores[0]))
+                    self.assertEqual((row["index"], row["id"], len(row["logits"])), (i, i, len(labels)))
+
+    def test_zero_shot_takes_its_candidates_as_given(self):
+        flags = ["classify", "bert_nli", "--text", "a good film"]
+        many, = self.lines(*flags, "--zero-shot", " music,bad film , story")
+        self.assertEqual({one["label"] for one in many["scores"]}, {"music", "bad film", "story"})
+        (self.folder / "labels.txt").write_bytes(b"\xef\xbb\xbfmusic\r\nbad film\r\nstory\r\n")
+        self.assertEqual(self.lines(*flags, "--zero-shot-file", "labels.txt"), [many])
+        (self.folder / "labels.txt").write_text("good, or not\n")
+        one, = self.lines(*flags, "--zero-shot-file", "labels.txt")
+        self.assertEqual(one["label"], "good, or not")
+        self.assertEqual(len(self.lines(*flags, "--zero-shot", "music,bad", "--top-k", "1")[0]["scores"]), 1)
+        # One candidate is scored by itself, as each is with --multi-label.
+        alone, = self.lines(*flags, "--zero-shot", "story")
+        each, = self.lines(*flags, "--zero-shot", "music,story", "--multi-label")
+        self.assertIn(alone["scores"][0], each["scores"])
+
+    def test_zero_shot_that_cannot_be_is_refused(self):
+        flags = ["classify", "bert_nli", "--text", "a good film"]
+        self.refused(*flags, "--zero-shot", "a,,b", says=["--zero-shot: candidate 2 of 3 is empty"])
+        self.refused(*flags, "--zero-shot", "a, b,a", says=["'a' is there twice"])
+        for template in ("It is.", "{} is {}.", "{0}", "{}}"):
+            self.refused(*flags, "--zero-shot", "a", "--hypothesis-template", template, says=[f"'{template}' needs {{}} once", "This example is {}."])
+        self.refused(*flags, "--multi-label", says=["--multi-label has no candidates", "--zero-shot"])
+        self.refused(*flags, "--zero-shot", "a", "--function-to-apply", "none", says=["--function-to-apply none does not go with --zero-shot"])
+        self.refused(*flags, "--zero-shot", "a", "--zero-shot-file", "b", says=["exclude each other"])
+        self.refused(*flags, "--zero-shot-file", "b", says=["no file b"])
+        self.refused(*flags, "--zero-shot", "a", "--pair", "b", says=["a text is a pair already", "--text-field"])
+        self.refused(*flags, "--zero-shot", "music", "--max-length", "8", says=["candidate 'music'", "8 is the most"])
+        self.refused("classify", "distilbert_reranker", "--text", "a", "--zero-shot", "a,b", says=["(LABEL_0)", "'entail'"])
+
+    def test_the_commands_of_the_page_work(self):
+        models = {"NLI": "bert_nli"}
+        (self.folder / "texts.jsonl").write_text('{"text":"a good film"}\n{"text":"poor music"}\n')
+        (self.folder / "snli.jsonl").write_text('{"premise":"a good film","hypothesis":"a film"}\n')
+        (self.folder / "labels.txt").write_text("good\nbad, or worse\n")
+        tried = 0
+        for line in (SOURCE / "docs" / "inputs.md").read_text().splitlines():
+            words = shlex.split(line.partition(" > ")[0]) if line.startswith("breakeven ") and "--model" in line else []
+            if len(words) > 3 and words[2] == "--model" and words[3] in models:
+                tried += 1
+                self.assertTrue(self.lines(words[1], models[words[3]], *words[4:]), line)
+        self.assertGreaterEqual(tried, 4)
+
+    def test_zero_shot_says_where_the_pipeline_takes_another_label(self):
+        model = self.folder / "model"
+        shutil.copytree(GOLDEN / "bert_nli", model)
+        config = json.loads((model / "config.json").read_text())
+        config["id2label"] = {"0": "neutral", "1": "entailment", "2": "contradiction"}
+        (model / "config.json").write_text(json.dumps(config))
+        flags = ["classify", model, "--zero-shot", "music,bad", "--text", "a good film"]
+        self.lines(*flags, "--multi-label", says=["'entailment' against 'contradiction'", "takes 'neutral'"])
+        self.assertNotIn(b"pipeline", self.call(*flags).stderr)
 
     def test_run_measures_and_judges_pairs(self):
         cases = [case for case in golden("bert_nli")["pairs"] if case["max_length"] == 17]

@@ -24,11 +24,12 @@ bool OracleFile::next(OracleCase& out) {
   };
   std::array<std::int32_t, 6> header{};
   take(header.data(), sizeof(header));
-  const auto [max_length, left, special, first_bytes, second_bytes, ids] = header;
+  const auto [max_length, cut, special, first_bytes, second_bytes, ids] = header;
   out.options = {};
   out.options.truncate = max_length >= 0;
   out.options.max_length = static_cast<std::size_t>(std::max(max_length, 0));
-  out.options.truncation_side = left != 0 ? TruncationSide::left : TruncationSide::right;
+  out.options.truncation_side = (cut & 1) != 0 ? TruncationSide::left : TruncationSide::right;
+  out.options.pair_cut = (cut & 2) != 0 ? PairCut::only_first : PairCut::longest_first;
   out.options.add_special_tokens = special != 0;
   out.pair = second_bytes >= 0;
   out.first.resize(static_cast<std::size_t>(first_bytes));
