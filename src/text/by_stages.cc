@@ -37,18 +37,22 @@ void ByStages::split_to_ids(std::u32string_view normalized, bool starts_text, Bu
   }
 }
 
+void ByStages::encode_segment(std::u32string_view segment, bool starts_text, Buffers& buffers,
+                              IdSink& sink) const {
+  spec_.normalizer->normalize(segment, buffers.normalizer, buffers.normalized);
+  const std::u32string_view normalized = buffers.normalized;
+  for_each_segment(
+      in_normalized_text_, spec_.added, normalized, sink, [&](std::u32string_view part) {
+        split_to_ids(part, starts_text && part.data() == normalized.data(), buffers, sink);
+      });
+}
+
 void ByStages::encode(std::string_view text, Buffers& buffers, IdSink& sink) const {
   buffers.code_points.clear();
   append_code_points(text, buffers.code_points);
   const std::u32string_view whole = buffers.code_points;
   for_each_segment(in_raw_text_, spec_.added, whole, sink, [&](std::u32string_view segment) {
-    const bool is_first = segment.data() == whole.data();
-    spec_.normalizer->normalize(segment, buffers.normalizer, buffers.normalized);
-    const std::u32string_view normalized = buffers.normalized;
-    for_each_segment(
-        in_normalized_text_, spec_.added, normalized, sink, [&](std::u32string_view part) {
-          split_to_ids(part, is_first && part.data() == normalized.data(), buffers, sink);
-        });
+    encode_segment(segment, segment.data() == whole.data(), buffers, sink);
   });
 }
 

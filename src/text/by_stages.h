@@ -25,6 +25,9 @@ class ByStages {
   ByStages(const TokenizerSpec& spec, const PieceModel& model);  // both must outlive it
 
   void encode(std::string_view text, Buffers& buffers, IdSink& sink) const;
+  // What encode() does between the added tokens of the raw text.
+  void encode_segment(std::u32string_view segment, bool starts_text, Buffers& buffers,
+                      IdSink& sink) const;
 
  private:
   using Matcher = TokenMatcher<char32_t>;

@@ -19,12 +19,6 @@ tl::unexpected<Error> refuse(std::string reason) {
   return fail("text/not-one-pass", std::move(reason));
 }
 
-bool changes_nothing(const Normalizer& normalizer) {
-  const auto* bert = dynamic_cast<const BertNormalizer*>(&normalizer);
-  return bert != nullptr && !bert->flags.clean_text && !bert->flags.handle_chinese_chars &&
-         !bert->flags.strip_accents && !bert->flags.lowercase;
-}
-
 // Letters at `at`, of which 16 bytes can be read: how many before the first other byte.
 unsigned letters(const unsigned char* at) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
@@ -40,7 +34,9 @@ Result<ByteLevelPass> ByteLevelPass::build(const TokenizerSpec& spec, const Piec
   const auto* byte_level = dynamic_cast<const ByteLevel*>(spec.pre_tokenizer.get());
   if (bpe == nullptr || byte_level == nullptr) return refuse("it is not ByteLevel and BPE");
   if (!byte_level->flags.use_regex) return refuse("the text is not split into words");
-  if (!changes_nothing(*spec.normalizer)) return refuse("a normaliser changes the text");
+  const auto* normalizer = dynamic_cast<const BertNormalizer*>(spec.normalizer.get());
+  if (normalizer == nullptr || !normalizer->changes_nothing())
+    return refuse("a normaliser changes the text");
   ByteLevelPass out;
   std::vector<TokenMatcher<char>::Entry> raw, normalized;
   for (std::size_t i = 0; i < spec.added.size(); ++i) {

@@ -9,6 +9,7 @@
 #include "text/byte_level_pass.h"
 #include "text/one_pass.h"
 #include "text/spec.h"
+#include "text/unigram_pass.h"
 
 namespace breakeven::text {
 
@@ -18,6 +19,8 @@ struct Tokenizer::Impl {
     spec.model.vocabulary = {};  // `model` has it now
     if (spec.model.is_bpe()) {
       keep(ByteLevelPass::build(spec, *model), byte_level);
+    } else if (spec.model.is_unigram()) {
+      keep(UnigramPass::build(spec, *model, by_stages), unigram);
     } else {
       keep(OnePass::build(spec, *model), one_pass);
     }
@@ -39,9 +42,10 @@ struct Tokenizer::Impl {
   TokenizerSpec spec;
   std::unique_ptr<PieceModel> model;
   ByStages by_stages;
-  // At most one of the two.
+  // At most one of the three.
   std::optional<OnePass> one_pass;
   std::optional<ByteLevelPass> byte_level;
+  std::optional<UnigramPass> unigram;
 };
 
 class Tokenizer::Scratch {
@@ -49,11 +53,13 @@ class Tokenizer::Scratch {
   explicit Scratch(const Impl& impl) : owner(&impl) {
     if (impl.one_pass) one_pass.emplace();
     if (impl.byte_level) byte_level.emplace();
+    if (impl.unigram) unigram.emplace();
   }
 
   const Impl* owner;  // cached words are right for this vocabulary only
   std::optional<OnePass::Buffers> one_pass;
   std::optional<ByteLevelPass::Buffers> byte_level;
+  std::optional<UnigramPass::Buffers> unigram;
   ByStages::Buffers by_stages;
   std::array<IdSink, 2> sinks;  // of the first and the second text
 };
@@ -65,6 +71,8 @@ void Tokenizer::Impl::read(std::string_view text, const EncodeOptions& options, 
     one_pass->encode(text, *scratch.one_pass, sink);
   } else if (byte_level && options.route == Route::fastest) {
     byte_level->encode(text, *scratch.byte_level, sink);
+  } else if (unigram && options.route == Route::fastest) {
+    unigram->encode(text, *scratch.unigram, sink);
   } else {
     by_stages.encode(text, scratch.by_stages, sink);
   }

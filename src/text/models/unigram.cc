@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <unordered_set>
 
 #include "base/check.h"
@@ -18,7 +17,7 @@ constexpr double kUnknownPenalty = 10;
 
 // [["▁the", -3.5] ...]: an entry's id is its place.
 Result<void> read_entries(const JsonObject& model, ModelSpec& spec) {
-  BREAKEVEN_TRY(const auto rows, model.list("vocab", {1, kMostIds}));
+  BREAKEVEN_TRY(const auto rows, model.list("vocab", {1, PieceTrie::kMostEntries}));
   std::unordered_set<std::string_view> entries;
   std::size_t bytes = 0;
   for (const JsonValue row : rows) {
@@ -34,9 +33,9 @@ Result<void> read_entries(const JsonObject& model, ModelSpec& spec) {
     spec.vocabulary.emplace_back(*entry, static_cast<std::int32_t>(spec.scores.size()));
     spec.scores.push_back(*score);
   }
-  if (bytes >= PieceTrie::kMostNodes)
+  if (bytes >= PieceTrie::kMostBytes)
     return unsupported(model.where("vocab"), fmt::format("{} bytes of entries", bytes),
-                       fmt::format("less than {}", PieceTrie::kMostNodes));
+                       fmt::format("less than {}", PieceTrie::kMostBytes));
   return {};
 }
 
@@ -61,47 +60,6 @@ std::size_t bytes_of_lead(unsigned char lead) {
 }  // namespace
 
 const ModelKind kUnigram = {"Unigram", read, make};
-
-void PieceTrie::build(const std::vector<std::string>& entries) {
-  std::size_t bytes = 0;
-  for (const std::string& entry : entries) bytes += entry.size();
-  BREAKEVEN_CHECK(bytes < kMostNodes, "bytes={}", bytes);
-  // Entries share their beginnings, so their nodes are fewer than their bytes; a table that would
-  // be more than half full is built again, twice as large.
-  const auto most = static_cast<unsigned>(std::bit_width(2 * bytes | 1));
-  for (unsigned width = most > 3 ? most - 3 : 1;; ++width) {
-    shift_ = 32 - width;
-    // Probing runs past the end into slots of its own, of which one stays free.
-    slots_.assign((std::size_t{1} << width) + 2, {});
-    ids_.assign(1, -1);
-    const std::size_t room = (std::size_t{1} << width) / 2;
-    for (std::size_t id = 0; id < entries.size() && ids_.size() <= room; ++id) {
-      std::uint32_t node = kRoot;
-      for (const char c : entries[id]) {
-        const std::uint32_t key = node << 8 | static_cast<unsigned char>(c);
-        std::size_t at = place(key);
-        while (at < slots_.size() && slots_[at].child != 0 && slots_[at].key != key) ++at;
-        if (at + 1 >= slots_.size()) slots_.resize(2 * at);
-        if (slots_[at].child == 0) {
-          slots_[at] = {key, static_cast<std::uint32_t>(ids_.size())};
-          ids_.push_back(-1);
-        }
-        node = slots_[at].child;
-      }
-      if (node != kRoot) ids_[node] = static_cast<std::int32_t>(id);
-    }
-    if (ids_.size() <= room || width >= most) return;
-  }
-}
-
-std::int32_t PieceTrie::find(std::string_view entry) const {
-  std::uint32_t node = kRoot;
-  for (const char c : entry) {
-    node = child(node, static_cast<unsigned char>(c));
-    if (node == kNone) return -1;
-  }
-  return ids_[node];
-}
 
 Unigram::Unigram(const ModelSpec& spec) : scores_(spec.scores), unknown_id_(spec.unknown_id) {
   for (const auto& [entry, id] : spec.vocabulary) entries_.push_back(entry);
@@ -133,11 +91,10 @@ void Unigram::reach_all(std::string_view word, std::vector<ModelBuffers::Reached
     const double before = reached[start].score;
     const std::size_t first = bytes_of_lead(static_cast<unsigned char>(word[start]));
     bool known = false;  // the first character alone is an entry
-    std::uint32_t node = PieceTrie::kRoot;
+    PieceTrie::Node node = trie_.root();
+    std::int32_t id = -1;
     for (std::size_t end = start; end < word.size();) {
-      node = trie_.child(node, static_cast<unsigned char>(word[end++]));
-      if (node == PieceTrie::kNone) break;
-      const std::int32_t id = trie_.id(node);
+      if (!trie_.step(node, static_cast<unsigned char>(word[end++]), id)) break;
       if (id < 0) continue;
       reach(end, scores_[static_cast<std::size_t>(id)] + before, start, id);
       known = known || end - start == first;

@@ -12,41 +12,9 @@
 #include <vector>
 
 #include "text/models/piece_model.h"
+#include "text/models/piece_trie.h"
 
 namespace breakeven::text {
-
-// The entries of a vocabulary by their bytes: a node for every beginning of one, in one hash table
-// of (node, byte).
-class PieceTrie {
- public:
-  static constexpr std::uint32_t kRoot = 0, kNone = static_cast<std::uint32_t>(-1);
-  static constexpr std::size_t kMostNodes = std::size_t{1} << 24;
-
-  // `entries` by id; at most kMostNodes - 1 bytes of them.
-  void build(const std::vector<std::string>& entries);
-
-  std::uint32_t child(std::uint32_t node, unsigned char byte) const {
-    const std::uint32_t key = node << 8 | byte;
-    for (std::size_t at = place(key);; ++at) {
-      const Slot& slot = slots_[at];
-      if (slot.child == 0) return kNone;
-      if (slot.key == key) return slot.child;
-    }
-  }
-  // The entry that ends at a node; -1: none does.
-  std::int32_t id(std::uint32_t node) const { return ids_[node]; }
-  std::int32_t find(std::string_view entry) const;
-
- private:
-  struct Slot {
-    std::uint32_t key = 0, child = 0;  // child 0, which no node has: free
-  };
-  std::size_t place(std::uint32_t key) const { return key * std::uint32_t{0x9E3779B1} >> shift_; }
-
-  std::vector<Slot> slots_;
-  std::vector<std::int32_t> ids_;  // by node
-  unsigned shift_ = 31;
-};
 
 class Unigram final : public PieceModel {
  public:

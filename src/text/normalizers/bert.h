@@ -19,6 +19,11 @@ class BertNormalizer final : public Normalizer {
   void normalize(std::u32string_view text, NormalizerBuffers& buffers,
                  std::u32string& out) const override;
 
+  bool changes_nothing() const {
+    return !flags.clean_text && !flags.handle_chinese_chars && !flags.strip_accents &&
+           !flags.lowercase;
+  }
+
   Flags flags;
 };
 

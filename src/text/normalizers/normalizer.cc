@@ -26,6 +26,11 @@ class SequenceNormalizer final : public Normalizer {
       step->normalize(buffers.step, buffers, out);
     }
   }
+  std::vector<const Normalizer*> steps() const override {
+    std::vector<const Normalizer*> out;
+    for (const auto& step : steps_) out.push_back(step.get());
+    return out;
+  }
 
  private:
   std::vector<std::unique_ptr<Normalizer>> steps_;

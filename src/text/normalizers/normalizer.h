@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -24,6 +25,8 @@ class Normalizer {
   // Replaces `out` by the normalised `text`. Linear in the length of the text.
   virtual void normalize(std::u32string_view text, NormalizerBuffers& buffers,
                          std::u32string& out) const = 0;
+  // Those of a Sequence, else this one.
+  virtual std::vector<const Normalizer*> steps() const { return {this}; }
 };
 
 // The part "normalizer" of tokenizer.json. Errors: tokenizer/json, tokenizer/unsupported.

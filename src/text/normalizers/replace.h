@@ -19,9 +19,10 @@ class ReplaceNormalizer final : public Normalizer {
   void normalize(std::u32string_view text, NormalizerBuffers& buffers,
                  std::u32string& out) const override;
 
-  // It makes one blank, or one "▁", of several blanks and nothing else.
-  bool joins_blanks() const {
-    return pattern_ == Pattern::blanks && (content_ == U" " || content_ == U"\u2581");
+  // It makes one blank of several, or one `like_blank`, and nothing else.
+  bool joins_blanks(char32_t like_blank) const {
+    return pattern_ == Pattern::blanks && content_.size() == 1 &&
+           (content_.front() == U' ' || content_.front() == like_blank);
   }
 
  private:

@@ -26,6 +26,9 @@ class ByCharacter final : public PreTokenizer {
   explicit ByCharacter(std::vector<Splitter> splitters) : splitters_(std::move(splitters)) {}
   std::size_t next_word(std::u32string_view text, std::size_t& at,
                         std::string& word) const override;
+  bool is_whitespace_split() const {
+    return splitters_.size() == 1 && splitters_.front() == whitespace_split;
+  }
 
  private:
   std::vector<Splitter> splitters_;
