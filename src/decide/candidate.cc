@@ -17,6 +17,7 @@
 namespace breakeven::decide {
 namespace {
 
+using measure::LimitKept;
 using record::Record;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -128,18 +129,9 @@ const record::Estimate* p99_of(const Record& record) {
 }
 
 // What a paced record says about a limit on p99; without a limit, whether it kept up.
-Answer keeps_p99(const Record& record, const std::optional<double>& limit_s) {
-  if (falls_behind(record)) return Answer::misses;
-  if (!limit_s) return Answer::keeps;
-  switch (measure::p99_within(record, *limit_s)) {
-    case measure::LimitKept::kept:
-      return Answer::keeps;
-    case measure::LimitKept::missed:
-      return Answer::misses;
-    case measure::LimitKept::cannot_tell:
-      break;
-  }
-  return Answer::cannot_tell;
+LimitKept keeps_p99(const Record& record, const std::optional<double>& limit_s) {
+  if (falls_behind(record)) return LimitKept::missed;
+  return limit_s ? measure::p99_within(record, *limit_s) : LimitKept::kept;
 }
 
 // Why keeps_p99() cannot tell.
@@ -167,8 +159,7 @@ std::string doubt_about_p99(const Record& record, double limit_s) {
 }
 
 // What the paced records of a configuration say: a machine keeps up to a rate between the highest
-// that was kept and the lowest that was missed. A rate that was tried several times, as a search
-// does, is as good as the worst of them.
+// that was kept and the lowest that was missed.
 struct Bracket {
   const Row* kept = nullptr;    // the highest
   const Row* missed = nullptr;  // the lowest
@@ -176,18 +167,22 @@ struct Bracket {
 };
 Bracket bracket_of(const Configuration& configuration, const std::optional<double>& limit_s) {
   Bracket bracket;
-  std::map<double, Answer> worst;
+  std::map<double, LimitKept> worst;
   for (const Row* row : configuration.paced) {
     if (!row->unusable.empty()) continue;
-    Answer& of_rate = worst.emplace(row->cell().rate_per_s, Answer::keeps).first->second;
+    LimitKept& of_rate = worst.emplace(row->cell().rate_per_s, LimitKept::too_few).first->second;
     of_rate = std::max(of_rate, keeps_p99(*row->record, limit_s));
   }
   for (const Row* row : configuration.paced) {
     if (!row->unusable.empty()) continue;
-    const Answer answer = worst[row->cell().rate_per_s];
-    if (answer == Answer::keeps) bracket.kept = row;
-    if (answer == Answer::misses && bracket.missed == nullptr) bracket.missed = row;
-    if (answer == Answer::cannot_tell && bracket.unsure == nullptr) bracket.unsure = row;
+    const LimitKept of_rate = worst[row->cell().rate_per_s];
+    if (of_rate == LimitKept::kept) {
+      bracket.kept = row;
+    } else if (of_rate == LimitKept::missed) {
+      if (bracket.missed == nullptr) bracket.missed = row;
+    } else if (bracket.unsure == nullptr) {
+      bracket.unsure = row;
+    }
   }
   return bracket;
 }

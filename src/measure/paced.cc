@@ -40,6 +40,7 @@ class Play {
   Result<void> compare_outputs(std::size_t count);
   void count_batch(std::size_t count, double started_s, double ended_s, double late_s);
   bool at_limit(double now_s) const;
+  std::size_t answers_wanted(double now_s) const;  // for a p99 at this load
   void finish(double ended_s);
 
   Classifier& classifier_;
@@ -86,7 +87,7 @@ Play::Play(Classifier& classifier, std::span<const Text> texts, const PacedOptio
   samples_.outputs = std::move(outputs);
   samples_.seed = options.seed;
   first_counted_ = static_cast<std::size_t>(kPacedWarmUpShare *
-                                            static_cast<double>(std::min(count, kMostAnswers)));
+                                            static_cast<double>(std::min(count, kEnoughAnswers)));
 }
 
 void Play::sleep_until(double time_s) const {
@@ -124,6 +125,7 @@ void Play::count_batch(std::size_t count, double started_s, double ended_s, doub
   if (count == options_.max_batch) {
     full_s_ += ended_s - started_s;
     full_texts_ += count;
+    samples_.full_per_s = static_cast<double>(full_texts_) / full_s_;
   }
   if (ended_s > counted_from_s_ && ended_s <= window_end_s_) in_window_ += count;
   for (std::size_t request = next_; request < next_ + count; ++request) {
@@ -171,6 +173,15 @@ double mean_of(std::span<const std::uint32_t> counts) {
   return sum / static_cast<double>(counts.size());
 }
 
+// Of what it could do in full batches; where none was full, it is far from that.
+ServerLoad load_of(double rate_per_s, double busy_share, const PacedSamples& samples,
+                   std::size_t max_batch) {
+  const auto full = static_cast<double>(std::max<std::size_t>(1, max_batch));
+  const double share = samples.full_per_s > 0 ? rate_per_s / samples.full_per_s
+                                              : busy_share * mean_of(samples.batch_texts) / full;
+  return {std::min(share, busy_share), relative_spread(samples.batch_seconds)};
+}
+
 // A queue that grows looks like a queue that is long by chance, and like one that a pause left
 // behind. What cannot be mistaken: the machine worked all the time, and not even full batches
 // answer what comes. (Batches that are not full answer all who wait, however busy they keep it.)
@@ -179,6 +190,17 @@ bool Play::at_limit(double now_s) const {
   constexpr double kNearly = 0.98;
   if (full_s_ <= 0 || worked_s_ < kBusy * (now_s - counted_from_s_)) return false;
   return options_.rate_per_s * full_s_ >= kNearly * static_cast<double>(full_texts_);
+}
+
+std::size_t Play::answers_wanted(double now_s) const {
+  if (options_.arrivals != Arrivals::poisson || at_limit(now_s)) return kEnoughAnswers;
+  // By the least that requests may be worth; those of a real server are worth less.
+  constexpr double kMargin = 2;
+  const double share = worked_s_ / (now_s - counted_from_s_);
+  const double wanted =
+      kMargin * static_cast<double>(samples_needed(0.99)) *
+      load_of(options_.rate_per_s, share, samples_, options_.max_batch).requests_an_independent();
+  return static_cast<std::size_t>(std::clamp<double>(wanted, kEnoughAnswers, kMostAnswers));
 }
 
 template <class T>
@@ -224,6 +246,7 @@ Result<PacedSamples> Play::run() {
   give_up_s_ = window_end_s_ + options_.max_wait_s + kDrainShare * length_s;
   double free_s = begin_s_;
   bool closed = false;
+  std::size_t close_at = first_counted_ + kEnoughAnswers;
   while (next_ < due_.size()) {
     const double could_s = rule_.start_s(next_, due_.size(), come_s(), free_s);
     if (could_s > give_up_s_ && at_limit(clock_.now_s())) break;
@@ -234,10 +257,10 @@ Result<PacedSamples> Play::run() {
     }
     const double started_s = std::max(could_s, clock_.now_s());
     BREAKEVEN_TRY(free_s, answer_batch(started_s, started_s - could_s));
-    if (!closed && next_ >= first_counted_ + kMostAnswers) {
-      close_window();
-      closed = true;
-    }
+    if (next_ < close_at || closed) continue;
+    close_at = first_counted_ + answers_wanted(clock_.now_s());
+    closed = next_ >= close_at;
+    if (closed) close_window();
   }
   finish(clock_.now_s());
   return std::move(samples_);
@@ -247,9 +270,7 @@ Result<PacedSamples> Play::run() {
 void fill_percentiles(const PacedSamples& samples, record::Record& record) {
   ServerLoad load;
   if (record.cell.arrivals == Arrivals::poisson) {
-    const double full = static_cast<double>(std::max<std::uint64_t>(1, record.cell.batch));
-    load = {record.paced->busy_share * record.paced->mean_batch / full,
-            relative_spread(samples.batch_seconds)};
+    load = load_of(record.cell.rate_per_s, record.paced->busy_share, samples, record.cell.batch);
   }
   const QueueSample queue(samples.due_s, samples.seconds, load);
   for (const Percentile& each : kPercentiles) {

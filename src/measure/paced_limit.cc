@@ -11,8 +11,8 @@ LimitKept p99_within(const record::Record& record, double limit_s) {
     }
   }
   const auto p99 = record.latency_s.find("p99");
-  const bool known = p99 != record.latency_s.end() && p99->second.interval.has_value();
-  return known && p99->second.interval->high <= limit_s ? LimitKept::kept : LimitKept::cannot_tell;
+  if (p99 == record.latency_s.end() || !p99->second.interval) return LimitKept::too_few;
+  return p99->second.interval->high <= limit_s ? LimitKept::kept : LimitKept::cannot_tell;
 }
 
 }  // namespace breakeven::measure

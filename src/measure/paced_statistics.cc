@@ -27,6 +27,11 @@ std::size_t end_of(std::span<const std::size_t> begins, std::size_t i, std::size
 
 }  // namespace
 
+double ServerLoad::requests_an_independent() const {
+  const double rho = std::clamp(share, 0.0, 1 - 1e-9);
+  return 1 + rho * (1 + rho) * (1 + spread * spread) / ((1 - rho) * (1 - rho));
+}
+
 QueueSample::QueueSample(std::span<const double> due_s, std::span<const double> seconds,
                          const ServerLoad& load)
     : seconds_(seconds), ordered_(seconds.begin(), seconds.end()) {
@@ -46,9 +51,7 @@ QueueSample::QueueSample(std::span<const double> due_s, std::span<const double> 
     }
     answered_s = std::max(answered_s, due_s[i] + seconds[i]);
   }
-  const double rho = std::clamp(load.share, 0.0, 1 - 1e-9);
-  const double variance = load.spread * load.spread;
-  most_independent_ = count / (1 + rho * (1 + rho) * (1 + variance) / ((1 - rho) * (1 - rho)));
+  most_independent_ = count / load.requests_an_independent();
 }
 
 // How many independent requests would tell as much about the share above the percentile.

@@ -22,6 +22,9 @@ namespace breakeven::measure {
 struct ServerLoad {
   double share = 0;  // ρ of what it could do in full batches, in [0, 1); 0 = arrivals at set times
   double spread = 0;  // v
+
+  // How many requests are worth one independent one, at the least.
+  double requests_an_independent() const;
 };
 
 class QueueSample {

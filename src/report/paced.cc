@@ -66,12 +66,11 @@ std::string best_percentile(const Record& record) {
                                           : "p50 " + format_seconds(median->second.value);
 }
 
-// What a search under a limit found. `group`: by rate. A rate that was tried several times is as
-// good as the worst of them.
+// What a search under a limit found. `group`: by rate.
 std::string found_rate(const std::vector<const Record*>& group, double limit_s) {
   std::map<double, measure::LimitKept> rates;
   for (const Record* record : group) {
-    auto& worst = rates.emplace(record->cell.rate_per_s, measure::LimitKept::kept).first->second;
+    auto& worst = rates.emplace(record->cell.rate_per_s, measure::LimitKept::too_few).first->second;
     worst = std::max(worst, measure::p99_within(*record, limit_s));
   }
   double kept = 0;

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/check.h"
+#include "base/units.h"
 #include "measure/environment.h"
 #include "measure/rounds.h"
 #include "measure/summary.h"
@@ -139,22 +140,30 @@ void Sweep::visit_cell(CellRun& run, Classifier& classifier, double visit_s) {
   }
 }
 
-// The highest rate that keeps a limit: a window and a record for each rate that is tried.
+// The highest rate that keeps a limit: a window and a record for each try.
 Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) {
   const double end_s = tools_.clock->now_s() + slot_s;
-  const double window_s = slot_s / RateSearch::kProbes;
   RateSearch search(run.first_rate_per_s());
   const std::uint64_t first = search.tell_all(input_.searched, run.cell, input_.p99_limit_s);
   for (std::uint64_t number = first;; ++number) {
-    const auto rate = search.next();
-    const bool in_time = number == first || tools_.clock->now_s() + window_s <= end_s;
-    if (!rate || !in_time || stopped()) return {};
-    run.aim_at(*rate, number);
-    visit_cell(run, classifier, window_s);
+    auto next = search.next(end_s - tools_.clock->now_s());
+    if (!next && number == 0) next = search.next();
+    if (stopped()) return {};
+    if (!next) {
+      if (const auto wanted = search.next()) {
+        notes_.push_back(fmt::format(
+            "{}: the search ended with its time; the next window ({}/s) takes {:.0f} s: a longer "
+            "--time narrows the range",
+            run.name(), three_digits(wanted->rate_per_s), std::ceil(wanted->window_s())));
+      }
+      return {};
+    }
+    run.aim_at(next->rate_per_s, number);
+    visit_cell(run, classifier, (1 + measure::kDrainShare) * next->window_s());
     BREAKEVEN_TRY_VOID(finish({&run}));
     if (run.done) run.probes.push_back(run.record);
     if (!run.done || run.failed) return {};
-    search.tell(*rate, measure::p99_within(run.record, input_.p99_limit_s));
+    search.tell(run.record, input_.p99_limit_s);
   }
 }
 

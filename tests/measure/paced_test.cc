@@ -341,15 +341,82 @@ TEST_F(PacedTest, PercentilesOnlyAsFarAsTheSamplesCarry) {
 TEST_F(PacedTest, NoMoreRequestsThanAJournalBears) {
   options_.rate_per_s = 100'000;
   const PacedSamples samples = play(takes(1e-7));
-  EXPECT_EQ(samples.requests, kMostAnswers);
-  EXPECT_EQ(samples.seconds.size(), kMostAnswers);
-  EXPECT_NEAR(samples.window_s, kMostAnswers / 100'000.0, 1e-4);
+  EXPECT_EQ(samples.requests, kEnoughAnswers);
+  EXPECT_EQ(samples.seconds.size(), kEnoughAnswers);
+  EXPECT_NEAR(samples.window_s, kEnoughAnswers / 100'000.0, 1e-4);
   EXPECT_NEAR(samples.answered_per_s, 100'000, 100);
   EXPECT_TRUE(carries(samples.seconds.size(), 0.999));
   // Twice what can be answered: it ends as early, and is still seen.
   const PacedSamples over = play(takes(2e-5));
   EXPECT_TRUE(over.saturated);
   EXPECT_NEAR(over.answered_per_s, 50'000, 500);
+}
+
+// The busier a server, the more requests a p99 needs, up to what a record holds.
+TEST_F(PacedTest, AsManyRequestsAsAP99NeedsAtThisLoad) {
+  options_.arrivals = Arrivals::poisson;
+  options_.max_batch = 1;
+  options_.rate_per_s = 1000;
+  options_.window_s = 200;
+  // Those who wait when the window closes are answered, too.
+  EXPECT_NEAR(static_cast<double>(play(takes(5e-4)).requests), kEnoughAnswers, 50);
+  record::Record busy = summary(play(takes(8e-4)), 1000);
+  EXPECT_GT(busy.samples_s.size(), 3 * kEnoughAnswers / 2);
+  EXPECT_LT(busy.samples_s.size(), kMostAnswers);
+  EXPECT_EQ(busy.latency_s.count("p99"), 1U);
+  EXPECT_NEAR(static_cast<double>(play(takes(9.5e-4)).requests), kMostAnswers, 100);
+  EXPECT_EQ(play(takes(11e-4)).seconds.size() / kEnoughAnswers, 1U) << "saturated: ends early";
+}
+
+// Through the player and the batcher: the interval of a p99 holds the truth, whether a batch takes
+// as long as its texts (a CPU) or mostly a fixed time (a GPU). docs/paced.md shows the table.
+TEST_F(PacedTest, CoverageOfAP99BehindABatcher) {
+  struct Case {
+    const char* name;
+    double fixed_s, text_s, rate_per_s, window_s;
+  };
+  options_.arrivals = Arrivals::poisson;
+  options_.max_batch = 8;
+  for (const auto& [name, fixed_s, text_s, rate_per_s, window_s] :
+       {Case{"by the text", 0, 0.001, 500, 14}, Case{"by the text", 0, 0.001, 700, 34},
+        Case{"mostly fixed", 0.004, 0.0005, 500, 8},
+        Case{"mostly fixed", 0.004, 0.0005, 800, 50}}) {
+    const auto cost = [&](std::size_t, std::size_t texts, std::size_t) {
+      return fixed_s + text_s * static_cast<double>(texts);
+    };
+    options_.rate_per_s = rate_per_s;
+    options_.window_s = 500'000 / rate_per_s;
+    std::vector<double> all;
+    for (std::uint64_t seed = 1000; seed < 1020; ++seed) {
+      options_.seed = seed;
+      const PacedSamples samples = play(cost);
+      all.insert(all.end(), samples.seconds.begin(), samples.seconds.end());
+    }
+    const double truth = percentile(all, 0.99);
+    options_.window_s = window_s;
+    constexpr int kRuns = 300;
+    int given = 0;
+    int held = 0;
+    for (int run = 0; run < kRuns; ++run) {
+      options_.seed = static_cast<std::uint64_t>(run);
+      record::Record record;
+      record.cell.mode = Mode::paced;
+      record.cell.arrivals = Arrivals::poisson;
+      record.cell.rate_per_s = rate_per_s;
+      record.cell.batch = options_.max_batch;
+      summarise_paced(play(cost), 10, record);
+      const auto p99 = record.latency_s.find("p99");
+      if (p99 == record.latency_s.end()) continue;
+      ++given;
+      held += p99->second.interval->low <= truth && truth <= p99->second.interval->high ? 1 : 0;
+    }
+    const double share = held / std::max(1.0, static_cast<double>(given));
+    std::printf("%s, %g/s, %.0f requests: p99 in %.1f %% of runs, interval holds it in %.1f %%\n",
+                name, rate_per_s, rate_per_s * window_s, 100.0 * given / kRuns, 100 * share);
+    EXPECT_GT(given, 0.7 * kRuns) << name << rate_per_s;
+    EXPECT_GE(share, 0.92) << name << rate_per_s;
+    EXPECT_LE(share, 0.995) << name << rate_per_s;
+  }
 }
 
 TEST_F(PacedTest, HopelesslyTooMuchIsSaturatedAndNotEmpty) {
