@@ -143,6 +143,8 @@ void Sweep::visit_cell(CellRun& run, Classifier& classifier, double visit_s) {
 // The highest rate that keeps a limit: a window and a record for each try.
 Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) {
   const double end_s = tools_.clock->now_s() + slot_s;
+  std::string name = run.name();
+  name.resize(name.rfind(' '));  // without a rate
   RateSearch search(run.first_rate_per_s());
   const std::uint64_t first = search.tell_all(input_.searched, run.cell, input_.p99_limit_s);
   for (std::uint64_t number = first;; ++number) {
@@ -154,7 +156,7 @@ Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) 
         notes_.push_back(fmt::format(
             "{}: the search ended with its time; the next window ({}/s) takes {:.0f} s: a longer "
             "--time narrows the range",
-            run.name(), three_digits(wanted->rate_per_s), std::ceil(wanted->window_s())));
+            name, three_digits(wanted->rate_per_s), std::ceil(wanted->window_s())));
       }
       return {};
     }

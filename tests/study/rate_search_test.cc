@@ -1,5 +1,6 @@
 #include "study/rate_search.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -230,6 +231,14 @@ TEST(RateSearch, InASweepEachTryIsARecordWithADrawOfItsOwn) {
   EXPECT_GT(kept, 0);
   EXPECT_GT(missed, kept);
   EXPECT_LT(missed, 2000);  // it answers 862 a second at most
+
+  input.time_s = 20;
+  const auto in_short = run_sweep(input, tools);
+  ASSERT_TRUE(in_short) << in_short.error().message;
+  EXPECT_THAT(in_short->notes,
+              ::testing::Contains(::testing::StartsWith(
+                  "cpu fp32 batch 8 paced: the search ended with its time; the next window (")));
+  input.time_s = 1200;
 
   // From half of what was found it goes on where that ended, and from all of it there is nothing.
   const std::vector<record::Record>& all = outcome->records;
