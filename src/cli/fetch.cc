@@ -12,9 +12,13 @@
 #include <memory>
 #include <string>
 
+#include "base/files.h"
+#include "base/json.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "engine/load.h"
+#include "model/architectures/architecture.h"
 
 namespace breakeven::cli {
 namespace {
@@ -24,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 struct FetchOptions {
   std::string name;
   std::string revision = "main";
+  bool anyway = false;
 };
 
 // A bar that moves on a terminal; one line a file in a pipe.
@@ -113,11 +118,71 @@ Result<std::string> fetch_imdb(const hub::Settings& settings, ProgressPrinter& p
   return path;
 }
 
+// What config.json says that Transformers should load.
+struct NamedClasses {
+  std::string first;       // in "architectures"; "" = it names none
+  std::string classifier;  // the first that classifies sequences
+  bool own_code = false;   // Python beside the weights, which nobody here runs
+};
+
+Result<NamedClasses> named_classes(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  BREAKEVEN_TRY(const std::string text, read_file(path));
+  BREAKEVEN_TRY(const JsonDocument document,
+                JsonDocument::parse(
+                    text, {path, "config/json", "config/field",
+                           "it is no Transformers model: choose another", JsonDialect::python}));
+  BREAKEVEN_TRY(const JsonObject config, document.object());
+  NamedClasses classes;
+  classes.own_code = config.find("auto_map").has_value();
+  if (!config.find("architectures")) return classes;
+  BREAKEVEN_TRY(const auto names, config.list("architectures"));
+  for (const JsonValue& each : names) {
+    BREAKEVEN_TRY(std::string name, config.as_text(each, "architectures"));
+    if (classes.first.empty()) classes.first = name;
+    if (classes.classifier.empty() && name.ends_with("ForSequenceClassification")) {
+      classes.classifier = std::move(name);
+    }
+  }
+  return classes;
+}
+
+// Told while only config and tokenizer are there: a weights file is a long wait for a refusal.
+// Errors: those of named_classes; fetch/nothing-runs-it.
+Result<void> say_who_runs(const FetchOptions& options, const std::string& folder,
+                          ProgressPrinter& printer) {
+  BREAKEVEN_TRY(const NamedClasses classes, named_classes(folder));
+  const auto plan = engine::plan_without_weights(folder);
+  if (plan && (classes.first.empty() || !classes.classifier.empty())) {
+    printer.line(fmt::format("{}: runs natively, {} with {} labels", options.name,
+                             plan->architecture->class_name, plan->labels.size()));
+    return {};
+  }
+  const std::string why =
+      plan ? fmt::format("config.json names {}, which has no classifier's head", classes.first)
+           : plan.error().message;
+  if (!classes.classifier.empty() && !classes.own_code) {
+    printer.line(fmt::format("{}: does not run natively: {}", options.name, why));
+    printer.line(fmt::format("{}: --runtime pytorch runs it if Transformers has {}", options.name,
+                             classes.classifier));
+    return {};
+  }
+  if (options.anyway) {
+    printer.line(fmt::format("{}: nothing here runs it: {}", options.name, why));
+    return {};
+  }
+  return fail("fetch/nothing-runs-it", fmt::format("nothing here runs {}: {}", options.name, why),
+              "choose another model; --anyway brings its weights all the same");
+}
+
 Result<std::string> fetch_model(const FetchOptions& options, const hub::Settings& settings,
                                 ProgressPrinter& printer) {
-  BREAKEVEN_TRY(const hub::FetchedModel fetched,
-                hub::fetch_model(options.name, options.revision, settings,
-                                 [&](const hub::Event& event) { printer.show(event); }));
+  BREAKEVEN_TRY(
+      const hub::FetchedModel fetched,
+      hub::fetch_model(
+          options.name, options.revision, settings,
+          [&](const hub::Event& event) { printer.show(event); },
+          [&](const std::string& folder) { return say_who_runs(options, folder, printer); }));
   for (const std::string& file : fetched.unchecked) {
     printer.line(fmt::format("{}: only its size was checked, the server gives no digest", file));
   }
@@ -153,6 +218,8 @@ void add_fetch(CLI::App& app, Context& context) {
       ->add_option("--revision", options->revision,
                    "Branch, tag, commit or pull request (refs/pr/1) of the model")
       ->capture_default_str();
+  command->add_flag("--anyway", options->anyway,
+                    "Bring the weights of a model that nothing here runs, too");
   command->footer(
       "Environment: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and\n"
       "HF_HUB_DOWNLOAD_TIMEOUT as in huggingface_hub; https_proxy; BREAKEVEN_IMDB_URL names a\n"

@@ -156,6 +156,14 @@ std::size_t length_limit(const text::TokenizerInfo& tokenizer, std::size_t posit
   return std::min(tokenizer.model_max_length, positions);
 }
 
+Result<model::EncoderPlan> plan_without_weights(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  BREAKEVEN_TRY(const std::string config, read_file(path));
+  BREAKEVEN_TRY(model::EncoderPlan plan, model::parse_plan(config, path));
+  BREAKEVEN_TRY_VOID(text::Tokenizer::load(folder, plan.vocabulary));
+  return plan;
+}
+
 Result<std::string> find_folder(const std::string& model) {
   return folder_of(model.empty() ? kDefaultModel : model, hub::Files::model);
 }

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "model/checkpoint.h"
+#include "model/plan.h"
 #include "text/tokenizer.h"
 
 namespace breakeven::engine {
@@ -30,6 +31,11 @@ struct ModelChoice {
 // Errors: those of hub/, model/ and text/; model/vocabulary and model/token-types when the
 // tokenizer does not fit the embeddings.
 Result<std::shared_ptr<const LoadedModel>> load_model(const ModelChoice& choice);
+
+// What the native engine would run in `folder`, by config.json and the tokenizer's files alone: of
+// the weights nothing is read, and they may be missing. Errors: those of load_model that need no
+// weights.
+Result<model::EncoderPlan> plan_without_weights(const std::string& folder);
 
 // Where the files of a model lie that this engine may refuse: a folder, or a name in the cache.
 // Errors: those of hub::find_cached.

@@ -84,7 +84,7 @@ class ModelFetch {
         http_(settings.stall_s),
         model_(model_folder(settings.cache, name_)) {}
 
-  Result<FetchedModel> run();
+  Result<FetchedModel> run(const Approve& approve);
 
  private:
   std::string url_of(const std::string& file) const {
@@ -246,12 +246,16 @@ Result<std::set<std::string>> ModelFetch::shards() const {
               "the model is damaged: choose another, or another --revision");
 }
 
-Result<FetchedModel> ModelFetch::run() {
+Result<FetchedModel> ModelFetch::run(const Approve& approve) {
   BREAKEVEN_TRY_VOID(look_up_config());
   fetched_.folder = model_ / "snapshots" / fetched_.commit;
   BREAKEVEN_TRY_VOID(look_up_tokenizer());
   BREAKEVEN_TRY_VOID(look_up_weights());
-  for (const RemoteFile& file : files_) BREAKEVEN_TRY_VOID(get(file));
+  for (const RemoteFile& file : files_) {
+    const bool is_last = &file == &files_.back();  // the weights, or their index
+    if (is_last && approve) BREAKEVEN_TRY_VOID(approve(fetched_.folder));
+    BREAKEVEN_TRY_VOID(get(file));
+  }
   if (const std::string& index = files_.back().name; index.ends_with(".index.json")) {
     BREAKEVEN_TRY(const std::set<std::string> names, shards());
     for (const std::string& name : names) {
@@ -271,11 +275,12 @@ Result<FetchedModel> ModelFetch::run() {
 }  // namespace
 
 Result<FetchedModel> fetch_model(const std::string& name, const std::string& revision,
-                                 const Settings& settings, const Listener& listener) {
+                                 const Settings& settings, const Listener& listener,
+                                 const Approve& approve) {
   BREAKEVEN_TRY_VOID(check_name(name));
   BREAKEVEN_TRY_VOID(check_revision(revision));
   if (settings.offline) return fetch_offline(name, revision, settings);
-  return ModelFetch(name, revision, settings, listener).run();
+  return ModelFetch(name, revision, settings, listener).run(approve);
 }
 
 Archive imdb_archive(const Lookup& lookup) {

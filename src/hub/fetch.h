@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,15 +20,20 @@ struct FetchedModel {
   std::vector<std::string> unchecked;  // files of which the server gave no digest
 };
 
+// Asked when config and tokenizer are in `folder` and before any weights are: an error ends the
+// fetch.
+using Approve = std::function<Result<void>(const std::string& folder)>;
+
 // Downloads config, tokenizer files and weights (safetensors, else pytorch_model.bin; one file, or
 // shards with their index) so that Transformers finds them, too. A revision is a branch, a tag, a
 // commit or a pull request's ref (refs/pr/1). Offline (HF_HUB_OFFLINE) a model that is whole in the
 // cache is the answer. The revision's name is written last: until then nobody finds half a
 // model. Errors: those of check_name, check_revision and download; hub/offline (it is not
 // whole in the cache); hub/endpoint (no hub answers there), hub/no-weights, hub/no-tokenizer,
-// hub/index.
+// hub/index; what `approve`, which may be empty, says.
 Result<FetchedModel> fetch_model(const std::string& name, const std::string& revision,
-                                 const Settings& settings, const Listener& listener);
+                                 const Settings& settings, const Listener& listener,
+                                 const Approve& approve = {});
 
 struct Archive {
   std::string url;
