@@ -467,7 +467,7 @@ def read_spec(request, abilities):
             raise Refused("request", f"{name} is {value!r}", "it has to be a number from 1 on")
     if not isinstance(request.get("model"), str):
         raise Refused("request", "model has to name a folder")
-    return types.SimpleNamespace(**wanted, **numbers, padding=padding, calibration=request.get("calibration"))
+    return types.SimpleNamespace(**wanted, **numbers, padding=padding, calibration=request.get("calibration"), pytorch=request.get("pytorch"))
 
 
 # ---- the process

@@ -1,9 +1,13 @@
-"""Sequence classifiers of BERT's kin (shapes.KNOWN) as an ONNX graph, from config.json and safetensors alone.
+"""Sequence classifiers as an ONNX graph: BERT's kin (shapes.KNOWN) from config.json and safetensors alone, others by torch.onnx in
+PyTorch's environment (decision 0032).
 
-The nodes have the shapes that onnxruntime.transformers.optimizer knows (model_type "bert"): it makes EmbedLayerNormalization,
+The nodes of the former have the shapes that onnxruntime.transformers.optimizer knows (model_type "bert"): it makes EmbedLayerNormalization,
 Attention, SkipLayerNormalization and BiasGelu of them. Inputs are input_ids and attention_mask [B, S] int64, for BERT token_type_ids
 too; the output is logits [B, C] fp32.
 """
+import subprocess
+import tempfile
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -96,8 +100,10 @@ def attend(graph, shape, x, mask, names):
     return graph.linear(graph.op("Reshape", context, graph.constant([0, 0, shape.hidden], np.int64)), names[3])
 
 
-def export(model):
-    """-> the onnx.ModelProto of a common.Model."""
+def export(model, pytorch):
+    """-> the onnx.ModelProto of a common.Model. `pytorch`: a Python with torch, which exports what is not written here; may be None."""
+    if model.type not in shapes.KNOWN:
+        return export_by_torch(model, pytorch)
     shape = shapes.read_shape(model)
     graph = Graph(model.tensors())
     mask = graph.op("Unsqueeze", graph.op("Unsqueeze", "attention_mask", graph.constant([1], np.int64)), graph.constant([2], np.int64))
@@ -126,14 +132,36 @@ def export(model):
     return made
 
 
+def export_by_torch(model, pytorch):
+    if not pytorch:
+        raise common.Refused("missing", f"model_type {model.type!r} is exported by PyTorch, which is not set up", "breakeven runtimes setup pytorch")
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/model.onnx"
+        told = subprocess.run([pytorch, common.HERE / "torch_export.py", model.folder, path], capture_output=True, text=True, check=False)
+        if told.returncode != 0:
+            last = ([""] + [line for line in told.stderr.splitlines() if line.strip()])[-1]
+            raise common.Refused("unsupported", f"torch.onnx cannot export it: {last}"[:2000], "take --runtime pytorch")
+        made = onnx.load(path)
+    del made.graph.value_info[:]  # onnxruntime's quantisation transposes weights and trips over the shapes that were
+    return made
+
+
+def origin(model):
+    """Where the graph comes from, for the record."""
+    return "from safetensors" if model.type in shapes.KNOWN else "by torch.onnx"
+
+
 def fuse(made, model, fp16=False):
     """-> the fused onnx.ModelProto and {op type: how often} of what was fused. Needs onnxruntime and sympy, not torch. With `fp16`
     its weights and insides are fp16, its logits stay fp32."""
     from onnxruntime.transformers import fusion_options, optimizer  # pylint: disable=import-outside-toplevel
-    shape = shapes.read_shape(model)
+    heads, hidden = (model.config.get(name, 0) for name in ("num_attention_heads", "hidden_size"))
+    if model.type in shapes.KNOWN:
+        shape = shapes.read_shape(model)
+        heads, hidden = shape.heads, shape.hidden
     options = fusion_options.FusionOptions("bert")
     options.attention_mask_format = fusion_options.AttentionMaskFormat.MaskIndexEnd
-    fused = optimizer.optimize_model(made, "bert", shape.heads, shape.hidden, optimization_options=options, opt_level=0)
+    fused = optimizer.optimize_model(made, "bert", heads, hidden, optimization_options=options, opt_level=0)
     counts = {kind: count for kind, count in fused.get_fused_operator_statistics().items() if count}
     if not any(one.domain == "com.microsoft" for one in fused.model.opset_import):
         fused.model.opset_import.append(helper.make_opsetid("com.microsoft", 1))

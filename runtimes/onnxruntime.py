@@ -32,7 +32,7 @@ class OnnxRuntime(common.Runtime):
         reduced = spec.precision == "int8" and not common.cpu_flags() & {"avx512_vnni", "avx_vnni"}
         folder = common.converted(
             ("onnxruntime", ort.__version__, spec.precision + "-channels" * (spec.precision == "int8") + "-reduced" * reduced, model.hash()),
-            lambda folder: convert(model, spec.precision, reduced, folder), progress)
+            lambda folder: convert(model, spec, reduced, folder), progress)
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = spec.threads, 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -50,7 +50,7 @@ class OnnxRuntime(common.Runtime):
         settings = {
             "onnxruntime": ort.__version__, "providers": ",".join(self.session.get_providers()), "intra_op_threads": spec.threads,
             "graph_optimization": "all", "fused": ", ".join(f"{kind} {count}" for kind, count in fused["fused"].items()) or "nothing",
-            "export": f"opset {fused['opset']}, from safetensors", "stream": "sorted by length" if self.sorts else "as it comes"}
+            "export": f"opset {fused['opset']}, {export.origin(model)}", "stream": "sorted by length" if self.sorts else "as it comes"}
         if spec.precision == "int8":
             settings["quantization"] = "dynamic, u8 activations a tensor, s8 weights a channel" + (", 7 bits" if reduced else "")
             settings["quantized"] = ", ".join(f"{kind} {count}" for kind, count in fused["quantized"].items())
@@ -77,13 +77,13 @@ class OnnxRuntime(common.Runtime):
         return logits
 
 
-def convert(model, precision, reduced, folder):
+def convert(model, spec, reduced, folder):
     import onnx  # pylint: disable=import-outside-toplevel
     from onnxruntime import quantization  # pylint: disable=import-outside-toplevel,no-name-in-module
-    fused, counts = export.fuse(export.export(model), model, fp16=precision == "fp16")
+    fused, counts = export.fuse(export.export(model, spec.pytorch), model, fp16=spec.precision == "fp16")
     path = folder / "model.onnx"
     quantized = {}
-    if precision == "int8":
+    if spec.precision == "int8":
         quantization.quantize_dynamic(fused, path, weight_type=quantization.QuantType.QInt8, per_channel=True, reduce_range=reduced,
                                       extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})  # behind fused nodes
         fused = onnx.load(path)

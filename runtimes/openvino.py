@@ -18,8 +18,9 @@ class OpenVino(common.Runtime):
     name = "openvino"
 
     def __init__(self):
-        global ov  # pylint: disable=global-variable-undefined
+        global ov, export  # pylint: disable=global-variable-undefined
         import openvino as ov  # pylint: disable=import-outside-toplevel,import-self
+        export = common.sibling("onnx_export")
         self.core = ov.Core()
         self.path = self.config = self.request = self.queue = self.names = None
 
@@ -32,7 +33,7 @@ class OpenVino(common.Runtime):
                 for precision in precisions for variant in ("plain", "tuned")]
 
     def load(self, spec, model, progress):
-        settings = {"openvino": ov.get_version(), "hint": "LATENCY", "threads": spec.threads, "export": "opset 17, from safetensors",
+        settings = {"openvino": ov.get_version(), "hint": "LATENCY", "threads": spec.threads, "export": export.origin(model),
                     "capabilities": " ".join(self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))}
         key = ["openvino", ov.__version__.partition("-")[0], "int8" if spec.precision == "int8" else "fp32", model.hash()]
         texts = None
@@ -41,7 +42,7 @@ class OpenVino(common.Runtime):
             texts, named = calibration_texts(spec.calibration)
             key.append(hashlib.sha256(json.dumps([nncf.__version__, texts]).encode()).hexdigest()[:8])
             settings["quantization"] = f"NNCF {nncf.__version__} post-training, model type transformer, {len(texts)} texts of {named}"
-        self.path = common.converted(key, lambda folder: self.convert(model, texts, folder, progress), progress) / "model.xml"
+        self.path = common.converted(key, lambda folder: self.convert(spec, model, texts, folder, progress), progress) / "model.xml"
         # What is not quantised in an int8 model runs in the CPU's best type, as OpenVINO itself would have it.
         kind = {"fp32": "f32", "bf16": "bf16"}.get(spec.precision) or ("bf16" if common.native_bf16() else "f32")
         self.config = {"INFERENCE_PRECISION_HINT": kind, "INFERENCE_NUM_THREADS": spec.threads}
@@ -56,10 +57,9 @@ class OpenVino(common.Runtime):
         return {"weight_bytes": None if kind == "bf16" and spec.precision != "int8" else self.path.with_suffix(".bin").stat().st_size,
                 "settings": settings}
 
-    def convert(self, model, texts, folder, progress):
+    def convert(self, spec, model, texts, folder, progress):
         import numpy as np  # pylint: disable=import-outside-toplevel
-        export = common.sibling("onnx_export")
-        made = self.core.read_model(export.export(model).SerializeToString())
+        made = self.core.read_model(export.export(model, spec.pytorch).SerializeToString())
         if texts is not None:
             import nncf  # pylint: disable=import-outside-toplevel
             progress(0.3, f"quantising with {len(texts)} texts")

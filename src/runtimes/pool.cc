@@ -104,9 +104,10 @@ Result<std::unique_ptr<Worker>> Pool::start(const std::string& runtime) {
                 fmt::format("known are: native, {}", fmt::join(known_runtimes(), ", ")));
   }
   BREAKEVEN_TRY(const std::string interpreter, interpreter_of(runtime));
+  const std::string pytorch = interpreter_of("pytorch").value_or("");
   make_room();
   return Worker::start(
-      {runtime, interpreter, script, options_.limits, options_.progress, options_.stop});
+      {runtime, interpreter, script, pytorch, options_.limits, options_.progress, options_.stop});
 }
 
 Result<Capabilities> Pool::capabilities(const std::string& runtime) {

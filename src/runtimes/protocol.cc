@@ -232,8 +232,8 @@ std::string hello_request(std::uint64_t id) {
   return line_of({{"id", id}, {"op", "hello"}, {"protocol", kProtocolVersion}});
 }
 
-std::string load_request(std::uint64_t id, const WorkerSpec& spec) {
-  return line_of({{"id", id},
+std::string load_request(std::uint64_t id, const WorkerSpec& spec, const std::string& pytorch) {
+  json request = {{"id", id},
                   {"op", "load"},
                   {"model", spec.model_folder},
                   {"device", to_string(spec.device)},
@@ -242,7 +242,9 @@ std::string load_request(std::uint64_t id, const WorkerSpec& spec) {
                   {"threads", spec.threads},
                   {"max_length", spec.max_length},
                   {"padding", to_string(spec.padding)},
-                  {"max_batch", spec.batch}});
+                  {"max_batch", spec.batch}};
+  if (!pytorch.empty()) request["pytorch"] = pytorch;
+  return line_of(request);
 }
 
 std::string texts_request(std::uint64_t id, std::span<const Text> texts, bool hash_ids) {

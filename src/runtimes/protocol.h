@@ -21,7 +21,9 @@ constexpr unsigned kProtocolVersion = 2;
 
 // Each is one line with its newline. Invalid UTF-8 goes over as U+FFFD.
 std::string hello_request(std::uint64_t id);
-std::string load_request(std::uint64_t id, const WorkerSpec& spec);
+// `pytorch`: PyTorch's Python, for the models whose graph only torch.onnx makes; "" = there is
+// none.
+std::string load_request(std::uint64_t id, const WorkerSpec& spec, const std::string& pytorch);
 // `hash_ids`: the answer should hold Received::ids.
 std::string texts_request(std::uint64_t id, std::span<const Text> texts, bool hash_ids);
 std::string run_request(std::uint64_t id, std::span<const std::uint32_t> indices);

@@ -38,7 +38,7 @@ Result<std::unique_ptr<Worker>> Worker::start(const WorkerOptions& options) {
 Result<void> Worker::load(const WorkerSpec& spec) {
   spec_ = spec;
   const Question question{"load", options_.limits.load_s};
-  BREAKEVEN_TRY(const Reply reply, ask(question, load_request(++id_, spec)));
+  BREAKEVEN_TRY(const Reply reply, ask(question, load_request(++id_, spec, options_.pytorch)));
   BREAKEVEN_TRY(loaded_, settle(question, read_load(reply)));
   return {};
 }

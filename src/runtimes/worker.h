@@ -24,6 +24,7 @@ namespace breakeven::runtimes {
 struct WorkerOptions {
   std::string runtime;  // for messages, and what it must say that it is
   std::string interpreter, script;
+  std::string pytorch;  // PyTorch's Python; "" = there is none
   TimeLimits limits{};
   std::function<void(std::string_view what, double done)> progress{};
   const std::atomic<bool>* stop = nullptr;

@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -121,14 +122,14 @@ class Case(unittest.TestCase):
     def texts_for(self, _model):
         return list(range(len(TEXTS)))
 
-    def check_all(self, model, precision="fp32", variants=None, paddings=("none", "longest", "max_length")):
+    def check_all(self, model, precision="fp32", variants=None, paddings=("none", "longest", "max_length"), **spec):
         tried = 0
         for ability in self.told["abilities"]:
             if ability["device"] != "cpu" or ability["precision"] != precision or ability["variant"] not in (variants or [ability["variant"]]):
                 continue
             for padding in (one for one in ability["paddings"] if one in paddings):
                 with self.subTest(model=model, variant=ability["variant"], padding=padding, precision=precision):
-                    worker = self.worker(self.model(model), variant=ability["variant"], precision=precision, padding=padding)
+                    worker = self.worker(self.model(model), variant=ability["variant"], precision=precision, padding=padding, **spec)
                     self.assertEqual(worker.loaded["problem"], PROBLEMS.get(model, "single_label"))
                     self.check_both_modes(model, worker, padding, precision)
                     self.assertGreater(worker.ok("memory")["peak_rss_bytes"], 10 << 20)
@@ -214,7 +215,32 @@ class Electra(Bert):
             self.check_all(model, variants=("seed", "plain"), paddings=("none", "longest"))
 
 
-class TestOnnxruntime(Electra):
+class ByTorch(Electra):
+    """And those that get the graphs of other architectures from torch.onnx."""
+
+    def test_deberta(self):
+        exporter = interpreter_of("pytorch")
+        if exporter is None or subprocess.run([exporter, "-c", "import onnxscript"], capture_output=True, check=False).returncode:
+            self.skipTest("SKIPPED: no PyTorch with onnxscript is set up (breakeven runtimes setup pytorch)")
+        for model in ("deberta_v3", "deberta_v2_regression"):
+            self.check_all(model, variants=("plain",), paddings=("longest",), pytorch=exporter)
+        self.check_all("deberta_v3", "int8", variants=("plain",), paddings=("longest",), pytorch=exporter)
+        told = self.worker(self.model("deberta_v3"), pytorch=exporter).loaded["settings"]
+        self.assertIn("by torch.onnx", told["export"])
+
+    def test_deberta_without_pytorch(self):
+        with self.assertRaisesRegex(AssertionError, "missing.*'deberta-v2' is exported by PyTorch, which is not set up"):
+            self.worker(self.model("deberta_one_layer"))
+
+    def test_what_torch_cannot_load_is_an_answer(self):
+        broken = pathlib.Path(self.scratch.name, "broken.py")
+        broken.write_text(f"#!{sys.executable}\nraise SystemExit('no torch here')\n")
+        broken.chmod(0o755)
+        with self.assertRaisesRegex(AssertionError, "unsupported.*torch.onnx cannot export it: no torch here"):
+            self.worker(self.model("deberta_one_layer"), pytorch=str(broken))
+
+
+class TestOnnxruntime(ByTorch):
     name = "onnxruntime"
 
     def test_the_record_says_what_was_fused(self):
@@ -229,8 +255,12 @@ class TestOnnxruntime(Electra):
             self.assertIn("QAttention 3", told["quantized"])
 
 
-class TestOpenvino(Electra):
+class TestOpenvino(ByTorch):
     name = "openvino"
+
+    def texts_for(self, model):
+        """DeBERTa's farthest distance, which only the longest text has, it rounds into the next bucket (docs/runtimes.md)."""
+        return [index for index in super().texts_for(model) if TOKENS[index] < MAX_LENGTH or "deberta" not in model]
 
     def test_the_precision_is_the_one_asked_for(self):
         for precision, kind in (("fp32", "f32"), ("bf16", "bf16")):
@@ -261,6 +291,10 @@ class TestCtranslate2(Bert):
 
 class TestPytorch(Electra):
     name = "pytorch"
+
+    def test_deberta(self):
+        for model in ("deberta_v3", "deberta_v2_regression"):
+            self.check_all(model, variants=("seed", "tuned"), paddings=("longest",))
 
     def test_pickled_weights(self):
         folder = self.model("distilbert_gelu", without=("model.safetensors",))

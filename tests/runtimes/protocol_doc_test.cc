@@ -46,7 +46,7 @@ std::string request_like(const json& asked) {
     spec.max_length = asked["max_length"];
     spec.padding = parse<Padding>(asked["padding"].get<std::string>()).value();
     spec.batch = asked["max_batch"];
-    return load_request(id, spec);
+    return load_request(id, spec, asked.value("pytorch", ""));
   }
   if (operation == "texts") {
     const std::vector<std::string> texts = asked["texts"];
