@@ -1,11 +1,13 @@
 """Makes tiny random classifiers of pairs with their tokenizers, and writes down what Hugging Face Transformers makes of pairs with them.
 
-usage: make_pair_goldens.py [OUT_DIR]      needs: torch, transformers, safetensors
+usage: make_pair_goldens.py [OUT_DIR]      needs: torch, transformers, safetensors, sentence-transformers (6.2.0)
 
 OUT_DIR (tests/golden/pairs) gets a folder a model, with what Transformers loads and golden.json:
   pairs      text, text_pair, max_length; input_ids and token_type_ids (as the `tokenizers` package has them) and logits (fp32, one pair
              at a time, eager attention)
   zero_shot  of the NLI models: text, labels, template, multi_label, and the scores of the zero-shot-classification pipeline
+  rank       of the reranker: query, passages, and what CrossEncoder.rank makes of them, with the activation that its config.json names
+             and with an Identity there
 """
 import itertools
 import json
@@ -13,6 +15,7 @@ import pathlib
 import shutil
 import sys
 
+import sentence_transformers
 import torch
 import transformers
 
@@ -72,6 +75,14 @@ def zero_shot(folder):
                    "scores": [round(score, 7) for score in answer["scores"]]}
 
 
+def rank(folder):
+    for query, identity in itertools.product(("A good film.", "the film " * 30), (False, True)):
+        encoder = sentence_transformers.CrossEncoder(str(folder), device="cpu", activation_fn=torch.nn.Identity() if identity else None)
+        answer = encoder.rank(query, TEXTS)
+        yield {"query": query, "passages": TEXTS, "identity": identity, "order": [one["corpus_id"] for one in answer],
+               "scores": [round(float(one["score"]), 7) for one in answer]}
+
+
 @torch.no_grad()
 def write(folder, spec, generator):
     make_folder(folder, spec, generator)
@@ -80,8 +91,10 @@ def write(folder, spec, generator):
     golden = {"transformers": transformers.__version__, "pairs": list(pairs(tokenizer, model, spec[4]))}
     if len(spec[2]) > 1:
         golden["zero_shot"] = list(zero_shot(folder))
+    else:
+        golden["rank"] = list(rank(folder))
     lines = [f'"transformers":{json.dumps(golden["transformers"])}']
-    for part in ("pairs", "zero_shot"):
+    for part in ("pairs", "zero_shot", "rank"):
         if part in golden:
             lines.append(f'"{part}":[\n' + ",\n".join(json.dumps(case, separators=(",", ":")) for case in golden[part]) + "]")
     (folder / "golden.json").write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")

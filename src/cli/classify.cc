@@ -27,21 +27,9 @@ struct ScoreFlags {
 
 // Errors: flag/choice, flag/number.
 Result<LabelForm> check_score_flags(const ScoreFlags& flags) {
-  static constexpr std::pair<std::string_view, ScoreFunction> kFunctions[] = {
-      {"softmax", ScoreFunction::softmax},
-      {"sigmoid", ScoreFunction::sigmoid},
-      {"none", ScoreFunction::none}};
   LabelForm form;
   if (!flags.function.empty()) {
-    const auto* const found =
-        std::find_if(std::begin(kFunctions), std::end(kFunctions),
-                     [&](const auto& each) { return each.first == flags.function; });
-    if (found == std::end(kFunctions)) {
-      return fail("flag/choice",
-                  fmt::format("--function-to-apply '{}' is not known", flags.function),
-                  "give softmax, sigmoid or none");
-    }
-    form.function = found->second;
+    BREAKEVEN_TRY(form.function, parse_score_function(flags.function));
   }
   if (flags.top == "all") {
     form.top = SIZE_MAX;

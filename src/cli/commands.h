@@ -34,6 +34,7 @@ inline void finish(Context& context, const Result<void>& run) {
 void add_run(CLI::App& app, Context& context);
 void add_scale(CLI::App& app, Context& context);
 void add_classify(CLI::App& app, Context& context);
+void add_rerank(CLI::App& app, Context& context);
 void add_tokenize(CLI::App& app, Context& context);
 void add_info(CLI::App& app, Context& context);
 void add_fetch(CLI::App& app, Context& context);

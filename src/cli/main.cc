@@ -47,6 +47,7 @@ int run_program(int argc, char** argv) {
   add_advise(app, context);
   add_compare(app, context);
   add_classify(app, context);
+  add_rerank(app, context);
   add_tokenize(app, context);
   add_info(app, context);
   add_fetch(app, context);

@@ -116,6 +116,14 @@ Result<std::uint64_t> parse_number(const std::string& flag, const std::string& t
               fmt::format("give for example {} {}", flag, std::max<std::uint64_t>(least, 32)));
 }
 
+Result<ScoreFunction> parse_score_function(const std::string& text) {
+  if (text == "softmax") return ScoreFunction::softmax;
+  if (text == "sigmoid") return ScoreFunction::sigmoid;
+  if (text == "none") return ScoreFunction::none;
+  return fail("flag/choice", fmt::format("--function-to-apply '{}' is not known", text),
+              "give softmax, sigmoid or none");
+}
+
 std::uint64_t cut_length(std::optional<std::uint64_t> asked, std::uint64_t limit) {
   if (asked.value_or(0) > limit)
     tell(fmt::format("--max-length {}: this model takes {} tokens, longer texts are cut there",

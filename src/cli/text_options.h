@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/problem_type.h"
 #include "base/result.h"
 #include "cli/output.h"
 #include "data/source.h"
@@ -68,6 +69,9 @@ void tell_cut(std::uint64_t cut, std::uint64_t texts, std::uint64_t max_length,
 // A whole number of `least` to `most`. Errors: flag/number, which names the flag.
 Result<std::uint64_t> parse_number(const std::string& flag, const std::string& text,
                                    std::uint64_t least, std::uint64_t most);
+
+// Of --function-to-apply. Errors: flag/choice.
+Result<ScoreFunction> parse_score_function(const std::string& text);
 
 // No labels are read: a field of any name but the text's is passed on. Tells how the texts are read
 // where they do not say so themselves. Errors: those of source_options and open_source.

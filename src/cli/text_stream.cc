@@ -58,22 +58,27 @@ void append_list(std::span<T> values, std::string& out, const Append& append) {
 
 }  // namespace
 
-Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
-                          const WindowToLines& convert, Output& output) {
+Result<void> for_each_window(data::Source& source, const WindowLimits& limits,
+                             const std::function<Result<void>(const Window& window)>& use) {
   Window window;
-  std::string lines;
   std::size_t max_texts = limits.first_texts;
   for (bool more = true; more;) {
     std::optional<Error> problem = read_window(source, max_texts, limits.bytes, window, more);
-    if (!window.texts.empty()) {
-      lines.clear();
-      BREAKEVEN_TRY_VOID(convert(window, lines));
-      BREAKEVEN_TRY_VOID(output.write(lines, window.texts.size()));
-    }
+    if (!window.texts.empty()) BREAKEVEN_TRY_VOID(use(window));
     if (problem) return tl::unexpected<Error>(*std::move(problem));
     max_texts = std::min(max_texts * 2, limits.texts);
   }
   return {};
+}
+
+Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
+                          const WindowToLines& convert, Output& output) {
+  std::string lines;
+  return for_each_window(source, limits, [&](const Window& window) -> Result<void> {
+    lines.clear();
+    BREAKEVEN_TRY_VOID(convert(window, lines));
+    return output.write(lines, window.texts.size());
+  });
 }
 
 void append_extra(std::string_view extra, const std::vector<std::string_view>& taken,

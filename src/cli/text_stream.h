@@ -30,12 +30,15 @@ struct Window {
   std::vector<Text> texts;  // of `reviews`
 };
 
+// Reads window after window and hands each on. When the source fails, what came before the failure
+// is handed on first. Errors: those of the source and of `use`.
+Result<void> for_each_window(data::Source& source, const WindowLimits& limits,
+                             const std::function<Result<void>(const Window& window)>& use);
+
 // Appends one line of JSON for each text of the window.
 using WindowToLines = std::function<Result<void>(const Window& window, std::string& lines)>;
 
-// Reads, converts and writes window after window. When the source fails, what came before the
-// failure is converted and written first. Errors: those of the source, of `convert` and of the
-// output.
+// Converts and writes window after window. Errors: those of for_each_window and of the output.
 Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
                           const WindowToLines& convert, Output& output);
 

@@ -132,18 +132,54 @@ class Pairs(Program):
         self.refused(*flags, "--zero-shot", "music", "--max-length", "8", says=["candidate 'music'", "8 is the most"])
         self.refused("classify", "distilbert_reranker", "--text", "a", "--zero-shot", "a,b", says=["(LABEL_0)", "'entail'"])
 
+    def test_passages_are_ranked_as_sentence_transformers_does(self):
+        for case in golden("distilbert_reranker")["rank"]:
+            stdin = "".join(json.dumps({"text": passage, "id": i}) + "\n" for i, passage in enumerate(case["passages"]))
+            flags = ["--query", case["query"], "--batch", "3"] + ["--function-to-apply", "none"] * case["identity"]
+            rows = self.lines("rerank", "distilbert_reranker", *flags, stdin=stdin)
+            self.assertEqual([row["index"] for row in rows], case["order"])
+            self.assertEqual([(row["rank"], row["id"]) for row in rows], list(enumerate(case["order"], 1)))
+            for row, score in zip(rows, case["scores"], strict=True):
+                self.assertAlmostEqual(row["score"], score, delta=LIMIT)
+            best = self.lines("rerank", "distilbert_reranker", *flags, "--top-k", "2", "--with-text", stdin=stdin)
+            texts = [case["passages"][i] for i in case["order"][:2]]
+            self.assertEqual(best, [row | {"text": text} for row, text in zip(rows[:2], texts)])
+
+    def test_a_ranking_takes_the_models_own_activation(self):
+        model = self.folder / "model"
+        shutil.copytree(GOLDEN / "distilbert_reranker", model)
+        config = json.loads((model / "config.json").read_text())
+        config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.linear.Identity"}
+        (model / "config.json").write_text(json.dumps(config))
+        for row in self.lines("rerank", model, "--query", "a", stdin="b\nc\nb\n"):
+            self.assertEqual([row["score"]], row["logits"])
+        equal = [row["index"] for row in self.lines("rerank", model, "--query", "a", stdin="b\nb\nb\nb\n")]
+        self.assertEqual(equal, [0, 1, 2, 3])
+
+    def test_what_cannot_be_ranked_is_refused(self):
+        flags = ["rerank", "distilbert_reranker"]
+        self.refused("rerank", "bert_nli", "--query", "a", "--text", "b", says=["has 3 labels (contradiction, entailment, neutral)", "classify"])
+        self.refused(*flags, "--text", "b", says=["--query"])
+        self.refused(*flags, "--query", "", "--text", "b", says=["--query", "empty"])
+        self.refused(*flags, "--query", "a", stdin='{"query":"a","passage":"b"}', says=["a pair already", "--text-field"])
+        self.refused(*flags, "--query", "a", "--function-to-apply", "softmax", "--text", "b", says=["softmax", "sigmoid or none"])
+        self.refused(*flags, "--query", "a", "--top-k", "0", "--text", "b", says=["--top-k '0'"])
+        result = self.call(*flags, "--query", "a", stdin='{"text":"a"}\n{"text":1}\n')
+        self.assertEqual((result.returncode, result.stdout), (2, b""))  # half of the passages have no ranking
+
     def test_the_commands_of_the_page_work(self):
-        models = {"NLI": "bert_nli"}
+        models = {"NLI": "bert_nli", "RERANKER": "distilbert_reranker"}
         (self.folder / "texts.jsonl").write_text('{"text":"a good film"}\n{"text":"poor music"}\n')
         (self.folder / "snli.jsonl").write_text('{"premise":"a good film","hypothesis":"a film"}\n')
         (self.folder / "labels.txt").write_text("good\nbad, or worse\n")
+        (self.folder / "passages.jsonl").write_text('{"passage":"a good film"}\n{"passage":"bad"}\n')
         tried = 0
         for line in (SOURCE / "docs" / "inputs.md").read_text().splitlines():
             words = shlex.split(line.partition(" > ")[0]) if line.startswith("breakeven ") and "--model" in line else []
             if len(words) > 3 and words[2] == "--model" and words[3] in models:
                 tried += 1
                 self.assertTrue(self.lines(words[1], models[words[3]], *words[4:]), line)
-        self.assertGreaterEqual(tried, 4)
+        self.assertGreaterEqual(tried, 6)
 
     def test_zero_shot_says_where_the_pipeline_takes_another_label(self):
         model = self.folder / "model"
