@@ -33,6 +33,16 @@ function(breakeven_library name)
   target_link_libraries(${name} PUBLIC breakeven_flags ${arg_DEPS})
 endfunction()
 
+# breakeven_data_folder(TARGET MACRO FOLDER): a folder of this tree that a program reads as it is run. A program that is packed for
+# other machines looks beside itself only.
+function(breakeven_data_folder target macro folder)
+  set(path "${CMAKE_SOURCE_DIR}/${folder}")
+  if(BREAKEVEN_PYTHON)
+    set(path "")
+  endif()
+  target_compile_definitions(${target} PRIVATE "${macro}=\"${path}\"")
+endfunction()
+
 # breakeven_test(NAME SOURCES a.cc ... DEPS target ... [LABELS slow]): one GoogleTest program, one ctest entry.
 # A program whose tests skipped prints "SKIPPED"; ctest then counts it as skipped only when every test in it did.
 function(breakeven_test name)

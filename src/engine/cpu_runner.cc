@@ -137,8 +137,8 @@ void CpuRunner::tokenize(std::span<const Text> texts) {
   std::atomic<std::size_t> next{0};
   const auto part = [&](unsigned thread) {
     Lap lap(*setting_.options.clock);
-    for (std::size_t first = next.fetch_add(step); first < texts.size();
-         first = next.fetch_add(step)) {
+    for (std::size_t first = next.fetch_add(step);
+         first < texts.size() && !setting_.options.stopped(); first = next.fetch_add(step)) {
       work_.tokenize(thread, texts, first, std::min(step, texts.size() - first));
     }
     busy_[thread].tokenize += lap.seconds();
@@ -150,7 +150,7 @@ void CpuRunner::take_part(unsigned thread, double start_s, std::span<float> logi
   const Clock& clock = *setting_.options.clock;
   const unsigned node = node_of_[thread];
   StageSeconds& busy = busy_[thread];
-  while (true) {
+  while (!setting_.options.stopped()) {
     std::unique_lock lock(mutex_);
     const double now = (clock.now_s() - start_s) / seconds_a_row_;
     const Dispatcher::Step step = dispatcher_.next(node, now);
@@ -169,6 +169,7 @@ void CpuRunner::take_part(unsigned thread, double start_s, std::span<float> logi
     const double seconds = lap.seconds();
     lock.lock();
     ++slot.passes;
+    if (setting_.options.stopped()) return;  // its time says nothing
     const double modelled = dispatcher_.finished(step.lane);
     if (modelled > 0) seconds_a_row_ = std::max(1e-9, seconds / modelled);
   }
@@ -189,6 +190,7 @@ Result<void> CpuRunner::compute(std::span<const Text> texts, std::size_t batch, 
   Lap lap(*setting_.options.clock);
   std::ranges::fill(busy_, StageSeconds{});
   tokenize(texts);
+  if (setting_.options.stopped()) return {};
   wall.tokenize += lap.seconds();
   work_.pad(setting_.options.setup.padding, setting_.options.setup.max_length, batch);
   double packing_s = 0;
@@ -197,6 +199,7 @@ Result<void> CpuRunner::compute(std::span<const Text> texts, std::size_t batch, 
     packing_s += lap.seconds();
     BREAKEVEN_TRY_VOID(make_lanes(groups_.count()));
     run_groups(out.logits);
+    if (setting_.options.stopped()) return {};
     wall.compute += lap.seconds();
   }
   wall.pack += packing_s;
@@ -227,7 +230,8 @@ Result<void> CpuRunner::run_stream(std::span<const Text> texts, std::size_t batc
   const std::size_t window = (wanted + batch - 1) / batch * batch;
   const std::size_t in_flight = std::min(window, texts.size());
   out.batches_in_flight = static_cast<unsigned>((in_flight + batch - 1) / batch);
-  for (std::size_t first = 0; first < texts.size(); first += window) {
+  for (std::size_t first = 0; first < texts.size() && !setting_.options.stopped();
+       first += window) {
     const std::size_t count = std::min(window, texts.size() - first);
     const auto part = [&](auto& all) { return std::span(all).subspan(first, count); };
     const Answers answers{std::span(out.logits).subspan(first * classes, count * classes),

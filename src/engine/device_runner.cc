@@ -154,7 +154,8 @@ Result<void> DeviceRunner::run_groups(std::span<float> logits, StageSeconds& sta
   std::atomic<std::size_t> next{serial_.work.size()};
   BREAKEVEN_TRY_VOID(drive(serial_, [&](unsigned lane) {
     StageSeconds ignored;  // groups overlap: the batch's compute time is their wall time
-    for (std::size_t group = lane; group < batch_.groups.count(); group = next++) {
+    for (std::size_t group = lane; group < batch_.groups.count() && !setting_.options.stopped();
+         group = next++) {
       serial_.work[lane].worker.run(batch_.work, batch_.groups.members(group), setting_, logits,
                                     ignored);
     }
@@ -173,7 +174,8 @@ Result<void> DeviceRunner::run_batch(std::span<const Text> texts, BatchResult& o
   if (setting_.places.size() > 1 && batch_.groups.count() > 1) {
     BREAKEVEN_TRY_VOID(run_groups(out.logits, out.stages));
   } else {
-    for (std::size_t group = 0; group < batch_.groups.count(); ++group) {
+    for (std::size_t group = 0; group < batch_.groups.count() && !setting_.options.stopped();
+         ++group) {
       serial_.work.front().worker.run(batch_.work, batch_.groups.members(group), setting_,
                                       out.logits, out.stages);
     }
@@ -192,8 +194,8 @@ void DeviceRunner::stream_lane(LaneWork& lane, std::span<const Text> texts, std:
   const std::size_t classes = setting_.plan.labels.size();
   lane.busy = {};
   lane.computed_tokens = 0;
-  for (std::size_t first = next.fetch_add(batch); first < texts.size();
-       first = next.fetch_add(batch)) {
+  for (std::size_t first = next.fetch_add(batch);
+       first < texts.size() && !setting_.options.stopped(); first = next.fetch_add(batch)) {
     const std::size_t count = std::min(batch, texts.size() - first);
     const BatchWork& work = lane.batch.work;
     prepare(lane.batch.work, texts.subspan(first, count), lane.busy);
@@ -202,7 +204,8 @@ void DeviceRunner::stream_lane(LaneWork& lane, std::span<const Text> texts, std:
     lane.busy.pack += lap.seconds();
     lane.computed_tokens += work.computed_tokens();
     const std::span<float> logits = std::span(out.logits).subspan(first * classes, count * classes);
-    for (std::size_t group = 0; group < lane.batch.groups.count(); ++group) {
+    for (std::size_t group = 0; group < lane.batch.groups.count() && !setting_.options.stopped();
+         ++group) {
       lane.worker.run(work, lane.batch.groups.members(group), setting_, logits, lane.busy);
     }
     lap.seconds();

@@ -1,6 +1,7 @@
 // The native Classifier: tokenizer, packer, lanes, one forward pass on the chosen device.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ struct NativeOptions {
   std::string instruction_set{};  // force one ("avx2", "avx512_core" ...); "" = the best here
   bool reference = false;         // the plain fp32 loops, the judge of all others
   const Clock* clock = &monotonic_clock();  // of the stages' seconds
+  // Whoever sets it ends the run that is under way, with engine/stopped: on a CPU between two ops
+  // of a layer, on a GPU between two groups. null: a run ends by itself only.
+  const std::atomic<bool>* stop = nullptr;
+  bool stopped() const { return stop != nullptr && stop->load(std::memory_order_relaxed); }
 };
 
 // The classifier keeps the packed weights and the tokenizer, but not the model's fp32 weights: drop

@@ -57,6 +57,17 @@ ClassifierInfo NativeClassifier::info() const {
   return info;
 }
 
+template <class Run>
+Result<void> NativeClassifier::finish(const Run& run) const {
+  try {
+    BREAKEVEN_TRY_VOID(run());
+  } catch (const ops::DeviceFailure& failure) {
+    return tl::unexpected<Error>(device_failed(to_string(options_.setup.device), failure));
+  }
+  if (options_.stopped()) return fail("engine/stopped", "the run was stopped");
+  return {};
+}
+
 Result<void> NativeClassifier::run_batch(std::span<const Text> texts, BatchResult& out) {
   BREAKEVEN_CHECK(!texts.empty() && texts.size() <= options_.setup.batch, "texts={} batch={}",
                   texts.size(), options_.setup.batch);
@@ -64,11 +75,7 @@ Result<void> NativeClassifier::run_batch(std::span<const Text> texts, BatchResul
   const std::lock_guard lock(mutex_);
   make_room(texts.size(), plan_.labels.size(), out);
   out.stages = {};
-  try {
-    return runner_->run_batch(texts, out);
-  } catch (const ops::DeviceFailure& failure) {
-    return tl::unexpected<Error>(device_failed(to_string(options_.setup.device), failure));
-  }
+  return finish([&] { return runner_->run_batch(texts, out); });
 }
 
 Result<void> NativeClassifier::run_stream(std::span<const Text> texts, std::size_t batch,
@@ -80,11 +87,7 @@ Result<void> NativeClassifier::run_stream(std::span<const Text> texts, std::size
   make_room(texts.size(), plan_.labels.size(), out);
   out.busy = {};
   out.batches_in_flight = 0;
-  try {
-    return runner_->run_stream(texts, batch, out);
-  } catch (const ops::DeviceFailure& failure) {
-    return tl::unexpected<Error>(device_failed(to_string(options_.setup.device), failure));
-  }
+  return finish([&] { return runner_->run_stream(texts, batch, out); });
 }
 
 }  // namespace breakeven::engine

@@ -29,6 +29,10 @@ class NativeClassifier final : public Classifier {
                           StreamResult& out) override;
 
  private:
+  // What came of a runner's call: a device that failed and a stop are errors.
+  template <class Run>
+  Result<void> finish(const Run& run) const;
+
   std::string model_name_;
   model::EncoderPlan plan_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;

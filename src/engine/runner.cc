@@ -57,7 +57,8 @@ void Worker::run(const BatchWork& work, std::span<const std::uint32_t> texts,
       {.ids = ids, .token_types = token_types, .cu_seqlens = cu_seqlens, .valid_len = valid_len});
   // A host's lane only takes over the ids: nothing crosses a bus, so this is packing.
   if (!has_device) stages.pack += lap.seconds();
-  model::forward(backend, *lane, setting.plan);
+  // A device replays what it recorded: it cannot end early.
+  model::forward(backend, *lane, setting.plan, has_device ? nullptr : setting.options.stop);
   const std::span<const float> result = backend.wait(*lane);
   const std::size_t labels = setting.plan.labels.size();
   for (std::size_t i = 0; i < texts.size(); ++i) {

@@ -38,7 +38,8 @@ struct Setting {
   const std::vector<Place>& places;
 };
 
-// One caller at a time. The vectors of `out` have their final sizes, its sums are 0.
+// One caller at a time. The vectors of `out` have their final sizes, its sums are 0. A run that is
+// stopped (NativeOptions::stop) ends early without an error of its own.
 class Runner {
  public:
   Runner() = default;

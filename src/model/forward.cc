@@ -8,21 +8,26 @@ namespace breakeven::model {
 
 using ops::Act;
 
-void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan) {
-  forward(backend, lane, plan, {});
+void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan,
+             const std::atomic<bool>* stop) {
+  forward(backend, lane, plan, {}, stop);
 }
 
 void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan,
-             const AfterLayer& after_layer) {
+             const AfterLayer& after_layer, const std::atomic<bool>* stop) {
   BREAKEVEN_CHECK(plan.layers >= 1, "L={}", plan.layers);
+  const auto stopped = [stop] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
   const auto body = [&] {
     backend.embed_ln(lane);
     if (after_layer) after_layer(0, Act::x);
 
     const std::size_t last = plan.layers - 1;
     for (std::size_t layer = 0; layer < last; ++layer) {
+      if (stopped()) return;
       backend.attention(lane, layer);
+      if (stopped()) return;
       backend.project_ln(lane, layer, Act::x);
+      if (stopped()) return;
       backend.ffn_ln(lane, layer, Act::x);
       if (after_layer) after_layer(layer + 1, Act::x);
     }

@@ -253,6 +253,45 @@ TEST(Native, ClassifiersOfOnePrecisionShareTheirPackedWeights) {
   EXPECT_EQ(second->info().weight_bytes, weights);
 }
 
+// Sets `stop` when it has been read so many times: somewhere in the middle of a run.
+class StoppingClock final : public Clock {
+ public:
+  double now_s() const override {
+    if (left_.fetch_sub(1) == 1) stop_ = true;
+    return 0;
+  }
+  void sleep_until(double /*time_s*/) const override {}
+  void stop_after(int readings) { left_ = readings; }
+  std::atomic<bool>& stop() { return stop_; }
+
+ private:
+  mutable std::atomic<int> left_{0};
+  mutable std::atomic<bool> stop_{false};
+};
+
+TEST(Native, AStoppedRunIsAnErrorAndTheNextOneIsWhole) {
+  const auto texts = texts_of(3000, 9);
+  const auto all = views(texts);
+  for (const unsigned threads : {1U, 3U}) {
+    StoppingClock clock;
+    const auto classifier = make({.setup = {.threads = threads, .max_length = 64, .batch = 32},
+                                  .clock = &clock,
+                                  .stop = &clock.stop()});
+    StreamResult whole, out;
+    ASSERT_TRUE(classifier->run_stream(all, 32, whole).has_value());
+    for (const int readings : {1, 2, 5, 20}) {
+      clock.stop_after(readings);
+      const auto stopped = classifier->run_stream(all, 32, out);
+      ASSERT_FALSE(stopped.has_value()) << readings;
+      EXPECT_EQ(stopped.error().code, "engine/stopped");
+      clock.stop() = false;
+    }
+    ASSERT_TRUE(classifier->run_stream(all, 32, out).has_value());
+    EXPECT_EQ(out.labels, whole.labels);
+    EXPECT_EQ(largest_difference(out.logits, whole.logits), 0);
+  }
+}
+
 TEST(Native, InfoSaysWhatRuns) {
   const auto classifier = make({.setup = {.threads = 2, .max_length = 64, .batch = 4}});
   const ClassifierInfo info = classifier->info();
