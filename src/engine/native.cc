@@ -28,18 +28,25 @@ class PackedCache {
   using Key =
       std::tuple<const LoadedModel*, Device, ops::Precision, bool, std::string, std::string>;
 
-  Result<std::shared_ptr<const ops::PackedModel>> get(const Key& key, ops::Backend& backend,
-                                                      const ops::EncoderWeights& weights) {
+  Result<std::shared_ptr<const ops::PackedModel>> get(
+      const Key& key, const std::shared_ptr<const LoadedModel>& model, ops::Backend& backend) {
     const std::lock_guard lock(mutex_);
-    if (auto packed = packed_[key].lock()) return packed;
-    BREAKEVEN_TRY(auto packed, backend.pack(weights));
-    packed_[key] = packed;
+    Entry& entry = packed_[key];
+    if (auto packed = entry.packed.lock(); packed && entry.model.lock() == model) return packed;
+    BREAKEVEN_TRY(auto packed, backend.pack(model->checkpoint.weights.view()));
+    entry = {model, packed};
     return packed;
   }
 
  private:
+  struct Entry {
+    // A classifier outlives the model that it was made of, and another model may come to lie where
+    // that one lay.
+    std::weak_ptr<const LoadedModel> model;
+    std::weak_ptr<const ops::PackedModel> packed;
+  };
   std::mutex mutex_;
-  std::map<Key, std::weak_ptr<const ops::PackedModel>> packed_;
+  std::map<Key, Entry> packed_;
 };
 
 PackedCache& packed_cache() {
@@ -131,17 +138,17 @@ Result<std::unique_ptr<ops::Backend>> make_backend(const NativeOptions& options,
 }
 
 // A device with the model's weights on it.
-Result<Place> make_place(const LoadedModel& model, const NativeOptions& options,
-                         const Device& device) {
+Result<Place> make_place(const std::shared_ptr<const LoadedModel>& model,
+                         const NativeOptions& options, const Device& device) {
   Place place;
   place.device = to_string(device);
   BREAKEVEN_TRY(place.backend, make_backend(options, device));
   const ops::BackendInfo info = place.backend->info();
   const PackedCache::Key key{
-      &model, device, options.setup.precision, options.reference, info.instruction_set, info.gemm};
+      model.get(),          device,   options.setup.precision, options.reference,
+      info.instruction_set, info.gemm};
   try {
-    BREAKEVEN_TRY(place.packed,
-                  packed_cache().get(key, *place.backend, model.checkpoint.weights.view()));
+    BREAKEVEN_TRY(place.packed, packed_cache().get(key, model, *place.backend));
   } catch (const ops::DeviceFailure& failure) {
     return tl::unexpected<Error>(device_failed(place.device, failure));
   }
@@ -157,7 +164,7 @@ Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const Load
   std::vector<Place> places;
   const InterleavedMemory spread(place(read_topology(usable_cpus().ids), options.setup.threads));
   for (const Device& device : parts_of(options.setup.device)) {
-    BREAKEVEN_TRY(Place place, make_place(*model, options, device));
+    BREAKEVEN_TRY(Place place, make_place(model, options, device));
     places.push_back(std::move(place));
   }
   return std::make_unique<NativeClassifier>(*model, options, std::move(places));

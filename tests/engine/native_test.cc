@@ -253,6 +253,28 @@ TEST(Native, ClassifiersOfOnePrecisionShareTheirPackedWeights) {
   EXPECT_EQ(second->info().weight_bytes, weights);
 }
 
+TEST(Native, AModelThatLiesWhereAnotherOneLayHasItsOwnWeights) {
+  alignas(LoadedModel) std::byte place[sizeof(LoadedModel)];
+  const auto open = [&](const char* name) {
+    const auto folder = testing::source_dir() / "tests" / "golden" / "pairs" / name;
+    auto loaded = load_model({.model = folder.string()});
+    EXPECT_TRUE(loaded.has_value());
+    auto* there = new (place) LoadedModel(std::move(const_cast<LoadedModel&>(**loaded)));
+    const std::shared_ptr<const LoadedModel> model(
+        there, [](const LoadedModel* gone) { gone->~LoadedModel(); });
+    return *make_native(model, {.setup = {.max_length = 32, .batch = 1}});  // the model goes
+  };
+  const std::vector<Text> text = {"a good film"};
+  const auto logits_of = [&](Classifier& classifier) {
+    BatchResult out;
+    EXPECT_TRUE(classifier.run_batch(text, out).has_value());
+    return out.logits;
+  };
+  const std::vector<float> alone = logits_of(*open("bert_nli"));
+  const auto other = open("distilbert_reranker");
+  EXPECT_EQ(logits_of(*open("bert_nli")), alone);
+}
+
 // Sets `stop` when it has been read so many times: somewhere in the middle of a run.
 class StoppingClock final : public Clock {
  public:
