@@ -93,12 +93,15 @@ Result<runtimes::WorkerSpec> Session::worker_spec(const study::Spec& spec) const
   return worker;
 }
 
-Result<std::unique_ptr<Classifier>> Session::make(const study::Spec& spec) const {
+Result<std::unique_ptr<Classifier>> Session::make(const study::Spec& spec,
+                                                  const std::atomic<bool>* stop) const {
   if (!spec.runtime.is_native()) {
     BREAKEVEN_TRY(const runtimes::WorkerSpec worker, worker_spec(spec));
     return pool_->make(worker);
   }
-  return engine::make_native(model_.loaded, native_options(spec, options_.instruction_set));
+  engine::NativeOptions options = native_options(spec, options_.instruction_set);
+  options.stop = stop;
+  return engine::make_native(model_.loaded, options);
 }
 
 Result<runtimes::FreshWorker> Session::measure_fresh(const study::Spec& spec,

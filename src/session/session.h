@@ -47,8 +47,9 @@ class Session {
   Result<void> ask_runtimes(std::uint64_t max_length);
 
   // A classifier of this program or of another runtime. Errors: those of engine::make_native and of
-  // runtimes::Pool::make.
-  Result<std::unique_ptr<Classifier>> make(const study::Spec& spec) const;
+  // runtimes::Pool::make. `stop`: of this program's classifiers, as engine::NativeOptions has it.
+  Result<std::unique_ptr<Classifier>> make(const study::Spec& spec,
+                                           const std::atomic<bool>* stop = nullptr) const;
   // Of another runtime: a process that is there for this alone. Errors: as make().
   Result<runtimes::FreshWorker> measure_fresh(const study::Spec& spec, std::span<const Text> texts,
                                               bool stream) const;

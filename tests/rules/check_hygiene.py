@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 CODE = {".h", ".cc", ".cu", ".cuh", ".py", ".sh"}
-CODE_FOLDERS = ("src", "tests", "bench", "fuzz", "tools", "runtimes")
+CODE_FOLDERS = ("src", "tests", "bench", "fuzz", "tools", "runtimes", "python")
 TEXT = CODE | {".md", ".txt", ".cmake", ".json"}
 MERGE_MARK = re.compile(r"(?:<{7}|>{7}|\|{7}) \S|={7}$")
 LINES_AT_MOST = 550  # "about 500"
@@ -27,9 +27,9 @@ ERROR_NAMES = ("error", "ignored")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-OUR_PATH = re.compile(r"^(?:src|tests|bench|fuzz|tools|docs|cmake|runtimes|models|data|results)/[\w./-]+$")
+OUR_PATH = re.compile(r"^(?:src|tests|bench|fuzz|tools|docs|cmake|runtimes|python|models|data|results)/[\w./-]+$")
 # `breakeven SUBCOMMAND flags` and `./run flags`, up to a comment, a pipe or the end of the line.
-OUR_COMMAND = re.compile(r"(?:^|[\s(])(?:(?:build/release/bin/)?breakeven[ ]+(--[a-z-]+|[a-z]+)|(\./run))\b([^#|\n]*)", re.MULTILINE)
+OUR_COMMAND = re.compile(r"(?:^|(?<!from)[\s(])(?:(?:build/release/bin/)?breakeven[ ]+(--[a-z-]+|[a-z]+)|(\./run))\b([^#|\n]*)", re.MULTILINE)
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 

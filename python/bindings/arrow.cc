@@ -1,0 +1,322 @@
+#include "bindings/arrow.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/utf8.h"
+
+namespace breakeven::python {
+namespace {
+
+constexpr std::int64_t kNullable = 2;  // ArrowSchema.flags
+
+bool bit(const void* bits, std::int64_t at) {
+  return bits == nullptr || ((static_cast<const std::uint8_t*>(bits)[at / 8] >> (at % 8)) & 1) != 0;
+}
+
+template <class Offset>
+std::string_view by_offsets(const ArrowArray& array, std::int64_t at) {
+  const auto* offsets = static_cast<const Offset*>(array.buffers[1]);
+  const auto begin = static_cast<std::size_t>(offsets[at]),
+             end = static_cast<std::size_t>(offsets[at + 1]);
+  return begin == end
+             ? std::string_view{}
+             : std::string_view(static_cast<const char*>(array.buffers[2]) + begin, end - begin);
+}
+
+// 16 bytes a row: the length, then either up to 12 letters, or the first four, a buffer's number
+// and the place in it.
+std::string_view by_view(const ArrowArray& array, std::int64_t at) {
+  const char* view = static_cast<const char*>(array.buffers[1]) + at * 16;
+  std::int32_t length = 0, buffer = 0, place = 0;
+  std::memcpy(&length, view, 4);
+  if (length <= 12) return {view + 4, static_cast<std::size_t>(length)};
+  std::memcpy(&buffer, view + 8, 4);
+  std::memcpy(&place, view + 12, 4);
+  return {static_cast<const char*>(array.buffers[2 + buffer]) + place,
+          static_cast<std::size_t>(length)};
+}
+
+using TextAt = std::string_view (*)(const ArrowArray&, std::int64_t);
+TextAt text_reader(std::string_view format) {
+  if (format == "u") return by_offsets<std::int32_t>;
+  if (format == "U") return by_offsets<std::int64_t>;
+  return format == "vu" ? by_view : nullptr;
+}
+
+template <class Index>
+std::int64_t index_at(const ArrowArray& array, std::int64_t at) {
+  return static_cast<std::int64_t>(static_cast<const Index*>(array.buffers[1])[at]);
+}
+using IndexAt = std::int64_t (*)(const ArrowArray&, std::int64_t);
+IndexAt index_reader(std::string_view format) {
+  static constexpr std::pair<std::string_view, IndexAt> kAll[] = {
+      {"c", index_at<std::int8_t>},   {"C", index_at<std::uint8_t>}, {"s", index_at<std::int16_t>},
+      {"S", index_at<std::uint16_t>}, {"i", index_at<std::int32_t>}, {"I", index_at<std::uint32_t>},
+      {"l", index_at<std::int64_t>},  {"L", index_at<std::uint64_t>}};
+  for (const auto& [name, reader] : kAll) {
+    if (name == format) return reader;
+  }
+  return nullptr;
+}
+
+// How the rows of a column are read; of a table, those of its one column.
+struct Layout {
+  bool in_table = false, all_null = false;
+  TextAt text = nullptr;
+  IndexAt index = nullptr;  // of a dictionary
+};
+
+Result<Layout> layout_of(const ArrowSchema& given) {
+  Layout layout;
+  const ArrowSchema* schema = &given;
+  if (std::string_view(schema->format) == "+s") {
+    if (schema->n_children != 1) {
+      return fail("arrow/type", fmt::format("this is a table of {} columns", schema->n_children),
+                  "give one of them, as in table['text']");
+    }
+    layout.in_table = true;
+    schema = schema->children[0];
+  }
+  const std::string_view format = schema->format;
+  layout.all_null = format == "n";
+  const ArrowSchema* texts = schema->dictionary != nullptr ? schema->dictionary : schema;
+  layout.text = text_reader(texts->format);
+  if (texts != schema) layout.index = index_reader(format);
+  if (layout.all_null || (layout.text != nullptr && (layout.index != nullptr || texts == schema)))
+    return layout;
+  return fail("arrow/type",
+              fmt::format("the column '{}' has Arrow's format '{}', and texts are utf8 (u), "
+                          "large_utf8 (U), string_view (vu) or a dictionary of them",
+                          schema->name == nullptr ? "" : schema->name, texts->format),
+              "cast it to text first");
+}
+
+Result<void> add_rows(const Layout& layout, const ArrowArray& given,
+                      std::vector<std::optional<std::string_view>>& rows) {
+  const ArrowArray& array = layout.in_table ? *given.children[0] : given;
+  const std::int64_t shift = array.offset + (layout.in_table ? given.offset : 0);
+  const void* valid = layout.all_null ? nullptr : array.buffers[0];
+  const void* outer = layout.in_table && given.n_buffers > 0 ? given.buffers[0] : nullptr;
+  for (std::int64_t row = 0; row < given.length; ++row) {
+    const std::int64_t at = row + shift;
+    if (layout.all_null || !bit(valid, at) || !bit(outer, row + given.offset)) {
+      rows.emplace_back();
+      continue;
+    }
+    std::string_view text;
+    if (layout.index == nullptr) {
+      text = layout.text(array, at);
+    } else {
+      const ArrowArray& values = *array.dictionary;
+      const std::int64_t index = layout.index(array, at) + values.offset;
+      if (!bit(values.buffers[0], index)) {
+        rows.emplace_back();
+        continue;
+      }
+      text = layout.text(values, index);
+    }
+    if (!is_valid_utf8(text)) {
+      return fail(
+          "arrow/utf8",
+          fmt::format("row {} is no UTF-8 from byte {} on", rows.size(), first_invalid_utf8(text)),
+          "decode the column anew");
+    }
+    rows.emplace_back(text);
+  }
+  return {};
+}
+
+Error producer_failed(ArrowArrayStream& stream, int code) {
+  const char* said = stream.get_last_error(&stream);
+  return {
+      "arrow/producer",
+      fmt::format("the column's owner failed: {}", said != nullptr ? said : std::strerror(code)),
+      ""};
+}
+
+}  // namespace
+
+Result<TextColumn> TextColumn::read(Owned<ArrowArrayStream> stream) {
+  Owned<ArrowSchema> schema;
+  if (const int code = stream->get_schema(stream.get(), schema.get()); code != 0) {
+    return tl::unexpected<Error>(producer_failed(*stream, code));
+  }
+  BREAKEVEN_TRY(const Layout layout, layout_of(*schema));
+  TextColumn column;
+  while (true) {
+    ArrowArray next{};
+    if (const int code = stream->get_next(stream.get(), &next); code != 0) {
+      return tl::unexpected<Error>(producer_failed(*stream, code));
+    }
+    if (next.release == nullptr) return column;
+    column.chunks_.emplace_back(next);
+    BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), column.rows_));
+  }
+}
+
+Result<TextColumn> TextColumn::read(Owned<ArrowSchema> schema, Owned<ArrowArray> array) {
+  BREAKEVEN_TRY(const Layout layout, layout_of(*schema));
+  TextColumn column;
+  column.chunks_.push_back(std::move(array));
+  BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), column.rows_));
+  return column;
+}
+
+namespace {
+
+// What one struct that is given away needs for as long as it lives; its address is private_data.
+struct GivenSchema {
+  std::string name;
+  std::vector<ArrowSchema> children = {};
+  std::vector<ArrowSchema*> addresses = {};
+  ArrowSchema dictionary{};
+};
+struct GivenArray {
+  std::shared_ptr<const LabelColumns> columns;  // whose buffers these are
+  std::vector<std::int32_t> offsets = {};       // of a dictionary's values, and their letters
+  std::string letters = {};
+  std::vector<const void*> buffers = {};
+  std::vector<ArrowArray> children = {};
+  std::vector<ArrowArray*> addresses = {};
+  ArrowArray dictionary{};
+};
+
+// Children and dictionaries that the receiver moved away are released by it.
+template <class Given, class Struct>
+void release_given(Struct* value) {
+  const std::unique_ptr<Given> given(static_cast<Given*>(value->private_data));
+  for (Struct& child : given->children) release(child);
+  release(given->dictionary);
+  value->release = nullptr;
+}
+
+// Fills `out` in; the caller may then change what is special about it.
+void finish(std::unique_ptr<GivenSchema> given, const char* format, std::int64_t flags,
+            ArrowSchema& out) {
+  for (ArrowSchema& child : given->children) given->addresses.push_back(&child);
+  const bool has_dictionary = given->dictionary.release != nullptr;
+  out = {.format = format,
+         .name = given->name.c_str(),
+         .metadata = nullptr,
+         .flags = flags,
+         .n_children = static_cast<std::int64_t>(given->children.size()),
+         .children = given->addresses.data(),
+         .dictionary = has_dictionary ? &given->dictionary : nullptr,
+         .release = release_given<GivenSchema, ArrowSchema>,
+         .private_data = given.get()};
+  static_cast<void>(given.release());  // NOLINT(bugprone-unused-return-value): private_data has it
+}
+void finish(std::unique_ptr<GivenArray> given, std::int64_t length, std::int64_t nulls,
+            ArrowArray& out) {
+  for (ArrowArray& child : given->children) given->addresses.push_back(&child);
+  const bool has_dictionary = given->dictionary.release != nullptr;
+  out = {.length = length,
+         .null_count = nulls,
+         .offset = 0,
+         .n_buffers = static_cast<std::int64_t>(given->buffers.size()),
+         .n_children = static_cast<std::int64_t>(given->children.size()),
+         .buffers = given->buffers.data(),
+         .children = given->addresses.data(),
+         .dictionary = has_dictionary ? &given->dictionary : nullptr,
+         .release = release_given<GivenArray, ArrowArray>,
+         .private_data = given.get()};
+  static_cast<void>(given.release());  // NOLINT(bugprone-unused-return-value): private_data has it
+}
+
+const void* bits_of(const LabelColumns& columns) {
+  return columns.present.empty() ? nullptr : columns.present.data();
+}
+std::int64_t rows_of(const LabelColumns& columns) {
+  return static_cast<std::int64_t>(columns.labels.size());
+}
+
+ArrowSchema label_schema() {
+  auto given = std::make_unique<GivenSchema>(GivenSchema{"label"});
+  finish(std::make_unique<GivenSchema>(), "u", kNullable, given->dictionary);
+  ArrowSchema out{};
+  finish(std::move(given), "i", kNullable, out);
+  return out;
+}
+ArrowSchema score_schema() {
+  ArrowSchema out{};
+  finish(std::make_unique<GivenSchema>(GivenSchema{"score"}), "f", kNullable, out);
+  return out;
+}
+ArrowSchema schema_of(Part part) {
+  if (part == Part::label) return label_schema();
+  if (part == Part::score) return score_schema();
+  auto given = std::make_unique<GivenSchema>();
+  given->children = {label_schema(), score_schema()};
+  ArrowSchema out{};
+  finish(std::move(given), "+s", 0, out);
+  return out;
+}
+
+ArrowArray names_array(const std::shared_ptr<const LabelColumns>& columns) {
+  auto given = std::make_unique<GivenArray>(GivenArray{columns});
+  given->offsets = {0};
+  for (const std::string& name : columns->names) {
+    given->letters += name;
+    given->offsets.push_back(static_cast<std::int32_t>(given->letters.size()));
+  }
+  given->buffers = {nullptr, given->offsets.data(), given->letters.data()};
+  ArrowArray out{};
+  finish(std::move(given), static_cast<std::int64_t>(columns->names.size()), 0, out);
+  return out;
+}
+ArrowArray array_of(const std::shared_ptr<const LabelColumns>& columns, Part part) {
+  auto given = std::make_unique<GivenArray>(GivenArray{columns});
+  const bool table = part == Part::table;
+  if (table) {
+    given->buffers = {nullptr};
+    given->children = {array_of(columns, Part::label), array_of(columns, Part::score)};
+  } else if (part == Part::label) {
+    given->buffers = {bits_of(*columns), columns->labels.data()};
+    given->dictionary = names_array(columns);
+  } else {
+    given->buffers = {bits_of(*columns), columns->scores.data()};
+  }
+  ArrowArray out{};
+  finish(std::move(given), rows_of(*columns), table ? 0 : columns->nulls, out);
+  return out;
+}
+
+struct GivenStream {
+  std::shared_ptr<const LabelColumns> columns;
+  Part part;
+  bool done = false;
+};
+
+}  // namespace
+
+void give(const std::shared_ptr<const LabelColumns>& columns, Part part, ArrowSchema& schema,
+          ArrowArray& array) {
+  schema = schema_of(part);
+  array = array_of(columns, part);
+}
+
+void give(const std::shared_ptr<const LabelColumns>& columns, Part part, ArrowArrayStream& stream) {
+  stream.private_data =
+      new GivenStream{columns, part};  // NOLINT(cppcoreguidelines-owning-memory): release() has it
+  stream.get_schema = [](ArrowArrayStream* self, ArrowSchema* out) {
+    *out = schema_of(static_cast<GivenStream*>(self->private_data)->part);
+    return 0;
+  };
+  stream.get_next = [](ArrowArrayStream* self, ArrowArray* out) {
+    auto& given = *static_cast<GivenStream*>(self->private_data);
+    *out = given.done ? ArrowArray{} : array_of(given.columns, given.part);
+    given.done = true;
+    return 0;
+  };
+  stream.get_last_error = [](ArrowArrayStream*) -> const char* { return nullptr; };
+  stream.release = [](ArrowArrayStream* self) {
+    delete static_cast<GivenStream*>(
+        self->private_data);  // NOLINT(cppcoreguidelines-owning-memory)
+    self->release = nullptr;
+  };
+}
+
+}  // namespace breakeven::python

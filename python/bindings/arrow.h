@@ -1,0 +1,115 @@
+// Columns of texts in, labels and scores out, by Arrow's C data interface (arrow.apache.org,
+// "The Arrow C data interface", and the C stream interface): buffers change hands, nothing of
+// Arrow is linked. Without Python.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+// The three structs as that page lays them out in memory; their names are its names.
+extern "C" {
+// NOLINTBEGIN(readability-identifier-naming)
+struct ArrowSchema {
+  const char* format;
+  const char* name;
+  const char* metadata;
+  std::int64_t flags;
+  std::int64_t n_children;
+  ArrowSchema** children;
+  ArrowSchema* dictionary;
+  void (*release)(ArrowSchema*);
+  void* private_data;
+};
+struct ArrowArray {
+  std::int64_t length;
+  std::int64_t null_count;
+  std::int64_t offset;
+  std::int64_t n_buffers;
+  std::int64_t n_children;
+  const void** buffers;
+  ArrowArray** children;
+  ArrowArray* dictionary;
+  void (*release)(ArrowArray*);
+  void* private_data;
+};
+struct ArrowArrayStream {
+  int (*get_schema)(ArrowArrayStream*, ArrowSchema* out);
+  int (*get_next)(ArrowArrayStream*, ArrowArray* out);
+  const char* (*get_last_error)(ArrowArrayStream*);
+  void (*release)(ArrowArrayStream*);
+  void* private_data;
+};
+// NOLINTEND(readability-identifier-naming)
+}
+
+namespace breakeven::python {
+
+// Calls what the producer left to be called at the end; nothing where that was done already.
+template <class Struct>
+void release(Struct& given) {
+  if (given.release != nullptr) given.release(&given);
+  given.release = nullptr;
+}
+// One of the three structs, released when it goes.
+template <class Struct>
+class Owned {
+ public:
+  Owned() = default;
+  // Takes it over: the giver's becomes a released one.
+  explicit Owned(Struct& given) : value_(given) { given.release = nullptr; }
+  Owned(Owned&& other) noexcept : Owned(other.value_) {}
+  Owned& operator=(Owned&&) = delete;
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  ~Owned() { release(value_); }
+  Struct& operator*() { return value_; }
+  Struct* operator->() { return &value_; }
+  Struct* get() { return &value_; }
+
+ private:
+  Struct value_{};
+};
+
+// A column of texts: utf8, large_utf8 or string_view, a dictionary of one of them, or nulls alone;
+// or a table of one such column. The rows are views into the producer's buffers.
+class TextColumn {
+ public:
+  // Errors: arrow/type (of the column, named by its format), arrow/producer (what it says itself),
+  // arrow/utf8 (a row that is none).
+  static Result<TextColumn> read(Owned<ArrowArrayStream> stream);
+  static Result<TextColumn> read(Owned<ArrowSchema> schema, Owned<ArrowArray> array);
+
+  // Nothing where the row is null.
+  const std::vector<std::optional<std::string_view>>& rows() const { return rows_; }
+
+ private:
+  std::vector<Owned<ArrowArray>> chunks_;
+  std::vector<std::optional<std::string_view>> rows_;
+};
+
+// Labels and scores of n rows, some of them null in both.
+struct LabelColumns {
+  std::vector<std::string> names;     // of the labels: the dictionary's values
+  std::vector<std::int32_t> labels;   // [n] index into names
+  std::vector<float> scores;          // [n]
+  std::vector<std::uint8_t> present;  // [(n + 7) / 8] bits, least first; empty: no row is null
+  std::int64_t nulls = 0;
+};
+
+// What of it is given away: a table of both columns, or one of them.
+enum class Part : std::uint8_t { table, label, score };
+
+// The label is a dictionary<int32, utf8>, the score a float. The buffers live until the receiver
+// releases what it got.
+void give(const std::shared_ptr<const LabelColumns>& columns, Part part, ArrowSchema& schema,
+          ArrowArray& array);
+// A stream of one batch of the table.
+void give(const std::shared_ptr<const LabelColumns>& columns, Part part, ArrowArrayStream& stream);
+
+}  // namespace breakeven::python

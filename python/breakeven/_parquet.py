@@ -1,0 +1,48 @@
+"""classify_parquet(): a Parquet file in, one with labels and scores out, row group by row group."""
+import os
+
+from ._pipeline import Pipeline, pipeline
+
+
+def classify_parquet(source, target, text="text", *, pair=None, keep=None, model=None, **options):
+    """Writes the rows of `source` with the columns `label` and `score` beside them to `target`.
+
+    source, target: paths; text, pair: names of columns; keep: names of the columns that go along, all by default. model: a Pipeline, or what
+    pipeline() takes, with its options. A row without text gets nulls. `target` appears when it is whole. Needs pyarrow (breakeven[arrow]).
+    -> number of rows.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    def tables(file, columns):
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns)
+        if file.num_row_groups == 0:
+            yield file.schema_arrow.empty_table().select(columns)
+
+    clf = model if isinstance(model, Pipeline) else pipeline(model=model, **options)
+    with pyarrow.parquet.ParquetFile(source) as file:
+        known = file.schema_arrow.names
+        kept = known if keep is None else list(keep)
+        for name in [text, *([pair] if pair else []), *kept]:
+            if name not in known:
+                raise KeyError(f"{os.fspath(source)} has no column {name!r}: {', '.join(known)}")
+        for name in ("label", "score"):
+            if name in kept:
+                raise ValueError(f"{os.fspath(source)} has a column {name!r} already: leave it out with keep=")
+        unfinished = f"{os.fspath(target)}.{os.getpid()}.unfinished"
+        writer, rows = None, 0
+        try:
+            for table in tables(file, list(dict.fromkeys([*kept, text, *([pair] if pair else [])]))):
+                labels = pyarrow.table(clf.arrow(table[text], table[pair] if pair else None))
+                out = table.select(kept).append_column("label", labels["label"]).append_column("score", labels["score"])
+                writer = writer or pyarrow.parquet.ParquetWriter(unfinished, out.schema)
+                writer.write_table(out)
+                rows += out.num_rows
+            writer.close()
+            os.replace(unfinished, target)
+        finally:
+            if os.path.exists(unfinished):
+                writer.close()
+                os.remove(unfinished)
+    return rows

@@ -1,0 +1,133 @@
+"""Columns of pyarrow, polars and duckdb in, labels and scores out: the same as the list of their texts gives."""
+import itertools
+import threading
+import unittest
+
+import duckdb
+import polars
+import pyarrow
+
+from breakeven import pipeline
+
+TEXTS = ["A good film.", "", "It was long, dull and slow!", None, "Ein schöner Film \U0001f600", "exactly 12 b", "a text of more than twelve bytes", None,
+         "bad " * 400]
+DEFINED = [text for text in TEXTS if text is not None]
+
+
+class Arrow(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.clf = pipeline(model="builtin-narrow")
+        cls.expected = dict(zip(DEFINED, cls.clf(DEFINED)))
+
+    def check(self, column, texts):
+        """The rows of `column` are `texts`."""
+        out = pyarrow.record_batch(self.clf.arrow(column))
+        self.assertEqual(out.schema.names, ["label", "score"])
+        out.validate(full=True)
+        rows = out.to_pylist()
+        self.assertEqual(len(rows), len(texts))
+        for row, text in zip(rows, texts):
+            if text is None:
+                self.assertEqual(row, {"label": None, "score": None})
+                continue
+            self.assertEqual(row["label"], self.expected[text]["label"])
+            self.assertAlmostEqual(row["score"], self.expected[text]["score"], places=5)
+
+    def test_every_kind_of_text(self):
+        for kind in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.dictionary(pyarrow.int8(), pyarrow.string()),
+                     pyarrow.dictionary(pyarrow.uint32(), pyarrow.large_string())):
+            array = pyarrow.array(TEXTS, pyarrow.string()).cast(kind) if pyarrow.types.is_string_view(kind) else pyarrow.array(TEXTS, kind)
+            with self.subTest(kind=str(kind)):
+                self.check(array, TEXTS)
+                self.check(array.slice(2, 5), TEXTS[2:7])
+                self.check(array.slice(9), [])
+                chunks = pyarrow.chunked_array([array.slice(1, 3), array.slice(0, 0), array])
+                self.check(chunks, TEXTS[1:4] + TEXTS)
+                self.check(chunks.slice(2, 4), (TEXTS[1:4] + TEXTS)[2:6])
+                self.check(pyarrow.table({"body": chunks}), TEXTS[1:4] + TEXTS)
+
+    def test_every_slice(self):
+        texts = (TEXTS * 3)[:20]
+        array = pyarrow.array(texts)
+        for first, length in itertools.product(range(0, 19, 3), (0, 1, 8, 9)):
+            with self.subTest(first=first, length=length):
+                self.check(array.slice(first, length), texts[first:first + length])
+
+    def test_nulls_alone_and_none(self):
+        self.check(pyarrow.nulls(5), [None] * 5)
+        self.check(pyarrow.array([None, None], pyarrow.string()), [None, None])
+        self.check(pyarrow.array([], pyarrow.string()), [])
+        self.check(pyarrow.chunked_array([], pyarrow.string()), [])
+        dictionary = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0, 1, None, 0]), pyarrow.array(["A good film.", None]))
+        self.check(dictionary, ["A good film.", None, None, "A good film."])
+        self.check(pyarrow.StructArray.from_arrays([pyarrow.array(TEXTS)], ["body"]).slice(3, 4), TEXTS[3:7])
+
+    def test_polars_and_duckdb(self):
+        series = polars.Series("body", TEXTS)
+        self.check(series, TEXTS)
+        self.check(series.slice(2, 4), TEXTS[2:6])
+        self.check(polars.concat([series, series[1:3]], rechunk=False), TEXTS + TEXTS[1:3])
+        self.check(series.cast(polars.Categorical), TEXTS)
+        frame = polars.DataFrame(self.clf.arrow(series))
+        self.assertEqual(frame["label"].to_list(), [None if text is None else self.expected[text]["label"] for text in TEXTS])
+        table = pyarrow.table({"id": range(len(TEXTS)), "body": TEXTS})
+        self.check(duckdb.sql("select body from table order by id".replace("table", '"table"')), TEXTS)
+        labels = pyarrow.table(self.clf.arrow(table["body"]))
+        counted = duckdb.sql("select count(label), count(*) from labels").fetchall()[0]
+        self.assertEqual(counted, (len(DEFINED), labels.num_rows))
+
+    def test_one_column_of_the_answer(self):
+        labels = self.clf.arrow(pyarrow.array(TEXTS))
+        self.assertEqual(len(labels), len(TEXTS))
+        self.assertEqual(pyarrow.array(labels["label"]).to_pylist(), [None if text is None else self.expected[text]["label"] for text in TEXTS])
+        self.assertEqual(pyarrow.array(labels["score"]).null_count, 2)
+        scores = pyarrow.chunked_array(labels["score"])
+        del labels
+        self.assertEqual(len(scores.to_pylist()), len(TEXTS))
+        with self.assertRaisesRegex(KeyError, "'logits'"):
+            self.clf.arrow(pyarrow.array(["a"]))["logits"]
+
+    def test_pairs_and_functions(self):
+        first, second = pyarrow.array(["A good film.", None, "a"]), polars.Series(["It is good.", "b", None])
+        got = pyarrow.record_batch(self.clf.arrow(first, second)).to_pylist()
+        alone = self.clf({"text": "A good film.", "text_pair": "It is good."})
+        self.assertEqual([row["label"] for row in got], [alone["label"], None, None])
+        with self.assertRaisesRegex(ValueError, "3 rows, and that of the second texts 1"):
+            self.clf.arrow(first, pyarrow.array(["a"]))
+        logits = pyarrow.record_batch(self.clf.arrow(first, function_to_apply="none")).to_pylist()
+        self.assertAlmostEqual(logits[0]["score"], self.clf("A good film.", function_to_apply="none")[0]["score"], places=5)
+
+    def test_what_is_no_column_of_texts(self):
+        for column, kind, words in ((pyarrow.array([1, 2]), TypeError, "format 'l'"), (pyarrow.array([b"a"]), TypeError, "format 'z'"),
+                                    (pyarrow.table({"a": ["x"], "b": ["y"]}), TypeError, "2 columns"), (["a"], TypeError, "list.*__arrow_c_stream__"),
+                                    (None, TypeError, "NoneType"), (pyarrow.array(["a", ["b"]][:1]).cast(pyarrow.binary()), TypeError, "'z'"),
+                                    (pyarrow.array([[b"fine"], [b"\xff"]][0] + [b"a\xff"]).view(pyarrow.string()), ValueError, "row 1 is no UTF-8 from byte 1")):
+            with self.subTest(words=words), self.assertRaisesRegex(kind, words):
+                self.clf.arrow(column)
+        with self.assertRaisesRegex(TypeError, "clf.arrow"):
+            self.clf(pyarrow.array(TEXTS))
+
+        def batches():
+            yield pyarrow.record_batch({"body": ["a"]})
+            raise OSError("the disk went away")
+        reader = pyarrow.RecordBatchReader.from_batches(pyarrow.schema({"body": pyarrow.string()}), batches())
+        with self.assertRaisesRegex(RuntimeError, "the disk went away"):
+            self.clf.arrow(reader)
+
+    def test_threads(self):
+        column, counts = pyarrow.array(TEXTS * 4), []
+
+        def work():
+            for _ in range(10):
+                counts.append(pyarrow.record_batch(self.clf.arrow(column))["label"].null_count)
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(counts, [8] * 80)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
