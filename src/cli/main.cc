@@ -49,6 +49,7 @@ int run_program(int argc, char** argv) {
   add_classify(app, context);
   add_rerank(app, context);
   add_tokenize(app, context);
+  add_serve(app, context);
   add_info(app, context);
   add_fetch(app, context);
   add_runtimes(app, context);

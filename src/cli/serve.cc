@@ -1,0 +1,238 @@
+// breakeven serve: a model behind HTTP.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <span>
+
+#include "base/files.h"
+#include "base/limits.h"
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/quantities.h"
+#include "cli/text_options.h"
+#include "engine/decode.h"
+#include "engine/native.h"
+#include "engine/placement.h"
+#include "ops/cuda/device_list.h"
+#include "serve/listener.h"
+#include "session/study_input.h"
+
+namespace breakeven::cli {
+namespace {
+
+struct ServeFlags {
+  std::string model, precision = "fp32", device = "auto", threads = "all", max_length;
+  std::string listen = "127.0.0.1:8000", p99, key_file, connections = "1024", drain = "30s";
+  bool insecure = false;
+};
+
+constexpr std::size_t kBatchTexts = 64;
+constexpr double kDefaultLimit_s = 10;
+
+// Errors: those of read_file; serve/key.
+Result<std::string> read_key(const std::string& path) {
+  BREAKEVEN_TRY(std::string key, read_file(path));
+  while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
+  if (!key.empty() && key.find_first_of(" \n\r\t") == std::string::npos) return key;
+  return fail("serve/key", fmt::format("{} holds no key", path),
+              "write one line without blanks into it");
+}
+
+Result<serve::ListenOptions> listen_options(const ServeFlags& flags) {
+  serve::ListenOptions options;
+  options.address = flags.listen;
+  BREAKEVEN_TRY(options.connections,
+                parse_number("--max-connections", flags.connections, 1, 1'000'000));
+  BREAKEVEN_TRY(options.drain_s, parse_latency("--drain", flags.drain));
+  if (!flags.key_file.empty()) {
+    BREAKEVEN_TRY(options.connection.api_key, read_key(flags.key_file));
+  }
+  if (serve::is_local(flags.listen) || flags.insecure || !flags.key_file.empty()) return options;
+  return fail("serve/open", fmt::format("--listen {} lets others in without a key", flags.listen),
+              "give --api-key-file FILE, or --insecure where a proxy asks for one");
+}
+
+// "distilbert/sst-2 (6 x 768)" -> "sst-2": what may stand in a path.
+std::string served_name(std::string name) {
+  name = name.substr(0, name.find(" ("));
+  name = name.substr(name.find_last_of('/') + 1);
+  for (char& c : name) {
+    const bool safe = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-';
+    if (!safe) c = '_';
+  }
+  return name;
+}
+
+serve::Served served_of(const engine::LoadedModel& model, const Setup& setup) {
+  serve::Served served;
+  served.model = served_name(model.name);
+  served.device = to_string(setup.device);
+  served.precision = to_string(setup.precision);
+  served.labels = model.checkpoint.plan.labels;
+  served.function = model.checkpoint.plan.score;
+  served.max_length = setup.max_length;
+  served.takes_pairs = setup.max_length >= model.tokenizer->info().pair_special_ids;
+  served.count_tokens = [tokenizer = model.tokenizer](const Text& text) {
+    // Of each thread, for as long as it lives; there is one tokenizer in this program.
+    thread_local const auto scratch = tokenizer->make_scratch();
+    thread_local std::vector<std::int32_t> ids;
+    ids.clear();
+    text::EncodeOptions options;
+    options.truncate = false;
+    tokenizer->encode(text, options, *scratch, ids);
+    return ids.size();
+  };
+  served.score = [function = served.function](std::span<const float> logits,
+                                              std::span<float> scores) {
+    engine::score(logits, function, scores);
+  };
+  return served;
+}
+
+// Labels of texts that ship, by which two devices are held together.
+Result<std::vector<std::uint32_t>> labels_of(Classifier& classifier, std::span<const Text> texts) {
+  std::vector<std::uint32_t> labels;
+  BatchResult result;
+  for (std::size_t first = 0; first < texts.size(); first += kBatchTexts) {
+    const std::size_t count = std::min(kBatchTexts, texts.size() - first);
+    BREAKEVEN_TRY_VOID(classifier.run_batch(texts.subspan(first, count), result));
+    labels.insert(labels.end(), result.labels.begin(), result.labels.end());
+  }
+  return labels;
+}
+
+// Of several devices those that agree with the first one, by the limits of docs/parity.md.
+Result<void> keep_those_that_agree(std::vector<serve::LaneSetup>& lanes, Precision precision) {
+  if (lanes.size() == 1) return {};
+  constexpr std::size_t kTexts = 256;
+  data::SourceOptions source;
+  BREAKEVEN_TRY(const data::ReviewSet reviews, session::read_texts(source, kTexts));
+  std::vector<Text> texts;
+  for (const data::Review& review : reviews.reviews) texts.emplace_back(review.text);
+  const double allowed = limit(fmt::format("model/{}/flips_share", to_string(precision)));
+  BREAKEVEN_TRY(const auto first, labels_of(*lanes.front().classifier, texts));
+  for (std::size_t i = 1; i < lanes.size();) {
+    BREAKEVEN_TRY(const auto other, labels_of(*lanes[i].classifier, texts));
+    std::size_t flips = 0;
+    for (std::size_t t = 0; t < texts.size(); ++t) flips += first[t] != other[t] ? 1U : 0U;
+    tell(fmt::format("{} gives other labels than {} for {} of {} texts{}", lanes[i].device,
+                     lanes.front().device, flips, texts.size(),
+                     double(flips) <= allowed * double(texts.size()) ? "" : ": it stays out"));
+    if (double(flips) <= allowed * double(texts.size())) {
+      ++i;
+    } else {
+      lanes.erase(lanes.begin() + std::ptrdiff_t(i));
+    }
+  }
+  return {};
+}
+
+// Tokens that a batch may have: so many that its fixed cost is a twentieth of it, and not fewer
+// than four texts' or more than all of a batch's texts.
+serve::BatchLimits batch_limits(const serve::LaneSetup& lane, std::size_t max_length) {
+  const serve::BatchTime time(lane.anchors);
+  const decide::LatencyModel& model = time.model();
+  const double by_cost = 20 * model.a_s.value / std::max(1e-12, model.b_s_per_token.value);
+  const auto length = static_cast<double>(max_length);
+  const double tokens = std::clamp(by_cost, 4 * length, double(kBatchTexts) * length);
+  tell(fmt::format(
+      "{}: a batch takes {} and {} a token, so batches of up to {:.0f} tokens; nobody waits for a "
+      "batch to fill: while one is computed, others collect for nothing",
+      lane.device, format_seconds(model.a_s.value), format_seconds(model.b_s_per_token.value),
+      tokens));
+  return {static_cast<std::uint64_t>(tokens), kBatchTexts};
+}
+
+Result<void> run_server(const ServeFlags& flags) {
+  BREAKEVEN_TRY(const serve::ListenOptions listen, listen_options(flags));
+  serve::ServiceOptions options;
+  options.limit_s = kDefaultLimit_s;
+  if (!flags.p99.empty()) {
+    BREAKEVEN_TRY(options.limit_s, parse_latency("--p99", flags.p99));
+  }
+  TextFlags texts;  // the same flags, understood in the same way
+  texts.precision = flags.precision;
+  texts.threads = flags.threads;
+  texts.max_length = flags.max_length;
+  texts.device = "cpu";
+  BREAKEVEN_TRY(const TextOptions asked, check_text_flags(texts));
+  BREAKEVEN_TRY(const auto devices, ops::select_devices(flags.device, ops::list_gpus()));
+  // Before seconds are spent on a model.
+  BREAKEVEN_TRY(const auto listener, serve::Listener::open(listen));
+  BREAKEVEN_TRY(const auto model, engine::load_model({flags.model}));
+  for (const std::string& note : {model->note, devices.note}) {
+    if (!note.empty()) tell(note);
+  }
+  Setup setup = static_cast<const Setup&>(asked);
+  setup.batch = kBatchTexts;
+  setup.max_length =
+      cut_length(asked.asked_length,
+                 engine::length_limit(model->tokenizer->info(), model->checkpoint.plan.positions));
+  data::SourceOptions builtin;
+  BREAKEVEN_TRY(const data::ReviewSet sample, session::read_texts(builtin, 16));
+  std::string words;  // of all lengths, real ones
+  for (const data::Review& review : sample.reviews) words += review.text + " ";
+
+  std::vector<serve::LaneSetup> lanes;
+  for (const Device& device : devices.devices) {
+    setup.device = device;
+    serve::LaneSetup lane;
+    lane.device = to_string(device);
+    BREAKEVEN_TRY(lane.classifier, engine::make_native(model, {.setup = setup}));
+    BREAKEVEN_TRY(lane.anchors,
+                  serve::measure_anchors(*lane.classifier, words, kBatchTexts, monotonic_clock()));
+    lanes.push_back(std::move(lane));
+  }
+  BREAKEVEN_TRY_VOID(keep_those_that_agree(lanes, setup.precision));
+  options.limits.batch = batch_limits(lanes.front(), setup.max_length);
+  options.post = listener->poster();
+  setup.device = devices.devices.front();
+  serve::Service service(served_of(*model, setup), std::move(lanes), options);
+  tell(fmt::format("{} in {} on {} at {}; a request is let in if it will be answered within {}",
+                   service.served().model, service.served().precision, service.served().device,
+                   listener->address(), format_seconds(options.limit_s)));
+  listener->run(service);
+  const serve::Counters& counters = service.core().counters();
+  const auto ended = [&](serve::Outcome outcome) {
+    return counters.ended[static_cast<std::size_t>(outcome)];
+  };
+  tell(fmt::format("ended: {} requests answered, {} of those accepted were not",
+                   ended(serve::Outcome::answered),
+                   ended(serve::Outcome::drained) + ended(serve::Outcome::failed) +
+                       ended(serve::Outcome::expired)));
+  return {};
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Context& context) {
+  CLI::App& command = *app.add_subcommand("serve", "Answer requests over HTTP (docs/serving.md)");
+  const auto flags = std::make_shared<ServeFlags>();
+  command.add_option("--model", flags->model,
+                     "folder, name in the Hugging Face cache, builtin or builtin-narrow");
+  command.add_option("--precision", flags->precision,
+                     "fp32, fp32x3, bf16, fp16, int8, fp8 (GPUs only) [fp32]");
+  command.add_option("--device", flags->device,
+                     "auto, or a list that answers together: cpu, cuda, cuda:0,cpu ... [auto]");
+  command.add_option("--threads", flags->threads, "CPU threads: a number or all [all]");
+  command.add_option("--max-length", flags->max_length,
+                     "tokens at which a text is cut, [CLS] and [SEP] included [512]");
+  command.add_option("--listen", flags->listen,
+                     "HOST:PORT, or unix:PATH for a Unix socket [127.0.0.1:8000]");
+  command.add_option("--p99", flags->p99,
+                     "a request that would take longer is refused at once, with 429 [10s]");
+  command.add_option("--api-key-file", flags->key_file,
+                     "file with the key that clients must send: Authorization: Bearer KEY");
+  command.add_flag("--insecure", flags->insecure,
+                   "listen where others can come, without a key: behind a proxy");
+  command.add_option("--max-connections", flags->connections, "more are told 503 [1024]");
+  command.add_option("--drain", flags->drain,
+                     "after SIGTERM, time for what was accepted; a second one ends it [30s]");
+  command.callback([flags, &context] { finish(context, run_server(*flags)); });
+}
+
+}  // namespace breakeven::cli

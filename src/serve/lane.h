@@ -1,0 +1,71 @@
+// A classifier and the thread that runs its batches, one at a time.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "classifier/classifier.h"
+#include "serve/api.h"
+#include "serve/batch_time.h"
+
+namespace breakeven::serve {
+
+struct LaneSetup {
+  std::unique_ptr<Classifier> classifier;
+  std::string device;                  // "cpu", "cuda:0"
+  std::vector<decide::Point> anchors;  // of measure_anchors()
+};
+
+// Runs a few batches of very different sizes, of `sample` cut to so many bytes, and says what they
+// took. `most_texts`: of a batch. Errors: the classifier's.
+Result<std::vector<decide::Point>> measure_anchors(Classifier& classifier, std::string_view sample,
+                                                   std::size_t most_texts, const Clock& clock);
+
+struct LaneResult {
+  Result<void> worked;
+  BatchResult batch;
+  std::vector<std::size_t> truncated;  // tokens cut off, by text
+  double started_s = 0, ended_s = 0;
+};
+
+class Lane {
+ public:
+  using Finished = std::function<void(LaneResult)>;
+
+  // `finished` is called on the lane's thread.
+  Lane(std::unique_ptr<Classifier> classifier, const Served& served, const Clock& clock,
+       Finished finished);
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ~Lane();  // waits for the batch under way
+
+  // The texts live as long as `keep`.
+  void run(std::vector<Text> texts, std::shared_ptr<const void> keep);
+
+ private:
+  struct Job {
+    std::vector<Text> texts;
+    std::shared_ptr<const void> keep;
+  };
+  void work();
+
+  std::unique_ptr<Classifier> classifier_;
+  const Served& served_;
+  const Clock& clock_;
+  Finished finished_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Job> job_;
+  bool ends_ = false;
+  std::thread thread_;
+};
+
+}  // namespace breakeven::serve

@@ -1,0 +1,274 @@
+#include "serve/service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+
+namespace breakeven::serve {
+namespace {
+
+constexpr double kForever = std::numeric_limits<double>::infinity();
+constexpr double kProbeEvery_s = 5;  // when nobody asks
+constexpr double kReadyWithin_s = 30;
+constexpr const char* kProbe = "A warm and funny film; I would watch it again.";
+
+std::vector<std::vector<decide::Point>> anchors_of(const std::vector<LaneSetup>& lanes) {
+  std::vector<std::vector<decide::Point>> all;
+  for (const LaneSetup& lane : lanes) all.push_back(lane.anchors);
+  return all;
+}
+
+Problem problem_of(const Admission& admission) {
+  const double retry_s = std::max(0.001, admission.retry_after_s);
+  switch (*admission.refused) {
+    case Refusal::late:
+      return {429,
+              {"serve/late",
+               fmt::format("it would be answered {:.0f} ms after its limit", 1e3 * retry_s),
+               "try again later, or send a higher x-deadline-ms"},
+              retry_s};
+    case Refusal::full:
+      return {429, {"serve/full", "more waits than this server holds", "try again later"}, retry_s};
+    case Refusal::never:
+      return {422,
+              {"serve/limit", "alone on the server it would take longer than its limit",
+               "send fewer texts or a higher x-deadline-ms"},
+              0};
+    case Refusal::draining:
+      return {503, {"serve/draining", "the server is about to end", "ask another one"}, 1};
+    case Refusal::no_lane:
+      break;
+  }
+  return {503, {"serve/no-device", "no device works", "restart the server; see its log"}, 0};
+}
+
+}  // namespace
+
+Service::Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions options)
+    : served_(std::move(served)),
+      options_(std::move(options)),
+      core_(anchors_of(lanes), options_.limits),
+      tokens_(served_.max_length),
+      running_(lanes.size()),
+      started_s_(lanes.size()),
+      expected_s_(lanes.size()) {
+  BREAKEVEN_CHECK(options_.post != nullptr);
+  started_at_s_ = answered_s_ = probed_s_ = now_s();
+  BatchResult result;
+  const Text text(kProbe);
+  const auto worked = lanes.front().classifier->run_batch({&text, 1}, result);
+  BREAKEVEN_CHECK(worked, "{}", worked ? "" : worked.error().to_string());
+  probe_label_ = result.labels.front();
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    metrics_.lanes.push_back({});
+    metrics_.lanes.back().device = lanes[i].device;
+    const auto finished = [this, i](LaneResult lane_result) {
+      // A function that is copied holds its result by a pointer.
+      auto shared = std::make_shared<LaneResult>(std::move(lane_result));
+      options_.post([this, i, shared] { this->finished(i, std::move(*shared)); });
+    };
+    lanes_.push_back(
+        std::make_unique<Lane>(std::move(lanes[i].classifier), served_, *options_.clock, finished));
+  }
+}
+
+Service::~Service() = default;
+
+bool Service::has_room() const {
+  return core_.texts() < options_.limits.texts / 2;
+}
+
+std::uint64_t Service::submit(std::vector<OwnedText> texts, double received_s, double limit_s,
+                              Done done) {
+  std::vector<std::uint32_t> tokens;
+  std::size_t bytes = 0;
+  for (const OwnedText& text : texts) {
+    tokens.push_back(tokens_.estimate(text.bytes()));
+    bytes += text.bytes();
+  }
+  const std::uint64_t id = ++next_id_;
+  const double deadline_s = received_s + (limit_s > 0 ? limit_s : options_.limit_s);
+  const Admission admission = core_.offer(now_s(), {id, tokens, bytes, deadline_s});
+  if (admission.refused) {
+    done(tl::unexpected<Problem>(problem_of(admission)));
+    return 0;
+  }
+  Waiting& waiting = waiting_[id];
+  waiting.answer.texts.resize(texts.size());
+  waiting.texts = std::make_shared<const std::vector<OwnedText>>(std::move(texts));
+  waiting.received_s = received_s;
+  waiting.done = std::move(done);
+  start();
+  deliver();
+  return id;
+}
+
+void Service::cancel(std::uint64_t request) {
+  if (waiting_.erase(request) == 0) return;
+  core_.cancel(request);
+}
+
+void Service::start() {
+  while (const auto started = core_.start(now_s())) {
+    std::vector<Text> texts;
+    auto keep = std::make_shared<std::vector<std::shared_ptr<const std::vector<OwnedText>>>>();
+    for (const Part& part : started->parts) {
+      const auto& owned = waiting_.at(part.request).texts;
+      texts.push_back((*owned)[part.text].view());
+      if (keep->empty() || keep->back() != owned) keep->push_back(owned);
+    }
+    running_[started->lane] = started->parts;
+    started_s_[started->lane] = now_s();
+    expected_s_[started->lane] = started->expected_s;
+    lanes_[started->lane]->run(std::move(texts), std::move(keep));
+  }
+}
+
+void Service::finished(std::size_t lane, LaneResult result) {
+  const std::vector<Part> parts = std::exchange(running_[lane], {});
+  const double took_s = result.ended_s - result.started_s;
+  LaneMetrics& metrics = metrics_.lanes[lane];
+  metrics.busy_s += took_s;
+  if (result.worked) {
+    ++metrics.batches;
+    metrics.texts += parts.size();
+    for (const std::uint32_t tokens : result.batch.tokens) metrics.tokens += tokens;
+    metrics.excess_s += took_s - expected_s_[lane];
+    metrics.absolute_excess_s += std::abs(took_s - expected_s_[lane]);
+    metrics.batch_s.add(took_s);
+    answered_s_ = now_s();
+  } else {
+    ++metrics.failures;
+  }
+  for (std::size_t i = 0; i < parts.size() && result.worked; ++i) {
+    const auto found = waiting_.find(parts[i].request);
+    if (found == waiting_.end()) continue;  // its client left
+    take(parts[i], i, result, found->second);
+    found->second.answer.device = metrics.device;
+  }
+  core_.finished(now_s(), lane, result.worked.has_value());
+  start();
+  deliver();
+}
+
+void Service::take(const Part& part, std::size_t place, const LaneResult& result,
+                   Waiting& waiting) {
+  const BatchResult& batch = result.batch;
+  TextAnswer& answer = waiting.answer.texts[part.text];
+  const std::size_t classes = batch.logits.size() / batch.labels.size();
+  const auto first = batch.logits.begin() + static_cast<std::ptrdiff_t>(place * classes);
+  answer.logits.assign(first, first + static_cast<std::ptrdiff_t>(classes));
+  answer.tokens = batch.tokens[place];
+  answer.truncated_tokens = result.truncated[place];
+  if (batch.cut[place] == 0) {
+    tokens_.observe((*waiting.texts)[part.text].bytes(), batch.tokens[place]);
+  }
+  waiting.answer.batch = std::max(waiting.answer.batch, batch.labels.size());
+  if (waiting.first_start_s < 0) waiting.first_start_s = result.started_s;
+  waiting.last_tokenize_s = batch.stages.tokenize;
+}
+
+Checked<Answer> Service::answer_of(Outcome outcome, Waiting& waiting) {
+  const double now = now_s();
+  switch (outcome) {
+    case Outcome::answered: {
+      Answer answer = std::move(waiting.answer);
+      answer.queue_s = std::max(0.0, waiting.first_start_s - waiting.received_s);
+      const double rest_s = std::max(0.0, now - waiting.received_s - answer.queue_s);
+      answer.tokenize_s = std::min(waiting.last_tokenize_s, rest_s);
+      answer.compute_s = rest_s - answer.tokenize_s;
+      metrics_.total_s.add(now - waiting.received_s);
+      metrics_.queue_s.add(answer.queue_s);
+      metrics_.tokenize_s.add(answer.tokenize_s);
+      metrics_.compute_s.add(answer.compute_s);
+      metrics_.texts += answer.texts.size();
+      for (const TextAnswer& text : answer.texts) {
+        metrics_.truncated_tokens += text.truncated_tokens;
+        const bool finite = std::all_of(text.logits.begin(), text.logits.end(),
+                                        [](float logit) { return std::isfinite(logit); });
+        if (!finite) {
+          return refuse(500, "serve/output", "the model gave a score that is no number",
+                        "the precision may not suit it: try --precision fp32");
+        }
+      }
+      return answer;
+    }
+    case Outcome::expired:
+      return refuse(504, "serve/expired",
+                    fmt::format("its limit passed after {:.0f} ms in the queue",
+                                1e3 * (now - waiting.received_s)),
+                    "try again; the server was slower than it knew");
+    case Outcome::drained:
+      return refuse(503, "serve/draining", "the server had to end before its turn came",
+                    "ask another one");
+    case Outcome::failed:
+      break;
+  }
+  return refuse(500, "serve/failed", "computing it failed, with others and alone",
+                "see the server's log");
+}
+
+void Service::deliver() {
+  for (const Ended& ended : core_.take_ended()) {
+    const auto found = waiting_.find(ended.request);
+    if (found == waiting_.end()) continue;  // cancelled by another one's `done`
+    Waiting waiting = std::move(found->second);
+    waiting_.erase(found);
+    waiting.done(answer_of(ended.outcome, waiting));
+  }
+}
+
+void Service::probe(double now) {
+  if (now - std::max(answered_s_, probed_s_) < kProbeEvery_s || core_.requests() > 0) return;
+  probed_s_ = now;
+  submit({{kProbe, std::nullopt}}, now, kReadyWithin_s, [this](const Checked<Answer>& answer) {
+    if (!answer) return;
+    const auto& logits = answer->texts.front().logits;
+    const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+    if (static_cast<std::size_t>(best) != probe_label_) answered_s_ = -kForever;
+  });
+}
+
+void Service::tick() {
+  const double now = now_s();
+  core_.tick(now);
+  deliver();
+  if (!core_.draining() && core_.ready()) probe(now);
+}
+
+void Service::drain(double within_s) {
+  core_.drain(now_s() + within_s);
+}
+
+bool Service::ready() const {
+  return core_.ready() && !core_.draining() && now_s() - answered_s_ < kReadyWithin_s;
+}
+
+std::string Service::info_json() const {
+  std::string lanes;
+  for (std::size_t i = 0; i < metrics_.lanes.size(); ++i) {
+    const decide::LatencyModel& model = core_.time_of(i).model();
+    if (i > 0) lanes += ',';
+    lanes += fmt::format(
+        R"({{"device":{},"batch_s":{},"token_s":{},"token2_s":{},"promise_factor":{},"broken":{}}})",
+        json_text(metrics_.lanes[i].device), model.a_s.value, model.b_s_per_token.value,
+        model.c_s_per_token2.value, core_.time_of(i).safety(), core_.broken(i));
+  }
+  std::string labels;
+  for (const std::string& label : served_.labels) {
+    labels += (labels.empty() ? "" : ",") + json_text(label);
+  }
+  return fmt::format(
+      R"({{"name":"breakeven","version":"{}","model":{},"precision":{},"max_length":{},"labels":[{}],"pairs":{},)"
+      R"("batch_tokens":{},"batch_texts":{},"limit_s":{},"up_s":{:.3f},"lanes":[{}]}})",
+      BREAKEVEN_VERSION, json_text(served_.model), json_text(served_.precision), served_.max_length,
+      labels, served_.takes_pairs, options_.limits.batch.tokens, options_.limits.batch.texts,
+      options_.limit_s, now_s() - started_at_s_, lanes);
+}
+
+}  // namespace breakeven::serve

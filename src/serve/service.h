@@ -1,0 +1,95 @@
+// The core with real lanes: a thread for each classifier, texts and answers, metrics. All calls
+// come from one thread, that of the server; lanes hand their batches back through `post`.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "classifier/classifier.h"
+#include "serve/api.h"
+#include "serve/core.h"
+#include "serve/lane.h"
+#include "serve/metrics.h"
+
+namespace breakeven::serve {
+
+struct ServiceOptions {
+  CoreLimits limits{};
+  double limit_s = 10;  // of a request that names none
+  const Clock* clock = &monotonic_clock();
+  // Runs a function on the server's thread, soon. Called from lanes' threads.
+  std::function<void(std::function<void()>)> post;
+};
+
+class Service {
+ public:
+  using Done = std::function<void(Checked<Answer>)>;
+
+  // At least one lane. When nobody asks, a text is asked again whose label must stay what the first
+  // lane says now.
+  Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions options);
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  ~Service();
+
+  // `received_s`: when its last byte came. `limit_s` of time from then on: 0 = the service's;
+  // infinity = none. `done` is called once, perhaps at once, but not after cancel().
+  // Returns a number for cancel(); 0 = done was called.
+  std::uint64_t submit(std::vector<OwnedText> texts, double received_s, double limit_s, Done done);
+  // Whether one who can wait (a stream) should go on: half of the room is for all others.
+  bool has_room() const;
+  void cancel(std::uint64_t request);
+
+  // A few times a second.
+  void tick();
+  void drain(double within_s);
+  bool drained() const { return core_.draining() && core_.requests() == 0; }
+  bool draining() const { return core_.draining(); }
+
+  bool ready() const;  // lately a batch gave what it must
+  double now_s() const { return options_.clock->now_s(); }
+  const Served& served() const { return served_; }
+  const Core& core() const { return core_; }
+  Metrics& metrics() { return metrics_; }
+  std::string metrics_text() const { return metrics_.write(core_, now_s()); }
+  std::string info_json() const;
+
+ private:
+  struct Waiting {
+    std::shared_ptr<const std::vector<OwnedText>> texts;
+    Answer answer;
+    double received_s = 0;
+    double first_start_s = -1, last_tokenize_s = 0;
+    Done done;
+  };
+
+  void start();
+  void finished(std::size_t lane, LaneResult result);
+  void take(const Part& part, std::size_t place, const LaneResult& result, Waiting& waiting);
+  void deliver();
+  Checked<Answer> answer_of(Outcome outcome, Waiting& waiting);
+  void probe(double now_s);
+
+  Served served_;
+  ServiceOptions options_;
+  Core core_;
+  TokensOfBytes tokens_;
+  Metrics metrics_;
+  std::uint64_t next_id_ = 0;
+  std::unordered_map<std::uint64_t, Waiting> waiting_;
+  std::vector<std::vector<Part>> running_;  // by lane
+  std::vector<double> started_s_, expected_s_;
+  double answered_s_ = 0, probed_s_ = 0;
+  std::size_t probe_label_ = 0;
+  double started_at_s_ = 0;
+  std::vector<std::unique_ptr<Lane>> lanes_;  // last: their threads end first
+};
+
+}  // namespace breakeven::serve
