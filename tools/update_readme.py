@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Writes the results blocks of README.md, docs/comparison.md or docs/scale.md from committed journals, so that no figure is typed by hand.
+"""Writes the results blocks of README.md, docs/comparison.md, docs/models.md or docs/scale.md from committed journals, so that no figure is typed by hand.
 
 usage: update_readme.py [--check] [--binary FILE] [--readme FILE] [JOURNAL]
 
 JOURNAL lies in the repository (results/...) and becomes the first block's; every other block is rendered again from the one that
 it names, as the first is without JOURNAL. "brief results" are the first screen; "ratio results" hold nothing but how many times faster
-than other runtimes we are, "scale results" the time over texts by batch. "... from JOURNAL without cpu stream 32" leaves out the rows of that device, mode and batch. --check writes nothing and exits 1 when a block is not what the journal gives.
+than other runtimes we are, "peers results" that beside rates and memory, "scale results" the time over texts by batch. "... from JOURNAL without cpu stream 32" leaves out the rows of that device, mode and batch. --check writes nothing and exits 1 when a block is not what the journal gives.
 """
 import argparse
+import csv
 import json
 import os
 import pathlib
@@ -18,7 +19,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"<!-- (?P<kind>brief |ratio |scale )?results(?: from (?P<journal>\S+?)(?P<without>(?: without \S+ \S+ \d+)*))?: written by tools/update_readme\.py -->\n"
+BLOCK = re.compile(r"<!-- (?P<kind>brief |ratio |peers |scale )?results(?: from (?P<journal>\S+?)(?P<without>(?: without \S+ \S+ \d+)*))?: written by tools/update_readme\.py -->\n"
                    r"(?P<body>.*?)<!-- end of results -->\n", re.DOTALL)
 
 
@@ -47,6 +48,26 @@ def kept(journal, without):
     return "".join(line + "\n" for line in journal.read_text().splitlines() if cell(line) not in left_out)
 
 
+def peers(binary, journal, table):
+    """Rates, memory and ratios in one table: the journal's rows, with the ratios of the report's own `table` of other runtimes."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    ratios = [dict(zip(lines[0], line)) for line in lines[2:]]  # columns that are the same for all rows are left out there
+
+    def ratio(name, row):
+        same = {"runtime": name} | {column: row[column] for column in ("precision", "batch", "mode")}
+        return next((one["native is [95 %]"] for one in ratios if all(one.get(key, value) == value for key, value in same.items())), "")
+
+    report = subprocess.run([binary, "report", "--format", "csv", journal], capture_output=True, text=True, check=True)
+    shown = ["| runtime | precision | reviews/s | memory | native is [95 %] | result |", "| --- | --- | ---: | ---: | ---: | --- |"]
+    for row in csv.DictReader(report.stdout.splitlines()):
+        name = row["runtime"] + (":" + row["variant"] if row["variant"] else "")
+        low, high, middle = (row["reviews_per_s" + end] for end in ("_low", "_high", ""))
+        rate = f"{float(low):.3g}-{float(high):.3g}" if low and high else f"{float(middle):.3g} ?" if middle else "-"
+        memory = f"{int(row['peak_rss_bytes']) / 1e6:,.0f} MB" if row["peak_rss_bytes"] else "-"
+        shown.append(f"| {name} | {row['precision']} | {rate} | {memory} | {ratio(name, row)} | {row['invalid']} |")
+    return "\n".join(shown)
+
+
 def render(binary, journal, folder, kind, without):
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as some:
         if without:
@@ -57,8 +78,10 @@ def render(binary, journal, folder, kind, without):
     if result.returncode != 0:
         sys.exit(f"update_readme: {binary} report failed: {result.stderr.strip()}")
     name = pathlib.Path(os.path.relpath(journal, folder)).as_posix()
-    titles = {"ratio ": "Other runtimes", "scale ": r"[^\n]*: time over texts"}
+    titles = {"ratio ": "Other runtimes", "peers ": "Other runtimes", "scale ": r"[^\n]*: time over texts"}
     shown = section(result.stdout, titles[kind]) if kind in titles else result.stdout
+    if kind == "peers ":
+        shown = peers(binary, journal, shown)
     return (f"<!-- {kind}results from {name}{without}: written by tools/update_readme.py -->\n"
             f"`{command_of(journal)}`, every sample in [{name}]({name}):\n\n"
             f"{shown.strip()}\n"

@@ -46,7 +46,7 @@ class Readme(unittest.TestCase):
         self.options = ["--binary", self.binary, "--readme", self.readme]
 
     def test_our_readme_shows_what_its_journal_gives(self):
-        for page in ("README.md", "docs/comparison.md", "docs/scale.md"):
+        for page in ("README.md", "docs/comparison.md", "docs/models.md", "docs/scale.md"):
             result = tool("--check", "--binary", BINARY, "--readme", ROOT / page)
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
@@ -83,6 +83,19 @@ class Readme(unittest.TestCase):
         self.assertEqual(tool("--check", *self.options).returncode, 0)
         self.binary.write_text("#!/bin/sh\nprintf '### Serial\\n\\n| a |\\n'\n")
         self.assertIn("no section 'Other runtimes'", tool(*self.options).stderr)
+
+    def test_a_peers_block_has_rates_memory_and_ratios(self):
+        self.readme.write_text(EMPTY.replace("results:", "peers results:"))
+        columns = "runtime,variant,precision,batch,mode,reviews_per_s,reviews_per_s_low,reviews_per_s_high,peak_rss_bytes,invalid"
+        rows = ["native,,fp32,8,stream,20,19,21.04,600000000,", "torch,tuned,fp32,8,stream,5,,,,", "torch,tuned,bf16,8,stream,,,,,parity"]
+        table = ["### Other runtimes: who", "", "| runtime | precision | native is [95 %] |", "| --- | --- | ---: |",
+                 "| torch:tuned | bf16 | - |", "| torch:tuned | fp32 | 4.0x [3.8, 4.2] |"]
+        self.binary.write_text("#!/bin/sh\nif [ $3 = csv ]; then cat <<'END'\n" + "\n".join([columns, *rows]) + "\nEND\nelse cat <<'END'\n" +
+                               "\n".join(table) + "\nEND\nfi\n")
+        self.assertEqual(tool(*self.options, self.journal).stderr, "")
+        self.assertIn("| native | fp32 | 19-21 | 600 MB |  |  |\n| torch:tuned | fp32 | 5 ? | - | 4.0x [3.8, 4.2] |  |\n"
+                      "| torch:tuned | bf16 | - | - | - | parity |\n<!-- end", self.readme.read_text())
+        self.assertEqual(tool("--check", *self.options).returncode, 0)
 
     def test_the_block_is_written_and_then_holds(self):
         self.assertEqual(tool(*self.options, self.journal).stderr, "")
