@@ -46,7 +46,7 @@ class Torch : public ::testing::Test {
     EXPECT_TRUE(data) << data.error().to_string();
     if (!data) return {};
     std::vector<float> values(data->size() / sizeof(float));
-    std::memcpy(values.data(), data->data(), data->size());
+    if (!values.empty()) std::memcpy(values.data(), data->data(), data->size());
     return values;
   }
   // A file of one value (and the storage "0" of six floats) is refused.
