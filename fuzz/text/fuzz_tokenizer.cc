@@ -39,11 +39,13 @@ Encoded encode(const Subject& subject, std::string_view first, std::string_view 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const std::array<Subject, 4> kSubjects = {
+  static const std::array<Subject, 5> kSubjects = {
       Subject("/models/builtin"), Subject("/tests/text/data/cased"),
-      Subject("/tests/text/data/byte_level"), Subject("/tests/text/data/unigram")};
+      Subject("/tests/text/data/byte_level"), Subject("/tests/text/data/unigram"),
+      Subject("/tests/text/data/sentencepiece")};
   if (size < 3) return 0;
-  const std::size_t which = ((data[0] & 64) != 0 ? 2 : 0) + (data[0] & 1);
+  const std::size_t which =
+      (data[0] & 128) != 0 ? 4 : ((data[0] & 64) != 0 ? 2 : 0) + (data[0] & 1);
   const Subject& subject = kSubjects[which];
   const bool pair = (data[0] & 2) != 0;
   EncodeOptions options;
@@ -59,7 +61,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Encoded slow = encode(subject, text.substr(0, cut), text.substr(cut), pair, options);
   BREAKEVEN_CHECK(fast.ids == slow.ids, "{} and {} ids", fast.ids.size(), slow.ids.size());
   BREAKEVEN_CHECK(fast.token_types == slow.token_types);
-  const std::size_t specials = !options.add_special_tokens ? 0 : !pair ? 2 : which >= 2 ? 4 : 3;
+  const std::size_t specials = !options.add_special_tokens ? 0
+                               : !pair                     ? 2
+                               : which == 2 || which == 3  ? 4
+                                                           : 3;
   if (options.truncate && options.max_length >= specials)
     BREAKEVEN_CHECK(fast.ids.size() <= options.max_length, "{}", fast.ids.size());
   const auto vocabulary = static_cast<std::int32_t>(subject.tokenizer.info().vocabulary);

@@ -72,7 +72,7 @@ std::string missing_in(const fs::path& snapshot, Files needed) {
     return found == names.end() ? std::string_view() : *found;
   };
   if (needed != Files::model && one_of(kVocabularyFiles).empty()) {
-    return "tokenizer.json, vocab.txt or vocab.json";
+    return "tokenizer.json, vocab.txt, vocab.json or SentencePiece's model";
   }
   if (needed == Files::tokenizer) return "";
   const std::string_view weights = one_of(kWeightFiles);

@@ -20,8 +20,11 @@ inline constexpr std::string_view kWeightFiles[] = {
     "pytorch_model.bin.index.json"};
 
 // One of these holds the words of a tokenizer (merges.txt belongs to vocab.json).
-inline constexpr std::string_view kVocabularyFiles[] = {"tokenizer.json", "vocab.txt",
-                                                        "vocab.json"};
+inline constexpr std::string_view kVocabularyFiles[] = {"tokenizer.json", "vocab.txt", "vocab.json",
+                                                        "sentencepiece.bpe.model", "spm.model"};
+// The last two are SentencePiece's, which tokenizer.json replaces: larger than they are worth
+// beside it.
+inline constexpr std::size_t kSentencePieceFiles = 2;
 
 // What a snapshot must hold: config.json and weights (or the index of their shards), the words of a
 // tokenizer, or both with every shard.

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <optional>
 #include <set>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -181,18 +182,24 @@ Result<void> ModelFetch::look_up_config() {
 
 Result<void> ModelFetch::look_up_tokenizer() {
   bool found = false;
-  for (const char* file :
-       {"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json",
-        "special_tokens_map.json", "added_tokens.json"}) {
-    BREAKEVEN_TRY(auto remote, look_up(file));
-    if (!remote) continue;
+  const auto take = [&](std::string_view name) -> Result<void> {
+    BREAKEVEN_TRY(auto remote, look_up(std::string(name)));
+    if (!remote) return {};
     found = found || std::find(std::begin(kVocabularyFiles), std::end(kVocabularyFiles),
                                remote->name) != std::end(kVocabularyFiles);
     files_.push_back(*std::move(remote));
-  }
+    return {};
+  };
+  for (const char* name : {"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt",
+                           "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
+    BREAKEVEN_TRY_VOID(take(name));
+  for (const std::string_view name : std::span(kVocabularyFiles).last(kSentencePieceFiles))
+    if (!found) BREAKEVEN_TRY_VOID(take(name));
   if (found) return {};
   return fail("hub/no-tokenizer",
-              fmt::format("{} has neither tokenizer.json nor vocab.txt nor vocab.json", name_),
+              fmt::format("{} has neither tokenizer.json nor vocab.txt, vocab.json, "
+                          "sentencepiece.bpe.model or spm.model",
+                          name_),
               "choose a model with a tokenizer of BERT's, RoBERTa's or XLM-RoBERTa's kind");
 }
 

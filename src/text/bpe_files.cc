@@ -53,7 +53,7 @@ Result<void> read_bpe_files(const std::filesystem::path& folder, TokenizerSpec& 
   BREAKEVEN_TRY_VOID(read_merges((folder / kMerges).string(), spec.model));
   spec.model.kind = &kBpe;
   spec.model.unknown_token.clear();
-  BREAKEVEN_TRY(spec.normalizer, no_normalizer());
+  spec.normalizer = no_normalizer();
   spec.pre_tokenizer = std::make_unique<ByteLevel>(ByteLevel::Flags{.add_prefix_space = false});
   return {};
 }

@@ -14,6 +14,7 @@
 #include "text/part_kinds.h"
 #include "text/pre_tokenizers/bert.h"
 #include "text/pre_tokenizers/byte_level.h"
+#include "text/sentencepiece.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json.h"
 #include "text/unicode.h"
@@ -82,13 +83,17 @@ Result<AddedTokens> add_tokens(const std::string& where, const TokenizerConfig& 
   return all;
 }
 
-// SentencePiece's own file alone, which is not read.
+// SentencePiece's file beside a class that does not read it.
 Result<void> refuse_sentencepiece(const std::string& folder) {
   for (const char* name : {"sentencepiece.bpe.model", "spiece.model", "spm.model"}) {
     if (!is_there(std::filesystem::path(folder) / name)) continue;
     return fail("tokenizer/unsupported",
-                fmt::format("{} has {} and no tokenizer.json, which alone is read", folder, name),
-                "write it with Hugging Face Transformers: "
+                fmt::format("{} has {} and no tokenizer.json, and its class does not say how the "
+                            "pieces are numbered",
+                            folder, name),
+                "name the class in config.json (model_type xlm-roberta or camembert with "
+                "sentencepiece.bpe.model, deberta-v2 with spm.model), or write tokenizer.json with "
+                "Hugging Face Transformers: "
                 "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
   }
   return {};
@@ -140,7 +145,8 @@ void apply_config(const TokenizerConfig& config, TokenizerSpec& spec) {
   spec.info.truncation_side = config.truncation_side.value_or(spec.info.truncation_side);
 }
 
-Result<void> complete(const std::string& where, TokenizerConfig config, bool from_json,
+// `is_whole`: the file says itself which token is unknown and what goes around a text.
+Result<void> complete(const std::string& where, TokenizerConfig config, bool is_whole,
                       std::size_t rows, TokenizerSpec& spec) {
   if (spec.model.vocabulary.empty())
     return fail("tokenizer/vocabulary", fmt::format("{}: the vocabulary is empty", where),
@@ -154,13 +160,13 @@ Result<void> complete(const std::string& where, TokenizerConfig config, bool fro
   BREAKEVEN_TRY(AddedTokens added, add_tokens(where, config, rows, spec));
   const auto content = [&](SpecialTokens::Role role) { return roles[role].token.content; };
   const bool bpe = spec.model.is_bpe();
-  if (!from_json && !bpe) spec.model.unknown_token = content(SpecialTokens::unk);
+  if (!is_whole && !bpe) spec.model.unknown_token = content(SpecialTokens::unk);
   // The model itself must know it, if it has one; the other roles may be added tokens.
   if (const std::string& unknown = spec.model.unknown_token; !bpe || !unknown.empty()) {
     BREAKEVEN_TRY(spec.model.unknown_id,
                   role_id(where, "unk", unknown, added.id_in_vocabulary(unknown)));
   }
-  if (!from_json) {
+  if (!is_whole) {
     const std::string cls = content(SpecialTokens::cls), sep = content(SpecialTokens::sep);
     BREAKEVEN_TRY(const std::int32_t cls_id, role_id(where, "cls", cls, added.id(cls)));
     BREAKEVEN_TRY(const std::int32_t sep_id, role_id(where, "sep", sep, added.id(sep)));
@@ -177,33 +183,34 @@ Result<void> complete(const std::string& where, TokenizerConfig config, bool fro
 }  // namespace
 
 Result<TokenizerSpec> read_tokenizer_spec(const std::string& folder, std::size_t rows) {
-  const auto json = std::filesystem::path(folder) / "tokenizer.json";
-  const auto vocab_txt = std::filesystem::path(folder) / "vocab.txt";
-  const auto vocab_json = std::filesystem::path(folder) / "vocab.json";
+  const std::filesystem::path path = folder;
+  const auto json = path / "tokenizer.json", vocab_txt = path / "vocab.txt";
   BREAKEVEN_TRY(const PathKind kind, look_at(json));
   const bool from_json = kind != PathKind::nothing;
   BREAKEVEN_TRY(TokenizerConfig config, read_tokenizer_config(folder, from_json));
-  const bool bpe_files =
-      !from_json && config.is(TokenizerConfig::Class::roberta) && has_bpe_files(folder);
-  if (!from_json && !bpe_files &&
-      (config.is(TokenizerConfig::Class::roberta) || !is_there(vocab_txt))) {
-    BREAKEVEN_TRY_VOID(refuse_sentencepiece(folder));
-    return fail(
-        "tokenizer/missing",
-        fmt::format("{} has no tokenizer.json and no {}", folder,
-                    config.is(TokenizerConfig::Class::roberta) ? "vocab.json with merges.txt"
-                                                               : "vocab.txt"),
-        "give the folder of a model with its tokenizer's files");
-  }
+  const bool roberta = config.is(TokenizerConfig::Class::roberta);
+  const auto pieces = from_json ? std::nullopt : find_sentencepiece(path, config);
   TokenizerSpec spec;
+  std::filesystem::path where = json;
   if (from_json) {
     BREAKEVEN_TRY_VOID(read_tokenizer_json(json.string(), spec));
+  } else if (pieces) {
+    where = *pieces;
+    BREAKEVEN_TRY_VOID(read_sentencepiece(*pieces, config, spec));
+  } else if (roberta && has_bpe_files(path)) {
+    where = path / "vocab.json";
+    BREAKEVEN_TRY_VOID(read_bpe_files(path, spec));
+  } else if (!roberta && is_there(vocab_txt)) {
+    where = vocab_txt;
+    BREAKEVEN_TRY_VOID(read_vocab_txt(vocab_txt.string(), spec));
   } else {
-    BREAKEVEN_TRY_VOID(bpe_files ? read_bpe_files(folder, spec)
-                                 : read_vocab_txt(vocab_txt.string(), spec));
+    BREAKEVEN_TRY_VOID(refuse_sentencepiece(folder));
+    return fail("tokenizer/missing",
+                fmt::format("{} has no tokenizer.json and no {}", folder,
+                            roberta ? "vocab.json with merges.txt" : "vocab.txt"),
+                "give the folder of a model with its tokenizer's files");
   }
-  const std::string where = (from_json ? json : bpe_files ? vocab_json : vocab_txt).string();
-  BREAKEVEN_TRY_VOID(complete(where, std::move(config), from_json, rows, spec));
+  BREAKEVEN_TRY_VOID(complete(where.string(), std::move(config), from_json || pieces, rows, spec));
   return spec;
 }
 

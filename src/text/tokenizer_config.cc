@@ -157,7 +157,8 @@ Result<void> read_input_names(const JsonObject& config, TokenizerConfig& out) {
 }
 
 Result<void> read_fields(const JsonObject& config, TokenizerConfig& out) {
-  BREAKEVEN_TRY(out.do_lower_case, config.boolean("do_lower_case", true));
+  BREAKEVEN_TRY(out.do_lower_case, config.boolean("do_lower_case", out.do_lower_case));
+  BREAKEVEN_TRY(out.split_by_punct, config.boolean("split_by_punct", false));
   BREAKEVEN_TRY(out.add_prefix_space, config.boolean("add_prefix_space", false));
   BREAKEVEN_TRY(out.tokenize_chinese_chars, config.boolean("tokenize_chinese_chars", true));
   if (config.find("strip_accents")) {
@@ -207,6 +208,7 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool ha
   if (out.has_roberta_tokens()) out.special = roberta_special_tokens();
   if (out.is(Class::deberta_v2)) out.special = deberta_special_tokens();
   out.model_takes_types = !out.has_roberta_tokens();
+  out.do_lower_case = !out.is(Class::deberta_v2);
   BREAKEVEN_TRY_VOID(read_json(path / "tokenizer_config.json",
                                [&](const JsonObject& config) { return read_fields(config, out); }));
   // HF looks at the two older files only where that has no added_tokens_decoder.
@@ -222,6 +224,10 @@ Result<TokenizerConfig> read_tokenizer_config(const std::string& folder, bool ha
   // RoBERTa's kin look for the white space before <mask> wherever flags do not say otherwise.
   auto& mask = out.special.roles[SpecialTokens::mask];
   if (out.has_roberta_tokens() && !mask.has_flags) mask.token.lstrip = true;
+  // DeBERTa's slow class, which reads SentencePiece's file, looks for [UNK] in the normalised text.
+  auto& unk = out.special.roles[SpecialTokens::unk];
+  if (out.is(Class::deberta_v2) && !has_tokenizer_json && !unk.has_flags)
+    unk.token.normalized = true;
   if (out.is(Class::camembert) && out.special.further.empty())
     out.special.further = camembert_further_tokens();
   for (AddedToken& token : out.added) token.special |= is_role(out.special, token.content);

@@ -24,7 +24,8 @@ struct TokenizerConfig {
     return is(Class::roberta) || is(Class::xlm_roberta) || is(Class::camembert);
   }
   bool add_prefix_space = false;
-  bool do_lower_case = true;
+  bool do_lower_case = true;    // of DeBERTa-v2: where the pieces are SentencePiece's, else false
+  bool split_by_punct = false;  // the same
   std::optional<bool> strip_accents;  // nothing: follows do_lower_case
   bool tokenize_chinese_chars = true;
   bool model_takes_types = true;      // token_type_ids are among its model_input_names

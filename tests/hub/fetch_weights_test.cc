@@ -42,6 +42,22 @@ TEST_F(Fetch, VocabularyAndMergesAreATokenizer) {
   EXPECT_TRUE(fetch());
 }
 
+TEST_F(Fetch, SentencePiecesFileComesWhereNothingElseHoldsTheWords) {
+  for (const char* name : {"sentencepiece.bpe.model", "spm.model"}) {
+    SCOPED_TRACE(name);
+    fs::remove_all(settings_.cache);
+    hub_.files = {{"config.json", "{}"}, {name, "pieces"}};
+    const auto alone = fetch();
+    ASSERT_TRUE(alone) << alone.error().to_string();
+    expect_right(alone->folder);
+    fs::remove_all(settings_.cache);
+    hub_.files["tokenizer.json"] = "{}";
+    const auto beside = fetch();
+    ASSERT_TRUE(beside) << beside.error().to_string();
+    EXPECT_FALSE(fs::exists(fs::path(beside->folder) / name));
+  }
+}
+
 TEST_F(Fetch, APullRequestsRefIsARevision) {
   const auto fetched = fetch("refs/pr/1");
   ASSERT_TRUE(fetched) << fetched.error().to_string();

@@ -88,6 +88,35 @@ TEST(TokenizerGolden, BertBaseUncased) {
   EXPECT_GE(expect_golden(*model, "uncased"), 2000U);
 }
 
+// The bytes of "aGk=".
+std::string from_base64(std::string_view text) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  unsigned bits = 0, count = 0;
+  for (const char c : text.substr(0, text.find('='))) {
+    bits = bits << 6 | static_cast<unsigned>(kDigits.find(c));
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out.push_back(static_cast<char>(bits >> count));
+  }
+  return out;
+}
+
+// "tokenizer": what stands in tokenizer.json; or "files": several by their names, in Base64.
+void write_files(element row, const std::filesystem::path& folder) {
+  element tokenizer;
+  if (!row["tokenizer"].get(tokenizer)) {
+    EXPECT_TRUE(
+        write_file_atomic((folder / "tokenizer.json").string(), simdjson::minify(tokenizer)));
+    return;
+  }
+  for (const auto [name, content] : simdjson::dom::object(row["files"]))
+    EXPECT_TRUE(write_file_atomic((folder / std::string(name)).string(),
+                                  from_base64(std::string_view(content))));
+}
+
 // Tokenizers with their texts, a line each; returns how many there were. The one-pass route must
 // take all of them over exactly but those of `by_stages_only`.
 std::size_t expect_variants(const char* name, const std::vector<std::string>& by_stages_only) {
@@ -99,8 +128,7 @@ std::size_t expect_variants(const char* name, const std::vector<std::string>& by
     const std::string variant{std::string_view(row["name"])};
     SCOPED_TRACE(variant);
     const testing::TempDir folder;
-    EXPECT_TRUE(write_file_atomic((folder / "tokenizer.json").string(),
-                                  simdjson::minify(element(row["tokenizer"]))));
+    write_files(row, folder.path());
     const auto tokenizer = Tokenizer::load(folder.path().string());
     if (!tokenizer) {
       ADD_FAILURE() << tokenizer.error().to_string();
@@ -148,6 +176,11 @@ TEST(TokenizerGolden, Unigram) {
       "no split",     "words unsplit",        "punctuation before Metaspace",
       "added tokens", "literal replacements", "DeBERTa, lower case and split at punctuation"};
   EXPECT_EQ(expect_variants("unigram.jsonl", by_stages_only), 19U);
+}
+
+TEST(TokenizerGolden, SentencePiecesOwnFiles) {
+  EXPECT_EQ(
+      expect_variants("sentencepiece.jsonl", {"DeBERTa, lower case and split at punctuation"}), 6U);
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ namespace {
 constexpr const char* kWordPiece = "models/builtin";
 constexpr const char* kByteLevel = "tests/text/data/byte_level";
 constexpr const char* kUnigram = "tests/text/data/unigram";
+constexpr const char* kSentencePiece = "tests/text/data/sentencepiece";
 
 class HostileTest : public ::testing::Test {
  protected:
@@ -49,7 +50,7 @@ class HostileTest : public ::testing::Test {
   // Runs `test` with a tokenizer of each kind.
   template <class Test>
   void with_each(Test test) {
-    for (const char* model : {kWordPiece, kByteLevel, kUnigram}) {
+    for (const char* model : {kWordPiece, kByteLevel, kUnigram, kSentencePiece}) {
       SCOPED_TRACE(model);
       tokenizer_ = load(model);
       scratch_ = tokenizer_.make_scratch();

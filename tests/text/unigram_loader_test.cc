@@ -117,16 +117,6 @@ TEST_F(UnigramLoaderTest, AMapThatLies) {
   EXPECT_THAT(ids("ab"), ElementsAre(0, 8, 6, 2));
 }
 
-TEST_F(UnigramLoaderTest, SentencePiecesFileAloneIsRefusedByName) {
-  write("config.json", R"({"model_type": "xlm-roberta"})");
-  for (const char* name : {"spm.model", "spiece.model", "sentencepiece.bpe.model"}) {
-    write(name, "\n");
-    expect_refused("tokenizer/unsupported", std::string(name) + " and no tokenizer.json");
-  }
-  write(tokenizer_);
-  EXPECT_THAT(ids("a"), ElementsAre(0, 8, 2));
-}
-
 TEST_F(UnigramLoaderTest, Classes) {
   write(tokenizer_);
   for (const char* name :

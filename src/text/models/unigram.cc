@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "base/check.h"
 #include "base/utf8.h"
@@ -17,26 +16,16 @@ constexpr double kUnknownPenalty = 10;
 
 // [["▁the", -3.5] ...]: an entry's id is its place.
 Result<void> read_entries(const JsonObject& model, ModelSpec& spec) {
-  BREAKEVEN_TRY(const auto rows, model.list("vocab", {1, PieceTrie::kMostEntries}));
-  std::unordered_set<std::string_view> entries;
-  std::size_t bytes = 0;
+  BREAKEVEN_TRY(const auto rows, model.list("vocab", {1, kMostIds}));
+  UnigramEntries entries(model.where("vocab"), spec);
   for (const JsonValue row : rows) {
     const auto pair = row.list();
     const auto entry = pair.size() == 2 ? pair[0].text() : std::nullopt;
     const auto score = pair.size() == 2 ? pair[1].number() : std::nullopt;
     if (!entry || !score) return model.wrong("vocab", row, "an entry with its score, [\"a\", -1]");
-    if (!entries.insert(*entry).second)
-      return fail("tokenizer/vocabulary",
-                  fmt::format("{}: '{}' stands there twice", model.where("vocab"), *entry),
-                  "remove one of the two");
-    bytes += entry->size();
-    spec.vocabulary.emplace_back(*entry, static_cast<std::int32_t>(spec.scores.size()));
-    spec.scores.push_back(*score);
+    BREAKEVEN_TRY_VOID(entries.add(*entry, *score));
   }
-  if (bytes >= PieceTrie::kMostBytes)
-    return unsupported(model.where("vocab"), fmt::format("{} bytes of entries", bytes),
-                       fmt::format("less than {}", PieceTrie::kMostBytes));
-  return {};
+  return entries.check_size();
 }
 
 Result<void> read(const JsonObject& model, ModelSpec& spec) {
@@ -60,6 +49,22 @@ std::size_t bytes_of_lead(unsigned char lead) {
 }  // namespace
 
 const ModelKind kUnigram = {"Unigram", read, make};
+
+Result<void> UnigramEntries::add(std::string_view entry, double score) {
+  if (!entries_.emplace(entry).second)
+    return fail("tokenizer/vocabulary", fmt::format("{}: '{}' stands there twice", where_, entry),
+                "remove one of the two");
+  bytes_ += entry.size();
+  spec_.vocabulary.emplace_back(entry, static_cast<std::int32_t>(spec_.scores.size()));
+  spec_.scores.push_back(score);
+  return {};
+}
+
+Result<void> UnigramEntries::check_size() const {
+  if (bytes_ < PieceTrie::kMostBytes && spec_.scores.size() <= PieceTrie::kMostEntries) return {};
+  return unsupported(where_, fmt::format("{} entries of {} bytes", spec_.scores.size(), bytes_),
+                     fmt::format("less than {} bytes", PieceTrie::kMostBytes));
+}
 
 Unigram::Unigram(const ModelSpec& spec) : scores_(spec.scores), unknown_id_(spec.unknown_id) {
   for (const auto& [entry, id] : spec.vocabulary) entries_.push_back(entry);

@@ -9,12 +9,30 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "text/models/piece_model.h"
 #include "text/models/piece_trie.h"
 
 namespace breakeven::text {
+
+// Adds entries with their scores, in the order of their ids, to a spec.
+class UnigramEntries {
+ public:
+  UnigramEntries(std::string where, ModelSpec& spec) : where_(std::move(where)), spec_(spec) {}
+  // Errors: tokenizer/vocabulary for an entry that is there already.
+  Result<void> add(std::string_view entry, double score);
+  // After the last one. Errors: tokenizer/unsupported.
+  Result<void> check_size() const;
+
+ private:
+  std::string where_;
+  ModelSpec& spec_;
+  std::unordered_set<std::string> entries_;
+  std::size_t bytes_ = 0;
+};
 
 class Unigram final : public PieceModel {
  public:

@@ -52,7 +52,7 @@ Result<std::unique_ptr<Normalizer>> read_bert_normalizer(const JsonObject& objec
   return std::make_unique<BertNormalizer>(flags);
 }
 
-Result<std::unique_ptr<Normalizer>> no_normalizer() {
+std::unique_ptr<Normalizer> no_normalizer() {
   return std::make_unique<BertNormalizer>(BertNormalizer::Flags{false, false, false, false});
 }
 

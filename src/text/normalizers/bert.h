@@ -30,6 +30,6 @@ class BertNormalizer final : public Normalizer {
 Result<std::unique_ptr<Normalizer>> read_bert_normalizer(const JsonObject& object);
 // Where tokenizer.json has none: the same with nothing to do, until tokenizer_config.json says
 // more.
-Result<std::unique_ptr<Normalizer>> no_normalizer();
+std::unique_ptr<Normalizer> no_normalizer();
 
 }  // namespace breakeven::text

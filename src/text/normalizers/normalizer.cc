@@ -55,6 +55,12 @@ constexpr NormalizerKind kKinds[] = {{"BertNormalizer", read_bert_normalizer},
 
 }  // namespace
 
+std::unique_ptr<Normalizer> in_sequence(std::vector<std::unique_ptr<Normalizer>> steps) {
+  if (steps.empty()) return no_normalizer();
+  if (steps.size() == 1) return std::move(steps.front());
+  return std::make_unique<SequenceNormalizer>(std::move(steps));
+}
+
 Result<std::unique_ptr<Normalizer>> read_normalizer(const JsonObject& root) {
   if (!root.find("normalizer")) return no_normalizer();
   BREAKEVEN_TRY(const JsonObject part, root.object("normalizer"));
@@ -65,9 +71,7 @@ Result<std::unique_ptr<Normalizer>> read_normalizer(const JsonObject& root) {
     BREAKEVEN_TRY(auto step, kind->read(each));
     steps.push_back(std::move(step));
   }
-  if (steps.empty()) return no_normalizer();
-  if (steps.size() == 1) return std::move(steps.front());
-  return std::make_unique<SequenceNormalizer>(std::move(steps));
+  return in_sequence(std::move(steps));
 }
 
 }  // namespace breakeven::text

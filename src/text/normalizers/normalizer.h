@@ -29,6 +29,9 @@ class Normalizer {
   virtual std::vector<const Normalizer*> steps() const { return {this}; }
 };
 
+// One after the other; nothing changes where there are none.
+std::unique_ptr<Normalizer> in_sequence(std::vector<std::unique_ptr<Normalizer>> steps);
+
 // The part "normalizer" of tokenizer.json. Errors: tokenizer/json, tokenizer/unsupported.
 Result<std::unique_ptr<Normalizer>> read_normalizer(const JsonObject& root);
 
