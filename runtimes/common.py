@@ -5,7 +5,6 @@ An adapter derives from Runtime and ends with `common.serve(ItsClass)`. It impor
 answer and not a crash, and by then this folder is out of sys.path, so that `import openvino` is the library and not openvino.py.
 """
 import array
-import ctypes
 import dataclasses
 import hashlib
 import importlib.util
@@ -22,7 +21,11 @@ import traceback
 import types
 import zlib
 
+from machine import cpu_flags, die_with_parent, native_bf16, peak_rss_bytes, take_stdout, visible_gpus  # pylint: disable=unused-import
+
 PROTOCOL = 2
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+CONVERSION = 2  # raised where a converted model becomes another one, so that an older one is not taken
 HERE = pathlib.Path(__file__).resolve().parent
 STAGES = ("tokenize", "pack", "upload", "compute", "download", "decode")
 PROBLEMS = {"single_label_classification": "single_label", "multi_label_classification": "multi_label", "regression": "regression"}
@@ -77,6 +80,7 @@ class Model:
             raise Refused("model", f"{folder}: problem_type is {self.config['problem_type']!r}", "it has to be one of " + ", ".join(PROBLEMS))
         self.function = self.score_function(count)
         self.pad_id = self.config.get("pad_token_id", int(self.type in ROBERTAS)) or 0
+        self.takes_types = self.read_takes_types()
         self.positions = self.config.get("max_position_embeddings", 512) - (self.pad_id + 1 if self.type in ROBERTAS else 0)
 
     def score_function(self, count):
@@ -89,6 +93,14 @@ class Model:
         settings = self.config.get("sentence_transformers") or {}
         name = settings.get("activation_fn") or self.config.get("sbert_ce_default_activation_function") or ""
         return "none" if str(name).endswith(".Identity") else "sigmoid"
+
+    def read_takes_types(self):
+        """Whether Transformers gives the model the token types of a pair: what model_input_names says, else not for RoBERTa's kin."""
+        try:
+            told = json.loads((self.folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("model_input_names")
+        except (OSError, ValueError):
+            told = None
+        return self.type not in ROBERTAS if told is None else "token_type_ids" in told
 
     def hash(self):
         """Of what the function is made of: config and weights, by content."""
@@ -157,20 +169,32 @@ def prepared(tokenizer, max_length):
     return tokenizer
 
 
+class PairRow(list):
+    """The token ids of a pair, with as many token types. Those of a text alone are a list."""
+
+    def __init__(self, ids, token_types):
+        super().__init__(ids)
+        self.token_types = token_types
+
+
 @dataclasses.dataclass
 class Batch:
     """A rectangle of B texts by S tokens, row by row; the mask is 0 where there is padding."""
 
     ids: array.array  # of int64, B * S
     mask: array.array
+    token_types: array.array  # None where all are 0
     width: int        # S
     lengths: list     # real tokens of each of the B texts
     computed_tokens: int
 
-    def arrays(self):
-        """-> ids and mask as numpy arrays [B, S] on the same memory."""
+    def inputs(self, names):
+        """-> {name: numpy array [B, S]} of those of INPUTS that `names` holds, on the same memory."""
         import numpy as np  # pylint: disable=import-outside-toplevel
-        return [np.frombuffer(values, dtype=np.int64).reshape(len(self.lengths), self.width) for values in (self.ids, self.mask)]
+        found = dict(zip(INPUTS, (self.ids, self.mask, self.token_types)))
+        if "token_type_ids" in names and self.token_types is None:
+            found["token_type_ids"] = array.array("q", bytes(8 * len(self.ids)))
+        return {name: np.frombuffer(found[name], dtype=np.int64).reshape(len(self.lengths), self.width) for name in names}
 
 
 def pad(rows, padding, max_length, pad_id=0):
@@ -178,13 +202,18 @@ def pad(rows, padding, max_length, pad_id=0):
     lengths = [len(row) for row in rows]
     width = max_length if padding == "max_length" else max(1, *lengths)
     filler, zeros, ones = (array.array("q", [value]) * width for value in (pad_id, 0, 1))
-    ids, mask = array.array("q"), array.array("q")
+    ids, mask, token_types = array.array("q"), array.array("q"), None
+    if any(isinstance(row, PairRow) for row in rows):
+        token_types = array.array("q")
+        for row, length in zip(rows, lengths):
+            token_types.extend(row.token_types if isinstance(row, PairRow) else zeros[:length])
+            token_types += zeros[length:]
     for row, length in zip(rows, lengths):
         ids.extend(row)
         ids += filler[length:]
         mask += ones[:length]
         mask += zeros[length:]
-    return Batch(ids, mask, width, lengths, width * len(rows))
+    return Batch(ids, mask, token_types, width, lengths, width * len(rows))
 
 
 def by_length(rows):
@@ -209,7 +238,7 @@ def converted(key_parts, make, progress):
     """The folder of a converted model; make(folder) fills it when nobody has. A second process may make the same at the same
     time: each works in a folder of its own, and the first rename stays."""
     root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "breakeven" / "runtimes" / "converted"
-    target = root / "-".join(str(part) for part in key_parts)
+    target = root / "-".join(str(part) for part in (CONVERSION, *key_parts))
     if target.is_dir():
         return target
     root.mkdir(parents=True, exist_ok=True)
@@ -227,39 +256,12 @@ def converted(key_parts, make, progress):
     return target
 
 
-# ---- this machine
-
-
-def cpu_flags():
-    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-        return next((set(line.split(":")[1].split()) for line in file if line.startswith("flags")), set())
-
-
-def visible_gpus():
-    """How many GPUs the NVIDIA driver shows; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    return 0 if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) else count.value
-
-
-def native_bf16():
-    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
-
-
 def sibling(name):
     """A module of this folder that needs a library."""
     spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def peak_rss_bytes():
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
 
 
 # ---- what an adapter is
@@ -308,12 +310,14 @@ class Runtime:
         self.tokenizer = load_tokenizer(model.folder, spec.max_length)
 
     def tokenize(self, texts):
-        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts)]
+        """-> a row of ids for each text; a pair is a tuple of two."""
+        return [PairRow(encoding.ids, encoding.type_ids) if isinstance(text, tuple) and self.model.takes_types else encoding.ids
+                for text, encoding in zip(texts, self.tokenizer.encode_batch_fast(texts))]
 
     def is_cut(self, text):
         """Whether `text` has more than max_length tokens. Asked outside of the clock, of texts that fill max_length."""
         self.tokenizer.no_truncation()
-        tokens = len(self.tokenizer.encode(text).ids)
+        tokens = len(self.tokenizer.encode_batch_fast([text])[0].ids)
         self.tokenizer.enable_truncation(self.spec.max_length)
         return tokens > self.spec.max_length
 
@@ -372,8 +376,9 @@ class Session:
 
     def texts_op(self, request):
         texts = request.get("texts")
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise Refused("request", "texts has to be a list of strings")
+        if not isinstance(texts, list) or not all(is_text(text) for text in texts):
+            raise Refused("request", "texts has to be a list of strings and of lists of two strings")
+        texts = [tuple(text) if isinstance(text, list) else text for text in texts]
         self.texts += texts
         return {"count": len(self.texts), "ids": self.id_hashes(texts) if request.get("hash_ids") and self.model and texts else []}
 
@@ -451,6 +456,11 @@ class Session:
         return {}
 
 
+def is_text(value):
+    """Whether it is a text, or a pair of texts."""
+    return isinstance(value, str) or isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value)
+
+
 def read_spec(request, abilities):
     """-> the fields of a load request, checked, as attributes."""
     wanted = {name: request.get(name) for name in ("variant", "device", "precision")}
@@ -473,26 +483,11 @@ def read_spec(request, abilities):
 # ---- the process
 
 
-def take_stdout():
-    """The pipe to whoever asks. What a library prints to stdout goes to stderr from here on."""
-    wire = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace", newline="\n")  # a path in a message may be no UTF-8
-    os.dup2(2, 1)
-    return wire
-
-
 def plain(value):
     """numpy's scalars and arrays as what JSON knows."""
     if not hasattr(value, "tolist"):
         raise TypeError(f"{type(value).__name__} is nothing that JSON knows")
     return value.tolist()
-
-
-def die_with_parent(parent):
-    """Linux kills this process when the one that started it ends."""
-    set_parent_death_signal = 1
-    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before we asked
-        sys.exit(1)
 
 
 def handle(session, request):

@@ -1,8 +1,7 @@
 """CTranslate2: its encoder from safetensors through its own specification classes (its converter would need torch), the head in numpy.
 
-It takes token ids of several lengths and removes the padding itself, on the CPU in every layer. Variants: `plain` computes a stream's
-batches one after the other with all threads; `tuned` sorts them by length and computes as many at once as there are threads, one thread
-each, which its documentation recommends for throughput.
+It takes token ids of several lengths and removes the padding itself, on the CPU in every layer. Variants: `plain` computes a stream's batches
+one after the other with all threads; `tuned` sorts them by length and computes one a thread at once, as its documentation recommends.
 """
 import collections
 import concurrent.futures
@@ -38,6 +37,7 @@ class CTranslate2(common.Runtime):
         if model.type not in KNOWN:
             raise common.Refused("unsupported", f"CTranslate2 has no {model.type!r}: it has {', '.join(KNOWN)}", "take --runtime pytorch")
         shape = shapes.read_shape(model)
+        self.types = shape.types == "input"
         self.folder = common.converted(("ctranslate2", ct2.__version__, spec.precision, model.hash()),
                                        lambda folder: convert(model, shape, COMPUTE_TYPES[spec.precision], folder), progress)
         progress(0.8, "loading")
@@ -65,13 +65,12 @@ class CTranslate2(common.Runtime):
 
     def encode(self, encoder, batch):
         """-> logits [B][C]."""
-        ids = ct2.StorageView.from_array(batch.arrays()[0].astype(np.int32))
-        lengths = ct2.StorageView.from_array(np.array(batch.lengths, dtype=np.int32))
-        states = encoder.forward_batch(ids, lengths).last_hidden_state
+        ids, types = batch.inputs(("input_ids", "token_type_ids")).values()
+        ids, lengths = (ct2.StorageView.from_array(np.array(values, dtype=np.int32)) for values in (ids, batch.lengths))
+        states = encoder.forward_batch(ids, lengths, types.tolist() if self.types else None).last_hidden_state
         if self.spec.device != "cpu":
             states = states.to_device(ct2.Device.cpu)
-        up, up_bias, down, down_bias = self.head
-        first = np.array(states.to(ct2.DataType.float32), copy=False)[:, 0]
+        (up, up_bias, down, down_bias), first = self.head, np.array(states.to(ct2.DataType.float32), copy=False)[:, 0]
         return (self.activate(first @ up.T + up_bias) @ down.T + down_bias).tolist()
 
     def compute(self, batch, laps):
@@ -115,10 +114,10 @@ def convert(model, shape, compute_type, folder):
     tensors = model.tensors()
     if shape.activation not in kinds:
         raise common.Refused("unsupported", f"activation {shape.activation!r}: {', '.join(kinds)} are converted", "take --runtime pytorch")
-    encoder = specs.TransformerEncoderSpec(shape.layers, shape.heads, pre_norm=False, layernorm_embedding=True,
-                                           activation=specs.common_spec.Activation[kinds[shape.activation]])
+    activation, merge = specs.common_spec.Activation[kinds[shape.activation]], specs.common_spec.EmbeddingsMerge.ADD
+    encoder = specs.TransformerEncoderSpec(shape.layers, shape.heads, pre_norm=False, layernorm_embedding=True, activation=activation,
+                                           num_source_embeddings=2 if shape.types == "input" else 1, embeddings_merge=merge)
     spec, encoder.scale_embeddings = specs.TransformerEncoderModelSpec(encoder), False
-
     def linear(target, *names):
         """One matrix of those named, one below the other."""
         for part in ("weight", "bias"):
@@ -127,7 +126,9 @@ def convert(model, shape, compute_type, folder):
     def norm(target, name):
         target.gamma, target.beta = (tensors[f"{name}.{part}"] for part in ("weight", "bias"))
 
-    encoder.embeddings[0].weight = shapes.word_table(shape, tensors, shape.types != "")
+    tables = [shapes.word_table(shape, tensors, shape.types == "zero"), tensors.get(f"{shape.prefix}embeddings.token_type_embeddings.weight")]
+    for target, table in zip(encoder.embeddings, tables):  # the second where types are an input
+        target.weight = table
     rows = slice(model.pad_id + 1 if shape.pads else 0, None)
     encoder.position_encodings.encodings = tensors[f"{shape.prefix}embeddings.position_embeddings.weight"][rows]
     norm(encoder.layernorm_embedding, f"{shape.prefix}embeddings.LayerNorm")
@@ -139,8 +140,7 @@ def convert(model, shape, compute_type, folder):
         linear(layer.ffn.linear_0, up)
         linear(layer.ffn.linear_1, down)
         norm(layer.ffn.layer_norm, down_norm)
-    # Ids go in as numbers: the words only have to be as many.
-    spec.register_vocabulary([f"token{index}" for index in range(len(encoder.embeddings[0].weight))])
+    spec.register_vocabulary([f"token{index}" for index in range(len(tables[0]))])  # ids go in as numbers: as many words will do
     spec.config.unk_token, spec.config.layer_norm_epsilon = "token0", shape.eps
     spec.validate()
     spec.optimize(quantization=compute_type)

@@ -57,9 +57,7 @@ class OnnxRuntime(common.Runtime):
         return {"weight_bytes": fused["weight_bytes"], "settings": settings}
 
     def compute(self, batch, laps):
-        arrays = dict(zip(("input_ids", "attention_mask"), batch.arrays()))
-        if "token_type_ids" in self.names:
-            arrays["token_type_ids"] = arrays["input_ids"] * 0
+        arrays = batch.inputs(self.names)
         if self.device is None:
             logits = self.session.run(["logits"], arrays)[0].tolist()
             laps.end("compute")

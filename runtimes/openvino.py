@@ -72,14 +72,8 @@ class OpenVino(common.Runtime):
             made = nncf.quantize(made, nncf.Dataset(texts, inputs), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(texts))
         ov.save_model(made, folder / "model.xml", compress_to_fp16=False)
 
-    def inputs(self, batch):
-        arrays = dict(zip(("input_ids", "attention_mask"), batch.arrays()))
-        if "token_type_ids" in self.names:
-            arrays["token_type_ids"] = arrays["input_ids"] * 0
-        return arrays
-
     def compute(self, batch, laps):
-        logits = self.request.infer(self.inputs(batch), share_inputs=True, share_outputs=True)[0].tolist()
+        logits = self.request.infer(batch.inputs(self.names), share_inputs=True, share_outputs=True)[0].tolist()
         laps.end("compute")
         return logits
 
@@ -100,7 +94,7 @@ class OpenVino(common.Runtime):
             return
         results = {}
         for index, batch in enumerate(batches):
-            inputs = self.inputs(batch)
+            inputs = batch.inputs(self.names)
             self.queue.start_async(inputs, (results, index, inputs), share_inputs=True)
             laps.end("compute")
         self.queue.wait_all()

@@ -1,10 +1,10 @@
 """PyTorch with Hugging Face Transformers. Any sequence classifier that Transformers loads runs here.
 
-Variants: `seed` is how most people run it (AutoTokenizer, no_grad, padding to max_length unless asked otherwise); `tuned` pads to the
-longest of the batch, computes under inference_mode and sorts a stream by length; `compile` is tuned under torch.compile. int8 is
-torch.ao's dynamic quantisation of the linear layers, on the CPU.
+Variants: `seed` is how most people run it (AutoTokenizer, no_grad, padding to max_length unless asked otherwise); `tuned` pads to the longest
+of the batch, computes under inference_mode and sorts a stream by length; `compile` is tuned under torch.compile. int8: torch.ao's, dynamic.
 """
 import collections
+import inspect
 import os
 import pathlib
 import shutil
@@ -50,7 +50,7 @@ class PyTorch(common.Runtime):
             self.tokenizer = common.prepared(self.auto.backend_tokenizer, spec.max_length)
             return
         self.tokenize = lambda texts: self.auto(texts, truncation=True, max_length=spec.max_length, verbose=False)["input_ids"]
-        self.is_cut = lambda text: len(self.auto(text, verbose=False)["input_ids"]) > spec.max_length
+        self.is_cut = lambda text: len(self.auto([text], verbose=False)["input_ids"][0]) > spec.max_length
 
     def load(self, spec, model, progress):
         torch.set_num_threads(spec.threads)
@@ -58,13 +58,13 @@ class PyTorch(common.Runtime):
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(spec.precision, torch.float32)
         progress(0.2, "loading the weights")
         self.net = transformers.AutoModelForSequenceClassification.from_pretrained(model.folder, dtype=dtype).to(self.device).eval()
+        model.takes_types = {"token_type_ids"} <= {*self.auto.model_input_names} & {*inspect.signature(self.net.forward).parameters}
         settings = {"torch": torch.__version__, "transformers": transformers.__version__, "intra_op_threads": torch.get_num_threads(),
                     "attention": self.net.config._attn_implementation, "autograd": "inference_mode" if self.sorts else "no_grad",
                     "stream": "sorted by length" if self.sorts else "as it comes"}
         if spec.precision == "int8":
             settings["quantization"] = f"torch.ao dynamic, linear layers by channel, engine {torch.backends.quantized.engine}"
-            self.net = torch.ao.quantization.quantize_dynamic(
-                self.net, {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig})
+            self.net = torch.ao.quantization.quantize_dynamic(self.net, {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig})
         values = self.net.state_dict().values()  # a quantised layer keeps its weight and bias as a tuple
         tensors = [one for value in values for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, torch.Tensor)]
         self.context = torch.inference_mode if self.sorts else torch.no_grad
@@ -82,26 +82,26 @@ class PyTorch(common.Runtime):
         config.freezing = self.device.type == "cpu"  # packs the weights
         self.context = torch.no_grad  # freezing knows no inference tensors
         self.net = torch.compile(self.net, dynamic=True)
-        shapes = sorted((rows, width) for rows in {1, min(2, spec.max_batch), spec.max_batch} for width in (11, spec.max_length))
+        shapes = [(rows, width) for rows in sorted({1, min(2, spec.max_batch), spec.max_batch}) for width in (11, spec.max_length)]
         for done, (rows, width) in enumerate(shapes):
             progress(0.3 + 0.6 * done / len(shapes), "compiling")
             for short in {width, width // 2 + 1}:  # with padding and without
                 self.compute(common.pad([[1] * short] + [[1] * width] * (rows - 1), "longest", width), common.Laps())
         torch.compiler.set_stance("fail_on_recompile")
-        graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-        return f"inductor, dynamic shapes, {graphs} graphs{', frozen weights' if config.freezing else ''}"
+        return f"inductor, dynamic shapes, {torch._dynamo.utils.counters['stats']['unique_graphs']} graphs{', frozen weights' if config.freezing else ''}"
 
     def prepare(self, texts, laps):
         if self.spec.variant != "seed":
             return super().prepare(texts, laps)
         inputs = self.auto(texts, padding=self.spec.padding, truncation=True, max_length=self.spec.max_length, return_tensors="pt")
         laps.end("tokenize")
-        return common.Batch(inputs, None, inputs["input_ids"].shape[1], inputs["attention_mask"].sum(dim=1).tolist(), inputs["input_ids"].numel())
+        return common.Batch(inputs, None, None, inputs["input_ids"].shape[1], inputs["attention_mask"].sum(dim=1).tolist(), inputs["input_ids"].numel())
 
     def upload(self, batch):
         if self.spec.variant == "seed":
             return batch.ids.to(self.device)
-        tensors = dict(zip(("input_ids", "attention_mask"), map(torch.from_numpy, batch.arrays())))
+        typed = batch.token_types is not None or self.spec.variant == "compile" and self.model.takes_types  # a graph's inputs stay the same
+        tensors = {name: torch.from_numpy(array) for name, array in batch.inputs(common.INPUTS[:2 + typed]).items()}
         if self.device.type == "cuda":
             tensors = {name: tensor.pin_memory().to(self.device, non_blocking=True) for name, tensor in tensors.items()}
         return tensors

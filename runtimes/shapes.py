@@ -42,7 +42,7 @@ def read_shape(model):
     prefix, head = HEADS["roberta" if pads else model.type]
     return Shape(config["num_hidden_layers"], config["num_attention_heads"], config["hidden_size"], config.get("hidden_act", "gelu"),
                  config.get("layer_norm_eps", 1e-12), prefix, prefix + "encoder.layer.{}.", BERT_ATTENTION, BERT_FFN, head,
-                 "input" if model.type == "bert" else "zero", pads)
+                 "zero" if pads else "input", pads)
 
 
 def word_table(shape, tensors, with_type):

@@ -40,6 +40,12 @@ class Pieces(unittest.TestCase):
         self.assertEqual(batch.computed_tokens, 10)
         self.assertEqual(common.pad([[], []], "longest", 5).mask.tolist(), [0, 0])
 
+    def test_pad_pairs(self):
+        self.assertIsNone(common.pad([[7], [8, 9]], "longest", 5).token_types)
+        batch = common.pad([[7], common.PairRow([8, 9, 6], [0, 1, 1])], "max_length", 5, pad_id=1)
+        self.assertEqual(batch.token_types.tolist(), [0] * 5 + [0, 1, 1, 0, 0])
+        self.assertEqual(batch.ids.tolist(), [7, 1, 1, 1, 1, 8, 9, 6, 1, 1])
+
     def test_by_length_is_stable(self):
         self.assertEqual(common.by_length([[1, 1], [1], [2, 2], []]), [3, 1, 0, 2])
 
@@ -93,6 +99,16 @@ class Models(unittest.TestCase):
         self.assertEqual(self.model(**one, sbert_ce_default_activation_function=identity).function, "none")
         self.assertEqual(self.model(**one, sentence_transformers={"activation_fn": identity}).function, "none")
 
+    def test_takes_types(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder)
+            takes = lambda **changes: common.Model(write_model(path, **changes)).takes_types
+            self.assertEqual([takes(model_type=kind) for kind in ("bert", "roberta", "xlm-roberta")], [True, False, False])
+            (path / "tokenizer_config.json").write_text('{"model_input_names":["input_ids"]}')
+            self.assertFalse(takes(model_type="bert"))
+            (path / "tokenizer_config.json").write_text('{"model_input_names":["input_ids","token_type_ids"]}')
+            self.assertTrue(takes(model_type="roberta"))
+
     def test_positions(self):
         self.assertEqual(self.model(max_position_embeddings=40).positions, 40)
         for kind in ("roberta", "xlm-roberta", "camembert"):
@@ -133,7 +149,7 @@ class Converted(unittest.TestCase):
             folder = common.converted(("toy", "1.0", "fp32"), make, lambda *words: told.append(words))
             self.assertEqual((folder / "model").read_text(), "x")
         self.assertEqual(len(told), 1)
-        self.assertEqual(self.files(), ["breakeven/runtimes/converted/toy-1.0-fp32/model"])
+        self.assertEqual(self.files(), ["breakeven/runtimes/converted/2-toy-1.0-fp32/model"])
 
     def test_a_failure_leaves_nothing_behind(self):
         def fail(folder):
@@ -156,7 +172,7 @@ class Converted(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(len(found), 2)
-        self.assertEqual(self.files(), ["breakeven/runtimes/converted/toy/model"])
+        self.assertEqual(self.files(), ["breakeven/runtimes/converted/2-toy/model"])
 
 
 class Protocol(unittest.TestCase):
@@ -243,7 +259,9 @@ class Protocol(unittest.TestCase):
             self.assertEqual(worker.error("run", indices=indices)["code"], "request", indices)
         for batch in (0, "2", None):
             self.assertEqual(worker.error("stream", indices=[0], batch=batch)["code"], "request")
-        self.assertEqual(worker.error("texts", texts=[1])["code"], "request")
+        for wrong in (1, ["one"], ["one", 2], ["one", "two", "three"]):
+            self.assertEqual(worker.error("texts", texts=[wrong])["code"], "request")
+        self.assertEqual(worker.ok("texts", texts=[])["count"], len(TEXTS))
         self.assertIn("'fly'", worker.error("fly")["message"])
         self.assertIn("None", worker.error(None)["message"])
         for line in ("rubbish", "[1]", '{"id":'):

@@ -5,6 +5,7 @@ usage: runtimes_test.py [BREAKEVEN] [NAME ...]     one or several of pytorch, on
 A runtime whose environment is not there skips, unless BREAKEVEN_REQUIRE_RUNTIMES lists it. Interpreters: $BREAKEVEN_PYTHON_<NAME>, the
 runtime's own environment in the cache folder, for pytorch also the one that ./test --slow makes.
 """
+import array
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 import tiny_model
 from tiny_model import MAX_LENGTH
@@ -183,6 +185,36 @@ class Common(Case):
         self.assertEqual(converted(), first)
         self.assertFalse([name for name, _ in first if name.startswith(".")], "half-made folders")
 
+    def check_pairs(self, name, variants=("seed", "plain", "tuned")):
+        """Pairs, uncut and cut, through both modes; and beside a text alone."""
+        folder = ROOT / "tests/golden/pairs" / name
+        pairs = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["pairs"]
+        for variant in {one["variant"] for one in self.told["abilities"]} & set(variants):
+            for length in {pair["max_length"] for pair in pairs}:
+                some = [pair for pair in pairs if pair["max_length"] == length]
+                with self.subTest(model=name, variant=variant, max_length=length):
+                    worker = self.worker(str(folder), variant=variant, max_length=length)
+                    hashes = worker.ok("texts", texts=[[pair["text"], pair["text_pair"]] for pair in some], hash_ids=True)["ids"]
+                    self.assertEqual(hashes, [zlib.crc32(array.array("i", pair["input_ids"]).tobytes()) for pair in some])
+                    places = range(len(TEXTS), len(TEXTS) + len(some))
+                    told = [worker.ok("stream", indices=list(places), batch=5)]
+                    told += [worker.ok("run", indices=list(places[begin:begin + 5])) for begin in range(0, len(some), 5)]
+                    logits = [row for answer in told for row in answer["logits"]]
+                    for ours, pair in zip(logits, some + some, strict=True):
+                        for a, b in zip(ours, pair["logits"], strict=True):
+                            self.assertAlmostEqual(a, b, delta=2e-5)
+                    self.assertEqual(told[0]["tokens"], [len(pair["input_ids"]) for pair in some])
+                    self.assertTrue(any(told[0]["cut"]))
+                    self.assertFalse(any(cut and tokens < length for cut, tokens in zip(told[0]["cut"], told[0]["tokens"])))
+                    mixed = worker.ok("run", indices=[0, places[1]])
+                    alone = worker.ok("run", indices=[0])["logits"] + [some[1]["logits"]]
+                    for ours, theirs in zip(mixed["logits"], alone, strict=True):
+                        for a, b in zip(ours, theirs, strict=True):
+                            self.assertAlmostEqual(a, b, delta=2e-5)
+
+    def test_pairs(self):
+        self.check_pairs("distilbert_reranker")
+
     def test_broken_models_are_answers(self):
         worker = Worker(ROOT / "runtimes" / f"{self.name}.py", self.interpreter, self.environment)
         self.addCleanup(worker.__exit__)
@@ -201,6 +233,10 @@ class Bert(Common):
     def test_bert(self):
         for model in ("bert_gelu_pairs", "bert_relu_one_layer", "bert_gelu_new_regression"):
             self.check_all(model, variants=("seed", "plain"))
+
+    def test_pairs(self):
+        super().test_pairs()
+        self.check_pairs("bert_nli")  # whose token types count
 
     def test_roberta(self):
         for model in ("roberta_gelu", "roberta_multi_label", "xlm_roberta_reranker", "camembert_gelu"):
@@ -291,6 +327,10 @@ class TestCtranslate2(Bert):
 
 class TestPytorch(Electra):
     name = "pytorch"
+
+    def test_pairs(self):
+        super().test_pairs()
+        self.check_pairs("roberta_nli", ("seed",))
 
     def test_deberta(self):
         for model in ("deberta_v3", "deberta_v2_regression"):

@@ -1,4 +1,5 @@
 """Pairs of texts as a person gives them, against what Hugging Face makes of them (tools/make_pair_goldens.py)."""
+import csv
 import json
 import os
 import pathlib
@@ -204,6 +205,42 @@ class Pairs(Program):
         whole = [len(row["input_ids"]) for row in self.lines("tokenize", "bert_nli", "--max-length", "0", str(texts))]
         self.assertEqual(record["texts"]["truncated"], sum(length > 17 for length in whole))
         self.assertIn("memory", record)  # a fresh process got the pairs, too
+        lengths = record["texts"]["token_counts"]
+        self.assertEqual((record["texts"]["real_tokens"], record["texts"]["computed_tokens"]), (sum(lengths),) * 2)
+
+    def pairs_file(self):
+        cases = [case for case in golden("bert_nli")["pairs"] if case["max_length"] == 17]
+        texts = self.folder / "pairs.csv"
+        with texts.open("w", newline="") as file:
+            csv.writer(file).writerows([["a", "b"]] + [[case["text"], case["text_pair"]] for case in cases])
+        return cases, ["--texts", str(texts), "--text-field", "a", "--pair-field", "b", "--max-length", "17", "--precision", "fp32",
+                       "--threads", "1"]
+
+    def test_padding_of_pairs_is_counted(self):
+        cases, flags = self.pairs_file()
+        result = self.call("run", "bert_nli", *flags, "--batch", "4", "--padding", "longest", "--mode", "serial", "--time", "2s", "--count",
+                           str(len(cases)), "--no-memory", "--journal", "j.jsonl")
+        self.assertIn(result.returncode, (0, 3), result.stderr.decode())
+        record = json.loads((self.folder / "j.jsonl").read_text().splitlines()[0])
+        lengths = record["texts"]["token_counts"]
+        batches = [lengths[begin:begin + 4] for begin in range(0, len(lengths), 4)]
+        self.assertEqual(record["texts"]["computed_tokens"], sum(max(batch) * len(batch) for batch in batches))
+
+    def test_paced_and_scale_take_pairs(self):
+        cases, flags = self.pairs_file()
+        result = self.call("run", "bert_nli", *flags, "--mode", "paced", "--rate", "50", "--time", "3s", "--count", str(len(cases)),
+                           "--no-memory", "--journal", "p.jsonl")
+        self.assertIn(result.returncode, (0, 1, 3), result.stderr.decode())
+        record = json.loads((self.folder / "p.jsonl").read_text().splitlines()[0])
+        self.assertEqual((record["cell"]["mode"], record["texts"]["count"]), ("paced", len(cases)))
+        self.assertEqual(record["texts"]["token_counts"], [len(case["input_ids"]) for case in cases])
+        result = self.call("scale", "bert_nli", *flags, "--batch", "1,4", "--sizes", "8,38", "--time", "4s", "--journal", "s.jsonl")
+        self.assertIn(result.returncode, (0, 1, 3), result.stderr.decode())
+        records = [json.loads(line) for line in (self.folder / "s.jsonl").read_text().splitlines()]
+        lengths = {len(case["input_ids"]) for case in cases}
+        self.assertTrue(records)
+        for record in records:  # of texts in a mixed order
+            self.assertLessEqual(set(record["texts"]["token_counts"]), lengths)
 
 
 if __name__ == "__main__":
