@@ -12,7 +12,8 @@
 
 namespace breakeven::record {
 
-// "h100", "h200": what known_records() takes, in alphabetical order. Errors: known/none (no folder).
+// "h100", "h200": what known_records() takes, in alphabetical order. Errors: known/none (no
+// folder).
 Result<std::vector<std::string>> known_names();
 
 // Native rows of one GPU, serial and stream, of one model shape; never empty. Errors: known/none,
