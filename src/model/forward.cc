@@ -21,8 +21,9 @@ void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan,
     backend.embed_ln(lane);
     if (after_layer) after_layer(0, Act::x);
 
+    const bool all_rows = plan.form.pooling == ops::EncoderForm::Pooling::mean;
     const std::size_t last = plan.layers - 1;
-    for (std::size_t layer = 0; layer < last; ++layer) {
+    for (std::size_t layer = 0; layer < (all_rows ? plan.layers : last); ++layer) {
       if (stopped()) return;
       backend.attention(lane, layer);
       if (stopped()) return;
@@ -32,10 +33,12 @@ void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan,
       if (after_layer) after_layer(layer + 1, Act::x);
     }
 
-    backend.cls_attention(lane, last);
-    backend.project_ln(lane, last, Act::x_cls);
-    backend.ffn_ln(lane, last, Act::x_cls);
-    if (after_layer) after_layer(plan.layers, Act::x_cls);
+    if (!all_rows) {
+      backend.cls_attention(lane, last);
+      backend.project_ln(lane, last, Act::x_cls);
+      backend.ffn_ln(lane, last, Act::x_cls);
+      if (after_layer) after_layer(plan.layers, Act::x_cls);
+    }
 
     backend.head(lane);
   };

@@ -10,14 +10,15 @@
 namespace breakeven::model {
 
 // Runs the group that was uploaded to `lane`: afterwards backend.wait(lane) gives its logits [B,
-// C]. The last layer is computed for row 0 of each sequence only: nothing else reaches the head, so
-// this is exact. Once `stop` is set it ends after the op that is under way, and the logits mean
-// nothing; null for a backend that records a pass once and replays it.
+// C]. Where the head reads row 0 of each sequence, the last layer is computed for that row only:
+// nothing else reaches the head, so this is exact. Once `stop` is set it ends after the op that is
+// under way, and the logits mean nothing; null for a backend that records a pass once and replays
+// it.
 void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan,
              const std::atomic<bool>* stop = nullptr);
 
 // For tests: calls after_layer(layer, Act) once the embeddings (layer 0) and each layer (1..L) are
-// done. In the last layer only x_cls exists.
+// done. In the last layer only x_cls exists, unless the head reads all rows.
 using AfterLayer = std::function<void(std::size_t layer, ops::Act act)>;
 void forward(ops::Backend& backend, ops::Lane& lane, const EncoderPlan& plan,
              const AfterLayer& after_layer, const std::atomic<bool>* stop = nullptr);

@@ -204,7 +204,8 @@ Result<void> read_sizes(const JsonObject& config, EncoderPlan& plan) {
                 read(known.intermediate, defaults.intermediate, kMostIntermediate));
   BREAKEVEN_TRY(plan.vocabulary,
                 config.count("vocab_size", {1, kMostVocabulary}, defaults.vocabulary));
-  BREAKEVEN_TRY(plan.positions, config.count("max_position_embeddings", {1, kMostPositions}, 512));
+  BREAKEVEN_TRY(plan.positions,
+                config.count("max_position_embeddings", {1, kMostPositions}, defaults.positions));
   if (plan.hidden % plan.heads != 0) {
     return fail("config/field",
                 fmt::format("{} is {}, which {} heads do not divide",

@@ -1,7 +1,7 @@
 // EncoderPlan: everything that distinguishes one classifier from another, as data read from
-// config.json. BERT, DistilBERT, RoBERTa's kin, ELECTRA and DeBERTa differ only here; the forward
-// pass branches on nothing else. What a backend cannot compute it refuses by `form` and sizes, in
-// pack().
+// config.json. BERT, DistilBERT, RoBERTa's kin, ELECTRA, DeBERTa and ModernBERT differ only here;
+// the forward pass branches on nothing else. What a backend cannot compute it refuses by `form` and
+// sizes, in pack().
 #pragma once
 
 #include <cstddef>
@@ -21,6 +21,16 @@ struct Architecture;  // model/architectures/architecture.h
 // Far above every encoder there is, and low enough that no product of two of them overflows.
 inline constexpr std::uint64_t kMostHidden = 1U << 16U;
 
+// Whether the matrices and norms of a part have biases.
+struct Biases {
+  bool attention = true, ffn = true, norm = true, head = true;
+};
+// What one layer's attention has of its own, as ops::LayerWeights.
+struct LayerScope {
+  std::size_t window = 0;
+  double theta = 0;
+};
+
 struct EncoderPlan {
   const Architecture* architecture = nullptr;
   std::size_t hidden = 0;            // H
@@ -34,6 +44,8 @@ struct EncoderPlan {
   ops::EncoderForm form;             // where norms stand, what positions are, ...
   ops::RelativeDistances distances;  // where positions are relative
   bool distances_normed = false;     // by a LayerNorm of their own
+  std::vector<LayerScope> scopes;    // [L] where positions are rotary, else empty
+  Biases biases;
   float norm_eps = 1e-12F;
   ops::Activation activation = ops::Activation::gelu_erf;   // FFN
   ops::Activation head_activation = ops::Activation::relu;  // relu: DistilBERT, tanh: BERT's pooler

@@ -49,7 +49,23 @@ std::vector<float> RelativeWeights::normed(std::size_t hidden) const {
   return all;
 }
 
-Result<void> require_bert_form(const EncoderForm& form, std::string_view backend, bool relative) {
+std::vector<float> rotary_table(double theta, std::size_t head_size, std::size_t positions) {
+  const std::size_t half = head_size / 2;
+  std::vector<float> table(positions * head_size);
+  for (std::size_t d = 0; d < half; ++d) {
+    // Frequencies and angles are fp32 in Transformers, and 8,191 radians carry that far.
+    const float power = static_cast<float>(2 * d) / static_cast<float>(head_size);
+    const float frequency = 1.0F / static_cast<float>(std::pow(theta, static_cast<double>(power)));
+    for (std::size_t p = 0; p < positions; ++p) {
+      const auto angle = static_cast<double>(static_cast<float>(p) * frequency);
+      table[p * head_size + d] = static_cast<float>(std::cos(angle));
+      table[p * head_size + half + d] = static_cast<float>(std::sin(angle));
+    }
+  }
+  return table;
+}
+
+Result<void> require_bert_form(const EncoderForm& form, std::string_view backend) {
   std::string lacks;
   const auto need = [&lacks](bool has, std::string_view what) {
     if (!has) lacks += fmt::format("{}{}", lacks.empty() ? "" : ", ", what);
@@ -57,15 +73,13 @@ Result<void> require_bert_form(const EncoderForm& form, std::string_view backend
   using Form = EncoderForm;
   need(form.norm == Form::Norm::post, "LayerNorm before attention and FFN");
   need(form.position != Form::Position::rotary, "rotary positions");
-  need(relative || form.position != Form::Position::relative, "relative positions");
+  need(form.position != Form::Position::relative, "relative positions");
   need(form.ffn == Form::Ffn::plain, "a gated FFN");
   need(form.attention == Form::Attention::full, "attention in a window");
   need(form.pooling == Form::Pooling::cls, "the mean of all rows");
   if (lacks.empty()) return {};
   return fail("ops/unsupported", fmt::format("the {} backend does not compute {}", backend, lacks),
-              lacks == "relative positions"
-                  ? "use --device cpu, or another runtime: --runtime pytorch"
-                  : "run this model with another runtime: --runtime pytorch");
+              "use --device cpu, or another runtime: --runtime pytorch");
 }
 
 void write_positions(const Batch& batch, std::int32_t uncounted_id, std::span<std::int32_t> to) {

@@ -37,7 +37,7 @@ enum class Activation : std::uint8_t { gelu_erf, gelu_tanh, relu, tanh };
 // A weight matrix with its bias, as the model file has it.
 struct LinearWeights {
   std::span<const float> weight;  // [out, in], row-major
-  std::span<const float> bias;    // [out]
+  std::span<const float> bias;    // [out]; empty: none
   std::size_t out = 0;
   std::size_t in = 0;
 };
@@ -45,8 +45,8 @@ struct LinearWeights {
 // LayerNorm over the last axis: (x - mean) / sqrt(variance + eps) * gamma + beta; variance is the
 // biased one.
 struct NormWeights {
-  std::span<const float> gamma;  // [H]
-  std::span<const float> beta;   // [H]
+  std::span<const float> gamma;  // [H]; empty: no norm, x stays as it is
+  std::span<const float> beta;   // [H]; empty: none
   float eps = 1e-12F;
 };
 
@@ -66,15 +66,20 @@ struct EmbeddingWeights {
 struct LayerWeights {
   LinearWeights query, key, value;  // [H, H]; the 1/sqrt(D) is *not* folded in
   LinearWeights project;            // [H, H] attention output
-  NormWeights attention_norm;
-  LinearWeights up;    // [F, H]
-  LinearWeights down;  // [H, F]
-  NormWeights ffn_norm;
+  NormWeights attention_norm;       // of EncoderForm::Norm::pre: before attention
+  // [F, H]. Of a gated FFN [2F, H]: the rows that are activated, then those they are multiplied by.
+  LinearWeights up;
+  LinearWeights down;    // [H, F]
+  NormWeights ffn_norm;  // of EncoderForm::Norm::pre: before the FFN
+  // Keys further from their query than this are not attended to (from as far they are); 0: all are.
+  std::size_t window = 0;
+  double theta = 0;  // of rotary positions
 };
 
 struct HeadWeights {
   LinearWeights dense;                       // [H, H]: DistilBERT's pre_classifier, BERT's pooler
   Activation activation = Activation::relu;  // relu for DistilBERT, tanh for BERT
+  NormWeights norm;                          // [H], after the activation; ModernBERT's
   LinearWeights classifier;                  // [C, H]
 };
 
@@ -99,6 +104,11 @@ struct RelativeWeights {
   std::vector<float> normed(std::size_t hidden) const;  // R, [2 * span, H]
 };
 
+// Rotary positions (Su et al. 2021), as Transformers computes them: values d and d + D / 2 of a
+// query or key at position p are a pair that is turned by p * theta^(-2 d / D). Of each position
+// the D / 2 cosines, then the sines: [positions, D]. D is even.
+std::vector<float> rotary_table(double theta, std::size_t head_size, std::size_t positions);
+
 // In what one encoder differs from another beside sizes and activation, a field for each question;
 // the defaults are BERT's. A backend computes the forms that it has kernels for, and refuses others
 // in pack().
@@ -114,10 +124,9 @@ struct EncoderForm {
   Attention attention = Attention::full;
   Pooling pooling = Pooling::cls;
 };
-// Errors: ops/unsupported, with every field in which `form` is not BERT's, but for relative
-// positions where the backend computes them.
-Result<void> require_bert_form(const EncoderForm& form, std::string_view backend,
-                               bool relative = false);
+// For a backend that computes no other. Errors: ops/unsupported, with every field in which `form`
+// is not BERT's.
+Result<void> require_bert_form(const EncoderForm& form, std::string_view backend);
 
 // Everything of one model, as views into memory that the caller keeps alive until pack() has
 // returned.
@@ -133,6 +142,7 @@ struct EncoderWeights {
   EmbeddingWeights embedding;
   RelativeWeights relative;
   std::vector<LayerWeights> layers;
+  NormWeights final_norm;  // of EncoderForm::Norm::pre: after the last layer
   HeadWeights head;
 };
 
@@ -154,7 +164,7 @@ void write_positions(const Batch& batch, std::int32_t uncounted_id, std::span<st
 
 // Names of the activations that a lane holds.
 enum class Act : std::uint8_t {
-  x,        // [T, H] the residual stream
+  x,        // [T, H] the residual stream, before the norm where that stands before a block
   ctx,      // [T, H] attention output before its projection
   x_cls,    // [B, H] row 0 of each sequence
   ctx_cls,  // [B, H]
@@ -247,17 +257,21 @@ class Backend {
   // x[t] = LN(word[ids[t]] + position[write_positions()[t]] + token_type[...]), projected where the
   // embeddings are narrower than x
   virtual void embed_ln(Lane& lane) = 0;
-  // ctx[t, head] = softmax(q k^T / sqrt(D)) v over the valid rows of t's sequence; q, k, v =
-  // linear(x). Relative positions change the scores (RelativeWeights).
+  // ctx[t, head] = softmax(q k^T / sqrt(D)) v over the valid rows of t's sequence that lie within
+  // the layer's window (0 where there is none); q, k, v = linear(x). Relative positions change the
+  // scores (RelativeWeights), rotary ones turn q and k. EncoderForm::Norm::pre: linear(LN(x)).
   virtual void attention(Lane& lane, std::size_t layer) = 0;
   // The same for row 0 of each sequence only: x_cls = those rows of x, ctx_cls = their attention
   // output.
   virtual void cls_attention(Lane& lane, std::size_t layer) = 0;
-  // x = LN(project(ctx) + x), for (ctx, x) or (ctx_cls, x_cls): `x` names which.
+  // x = LN(project(ctx) + x), for (ctx, x) or (ctx_cls, x_cls): `x` names which. Norm::pre: without
+  // the norm, which the next block takes of what it reads.
   virtual void project_ln(Lane& lane, std::size_t layer, Act x) = 0;
-  // x = LN(down(activation(up(x))) + x), for x or x_cls.
+  // x = LN(down(activation(up(x))) + x), for x or x_cls. A gated FFN: down(activation(a) * b), a
+  // and b being the halves of up(x). Norm::pre: x = down(activation(up(LN(x)))) + x.
   virtual void ffn_ln(Lane& lane, std::size_t layer, Act x) = 0;
-  // logits[B, C] = classifier(activation(dense(x_cls)))
+  // logits[B, C] = classifier(norm(activation(dense(y)))), y being x_cls, or the mean of the valid
+  // rows of x; Norm::pre: of their final norm.
   virtual void head(Lane& lane) = 0;
 
   // For tests: copies an activation into out as fp32, [rows, H] row-major. Not for a timed path.

@@ -80,7 +80,7 @@ TEST(LiveHuggingFace, FreshRandomCheckpoints) {
       testing::expect_golden(model.path(), limit("hf/layer_abs_max"));
       ++models;
     }
-    EXPECT_EQ(models, 16);
+    EXPECT_EQ(models, 21);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "base/check.h"
 #include "ops/ops.h"
 
 namespace breakeven::testing {
@@ -24,6 +25,10 @@ struct EncoderShape {
   std::int32_t uncounted_id = -1;
   std::size_t embedding = 0;           // 0: hidden
   ops::RelativeDistances distances{};  // of span 0: positions are learned
+  ops::EncoderForm form{};             // but for position, where there are distances
+  std::size_t window = 0;              // of every layer but the first, the fourth ...
+  bool biases = true;                  // of matrices and norms; the classifier has one
+  float gain = 1.5F;                   // of matrices: about how large outputs are of inputs of 1
   ops::Activation activation = ops::Activation::gelu_erf;
   ops::Activation head_activation = ops::Activation::relu;
 };
@@ -42,7 +47,15 @@ class RandomEncoder {
     weights.activation = shape.activation;
     const std::size_t width = shape.embedding == 0 ? shape.hidden : shape.embedding;
     weights.embedding.word = values(shape.vocabulary * width, 0.0F, 1.0F);
-    if (shape.distances.span == 0) {
+    biases_ = shape.biases;
+    gain_ = shape.gain;
+    weights.form = shape.form;
+    const bool rotary = shape.form.position == ops::EncoderForm::Position::rotary;
+    const bool pre_norm = shape.form.norm == ops::EncoderForm::Norm::pre;
+    const bool gated = shape.form.ffn == ops::EncoderForm::Ffn::gated;
+    if (rotary) {
+      BREAKEVEN_CHECK(shape.distances.span == 0, "rotary and relative");
+    } else if (shape.distances.span == 0) {
       weights.embedding.position = values(shape.positions * width, 0.0F, 0.5F);
     } else {
       weights.form.position = ops::EncoderForm::Position::relative;
@@ -59,14 +72,20 @@ class RandomEncoder {
       for (ops::LinearWeights* part : {&layer.query, &layer.key, &layer.value, &layer.project}) {
         *part = linear(shape.hidden, shape.hidden);
       }
-      layer.attention_norm = norm(shape.hidden);
-      layer.up = linear(shape.intermediate, shape.hidden);
+      // As ModernBERT: the embeddings' norm is the first layer's.
+      if (!pre_norm || l > 0) layer.attention_norm = norm(shape.hidden);
+      if (l % 3 != 0) layer.window = shape.window;
+      if (rotary) layer.theta = l % 3 == 0 ? 1000 : 100;
+      layer.up = linear((gated ? 2 : 1) * shape.intermediate, shape.hidden);
       layer.down = linear(shape.hidden, shape.intermediate);
       layer.ffn_norm = norm(shape.hidden);
       weights.layers.push_back(layer);
     }
+    if (pre_norm) weights.final_norm = norm(shape.hidden);
     weights.head.dense = linear(shape.hidden, shape.hidden);
     weights.head.activation = shape.head_activation;
+    if (pre_norm) weights.head.norm = norm(shape.hidden);
+    biases_ = true;
     weights.head.classifier = linear(shape.labels, shape.hidden);
   }
   RandomEncoder(const RandomEncoder&) = delete;
@@ -84,7 +103,7 @@ class RandomEncoder {
   ops::NormWeights norm(std::size_t hidden) {
     ops::NormWeights made;
     made.gamma = values(hidden, 1.0F, 0.2F);
-    made.beta = values(hidden, 0.0F, 0.2F);
+    if (biases_) made.beta = values(hidden, 0.0F, 0.2F);
     return made;
   }
   ops::LinearWeights linear(std::size_t out, std::size_t in) {
@@ -92,12 +111,14 @@ class RandomEncoder {
     made.out = out;
     made.in = in;
     // About the scale at which softmax and GELU are neither flat nor saturated.
-    made.weight = values(out * in, 0.0F, 1.5F / std::sqrt(static_cast<float>(in)));
-    made.bias = values(out, 0.0F, 0.3F);
+    made.weight = values(out * in, 0.0F, gain_ / std::sqrt(static_cast<float>(in)));
+    if (biases_) made.bias = values(out, 0.0F, 0.3F);
     return made;
   }
 
   std::mt19937 random_;
+  bool biases_ = true;
+  float gain_ = 1.5F;
   std::deque<std::vector<float>> storage_;  // a deque: growing it moves no vector
 };
 

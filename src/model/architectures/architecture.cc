@@ -10,11 +10,12 @@ namespace breakeven::model {
 
 // Each in the file of its name.
 extern const Architecture kDistilBert, kBert, kRoberta, kXlmRoberta, kCamembert, kElectra,
-    kDebertaV2;
+    kDebertaV2, kModernBert;
 
 std::span<const Architecture* const> architectures() {
-  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert,    &kRoberta,  &kXlmRoberta,
-                                                 &kCamembert,  &kElectra, &kDebertaV2};
+  static constexpr const Architecture* kAll[] = {&kDistilBert, &kBert,      &kRoberta,
+                                                 &kXlmRoberta, &kCamembert, &kElectra,
+                                                 &kDebertaV2,  &kModernBert};
   return kAll;
 }
 
@@ -62,13 +63,13 @@ Result<ops::Activation> read_activation(const JsonObject& config, std::string_vi
                      "only gelu, gelu_new and relu are built in");
 }
 
-Result<float> read_norm_eps(const JsonObject& config, float absent) {
-  const auto value = config.find("layer_norm_eps");
+Result<float> read_norm_eps(const JsonObject& config, float absent, std::string_view name) {
+  const auto value = config.find(name);
   if (!value) return absent;
   const double eps = value->number().value_or(0);
   // Written so that NaN is refused, too. 1e-30 is still a normal float.
   if (!(eps >= 1e-30 && eps <= 1)) {
-    return config.wrong("layer_norm_eps", "a number from 1e-30 to 1");
+    return config.wrong(name, "a number from 1e-30 to 1");
   }
   return static_cast<float>(eps);
 }

@@ -35,16 +35,34 @@ class Tensors {
   std::span<const float> table(const std::string& name, std::size_t rows, std::size_t columns) {
     return find_({name + ".weight", {rows, columns}});
   }
-  ops::LinearWeights linear(const std::string& name, std::size_t out, std::size_t in) {
+  ops::LinearWeights linear(const std::string& name, std::size_t out, std::size_t in,
+                            bool bias = true) {
     const std::span<const float> weight = find_({name + ".weight", {out, in}});
-    return {weight, find_({name + ".bias", {out}}), out, in};
+    return {weight, bias_of(name, out, bias), out, in};
   }
-  ops::NormWeights norm(const std::string& name, std::size_t size, float eps) {
+  // Matrices [out, in] that the file has as one, one below the other.
+  template <std::size_t Count>
+  std::array<ops::LinearWeights, Count> parts(const std::string& name, std::size_t out,
+                                              std::size_t in, bool bias) {
+    const ops::LinearWeights whole = linear(name, Count * out, in, bias);
+    const auto part = [](std::span<const float> of, std::size_t index, std::size_t size) {
+      return of.empty() ? of : of.subspan(index * size, size);
+    };
+    std::array<ops::LinearWeights, Count> all;
+    for (std::size_t i = 0; i < Count; ++i) {
+      all[i] = {part(whole.weight, i, out * in), part(whole.bias, i, out), out, in};
+    }
+    return all;
+  }
+  ops::NormWeights norm(const std::string& name, std::size_t size, float eps, bool bias = true) {
     const std::span<const float> gamma = find_({name + ".weight", {size}});
-    return {gamma, find_({name + ".bias", {size}}), eps};
+    return {gamma, bias_of(name, size, bias), eps};
   }
 
  private:
+  std::span<const float> bias_of(const std::string& name, std::size_t size, bool has) {
+    return has ? find_({name + ".bias", {size}}) : std::span<const float>{};
+  }
   Find find_;
 };
 
@@ -60,7 +78,8 @@ struct Architecture {
   Names intermediate = {"intermediate_size", ""};
   // What stands for fields that config.json leaves out.
   struct Defaults {
-    std::size_t hidden = 768, heads = 12, layers = 12, intermediate = 3072, vocabulary = 30522;
+    std::size_t hidden = 768, heads = 12, layers = 12, intermediate = 3072, vocabulary = 30522,
+                positions = 512;
     std::uint64_t pad_id = 0;
   };
   Defaults defaults;
@@ -77,10 +96,11 @@ const Architecture& architecture_named(std::string_view model_type);
 // For the files of architectures: a view with the sizes of the plan and no tensors yet.
 ops::EncoderWeights sized_view(const EncoderPlan& plan);
 
-// config.json's texts of an activation and a LayerNorm's epsilon (`absent` where it has none).
+// config.json's text of an activation, and a LayerNorm's epsilon (`absent` where it has none).
 // Errors: config/field, config/unsupported.
 Result<ops::Activation> read_activation(const JsonObject& config, std::string_view name);
-Result<float> read_norm_eps(const JsonObject& config, float absent);
+Result<float> read_norm_eps(const JsonObject& config, float absent,
+                            std::string_view name = "layer_norm_eps");
 // "..., and <why>". `value` is the field's, as JSON.
 tl::unexpected<Error> unsupported(const JsonObject& config, std::string_view name,
                                   std::string_view value, std::string_view why);

@@ -1,10 +1,47 @@
 // Attention over all rows: q, k and v of a block of heads and then the block's contexts, or first
-// q, k and v of all rows where blocks would leave members of the team idle (attention_plan.h).
+// q, k and v of all rows where blocks would leave members of the team idle (attention_plan.h). A
+// layer with a window takes some queries at a time with the keys around them: its work and memory
+// grow with the window, not with the sequence.
+#include <algorithm>
+
 #include "base/check.h"
 #include "ops/cpu/backend.h"
 
 namespace breakeven::ops::cpu {
 namespace {
+
+// Queries of a window at a time: whole blocks of 12, of 14 (vectors) and nearly of 32 (tiles), and
+// few enough that of window 64 a third of the scores are of keys that the query does not see.
+constexpr std::size_t kWindowQueries = 84;
+// Rows that are turned by one member at a time.
+constexpr std::size_t kTurnedRows = 64;
+
+// Keys are cut at whole panels, so that a key has the same place in sums whatever is cut: a text's
+// bits do not depend on the queries beside it.
+template <class Element, class Kernel>
+void attend_in_window(const AttentionTaskOf<Element>& task, const Kernel& kernel) {
+  if (task.window == 0) return kernel(task);
+  for (std::size_t query = task.query_begin; query < task.query_end; query += kWindowQueries) {
+    const std::size_t end = std::min(query + kWindowQueries, task.query_end);
+    const std::size_t first = task.seen(query).begin / kPanel * kPanel;
+    const std::size_t last = task.seen(end - 1).end;
+    if (last <= first) {  // rows of padding further than the window from the last token
+      for (std::size_t row = query; row < end; ++row) {
+        std::fill_n(task.ctx + row * task.ctx_stride, task.head_size, Element{0});
+      }
+      continue;
+    }
+    AttentionTaskOf<Element> part = task;
+    part.q += first * task.stride;
+    part.k += first * task.stride;
+    part.v += first * task.stride;
+    part.ctx += first * task.ctx_stride;
+    part.query_begin = query - first;
+    part.query_end = end - first;
+    part.keys = last - first;
+    kernel(part);
+  }
+}
 
 // The unit's head in the first row of its sequence, in a plane of [rows, padded H].
 std::size_t context_at(const CpuLane& lane, const AttentionUnit& unit) {
@@ -13,9 +50,19 @@ std::size_t context_at(const CpuLane& lane, const AttentionUnit& unit) {
          static_cast<std::size_t>(unit.head) * shape.head_size;
 }
 
+// Where its context begins: of all rows, or of row 0 of each sequence.
+void* context_of(const CpuLane& lane, const AttentionUnit& unit, Act x) {
+  const ModelShape& shape = lane.model().shape();
+  const NumberFormat plane = lane.model().formats().plane();
+  if (x == Act::x) return offset(lane.acts.ctx, context_at(lane, unit), plane);
+  return offset(lane.acts.ctx_cls,
+                unit.sequence * shape.hidden_padded + unit.head * shape.head_size, plane);
+}
+
 template <class Element>
 AttentionTaskOf<Element> attention_task(const CpuLane& lane, unsigned member, const Layer& layer,
-                                        const AttentionUnit& unit, const HeadPosition& from) {
+                                        const AttentionUnit& unit, const HeadPosition& from,
+                                        void* ctx) {
   const ModelShape& shape = lane.model().shape();
   AttentionTaskOf<Element> task;
   task.stride = from.stride;
@@ -23,12 +70,13 @@ AttentionTaskOf<Element> attention_task(const CpuLane& lane, unsigned member, co
   task.query_begin = unit.query_begin;
   task.query_end = unit.query_end;
   task.keys = static_cast<std::size_t>(lane.group.valid_len[unit.sequence]);
+  task.window = layer.window;
   task.head_size = shape.head_size;
   task.scale = shape.score_scale();
   task.q = static_cast<const Element*>(lane.acts.query) + from.at;
   task.k = static_cast<const Element*>(lane.acts.key) + from.at;
   task.v = static_cast<const Element*>(lane.acts.value) + from.at;
-  task.ctx = static_cast<Element*>(lane.acts.ctx) + context_at(lane, unit);
+  task.ctx = static_cast<Element*>(ctx);
   task.scratch = lane.workspaces[member].attention;
   if (shape.distances > 0) {
     const std::size_t head = unit.head * shape.distance_bytes;
@@ -62,16 +110,31 @@ void CpuBackend::project_qkv(CpuLane& lane, const Layer& layer) const {
 }
 
 void CpuBackend::attend(CpuLane& lane, unsigned member, const Layer& layer,
-                        const AttentionUnit& unit, const HeadPosition& from) const {
+                        const AttentionUnit& unit, const HeadPosition& from, void* ctx) const {
   if (!formats_.bf16_attention) {
-    return kernels_.attention(attention_task<float>(lane, member, layer, unit, from));
+    return attend_in_window(attention_task<float>(lane, member, layer, unit, from, ctx),
+                            *kernels_.attention);
   }
-  const auto task = attention_task<Bf16>(lane, member, layer, unit, from);
-  if (formats_.tile_attention()) return formats_.tiles->attention(task);
-  task.distances.rows != nullptr ? kernels_.attention_widened(task) : kernels_.attention_bf16(task);
+  const auto task = attention_task<Bf16>(lane, member, layer, unit, from, ctx);
+  if (formats_.tile_attention()) return attend_in_window(task, *formats_.tiles->attention);
+  attend_in_window(task, task.distances.rows != nullptr ? *kernels_.attention_widened
+                                                        : *kernels_.attention_bf16);
 }
 
-void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer) const {
+// Heads of rows `first` .. of the group by their positions. `plane`: where those rows begin.
+void CpuBackend::rotate(const CpuLane& lane, const Layer& layer, void* plane, std::size_t first,
+                        std::size_t rows, std::size_t heads, std::size_t stride) const {
+  if (layer.rotary == nullptr) return;
+  const RotaryRows by{layer.rotary, lane.group.positions + first, heads,
+                      lane.model().shape().head_size};
+  if (formats_.bf16_attention) {
+    kernels_.rotate_bf16(by, rows, static_cast<Bf16*>(plane), stride);
+  } else {
+    kernels_.rotate_f32(by, rows, static_cast<float*>(plane), stride);
+  }
+}
+
+void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer, Act x) const {
   const ModelShape& shape = lane.model().shape();
   const GemmRows in = as_read(gemm_input(lane, lane.acts.x, 0));
   const NumberFormat plane = formats_.plane();
@@ -95,30 +158,56 @@ void CpuBackend::attend_by_blocks(CpuLane& lane, const Layer& layer) const {
                                                           : nullptr;
       multiply(lane, member, from_row(in, first, bytes_of(formats_.gemm_in)),
                part_weights(block, which), out, {0, rows, 0, block.columns / kPanel}, next);
+      if (which < 2) {
+        rotate(lane, layer, offset(planes[which], block.offset, plane), first, rows,
+               block.head_end - block.head_begin, block.columns);
+      }
     }
     for (std::uint32_t s = block.sequence_begin; s < block.sequence_end; ++s) {
       const std::size_t row = lane.group.first_row(s);
-      const auto queries = static_cast<std::uint32_t>(lane.group.first_row(s + 1) - row);
+      const auto queries =
+          x == Act::x ? static_cast<std::uint32_t>(lane.group.first_row(s + 1) - row) : 1U;
       for (std::uint32_t head = block.head_begin; head < block.head_end; ++head) {
         const std::size_t column = (head - block.head_begin) * shape.head_size;
-        attend(lane, member, layer, {s, head, 0, queries},
-               {block.offset + (row - first) * block.columns + column, block.columns});
+        const AttentionUnit unit{s, head, 0, queries};
+        attend(lane, member, layer, unit,
+               {block.offset + (row - first) * block.columns + column, block.columns},
+               context_of(lane, unit, x));
       }
     }
   });
 }
 
+void CpuBackend::attend_all(CpuLane& lane, const Layer& layer, Act x) const {
+  if (!lane.plan.blocks.empty()) return attend_by_blocks(lane, layer, x);
+  const ModelShape& shape = lane.model().shape();
+  const std::size_t hidden = shape.hidden_padded;
+  project_qkv(lane, layer);
+  if (layer.rotary != nullptr) {
+    const std::size_t rows = lane.group.rows;
+    lane.parallel((rows + kTurnedRows - 1) / kTurnedRows, [&](unsigned, std::size_t index) {
+      const std::size_t first = index * kTurnedRows;
+      for (void* plane : {lane.acts.query, lane.acts.key}) {
+        rotate(lane, layer, offset(plane, first * hidden, formats_.plane()), first,
+               std::min(kTurnedRows, rows - first), shape.heads, hidden);
+      }
+    });
+  }
+  const bool first_rows = x == Act::x_cls;
+  const std::size_t count =
+      first_rows ? lane.group.sequences * shape.heads : lane.plan.units.size();
+  lane.parallel(count, [&](unsigned member, std::size_t index) {
+    AttentionUnit unit{static_cast<std::uint32_t>(index / shape.heads),
+                       static_cast<std::uint32_t>(index % shape.heads), 0, 1};
+    if (!first_rows) unit = lane.plan.units[index];
+    attend(lane, member, layer, unit, {context_at(lane, unit), hidden}, context_of(lane, unit, x));
+  });
+}
+
 void CpuBackend::attention(Lane& lane, std::size_t layer) {
   CpuLane& l = begin_op(lane);
-  BREAKEVEN_CHECK(layer + 1 < l.model().shape().layers, "layer {} is packed for cls_attention",
-                  layer);
-  const Layer& weights = l.model().layer(layer);
-  if (!l.plan.blocks.empty()) return attend_by_blocks(l, weights);
-  project_qkv(l, weights);
-  l.parallel(l.plan.units.size(), [&](unsigned member, std::size_t index) {
-    const AttentionUnit& unit = l.plan.units[index];
-    attend(l, member, weights, unit, {context_at(l, unit), l.model().shape().hidden_padded});
-  });
+  BREAKEVEN_CHECK(l.model().shape().has_qkv(layer), "layer {} is packed for cls_attention", layer);
+  attend_all(l, l.model().layer(layer), Act::x);
 }
 
 }  // namespace breakeven::ops::cpu

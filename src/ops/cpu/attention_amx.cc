@@ -264,10 +264,10 @@ struct Sum {
 };
 
 // Unnormalised shares of kRowsTogether rows as bf16, and 1 / their sums. Rows take turns because
-// maximum, exponentials and sum of one wait for each other.
+// maximum, exponentials and sum of one wait for each other. `query`: of the first row.
 constexpr std::size_t kRowsTogether = 4;
 inline void share_rows(const HalfAttentionTask& task, const Room& room, std::size_t row,
-                       float* inverse) {
+                       std::size_t query, float* inverse) {
   float* scores = room.scores + row * room.keys;
   Bf16* shares = room.shares + row * room.keys;
   const float factor = task.scale * 1.4426950408889634F;
@@ -275,7 +275,12 @@ inline void share_rows(const HalfAttentionTask& task, const Room& room, std::siz
   __m512 shift[kRowsTogether];
   __m512 total[kRowsTogether];
   for (std::size_t r = 0; r < kRowsTogether; ++r) {
-    for (std::size_t c = task.keys; c < room.keys; ++c) scores[r * room.keys + c] = kMasked;
+    const auto seen = task.seen(query + r);
+    // Of a query that sees none all scores are alike, for a finite softmax that counts nothing.
+    const float unseen = seen.begin < seen.end ? kMasked : 0.0F;
+    float* const of_row = scores + r * room.keys;
+    for (std::size_t c = 0; c < seen.begin && c < room.keys; ++c) of_row[c] = unseen;
+    for (std::size_t c = seen.end; c < room.keys; ++c) of_row[c] = unseen;
     shift[r] = _mm512_set1_ps(kMasked);
     total[r] = _mm512_setzero_ps();
   }
@@ -298,7 +303,8 @@ inline void share_rows(const HalfAttentionTask& task, const Room& room, std::siz
     }
   }
   for (std::size_t r = 0; r < kRowsTogether; ++r) {
-    inverse[r] = 1.0F / _mm512_cvtss_f32(across(total[r], Sum()));
+    const auto seen = task.seen(query + r);
+    inverse[r] = seen.begin < seen.end ? 1.0F / _mm512_cvtss_f32(across(total[r], Sum())) : 0.0F;
   }
 }
 
@@ -355,7 +361,9 @@ void attention(const HalfAttentionTask& task) {
     }
     if (room.met.count > 0) add_distances(task, room, query, rows);
     // Rows after the last one hold scores of whatever follows, which nobody reads.
-    for (std::size_t r = 0; r < rows; r += kRowsTogether) share_rows(task, room, r, inverse + r);
+    for (std::size_t r = 0; r < rows; r += kRowsTogether) {
+      share_rows(task, room, r, query + r, inverse + r);
+    }
     if (rows > kTile) {
       multiply_values<2>(room);
     } else {

@@ -43,15 +43,21 @@ class CpuBackend final : public Backend {
 
   // attention.cc
   void project_qkv(CpuLane& lane, const Layer& layer) const;
+  void rotate(const CpuLane& lane, const Layer& layer, void* plane, std::size_t first,
+              std::size_t rows, std::size_t heads, std::size_t stride) const;
   void attend(CpuLane& lane, unsigned member, const Layer& layer, const AttentionUnit& unit,
-              const HeadPosition& from) const;
-  void attend_by_blocks(CpuLane& lane, const Layer& layer) const;
+              const HeadPosition& from, void* ctx) const;
+  void attend_by_blocks(CpuLane& lane, const Layer& layer, Act x) const;
+  // Of all rows, or of row 0 of each sequence (x_cls).
+  void attend_all(CpuLane& lane, const Layer& layer, Act x) const;
 
   // blocks.cc
   void project_embedding(const CpuLane& lane, std::size_t first, std::size_t count) const;
   void quantise(CpuLane& lane, void* from, NumberFormat format, std::size_t columns,
                 std::size_t blocks, std::size_t step, std::size_t rows) const;
   void split(CpuLane& lane, const float* from, std::size_t columns, std::size_t rows) const;
+  void norm_rows(const CpuLane& lane, const Norm& norm, const HiddenStates& rows, std::size_t first,
+                 std::size_t count) const;
   void layer_norm(CpuLane& lane, const Norm& norm, const HiddenStates& x, std::size_t first,
                   std::size_t rows) const;
   void project(CpuLane& lane, const Layer& layer, const HiddenStates& x, const void* ctx,
@@ -66,6 +72,7 @@ class CpuBackend final : public Backend {
                 std::size_t end) const;
   void cls_add_distances(const CpuLane& lane, const float* x, std::size_t keys, std::size_t slot,
                          float* scores, float* scratch) const;
+  void take_means(CpuLane& lane) const;
   void cls_mix(CpuLane& lane, unsigned member, std::size_t sequence, std::size_t begin) const;
   void cls_values(CpuLane& lane, unsigned member, std::size_t head, std::size_t begin,
                   std::size_t end) const;

@@ -41,30 +41,47 @@ void CpuBackend::embed_ln(Lane& lane) {
   const EmbedTables tables{pack.word_f32, pack.word_bf16, pack.position, pack.token_type,
                            pack.norm.parameters(shape.embedding)};
   const std::size_t stride = shape.embedding_padded;
-  float* const to = shape.projects ? l.acts.embedded : l.acts.x.f32;
+  float* const to = shape.projects ? l.acts.embedded : l.acts.x.stream;
+  const bool read_as_it_is = !shape.projects && !shape.pre_norm();
   l.parallel((group.rows + kEmbedRows - 1) / kEmbedRows, [&](unsigned, std::size_t index) {
     const std::size_t first = index * kEmbedRows;
     const std::size_t count = std::min(kEmbedRows, group.rows - first);
     kernels_.embed_norm(tables, group.ids + first, group.positions + first,
                         group.has_types ? group.types + first : nullptr, count, to + first * stride,
-                        stride, shape.projects ? GemmInput{} : gemm_input(l, l.acts.x, first));
+                        stride, read_as_it_is ? gemm_input(l, l.acts.x, first) : GemmInput{});
     if (shape.projects) project_embedding(l, first, count);
+    if (!read_as_it_is) {
+      norm_rows(l, shape.pre_norm() ? l.model().first_norm() : Norm{}, l.acts.x, first, count);
+    }
   });
 }
 
-// x = project(embedded) in fp32, which is a hundredth of a layer's work, and as GEMMs read it.
+// The stream = project(embedded) in fp32, which is a hundredth of a layer's work.
 void CpuBackend::project_embedding(const CpuLane& lane, std::size_t first,
                                    std::size_t count) const {
   const ModelShape& shape = lane.model().shape();
   const EmbeddingPack& pack = lane.model().embedding();
   const std::size_t hidden = shape.hidden_padded;
-  float* const x = lane.acts.x.f32 + first * hidden;
+  float* const x = lane.acts.x.stream + first * hidden;
   kernels_.multiply(lane.acts.embedded + first * shape.embedding_padded, shape.embedding_padded,
                     pack.project, hidden, x, hidden, count, hidden, shape.embedding);
   for (std::size_t r = 0; r < count; ++r) {
     for (std::size_t c = 0; c < hidden; ++c) x[r * hidden + c] += pack.project_bias[c];
   }
-  const GemmInput out = gemm_input(lane, lane.acts.x, first);
+}
+
+// What is read of rows of the stream, in fp32 and as GEMMs do: their norm, or without one the rows.
+void CpuBackend::norm_rows(const CpuLane& lane, const Norm& norm, const HiddenStates& rows,
+                           std::size_t first, std::size_t count) const {
+  const ModelShape& shape = lane.model().shape();
+  const std::size_t hidden = shape.hidden_padded;
+  float* const x = rows.f32 + first * hidden;
+  const float* const stream = rows.stream + first * hidden;
+  if (x != stream) std::copy_n(stream, count * hidden, x);
+  const GemmInput out = gemm_input(lane, rows, first);
+  if (norm.gamma != nullptr) {
+    return kernels_.norm(norm.parameters(shape.hidden), count, x, hidden, out);
+  }
   switch (out.format) {
     case NumberFormat::u8:
       return kernels_.quantise_f32(x, hidden, count, hidden, out);
@@ -114,11 +131,9 @@ void CpuBackend::split(CpuLane& lane, const float* from, std::size_t columns,
 
 void CpuBackend::layer_norm(CpuLane& lane, const Norm& norm, const HiddenStates& x,
                             std::size_t first, std::size_t rows) const {
-  const ModelShape& shape = lane.model().shape();
   lane.parallel((rows + kRowStep - 1) / kRowStep, [&](unsigned, std::size_t index) {
     const std::size_t row = first + index * kRowStep;
-    kernels_.norm(norm.parameters(shape.hidden), std::min(kRowStep, first + rows - row),
-                  x.f32 + row * shape.hidden_padded, shape.hidden_padded, gemm_input(lane, x, row));
+    norm_rows(lane, norm, x, row, std::min(kRowStep, first + rows - row));
   });
 }
 
@@ -141,13 +156,13 @@ void CpuBackend::project(CpuLane& lane, const Layer& layer, const HiddenStates& 
       in = {b.split, hidden, nullptr, nullptr};
     }
     const GemmOutput out =
-        gemm_output(GemmOutput::Kind::add, x.f32 + first * hidden, NumberFormat::f32, hidden);
+        gemm_output(GemmOutput::Kind::add, x.stream + first * hidden, NumberFormat::f32, hidden);
     const GemmCut cut(lane, count, weights.panels());
     lane.parallel_by_owner(cut.count(), [&](unsigned member, std::size_t index) {
       const std::byte* next = first_panel(lane, &layer.up.front(), index, cut.count());
       multiply(lane, member, in, weights, out, cut.part(index), next);
     });
-    layer_norm(lane, layer.attention_norm, x, first, count);
+    layer_norm(lane, *layer.after_attention, x, first, count);
   }
 }
 
@@ -175,12 +190,13 @@ void CpuBackend::ffn_blocks(CpuLane& lane, const Layer& layer, const GemmRows& i
     return offset(b.inner, block * b.stride * shape.block, formats_.inner());
   };
 
-  const GemmCut up(lane, rows, shape.block / kPanel);
+  const bool gated = shape.up_columns() == 2;
+  const GemmCut up(lane, rows, shape.up_columns() * shape.block / kPanel);
   const std::size_t ups = blocks * up.count();
   lane.parallel_by_owner(ups, [&](unsigned member, std::size_t index) {
     const std::size_t block = index % blocks;
-    GemmOutput out =
-        gemm_output(GemmOutput::Kind::activate, inner(block), formats_.inner(), shape.block);
+    GemmOutput out = gemm_output(gated ? GemmOutput::Kind::gate : GemmOutput::Kind::activate,
+                                 inner(block), formats_.inner(), shape.block);
     out.activation = shape.activation;
     const bool last = index + 1 == lane.share_of(ups, index / lane.share_of(ups, 0).end).end;
     const std::byte* next = last ? first_panel(lane, &layer.down[block_begin], index, ups)
@@ -193,7 +209,7 @@ void CpuBackend::ffn_blocks(CpuLane& lane, const Layer& layer, const GemmRows& i
     quantise(lane, b.inner, formats_.inner(), shape.block, blocks, b.stride * shape.block, rows);
   }
   const GemmOutput out =
-      gemm_output(GemmOutput::Kind::add, x.f32 + first * hidden, NumberFormat::f32, hidden);
+      gemm_output(GemmOutput::Kind::add, x.stream + first * hidden, NumberFormat::f32, hidden);
   const GemmCut down(lane, rows, hidden / kPanel);
   lane.parallel_by_owner(down.count(), [&](unsigned member, std::size_t index) {
     const GemmPart part = down.part(index);
@@ -222,8 +238,9 @@ void CpuBackend::ffn(CpuLane& lane, const Layer& layer, const HiddenStates& x,
     const std::size_t count = std::min(b.rows, rows - first);
     const Linear* after = first + count < rows ? &layer.up.front() : layer.following;
     GemmRows in = as_read(gemm_input(lane, x, first));
-    // GEMMs read x itself: the first blocks' results must not reach the inputs of the others.
-    if (formats_.gemm_in == NumberFormat::f32 && b.blocks < blocks) {
+    // GEMMs read the stream: the first blocks' results must not reach the inputs of the others.
+    const bool reads_stream = formats_.gemm_in == NumberFormat::f32 && x.f32 == x.stream;
+    if (reads_stream && b.blocks < blocks) {
       in.data = std::memcpy(b.x, in.data, count * in.stride * sizeof(float));
     }
     for (std::size_t block = 0; block < blocks; block += b.blocks) {
@@ -231,7 +248,7 @@ void CpuBackend::ffn(CpuLane& lane, const Layer& layer, const HiddenStates& x,
       ffn_blocks(lane, layer, in, x, first, count, block, end,
                  end < blocks ? &layer.up[end] : after);
     }
-    layer_norm(lane, layer.ffn_norm, x, first, count);
+    layer_norm(lane, *layer.after_ffn, x, first, count);
   }
 }
 

@@ -1,6 +1,7 @@
 // The end of a pass, in fp32 for every precision: attention of row 0 of each sequence with K and V
 // absorbed, and the classifier's head. Both are small, and both decide the label.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/check.h"
@@ -81,7 +82,9 @@ void CpuBackend::cls_mix(CpuLane& lane, unsigned member, std::size_t sequence,
   const std::size_t heads = shape.heads;
   const std::size_t heads_padded = shape.heads_padded;
   const std::size_t block = std::min(kClsBlock, lane.sequence_limit());
-  const auto keys = static_cast<std::size_t>(lane.group.valid_len[sequence]);
+  const auto valid = static_cast<std::size_t>(lane.group.valid_len[sequence]);
+  const std::size_t window = lane.model().layer(shape.layers - 1).window;
+  const std::size_t keys = window == 0 ? valid : std::min(valid, window + 1);
   const float* x = lane.acts.x.f32 + lane.group.first_row(sequence) * hidden;
   float* transposed = lane.cls.scores + member * lane.cls.scores_stride;  // [padded H, padded N]
   float* scores = transposed + hidden * heads_padded;                     // [keys, padded N]
@@ -132,12 +135,15 @@ void CpuBackend::cls_values(CpuLane& lane, unsigned member, std::size_t head, st
 void CpuBackend::cls_attention(Lane& lane, std::size_t layer) {
   CpuLane& l = begin_op(lane);
   const ModelShape& shape = l.model().shape();
-  BREAKEVEN_CHECK(layer + 1 == shape.layers, "layer {} is packed for attention", layer);
+  BREAKEVEN_CHECK(layer + 1 == shape.layers && !shape.takes_mean(),
+                  "layer {} is packed for attention", layer);
   const std::size_t hidden = shape.hidden_padded;
   for (std::size_t s = 0; s < l.group.sequences; ++s) {
-    std::copy_n(l.acts.x.f32 + l.group.first_row(s) * hidden, hidden,
-                l.acts.x_cls.f32 + s * hidden);
+    const std::size_t from = l.group.first_row(s) * hidden;
+    std::copy_n(l.acts.x.stream + from, hidden, l.acts.x_cls.stream + s * hidden);
+    std::copy_n(l.acts.x.f32 + from, hidden, l.acts.x_cls.f32 + s * hidden);
   }
+  if (!shape.absorbs()) return attend_all(l, l.model().layer(layer), Act::x_cls);
   for (std::size_t begin = 0; begin < l.group.sequences; begin += kClsBlock) {
     const std::size_t end = std::min(begin + kClsBlock, l.group.sequences);
     l.parallel(shape.heads,
@@ -150,9 +156,31 @@ void CpuBackend::cls_attention(Lane& lane, std::size_t layer) {
   }
 }
 
+// x_cls = the mean of the valid rows of x, which the head reads.
+void CpuBackend::take_means(CpuLane& lane) const {
+  const std::size_t hidden = lane.model().shape().hidden_padded;
+  const std::size_t parts = (hidden + kHeadColumns - 1) / kHeadColumns;
+  lane.parallel(lane.group.sequences * parts, [&](unsigned, std::size_t index) {
+    const std::size_t sequence = index / parts;
+    const std::size_t first = index % parts * kHeadColumns;
+    const std::size_t columns = std::min(kHeadColumns, hidden - first);
+    const auto valid = static_cast<std::size_t>(lane.group.valid_len[sequence]);
+    const float* row = lane.acts.x.f32 + lane.group.first_row(sequence) * hidden + first;
+    std::array<double, kHeadColumns> sums{};
+    for (std::size_t r = 0; r < valid; ++r, row += hidden) {
+      for (std::size_t c = 0; c < columns; ++c) sums[c] += static_cast<double>(row[c]);
+    }
+    float* to = lane.acts.x_cls.f32 + sequence * hidden + first;
+    for (std::size_t c = 0; c < columns; ++c) {
+      to[c] = static_cast<float>(sums[c] / static_cast<double>(valid));
+    }
+  });
+}
+
 void CpuBackend::head(Lane& lane) {
   CpuLane& l = begin_op(lane);
   const ModelShape& shape = l.model().shape();
+  if (shape.takes_mean()) take_means(l);
   const HeadPack& weights = l.model().head();
   const std::size_t hidden = shape.hidden_padded;
   l.parallel((hidden + kHeadColumns - 1) / kHeadColumns, [&](unsigned, std::size_t index) {
@@ -168,6 +196,10 @@ void CpuBackend::head(Lane& lane) {
   l.parallel((l.group.sequences + kHeadRows - 1) / kHeadRows, [&](unsigned, std::size_t index) {
     const std::size_t first = index * kHeadRows;
     const std::size_t rows = std::min(kHeadRows, l.group.sequences - first);
+    if (weights.norm.gamma != nullptr) {
+      kernels_.norm(weights.norm.parameters(shape.hidden), rows, l.cls.head_hidden + first * hidden,
+                    hidden, {});
+    }
     float* out = l.cls.head_out + first * shape.labels_padded;
     kernels_.multiply(l.cls.head_hidden + first * hidden, hidden, weights.classifier,
                       shape.labels_padded, out, shape.labels_padded, rows, shape.labels_padded,

@@ -94,8 +94,8 @@ void CpuBackend::tap(Lane& lane, Act act, std::span<float> out) {
   const std::size_t rows = act == Act::x || act == Act::ctx ? l.group.rows : l.group.sequences;
   BREAKEVEN_CHECK(out.size() == rows * shape.hidden, "size={} rows={} H={}", out.size(), rows,
                   shape.hidden);
-  const void* from = act == Act::x       ? l.acts.x.f32
-                     : act == Act::x_cls ? l.acts.x_cls.f32
+  const void* from = act == Act::x       ? l.acts.x.stream
+                     : act == Act::x_cls ? l.acts.x_cls.stream
                      : act == Act::ctx   ? l.acts.ctx
                                          : l.acts.ctx_cls;
   for (std::size_t r = 0; r < rows; ++r) {

@@ -192,6 +192,8 @@ struct SplitProduct : ThreeProducts {
   }
 };
 
+constexpr __mmask32 kLowHalf = 0xFFFF;  // 16 of 32 words
+
 // What becomes of two vectors of one row's values.
 // kHeavy: an activation is most of the work.
 template <class Function>
@@ -210,6 +212,61 @@ struct HalfSink {
   }
 };
 
+// function(low) * high: the first 16 columns of a panel are gated by the last.
+template <class Function>
+struct HalfGate {
+  static constexpr bool kHeavy = Function::kHeavy;
+  Bf16* out;
+  std::size_t stride;
+  Function function;
+  explicit HalfGate(const GemmOutput& to) : out(to.half), stride(to.stride) {}
+  BREAKEVEN_INLINE void bring(std::size_t row, std::size_t column) const {
+    __builtin_prefetch(out + row * stride + column / 2, 1);
+  }
+  BREAKEVEN_INLINE void put(__m512 low, __m512 high, std::size_t row, std::size_t column) const {
+    const __m512 gated = _mm512_mul_ps(function(low), high);
+    const __m512bh twice = _mm512_cvtne2ps_pbh(gated, gated);
+    _mm512_mask_storeu_epi16(out + row * stride + column / 2, kLowHalf,
+                             reinterpret_cast<const __m512i&>(twice));
+  }
+};
+
+// Two vectors as the sums of two halves each, and what is stored of them.
+BREAKEVEN_INLINE __m512 widened(__m256i halves) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+struct SplitPair {
+  __m512i rounded, rest;
+};
+BREAKEVEN_INLINE SplitPair split_pair(__m512 first, __m512 second) {
+  const __m512bh rounded = _mm512_cvtne2ps_pbh(second, first);
+  const auto& bits = reinterpret_cast<const __m512i&>(rounded);
+  const __m512bh rest =
+      _mm512_cvtne2ps_pbh(_mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(bits, 1))),
+                          _mm512_sub_ps(first, widened(_mm512_castsi512_si256(bits))));
+  return {bits, reinterpret_cast<const __m512i&>(rest)};
+}
+
+template <class Function>
+struct SplitGate {
+  static constexpr bool kHeavy = Function::kHeavy;
+  Bf16* out;
+  std::size_t stride;
+  Function function;
+  explicit SplitGate(const GemmOutput& to) : out(to.half), stride(to.stride) {}
+  BREAKEVEN_INLINE void bring(std::size_t row, std::size_t column) const {
+    __builtin_prefetch(out + row * 2 * stride + column / 2, 1);
+    __builtin_prefetch(out + row * 2 * stride + stride + column / 2, 1);
+  }
+  BREAKEVEN_INLINE void put(__m512 low, __m512 high, std::size_t row, std::size_t column) const {
+    const __m512 gated = _mm512_mul_ps(function(low), high);
+    const SplitPair pair = split_pair(gated, gated);
+    Bf16* to = out + row * 2 * stride + column / 2;
+    _mm512_mask_storeu_epi16(to, kLowHalf, pair.rounded);
+    _mm512_mask_storeu_epi16(to + stride, kLowHalf, pair.rest);
+  }
+};
+
 // The value as the sum of two halves.
 template <class Function>
 struct SplitSink {
@@ -223,21 +280,10 @@ struct SplitSink {
     __builtin_prefetch(out + row * 2 * stride + stride + column, 1);
   }
   BREAKEVEN_INLINE void put(__m512 low, __m512 high, std::size_t row, std::size_t column) const {
-    const __m512 first = function(low);
-    const __m512 second = function(high);
-    const __m512bh rounded = _mm512_cvtne2ps_pbh(second, first);
-    const auto& bits = reinterpret_cast<const __m512i&>(rounded);
-    const __m512bh rest =
-        _mm512_cvtne2ps_pbh(_mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(bits, 1))),
-                            _mm512_sub_ps(first, widened(_mm512_castsi512_si256(bits))));
+    const SplitPair pair = split_pair(function(low), function(high));
     Bf16* to = out + row * 2 * stride + column;
-    _mm512_storeu_si512(to, bits);
-    _mm512_storeu_si512(to + stride, reinterpret_cast<const __m512i&>(rest));
-  }
-
- private:
-  static BREAKEVEN_INLINE __m512 widened(__m256i halves) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+    _mm512_storeu_si512(to, pair.rounded);
+    _mm512_storeu_si512(to + stride, pair.rest);
   }
 };
 
@@ -385,8 +431,9 @@ void activate_to(const GemmRows& in, const PanelWeights& weights, const Shape& s
   }
 }
 
-// Stored: what `store` means for this product's weights.
-template <class Product, class Stored, template <class> class Activated>
+// Stored: what `store` means for this product's weights; Activated and Gated likewise.
+template <class Product, class Stored, template <class> class Activated,
+          template <class> class Gated>
 void multiply_to(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
                  std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
                  std::byte* scratch, const std::byte* next) {
@@ -406,6 +453,8 @@ void multiply_to(const GemmRows& in, std::size_t rows, const PanelWeights& weigh
       return multiply_all<Product>(in, weights, shape, Stored(out), scratch, next);
     case GemmOutput::Kind::activate:
       return activate_to<Product, Activated>(in, weights, shape, out, scratch, next);
+    case GemmOutput::Kind::gate:
+      return activate_to<Product, Gated>(in, weights, shape, out, scratch, next);
   }
 }
 
@@ -415,10 +464,10 @@ void multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
               std::size_t panel_begin, std::size_t panel_end, const GemmOutput& out,
               std::byte* scratch, const std::byte* next) {
   MultiplyPanels* const run = weights.format == WeightFormat::s8
-                                  ? multiply_to<Int8Product, HalfSink<Same>, HalfSink>
+                                  ? multiply_to<Int8Product, HalfSink<Same>, HalfSink, HalfGate>
                               : weights.format == WeightFormat::split
-                                  ? multiply_to<SplitProduct, FullSink<false>, SplitSink>
-                                  : multiply_to<Bf16Product, HalfSink<Same>, HalfSink>;
+                                  ? multiply_to<SplitProduct, FullSink<false>, SplitSink, SplitGate>
+                                  : multiply_to<Bf16Product, HalfSink<Same>, HalfSink, HalfGate>;
   run(in, rows, weights, panel_begin, panel_end, out, scratch, next);
 }
 

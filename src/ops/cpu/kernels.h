@@ -4,6 +4,7 @@
 // zeros, so no kernel has a tail. Nothing here allocates.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -92,6 +93,16 @@ struct AttentionTaskOf {
   Element* ctx = nullptr;
   std::byte* scratch = nullptr;  // attention_scratch_bytes() of them, 64-byte aligned
   DistanceTerms distances{};     // not of attention_bf16
+  std::size_t window = 0;        // only keys this far from the query, or nearer; 0: all
+
+  // The keys begin .. end that the query of a row sees; none: its context is 0.
+  struct Seen {
+    std::size_t begin, end;
+  };
+  Seen seen(std::size_t query) const {
+    if (window == 0) return {0, keys};
+    return {query > window ? query - window : 0, std::min(keys, query + window + 1)};
+  }
 };
 using AttentionTask = AttentionTaskOf<float>;
 using HalfAttentionTask = AttentionTaskOf<Bf16>;
@@ -99,6 +110,14 @@ inline constexpr std::size_t kQueryRows = 14;  // handled at once at most
 // `distances`: 2 * span, or 0.
 std::size_t attention_scratch_bytes(std::size_t longest, std::size_t head_size,
                                     std::size_t distances = 0);
+
+// Rotary positions of rows of queries or keys.
+struct RotaryRows {
+  const float* table = nullptr;             // rotary_table()
+  const std::int32_t* positions = nullptr;  // of each row
+  std::size_t heads = 0;                    // in a row, one behind the other
+  std::size_t head_size = 0;                // even
+};
 
 struct Kernels {
   // x[row] = LN(word[ids] + position[positions] + token_type[types]) for `rows` rows; `types` may
@@ -117,6 +136,9 @@ struct Kernels {
                         const GemmInput& out);
   void (*quantise_f32)(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
                        const GemmInput& out);
+  // Turns the pairs of each head by the row's position, in place.
+  void (*rotate_f32)(const RotaryRows& by, std::size_t rows, float* x, std::size_t stride);
+  void (*rotate_bf16)(const RotaryRows& by, std::size_t rows, Bf16* x, std::size_t stride);
   // Rows to split ones.
   void (*split_f32)(const float* in, std::size_t stride, std::size_t rows, std::size_t columns,
                     const GemmInput& out);

@@ -212,10 +212,11 @@ HWY_INLINE void store_pair(const VF (&values)[kVectors], Element* to) {
   }
 }
 
-// Shares of Rows rows, still to be divided by their sums, and 1 / those. Zeros after the last key.
+// Shares of Rows rows, still to be divided by their sums, and 1 / those. Zeros for keys that the
+// query does not see. `query`: of the first row.
 template <std::size_t Rows, class Element>
 HWY_INLINE void share_rows(const AttentionTaskOf<Element>& task, const Room<Element>& room,
-                           std::size_t row, float* inverse) {
+                           std::size_t row, std::size_t query, float* inverse) {
   const DF d;
   float* scores = room.scores + row * room.keys;
   Element* shares = room.shares + row * room.keys;
@@ -223,7 +224,12 @@ HWY_INLINE void share_rows(const AttentionTaskOf<Element>& task, const Room<Elem
   VF shift[Rows];
   VF total[Rows];
   for (std::size_t r = 0; r < Rows; ++r) {
-    for (std::size_t c = task.keys; c < room.keys; ++c) scores[r * room.keys + c] = kMasked;
+    const auto seen = task.seen(query + r);
+    // Of a query that sees none all scores are alike, for a finite softmax that counts nothing.
+    const float unseen = seen.begin < seen.end ? kMasked : 0.0F;
+    float* const of_row = scores + r * room.keys;
+    for (std::size_t c = 0; c < std::min(seen.begin, room.keys); ++c) of_row[c] = unseen;
+    for (std::size_t c = seen.end; c < room.keys; ++c) of_row[c] = unseen;
     shift[r] = hn::Set(d, kMasked);
     total[r] = hn::Zero(d);
   }
@@ -247,7 +253,8 @@ HWY_INLINE void share_rows(const AttentionTaskOf<Element>& task, const Room<Elem
     }
   }
   for (std::size_t r = 0; r < Rows; ++r) {
-    inverse[r] = 1.0F / hn::GetLane(hn::SumOfLanes(d, total[r]));
+    const auto seen = task.seen(query + r);
+    inverse[r] = seen.begin < seen.end ? 1.0F / hn::GetLane(hn::SumOfLanes(d, total[r])) : 0.0F;
   }
 }
 
@@ -351,8 +358,10 @@ HWY_INLINE void attend(const AttentionTaskOf<Element>& task) {
     }
     float inverse[kQueries];
     std::size_t r = 0;
-    for (; r + kInTurns <= rows; r += kInTurns) share_rows<kInTurns>(task, room, r, inverse + r);
-    for (; r < rows; ++r) share_rows<1>(task, room, r, inverse + r);
+    for (; r + kInTurns <= rows; r += kInTurns) {
+      share_rows<kInTurns>(task, room, r, q + r, inverse + r);
+    }
+    for (; r < rows; ++r) share_rows<1>(task, room, r, q + r, inverse + r);
     multiply_rows<Product>(
         {reinterpret_cast<const Dword*>(room.shares), room.keys / kNumbers<Element>}, rows,
         room.value_panels, room.summed, room.columns / kPanel, room.context, room.columns);
@@ -376,6 +385,7 @@ void attention_widened(const HalfAttentionTask& task) {
   wide.query_begin = task.query_begin;
   wide.query_end = task.query_end;
   wide.keys = task.keys;
+  wide.window = task.window;
   wide.scale = task.scale;
   wide.distances = task.distances;
   auto* memory = reinterpret_cast<float*>(task.scratch);

@@ -65,6 +65,42 @@ struct GeluOfBytes {
   HWY_INLINE VF operator()(VF x) const { return gelu_erf_short(x); }
 };
 
+// activation(a) * b of the two halves of a panel.
+template <class Activated>
+struct Gate {
+  static constexpr bool kAdds = false;
+  HWY_INLINE VF operator()(VF a, VF b) const { return hn::Mul(Activated()(a), b); }
+};
+template <class Finish>
+constexpr bool kGates = false;
+template <class Activated>
+constexpr bool kGates<Gate<Activated>> = true;
+
+// As finish_block, for gates.
+template <class Values, class Finish, bool Half>
+HWY_INLINE void finish_gates(const float* HWY_RESTRICT sums, const GemmRows& in,
+                             const PanelWeights& weights, std::size_t column, std::size_t first,
+                             std::size_t rows, const GemmOutput& out) {
+  constexpr std::size_t kGated = kPanel / 2;
+  for (std::size_t c = 0; c < kGated; c += kLanes) {
+    Values a;
+    Values b;
+    a.load(weights, column + c);
+    b.load(weights, column + kGated + c);
+    for (std::size_t r = 0; r < rows; ++r) {
+      const typename Values::Row row(in, first + r);
+      const float* at = sums + r * kPanel + c;
+      const VF result = Finish()(a(hn::Load(DF(), at), row), b(hn::Load(DF(), at + kGated), row));
+      const std::size_t to = (first + r) * out.stride + column / 2 + c;
+      if constexpr (Half) {
+        store_bf16(result, out.half + to);
+      } else {
+        hn::StoreU(result, DF(), out.full + to);
+      }
+    }
+  }
+}
+
 // Half: results go to out.half, else to out.full.
 template <class Product, class Values, class Finish, bool Half>
 HWY_INLINE void finish_block(const float* HWY_RESTRICT sums, const GemmRows& in,
@@ -146,8 +182,12 @@ void multiply_all(const GemmRows& in, std::size_t rows, const PanelWeights& weig
         Ahead none{weights.panel(panel), 0};
         multiply(from, stride, at + kColumns, depth, sums + kColumns, kPanel, none);
       }
-      finish_block<Product, Values, Finish, Half>(sums, in, weights, panel * kPanel, first, count,
-                                                  out);
+      if constexpr (kGates<Finish>) {
+        finish_gates<Values, Finish, Half>(sums, in, weights, panel * kPanel, first, count, out);
+      } else {
+        finish_block<Product, Values, Finish, Half>(sums, in, weights, panel * kPanel, first, count,
+                                                    out);
+      }
     }
   }
 }
@@ -170,16 +210,20 @@ void multiply(const GemmRows& in, std::size_t rows, const PanelWeights& weights,
   };
   if (out.kind == GemmOutput::Kind::store) return run(Store());
   if (out.kind == GemmOutput::Kind::add) return run(Add());
+  const auto run_activated = [&](auto activated) {
+    using Activated = decltype(activated);
+    out.kind == GemmOutput::Kind::gate ? run(Gate<Activated>()) : run(activated);
+  };
   switch (out.activation) {
     case Activation::gelu_erf:
-      if constexpr (Product::kNumbers == 4) return run(GeluOfBytes());
-      return run(Activate<Activation::gelu_erf>());
+      if constexpr (Product::kNumbers == 4) return run_activated(GeluOfBytes());
+      return run_activated(Activate<Activation::gelu_erf>());
     case Activation::gelu_tanh:
-      return run(Activate<Activation::gelu_tanh>());
+      return run_activated(Activate<Activation::gelu_tanh>());
     case Activation::relu:
-      return run(Activate<Activation::relu>());
+      return run_activated(Activate<Activation::relu>());
     case Activation::tanh:
-      return run(Activate<Activation::tanh>());
+      return run_activated(Activate<Activation::tanh>());
   }
 }
 

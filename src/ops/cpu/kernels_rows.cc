@@ -5,6 +5,7 @@
 // foreach_target.h must come first.
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <type_traits>
 
 #include "ops/cpu/kernels_math.inc"
@@ -325,6 +326,50 @@ void quantise_bf16(const Bf16* in, std::size_t stride, std::size_t rows, std::si
   });
 }
 
+// Pairs d and d + half of a head; the sums are of one row, so its company changes nothing.
+template <class Element>
+void rotate(const RotaryRows& by, std::size_t rows, Element* x, std::size_t stride) {
+  const DF d;
+  const std::size_t half = by.head_size / 2;
+  using Load = std::conditional_t<std::is_same_v<Element, float>, LoadFloat, LoadBf16>;
+  const auto store = [](VF value, Element* to) {
+    if constexpr (std::is_same_v<Element, float>) {
+      hn::StoreU(value, DF(), to);
+    } else {
+      store_bf16(value, to);
+    }
+  };
+  // The last pairs of a head, where they are less than a vector: whole ones of a copy.
+  const auto turn = [&](const float* cosines, const float* sines, Element* low, Element* high) {
+    const VF cosine = hn::LoadU(d, cosines);
+    const VF sine = hn::LoadU(d, sines);
+    const VF a = Load{low}(0);
+    const VF b = Load{high}(0);
+    store(hn::NegMulAdd(b, sine, hn::Mul(a, cosine)), low);
+    store(hn::MulAdd(a, sine, hn::Mul(b, cosine)), high);
+  };
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float* cosines = by.table + static_cast<std::size_t>(by.positions[r]) * by.head_size;
+    for (std::size_t head = 0; head < by.heads; ++head) {
+      Element* low = x + r * stride + head * by.head_size;
+      std::size_t at = 0;
+      for (; at + lanes() <= half; at += lanes()) {
+        turn(cosines + at, cosines + half + at, low + at, low + half + at);
+      }
+      if (at == half) continue;
+      HWY_ALIGN float turns[2][16] = {};
+      HWY_ALIGN Element pairs[2][16] = {};
+      const std::size_t left = half - at;
+      for (std::size_t i = 0; i < 2; ++i) {
+        std::copy_n(cosines + i * half + at, left, turns[i]);
+        std::copy_n(low + i * half + at, left, pairs[i]);
+      }
+      turn(turns[0], turns[1], pairs[0], pairs[1]);
+      for (std::size_t i = 0; i < 2; ++i) std::copy_n(pairs[i], left, low + i * half + at);
+    }
+  }
+}
+
 }  // namespace
 
 void fill_row_kernels(Kernels& table) {
@@ -333,6 +378,8 @@ void fill_row_kernels(Kernels& table) {
   table.activate = activate_all;
   table.quantise_bf16 = quantise_bf16;
   table.quantise_f32 = quantise_f32;
+  table.rotate_f32 = rotate<float>;
+  table.rotate_bf16 = rotate<Bf16>;
   table.split_f32 = split_f32;
 }
 

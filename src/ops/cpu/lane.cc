@@ -48,6 +48,7 @@ void CpuLane::lay_out_activations(Arena& arena) {
   group.valid_len = arena.take<std::int32_t>(limits_.sequences);
   const auto take_hidden = [&](HiddenStates& to, std::size_t count) {
     to.f32 = arena.take<float>(count * hidden);
+    to.stream = shape.pre_norm() ? arena.take<float>(count * hidden) : to.f32;
     to.gemm_input = to.f32;
     if (formats.gemm_in == NumberFormat::f32) return;
     to.gemm_input = arena.take<std::byte>(count * hidden * bytes_of(formats.gemm_in));
@@ -105,6 +106,9 @@ void CpuLane::lay_out_cls(Arena& arena) {
   const std::size_t hidden = shape.hidden_padded;
   const std::size_t block = std::min(kClsBlock, limits_.sequences);
   const std::size_t longest = std::min(limits_.rows, shape.positions);
+  cls.head_hidden = arena.take<float>(limits_.sequences * hidden);
+  cls.head_out = arena.take<float>(limits_.sequences * shape.labels_padded);
+  if (!shape.absorbs()) return;
   cls.query = arena.take<float>(most_threads() * kClsBlock * shape.head_padded);
   cls.keys = arena.take<float>(shape.heads * block * hidden);
   cls.context = arena.take<float>(shape.heads * block * hidden);
@@ -114,8 +118,6 @@ void CpuLane::lay_out_cls(Arena& arena) {
                       (relative ? 2 : 1) * longest * shape.heads_padded +
                       shape.heads * padded(longest);
   cls.scores = arena.take<float>(most_threads() * cls.scores_stride);
-  cls.head_hidden = arena.take<float>(limits_.sequences * hidden);
-  cls.head_out = arena.take<float>(limits_.sequences * shape.labels_padded);
 }
 
 void CpuLane::lay_out_workspaces(Arena& arena) {

@@ -46,8 +46,10 @@ struct Plan {
   std::vector<AttentionUnit> units;
 };
 
-// The residual stream: fp32, and (except for fp32) the copy that GEMMs read.
+// The residual stream, what blocks and head read of it in fp32, and (except for fp32) the copy that
+// GEMMs read.
 struct HiddenStates {
+  float* stream = nullptr;  // the same memory as f32 where norms are behind the residual sums
   float* f32 = nullptr;
   void* gemm_input = nullptr;  // the same memory as f32 when GEMMs read fp32
   float* row_scale = nullptr;

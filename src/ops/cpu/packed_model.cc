@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/check.h"
 #include "ops/cpu/packer.h"
 
 namespace breakeven::ops::cpu {
@@ -68,7 +71,6 @@ MultiplyPanels* gemm_for(const Formats& formats) {
 }
 
 Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& formats) {
-  BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "CPU", true));
   ModelShape shape;
   shape.hidden = weights.hidden;
   shape.heads = weights.heads;
@@ -84,6 +86,15 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& format
     return fail("ops/unsupported",
                 fmt::format("heads of {} are larger than {}", shape.head_size, kLargestHead),
                 "use the reference backend");
+  }
+  shape.form = weights.form;
+  if (shape.rotates()) {
+    BREAKEVEN_CHECK(shape.head_size % 2 == 0, "heads of {}", shape.head_size);
+    for (const LayerWeights& layer : weights.layers) {
+      if (std::find(shape.thetas.begin(), shape.thetas.end(), layer.theta) == shape.thetas.end()) {
+        shape.thetas.push_back(layer.theta);
+      }
+    }
   }
   shape.intermediate = weights.intermediate;
   shape.vocabulary = weights.vocabulary;
@@ -121,7 +132,7 @@ void CpuModel::lay_out_layer(Arena& arena, std::size_t index) {
     if (int8) l.column_sum = arena.take<float>(columns);
   };
   Layer& layer = layers_[index];
-  if (index + 1 < shape_.layers) {
+  if (shape_.has_qkv(index)) {
     linear(layer.qkv, 3 * hidden, hidden);
     layer.distance_keys = arena.take<std::byte>(shape_.heads * shape_.distance_bytes);
     layer.distance_queries = arena.take<std::byte>(shape_.heads * shape_.distance_bytes);
@@ -129,11 +140,32 @@ void CpuModel::lay_out_layer(Arena& arena, std::size_t index) {
   linear(layer.project, hidden, hidden);
   layer.up.resize(shape_.blocks);
   layer.down.resize(shape_.blocks);
-  for (Linear& l : layer.up) linear(l, shape_.block, hidden);
+  for (Linear& l : layer.up) linear(l, shape_.up_columns() * shape_.block, hidden);
   for (Linear& l : layer.down) linear(l, hidden, shape_.block);
-  if (index + 1 == shape_.layers) return;
+  const bool last = index + 1 == shape_.layers;
+  layer.after_attention = shape_.pre_norm() ? &layer.ffn_norm : &layer.attention_norm;
+  layer.after_ffn = !shape_.pre_norm() ? &layer.ffn_norm
+                    : last             ? &final_norm_
+                                       : &layers_[index + 1].attention_norm;
+  if (last) return;
   const Layer& next = layers_[index + 1];
-  layer.following = index + 2 < shape_.layers ? &next.qkv : &next.project;
+  layer.following = shape_.has_qkv(index + 1) ? &next.qkv : &next.project;
+}
+
+void CpuModel::lay_out_cls(Arena& arena) {
+  const std::size_t hidden = shape_.hidden_padded;
+  const std::size_t heads = shape_.heads;
+  cls_.query = arena.take<float>(heads * hidden * shape_.head_padded);
+  cls_.query_bias = arena.take<float>(heads * shape_.head_padded);
+  cls_.key = arena.take<float>(heads * shape_.head_size * hidden);
+  cls_.value = arena.take<float>(heads * hidden * shape_.head_padded);
+  cls_.value_bias = arena.take<float>(heads * shape_.head_padded);
+  if (shape_.distances > 0) {
+    cls_.distance_keys = arena.take<float>(heads * shape_.head_padded * shape_.cls_distances());
+    cls_.distance_bias = arena.take<float>(heads * shape_.cls_distances());
+    cls_.distance_queries =
+        arena.take<float>(shape_.cls_distances() * hidden * shape_.heads_padded);
+  }
 }
 
 void CpuModel::lay_out(Arena& arena) {
@@ -148,10 +180,19 @@ void CpuModel::lay_out(Arena& arena) {
   } else {
     embedding_.word_bf16 = arena.take<Bf16>(shape_.vocabulary * embedding);
   }
-  if (shape_.distances == 0) {
-    embedding_.position = arena.take<float>(shape_.positions * embedding);
-  } else {
-    distance_rows_ = arena.take<std::int32_t>(2 * shape_.positions - 1);
+  switch (shape_.form.position) {
+    case EncoderForm::Position::learned:
+      embedding_.position = arena.take<float>(shape_.positions * embedding);
+      break;
+    case EncoderForm::Position::relative:
+      distance_rows_ = arena.take<std::int32_t>(2 * shape_.positions - 1);
+      break;
+    case EncoderForm::Position::rotary:
+      rotary_.clear();
+      for (std::size_t i = 0; i < shape_.thetas.size(); ++i) {
+        rotary_.push_back(arena.take<float>(shape_.positions * shape_.head_size));
+      }
+      break;
   }
   if (shape_.token_types > 0) {
     embedding_.token_type = arena.take<float>(shape_.token_types * embedding);
@@ -167,18 +208,9 @@ void CpuModel::lay_out(Arena& arena) {
     norm(layers_[index].attention_norm, hidden);
     norm(layers_[index].ffn_norm, hidden);
   }
-  const std::size_t heads = shape_.heads;
-  cls_.query = arena.take<float>(heads * hidden * shape_.head_padded);
-  cls_.query_bias = arena.take<float>(heads * shape_.head_padded);
-  cls_.key = arena.take<float>(heads * shape_.head_size * hidden);
-  cls_.value = arena.take<float>(heads * hidden * shape_.head_padded);
-  cls_.value_bias = arena.take<float>(heads * shape_.head_padded);
-  if (shape_.distances > 0) {
-    cls_.distance_keys = arena.take<float>(heads * shape_.head_padded * shape_.cls_distances());
-    cls_.distance_bias = arena.take<float>(heads * shape_.cls_distances());
-    cls_.distance_queries =
-        arena.take<float>(shape_.cls_distances() * hidden * shape_.heads_padded);
-  }
+  if (shape_.absorbs()) lay_out_cls(arena);
+  norm(final_norm_, hidden);
+  norm(head_.norm, hidden);
   head_.dense = arena.take<float>(hidden * hidden);
   head_.dense_bias = arena.take<float>(hidden);
   head_.classifier = arena.take<float>(hidden * shape_.labels_padded);

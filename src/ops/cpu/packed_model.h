@@ -70,8 +70,10 @@ struct ModelShape {
   std::size_t embedding_padded = 0;  // as hidden_padded where E is H
   bool projects = false;             // whether it is not
   std::size_t hidden_padded = 0, head_padded = 0, heads_padded = 0, labels_padded = 0;
-  std::size_t block = 0;           // columns of one FFN block
-  std::size_t blocks = 0;          // FFN blocks
+  std::size_t block = 0;   // columns of one FFN block
+  std::size_t blocks = 0;  // FFN blocks
+  EncoderForm form;
+  std::vector<double> thetas;      // of rotary positions, each once
   std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
   std::size_t distances = 0;       // rows of RelativeWeights::table; 0: none
   std::size_t distance_bytes = 0;  // of one head's projected distances
@@ -81,6 +83,15 @@ struct ModelShape {
   }
   // Rows that row 0 of a sequence meets, padded: those of distances from 0 down.
   std::size_t cls_distances() const { return padded(distances / 2 + 1); }
+  bool pre_norm() const { return form.norm == EncoderForm::Norm::pre; }
+  bool takes_mean() const { return form.pooling == EncoderForm::Pooling::mean; }
+  bool rotates() const { return form.position == EncoderForm::Position::rotary; }
+  // Columns of `up` that make one of the FFN's inner values.
+  std::size_t up_columns() const { return form.ffn == EncoderForm::Ffn::gated ? 2 : 1; }
+  // Whether the last layer is only for row 0 of each sequence, with K and V absorbed
+  // (ClsAttention). Rotary positions turn each key in another way, so nothing can be absorbed.
+  bool absorbs() const { return !takes_mean() && !rotates(); }
+  bool has_qkv(std::size_t layer) const { return layer + 1 < layers || !absorbs(); }
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
 };
@@ -102,14 +113,15 @@ struct Linear {
 };
 
 struct Norm {
-  float* gamma = nullptr;
+  float* gamma = nullptr;  // null: no norm
   float* beta = nullptr;
   float eps = 0;
   NormParameters parameters(std::size_t width) const { return {gamma, beta, eps, width}; }
 };
 
 // q, k and v are one matrix. The FFN's intermediate columns are cut into blocks: up[b] makes the
-// columns that down[b] multiplies.
+// columns that down[b] multiplies. Of a gated FFN 16 columns that are activated and the 16 that
+// they are multiplied by are a panel.
 struct Layer {
   Linear qkv, project;
   std::byte* distance_keys = nullptr;     // [N, distance_bytes], as DistanceTerms has them
@@ -117,6 +129,10 @@ struct Layer {
   std::vector<Linear> up, down;
   const Linear* following = nullptr;  // what the next layer multiplies by first; null: none
   Norm attention_norm, ffn_norm;
+  // What follows the residual sum behind attention and behind the FFN.
+  const Norm *after_attention = nullptr, *after_ffn = nullptr;
+  std::size_t window = 0;         // as LayerWeights has it
+  const float* rotary = nullptr;  // rotary_table(); null: none
 };
 
 // The last layer's attention in fp32, for row 0 of each sequence, with
@@ -136,8 +152,9 @@ struct ClsAttention {
 };
 
 struct HeadPack {
-  float* dense = nullptr;            // [padded H, padded H], in by out
-  float* dense_bias = nullptr;       // [padded H]
+  float* dense = nullptr;       // [padded H, padded H], in by out
+  float* dense_bias = nullptr;  // [padded H]
+  Norm norm;
   float* classifier = nullptr;       // [padded H, padded C], in by out
   float* classifier_bias = nullptr;  // [padded C]
 };
@@ -166,6 +183,8 @@ class CpuModel final : public PackedModel {
   const ClsAttention& cls() const { return cls_; }
   const HeadPack& head() const { return head_; }
   const EmbeddingPack& embedding() const { return embedding_; }
+  // What the first layer reads is the norm of the embeddings' stream.
+  const Norm& first_norm() const { return layers_.front().attention_norm; }
   // [key - query]; null without relative positions.
   const std::int32_t* distance_rows() const {
     return distance_rows_ == nullptr ? nullptr : distance_rows_ + shape_.positions - 1;
@@ -175,12 +194,15 @@ class CpuModel final : public PackedModel {
   friend class Packer;
   void lay_out(Arena& arena);
   void lay_out_layer(Arena& arena, std::size_t index);
+  void lay_out_cls(Arena& arena);
 
   Formats formats_;
   ModelShape shape_;
   Arena arena_;
   EmbeddingPack embedding_;
   std::int32_t* distance_rows_ = nullptr;  // RelativeDistances::rows
+  std::vector<float*> rotary_;             // rotary_table() of each of shape().thetas
+  Norm final_norm_;
   std::vector<Layer> layers_;
   ClsAttention cls_;
   HeadPack head_;

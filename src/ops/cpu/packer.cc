@@ -11,14 +11,15 @@
 namespace breakeven::ops::cpu {
 namespace {
 
-// A part of a matrix with zeros after its real rows and columns.
-std::vector<float> cut(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+// A part of a matrix with zeros for rows and columns that it does not have. channel(o): the row.
+template <class Channel>
+std::vector<float> cut(const LinearWeights& from, const Channel& channel, std::size_t in_begin,
                        std::size_t columns, std::size_t depth) {
   std::vector<float> part(columns * depth, 0.0F);
-  const std::size_t outs = std::min(columns, from.out - std::min(from.out, out_begin));
   const std::size_t ins = std::min(depth, from.in - std::min(from.in, in_begin));
-  for (std::size_t o = 0; o < outs; ++o) {
-    const float* row = from.weight.data() + (out_begin + o) * from.in + in_begin;
+  for (std::size_t o = 0; o < columns; ++o) {
+    if (channel(o) >= from.out) continue;
+    const float* row = from.weight.data() + channel(o) * from.in + in_begin;
     std::copy_n(row, ins, part.data() + o * depth);
   }
   return part;
@@ -59,12 +60,13 @@ void transpose(const LinearWeights& from, float* matrix, std::size_t stride, flo
 
 }  // namespace
 
-void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+void Packer::add_linear(const LinearWeights& from, const Channels& channels, std::size_t in_begin,
                         Linear& to, std::size_t column, std::size_t columns) {
   const int limit = model_.formats_.weight_limit;
   const bool tiles = model_.formats_.on_tiles();
-  jobs_.emplace_back([from, out_begin, in_begin, limit, tiles, column, columns, &to] {
-    const std::vector<float> part = cut(from, out_begin, in_begin, columns, to.depth);
+  jobs_.emplace_back([from, channels, in_begin, limit, tiles, column, columns, &to] {
+    const auto channel = [&](std::size_t o) { return channels.of(o); };
+    const std::vector<float> part = cut(from, channel, in_begin, columns, to.depth);
     std::byte* panels = to.data + panel_weight_bytes(column, to.depth, to.format);
     switch (to.format) {
       case WeightFormat::s8: {
@@ -95,12 +97,17 @@ void Packer::add_linear(const LinearWeights& from, std::size_t out_begin, std::s
     }
     // The bias belongs to the first block of inputs only: the others add to it.
     if (in_begin != 0) return;
-    const std::size_t outs = std::min(columns, from.out - std::min(from.out, out_begin));
-    std::copy_n(from.bias.data() + out_begin, outs, to.bias + column);
+    for (std::size_t o = 0; o < columns; ++o) {
+      if (channels.of(o) < from.bias.size()) to.bias[column + o] = from.bias[channels.of(o)];
+    }
   });
 }
 
 void Packer::add_norm(const NormWeights& from, Norm& to) {
+  if (from.gamma.empty()) {
+    to.gamma = to.beta = nullptr;
+    return;
+  }
   std::copy(from.gamma.begin(), from.gamma.end(), to.gamma);
   std::copy(from.beta.begin(), from.beta.end(), to.beta);
   to.eps = from.eps;
@@ -144,18 +151,24 @@ void Packer::add_layer(std::size_t index) {
   const std::size_t hidden = shape.hidden_padded;
   add_norm(from.attention_norm, to.attention_norm);
   add_norm(from.ffn_norm, to.ffn_norm);
-  if (index + 1 < shape.layers) {
+  to.window = from.window;
+  if (shape.rotates()) {
+    const auto theta = std::find(shape.thetas.begin(), shape.thetas.end(), from.theta);
+    to.rotary = model_.rotary_[static_cast<std::size_t>(theta - shape.thetas.begin())];
+  }
+  if (shape.has_qkv(index)) {
     std::size_t column = 0;
     for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
-      add_linear(*linear, 0, 0, to.qkv, column, hidden);
+      add_linear(*linear, {}, 0, to.qkv, column, hidden);
       column += hidden;
     }
   }
-  add_linear(from.project, 0, 0, to.project, 0, hidden);
+  add_linear(from.project, {}, 0, to.project, 0, hidden);
   for (std::size_t b = 0; b < shape.blocks; ++b) {
     const std::size_t begin = b * shape.block;
-    add_linear(from.up, begin, 0, to.up[b], 0, shape.block);
-    add_linear(from.down, 0, begin, to.down[b], 0, hidden);
+    const std::size_t gates = shape.up_columns() == 2 ? shape.intermediate : 0;
+    add_linear(from.up, {begin, gates}, 0, to.up[b], 0, to.up[b].columns);
+    add_linear(from.down, {}, begin, to.down[b], 0, hidden);
   }
 }
 
@@ -172,7 +185,7 @@ void Packer::add_cls_attention() {
       for (std::size_t i = 0; i < shape.hidden; ++i) {
         matrix[i * shape.head_padded + d] = linear.weight[out * shape.hidden + i];
       }
-      bias[head * shape.head_padded + d] = linear.bias[out];
+      if (!linear.bias.empty()) bias[head * shape.head_padded + d] = linear.bias[out];
     }
   };
   for (std::size_t head = 0; head < shape.heads; ++head) {
@@ -227,6 +240,8 @@ void Packer::pack_cls_distances(const LayerWeights& from, const ClsAttention& to
   const std::size_t rows = shape.cls_distances();
   const std::size_t met = shape.distances / 2 + 1;
   const std::vector<float> keys = project_distances(from.key);
+  const std::vector<float> no_bias(shape.hidden);
+  const std::span<const float> bias = from.key.bias.empty() ? no_bias : from.key.bias;
   const std::vector<float> queries = project_distances(from.query);
   std::vector<float> weights(shape.head_size * hidden);
   std::vector<float> absorbed(met * hidden);
@@ -237,8 +252,7 @@ void Packer::pack_cls_distances(const LayerWeights& from, const ClsAttention& to
                   weights.data() + d * hidden);
       for (std::size_t r = 0; r < met; ++r) {
         to.distance_keys[(head * shape.head_padded + d) * rows + r] = keys[r * hidden + column + d];
-        to.distance_bias[head * rows + r] +=
-            queries[r * hidden + column + d] * from.key.bias[column + d];
+        to.distance_bias[head * rows + r] += queries[r * hidden + column + d] * bias[column + d];
       }
     }
     model_.formats_.kernels->multiply(queries.data() + column, hidden, weights.data(), hidden,
@@ -255,17 +269,30 @@ void Packer::add_distances() {
   const std::vector<std::int32_t> rows = weights_.relative.distances.rows(shape.positions);
   std::copy(rows.begin(), rows.end(), model_.distance_rows_);
   distances_ = weights_.relative.normed(shape.hidden);
-  for (std::size_t index = 0; index + 1 < shape.layers; ++index) {
+  for (std::size_t index = 0; index < shape.layers && shape.has_qkv(index); ++index) {
     const LayerWeights& from = weights_.layers[index];
     const Layer& to = model_.layers_[index];
     jobs_.emplace_back([this, &from, &to] { pack_distances(from.key, to.distance_keys); });
     jobs_.emplace_back([this, &from, &to] { pack_distances(from.query, to.distance_queries); });
   }
+  if (!shape.absorbs()) return;
   jobs_.emplace_back([this] { pack_cls_distances(weights_.layers.back(), model_.cls_); });
+}
+
+void Packer::add_rotary() {
+  const ModelShape& shape = model_.shape_;
+  for (std::size_t i = 0; i < shape.thetas.size(); ++i) {
+    jobs_.emplace_back([&shape, theta = shape.thetas[i], to = model_.rotary_[i]] {
+      const std::vector<float> table = rotary_table(theta, shape.head_size, shape.positions);
+      std::copy(table.begin(), table.end(), to);
+    });
+  }
 }
 
 void Packer::add_head() {
   const ModelShape& shape = model_.shape_;
+  add_norm(weights_.final_norm, model_.final_norm_);
+  add_norm(weights_.head.norm, model_.head_.norm);
   const HeadPack& to = model_.head_;
   jobs_.emplace_back(
       [&] { transpose(weights_.head.dense, to.dense, shape.hidden_padded, to.dense_bias); });
@@ -275,8 +302,9 @@ void Packer::add_head() {
 void Packer::run() {
   add_embedding();
   for (std::size_t index = 0; index < model_.shape_.layers; ++index) add_layer(index);
-  add_cls_attention();
+  if (model_.shape_.absorbs()) add_cls_attention();
   if (model_.shape_.distances > 0) add_distances();
+  add_rotary();
   add_head();
 
   std::atomic<std::size_t> next{0};

@@ -22,10 +22,24 @@ class Packer {
   void pack_cls_distances(const LayerWeights& from, const ClsAttention& to) const;
   // linear(R), [distances, padded H]
   std::vector<float> project_distances(const LinearWeights& linear) const;
+  void add_rotary();
   void add_head();
-  // Output channels out_begin .. and inputs in_begin .. of the matrix into columns `column` ..
-  // `column` + `columns` of `to`.
-  void add_linear(const LinearWeights& from, std::size_t out_begin, std::size_t in_begin,
+  // Which output channel a column holds: out_begin on, or, of a gated FFN of `gates` values, 16 of
+  // those and then the 16 that they are multiplied by.
+  struct Channels {
+    std::size_t out_begin = 0;
+    std::size_t gates = 0;
+    // Past the matrix where there is none.
+    std::size_t of(std::size_t column) const {
+      constexpr std::size_t kGated = kPanel / 2;
+      if (gates == 0) return out_begin + column;
+      const std::size_t value = out_begin + column / kPanel * kGated + column % kGated;
+      return value >= gates ? 2 * gates : column % kPanel < kGated ? value : gates + value;
+    }
+  };
+  // Those channels and inputs in_begin .. of the matrix into columns `column` .. `column` +
+  // `columns` of `to`.
+  void add_linear(const LinearWeights& from, const Channels& channels, std::size_t in_begin,
                   Linear& to, std::size_t column, std::size_t columns);
   void add_norm(const NormWeights& from, Norm& to);
 

@@ -71,12 +71,16 @@ struct GemmRows {
   const std::int32_t* row_zero = nullptr;
 };
 
-// What becomes of a result. Row r, column c of the GEMM goes to [r * stride + c].
+// What becomes of a result. Row r, column c of the GEMM goes to [r * stride + c] (gate: of what is
+// left of its columns).
 struct GemmOutput {
   enum class Kind : std::uint8_t {
     store,  // value: from bf16 and s8 weights as bf16 to `half` (vectors: if set), else to `full`
     activate,  // activation(value), to the same; from split weights to `half`, split
     add,       // full += value
+    // activation(a) * b, a being the values of a panel's first 16 columns and b those of its last:
+    // 16 results a panel, to the same places as `activate`.
+    gate,
   };
   Kind kind = Kind::store;
   Activation activation = Activation::gelu_erf;

@@ -47,9 +47,10 @@ inline std::size_t sum_width(const ReferenceModel& model) {
 }
 
 inline std::size_t lane_floats(const ReferenceModel& model, const LaneLimits& limits) {
-  // x q k v ctx, sum, up
-  const std::size_t rows = 5 * model.hidden + sum_width(model) + model.intermediate;
-  const std::size_t cls = 2 * model.hidden;  // x_cls, ctx_cls
+  // x q k v ctx, sum, up, and where they are others than these what is read of x and what is gated
+  const std::size_t rows = (model.pre_norm() ? 6 : 5) * model.hidden + sum_width(model) +
+                           (model.gated() ? 3 : 1) * model.intermediate;
+  const std::size_t cls = (model.pre_norm() ? 3 : 2) * model.hidden;  // x_cls, ctx_cls, read_cls
   return limits.rows * rows + limits.sequences * (cls + model.labels) +
          members(limits) * workspace_floats(model, limits);
 }
@@ -81,8 +82,11 @@ class ReferenceLane final : public Lane {
     value = take(hidden_rows);
     ctx = take(hidden_rows);
     sum = take(limits.rows * sum_width(*model));
-    up = take(limits.rows * model->intermediate);
+    inner = take(limits.rows * model->intermediate);
+    up = model->gated() ? take(limits.rows * 2 * model->intermediate) : inner;
+    read = model->pre_norm() ? take(hidden_rows) : x;
     x_cls = take(limits.sequences * model->hidden);
+    read_cls = model->pre_norm() ? take(limits.sequences * model->hidden) : x_cls;
     ctx_cls = take(limits.sequences * model->hidden);
     logits = take(limits.sequences * model->labels);
     workspace_ = take(members(limits) * workspace_floats(*model, limits));
@@ -131,7 +135,8 @@ class ReferenceLane final : public Lane {
   std::size_t rows = 0;       // of the uploaded batch
   std::size_t sequences = 0;  // of the uploaded batch
   std::int32_t *ids, *token_types, *positions, *cu_seqlens, *valid_len;
-  float *x, *query, *key, *value, *ctx, *sum, *up, *x_cls, *ctx_cls, *logits;
+  float *x, *query, *key, *value, *ctx, *sum, *up, *inner, *x_cls, *ctx_cls, *logits;
+  float *read, *read_cls;  // what blocks and head read: x and x_cls, or their norms
 
  private:
   std::vector<float> floats_;

@@ -33,14 +33,72 @@ void linear(ReferenceLane& lane, const Linear& weights, const float* in, std::si
 }
 
 void linear_residual_norm(ReferenceLane& lane, const Linear& weights, const Norm& norm,
-                          const float* in, std::size_t rows, float* x) {
+                          const float* in, std::size_t rows, float* x, float* read) {
   linear(lane, weights, in, rows, lane.sum);
+  const std::size_t values = rows * lane.model->hidden;
+  for (std::size_t i = 0; i < values; ++i) x[i] += lane.sum[i];
+  norm_rows(lane, norm, x, rows, read);
+}
+
+void norm_rows(ReferenceLane& lane, const Norm& norm, const float* x, std::size_t rows,
+               float* read) {
   const std::size_t hidden = lane.model->hidden;
   lane.share_out(rows, kRowsAtATime, [&](std::size_t first, std::size_t last, unsigned) {
     for (std::size_t r = first; r < last; ++r) {
-      const std::span<float> row(lane.sum + r * hidden, hidden);
-      for (std::size_t h = 0; h < hidden; ++h) row[h] += x[r * hidden + h];
-      layer_norm(row, norm.view(), {x + r * hidden, hidden});
+      const std::span<float> to(read + r * hidden, hidden);
+      if (norm.gamma.empty()) {
+        std::copy_n(x + r * hidden, hidden, to.begin());
+      } else {
+        layer_norm({x + r * hidden, hidden}, norm.view(), to);
+      }
+    }
+  });
+}
+
+void rotate(ReferenceLane& lane, const float* table, float* rows) {
+  const ReferenceModel& model = *lane.model;
+  const std::size_t half = model.head_size() / 2;
+  lane.share_out(lane.rows, kRowsAtATime, [&](std::size_t first, std::size_t last, unsigned) {
+    for (std::size_t r = first; r < last; ++r) {
+      const float* cosine = table + static_cast<std::size_t>(lane.positions[r]) * 2 * half;
+      const float* sine = cosine + half;
+      for (std::size_t head = 0; head < model.heads; ++head) {
+        float* const low = rows + r * model.hidden + head * 2 * half;
+        float* const high = low + half;
+        for (std::size_t d = 0; d < half; ++d) {
+          const double a = low[d];
+          const double b = high[d];
+          low[d] = static_cast<float>(a * cosine[d] - b * sine[d]);
+          high[d] = static_cast<float>(b * cosine[d] + a * sine[d]);
+        }
+      }
+    }
+  });
+}
+
+void activate_rows(ReferenceLane& lane, std::size_t rows) {
+  const ReferenceModel& model = *lane.model;
+  const std::size_t width = model.intermediate;
+  lane.share_out(rows, kRowsAtATime, [&](std::size_t first, std::size_t last, unsigned) {
+    for (std::size_t r = first; r < last; ++r) {
+      float* const up = lane.up + r * (model.gated() ? 2 : 1) * width;
+      activate(model.activation, {up, width});
+      if (!model.gated()) continue;
+      for (std::size_t i = 0; i < width; ++i) lane.inner[r * width + i] = up[i] * up[width + i];
+    }
+  });
+}
+
+void mean_rows(ReferenceLane& lane, const float* rows, float* pooled) {
+  const std::size_t hidden = lane.model->hidden;
+  lane.share_out(lane.sequences, 1, [&](std::size_t b, std::size_t, unsigned) {
+    const float* const first = rows + lane.first_row(b) * hidden;
+    const std::int32_t valid = lane.valid_len[b];
+    for (std::size_t h = 0; h < hidden; ++h) {
+      double sum = 0;
+      for (std::int32_t r = 0; r < valid; ++r)
+        sum += first[static_cast<std::size_t>(r) * hidden + h];
+      pooled[b * hidden + h] = static_cast<float>(sum / valid);
     }
   });
 }
@@ -81,6 +139,17 @@ struct DistanceScores {
   }
 };
 
+// scores[keys] of the query in row `query` -> their shares, 0 outside the window; all are 0 where
+// no valid key lies in it.
+void share(std::span<float> scores, std::size_t query, std::size_t window, double scale) {
+  if (window == 0) return softmax(scores, scale);
+  const std::size_t end = std::min(scores.size(), query + window + 1);
+  const std::size_t begin = std::min(query > window ? query - window : 0, end);
+  std::fill(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(begin), 0.0F);
+  std::fill(scores.begin() + static_cast<std::ptrdiff_t>(end), scores.end(), 0.0F);
+  if (begin < end) softmax(scores.subspan(begin, end - begin), scale);
+}
+
 }  // namespace
 
 void attend(ReferenceLane& lane, const Layer& layer, std::size_t b, std::size_t head,
@@ -108,7 +177,9 @@ void attend(ReferenceLane& lane, const Layer& layer, std::size_t b, std::size_t 
     const std::size_t at = first * hidden + head * head_size;
     multiply(queries.query + at, count, hidden, keys, {}, scores, valid, scratch);
     distances.add(queries.query + at, first, count, scores);
-    for (std::size_t r = 0; r < count; ++r) softmax({scores + r * valid, valid}, scale);
+    for (std::size_t r = 0; r < count; ++r) {
+      share({scores + r * valid, valid}, first + r, layer.window, scale);
+    }
     multiply(scores, count, valid, values, {}, queries.ctx + at, hidden, scratch);
   }
 }

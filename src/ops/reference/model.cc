@@ -9,8 +9,9 @@ void check_linear(const Linear& linear, std::size_t out, std::size_t in, const c
 }
 
 void check_norm(const Norm& norm, std::size_t hidden, const char* name) {
-  BREAKEVEN_CHECK(norm.gamma.size() == hidden && norm.beta.size() == hidden, "{} {} {}", name,
-                  norm.gamma.size(), norm.beta.size());
+  BREAKEVEN_CHECK((norm.gamma.empty() || norm.gamma.size() == hidden) &&
+                      (norm.beta.empty() || norm.beta.size() == norm.gamma.size()),
+                  "{} {} {}", name, norm.gamma.size(), norm.beta.size());
 }
 
 }  // namespace
@@ -33,6 +34,15 @@ void ReferenceModel::project_distances(const RelativeWeights& relative) {
   }
 }
 
+void ReferenceModel::make_rotary_tables(const EncoderWeights& weights) {
+  BREAKEVEN_CHECK(head_size() % 2 == 0, "heads of {}", head_size());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    std::vector<float>& table = rotary_tables[weights.layers[i].theta];
+    if (table.empty()) table = rotary_table(weights.layers[i].theta, head_size(), positions);
+    layers[i].rotary = table.data();
+  }
+}
+
 void ReferenceModel::check() const {
   BREAKEVEN_CHECK(hidden > 0 && heads > 0 && hidden % heads == 0, "H={} N={}", hidden, heads);
   const std::size_t width = embedding_width();
@@ -46,11 +56,13 @@ void ReferenceModel::check() const {
     for (const Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.project}) {
       check_linear(*linear, hidden, hidden, "attention");
     }
-    check_linear(layer.up, intermediate, hidden, "up");
+    check_linear(layer.up, (gated() ? 2 : 1) * intermediate, hidden, "up");
     check_linear(layer.down, hidden, intermediate, "down");
     check_norm(layer.attention_norm, hidden, "attention norm");
     check_norm(layer.ffn_norm, hidden, "ffn norm");
   }
+  check_norm(final_norm, hidden, "final norm");
+  check_norm(head_norm, hidden, "head norm");
   check_linear(dense, hidden, hidden, "head dense");
   check_linear(classifier, labels, hidden, "classifier");
 }

@@ -1,6 +1,7 @@
 // A model as the reference holds it: fp32 copies, matrices in panels.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "base/check.h"
@@ -13,10 +14,10 @@ struct Linear {
   explicit Linear(const LinearWeights& weights)
       : storage(round_up_to_panel(weights.out) * weights.in),
         bias(weights.bias.begin(), weights.bias.end()) {
-    BREAKEVEN_CHECK(
-        weights.weight.size() == weights.out * weights.in && weights.bias.size() == weights.out,
-        "weight {} bias {} for [{}, {}]", weights.weight.size(), weights.bias.size(), weights.out,
-        weights.in);
+    BREAKEVEN_CHECK(weights.weight.size() == weights.out * weights.in &&
+                        (weights.bias.empty() || weights.bias.size() == weights.out),
+                    "weight {} bias {} for [{}, {}]", weights.weight.size(), weights.bias.size(),
+                    weights.out, weights.in);
     panels = pack_panels(weights.weight.data(), weights.out, weights.in, weights.in, 1, storage);
   }
   std::vector<float> storage;
@@ -64,7 +65,8 @@ struct Layer {
         attention_norm(weights.attention_norm),
         up(weights.up),
         down(weights.down),
-        ffn_norm(weights.ffn_norm) {}
+        ffn_norm(weights.ffn_norm),
+        window(weights.window) {}
   std::size_t bytes() const {
     std::size_t positions = 0;
     for (const auto* heads : {&position_keys, &position_queries}) {
@@ -78,6 +80,8 @@ struct Layer {
   Norm attention_norm;
   Linear up, down;
   Norm ffn_norm;
+  std::size_t window;
+  const float* rotary = nullptr;  // rotary_table(), in the model; null: none
 };
 
 class ReferenceModel final : public PackedModel {
@@ -89,6 +93,7 @@ class ReferenceModel final : public PackedModel {
         vocabulary(weights.vocabulary),
         positions(weights.positions),
         labels(weights.labels),
+        form(weights.form),
         activation(weights.activation),
         word(weights.embedding.word.begin(), weights.embedding.word.end()),
         position(weights.embedding.position.begin(), weights.embedding.position.end()),
@@ -97,17 +102,21 @@ class ReferenceModel final : public PackedModel {
         embedding_norm(weights.embedding.norm),
         embedding_project(weights.embedding.project),
         layers(weights.layers.begin(), weights.layers.end()),
+        final_norm(weights.final_norm),
         dense(weights.head.dense),
         head_activation(weights.head.activation),
+        head_norm(weights.head.norm),
         classifier(weights.head.classifier) {
     check();
     if (weights.relative.distances.span > 0) project_distances(weights.relative);
+    if (form.position == EncoderForm::Position::rotary) make_rotary_tables(weights);
   }
 
   std::size_t weight_bytes() const override {
     std::size_t bytes = (word.size() + position.size() + token_type.size()) * sizeof(float) +
-                        embedding_norm.bytes() + embedding_project.bytes() + dense.bytes() +
-                        classifier.bytes();
+                        embedding_norm.bytes() + embedding_project.bytes() + final_norm.bytes() +
+                        dense.bytes() + head_norm.bytes() + classifier.bytes();
+    for (const auto& [theta, table] : rotary_tables) bytes += table.size() * sizeof(float);
     for (const Layer& layer : layers) bytes += layer.bytes();
     return bytes;
   }
@@ -120,21 +129,29 @@ class ReferenceModel final : public PackedModel {
   bool projects() const { return embedding_project.panels.out > 0; }
   std::size_t embedding_width() const { return projects() ? embedding_project.panels.in : hidden; }
   std::size_t token_types() const { return token_type.size() / embedding_width(); }
+  bool pre_norm() const { return form.norm == EncoderForm::Norm::pre; }
+  bool gated() const { return form.ffn == EncoderForm::Ffn::gated; }
+  bool takes_mean() const { return form.pooling == EncoderForm::Pooling::mean; }
 
   std::size_t hidden, heads, intermediate, vocabulary, positions, labels;
+  EncoderForm form;
   Activation activation;
   std::vector<float> word, position, token_type;
   std::int32_t uncounted_id;
   Norm embedding_norm;
   Linear embedding_project;
-  std::vector<std::int32_t> distance_rows;  // RelativeDistances::rows, or empty
+  std::vector<std::int32_t> distance_rows;             // RelativeDistances::rows, or empty
+  std::map<double, std::vector<float>> rotary_tables;  // by theta
   std::vector<Layer> layers;
+  Norm final_norm;
   Linear dense;
   Activation head_activation;
+  Norm head_norm;
   Linear classifier;
 
  private:
   void project_distances(const RelativeWeights& relative);
+  void make_rotary_tables(const EncoderWeights& weights);
   void check() const;  // aborts where a size is not what the shape says
 };
 

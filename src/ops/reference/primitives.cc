@@ -145,9 +145,10 @@ void softmax(std::span<float> row, double scale) {
 }
 
 void layer_norm(std::span<const float> in, const NormWeights& norm, std::span<float> out) {
-  BREAKEVEN_CHECK(
-      norm.gamma.size() == in.size() && norm.beta.size() == in.size() && out.size() == in.size(),
-      "gamma {} beta {} in {} out {}", norm.gamma.size(), norm.beta.size(), in.size(), out.size());
+  BREAKEVEN_CHECK(norm.gamma.size() == in.size() && out.size() == in.size() &&
+                      (norm.beta.empty() || norm.beta.size() == in.size()),
+                  "gamma {} beta {} in {} out {}", norm.gamma.size(), norm.beta.size(), in.size(),
+                  out.size());
   const auto count = static_cast<double>(in.size());
   double sum = 0;
   for (const float value : in) sum += static_cast<double>(value);
@@ -160,8 +161,8 @@ void layer_norm(std::span<const float> in, const NormWeights& norm, std::span<fl
   const double inverse = 1.0 / std::sqrt(squares / count + static_cast<double>(norm.eps));
   for (std::size_t h = 0; h < in.size(); ++h) {
     const double normed = (static_cast<double>(in[h]) - mean) * inverse;
-    out[h] = static_cast<float>(normed * static_cast<double>(norm.gamma[h]) +
-                                static_cast<double>(norm.beta[h]));
+    const double beta = norm.beta.empty() ? 0.0 : static_cast<double>(norm.beta[h]);
+    out[h] = static_cast<float>(normed * static_cast<double>(norm.gamma[h]) + beta);
   }
 }
 

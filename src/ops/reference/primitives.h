@@ -37,7 +37,8 @@ void multiply(const float* x, std::size_t rows, std::size_t x_stride, const Pane
 // row = softmax(row * scale), in place.
 void softmax(std::span<float> row, double scale);
 
-// out = (in - mean) / sqrt(variance + eps) * gamma + beta over one row; out may be in.
+// out = (in - mean) / sqrt(variance + eps) * gamma + beta over one row; out may be in. An empty
+// beta is 0.
 void layer_norm(std::span<const float> in, const NormWeights& norm, std::span<float> out);
 
 // values = activation(values), in place.

@@ -54,7 +54,6 @@ class ReferenceBackend final : public Backend {
   BackendInfo info() const override { return {"reference", "", Precision::fp32}; }
 
   Result<std::shared_ptr<const PackedModel>> pack(const EncoderWeights& weights) override {
-    BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "reference", true));
     try {
       return std::shared_ptr<const PackedModel>(std::make_shared<ReferenceModel>(weights));
     } catch (const std::bad_alloc&) {
@@ -126,12 +125,16 @@ class ReferenceBackend final : public Backend {
       }
     });
     if (model.projects()) linear(lane, model.embedding_project, embedded, lane.rows, lane.x);
+    if (model.pre_norm()) {
+      norm_rows(lane, model.layers.front().attention_norm, lane.x, lane.rows, lane.read);
+    }
   }
 
   void attention(Lane& base, std::size_t layer) override {
     ReferenceLane& lane = lane_of(base);
     const Layer& weights = lane.model->layers.at(layer);
-    linear(lane, weights.query, lane.x, lane.rows, lane.query);
+    linear(lane, weights.query, lane.read, lane.rows, lane.query);
+    if (weights.rotary != nullptr) rotate(lane, weights.rotary, lane.query);
     attend_all(lane, weights, [&lane](std::size_t b) {
       const std::size_t offset = lane.first_row(b) * lane.model->hidden;
       return Queries{lane.query + offset, lane.ctx + offset, lane.sequence_rows(b)};
@@ -144,8 +147,10 @@ class ReferenceBackend final : public Backend {
     const std::size_t hidden = lane.model->hidden;
     for (std::size_t b = 0; b < lane.sequences; ++b) {
       std::copy_n(lane.x + lane.first_row(b) * hidden, hidden, lane.x_cls + b * hidden);
+      std::copy_n(lane.read + lane.first_row(b) * hidden, hidden, lane.read_cls + b * hidden);
     }
-    linear(lane, weights.query, lane.x_cls, lane.sequences, lane.query);
+    // At position 0 rotary positions turn nothing.
+    linear(lane, weights.query, lane.read_cls, lane.sequences, lane.query);
     attend_all(lane, weights, [&lane, hidden](std::size_t b) {
       return Queries{lane.query + b * hidden, lane.ctx_cls + b * hidden, 1};
     });
@@ -154,29 +159,34 @@ class ReferenceBackend final : public Backend {
   void project_ln(Lane& base, std::size_t layer, Act x) override {
     ReferenceLane& lane = lane_of(base);
     const Layer& weights = lane.model->layers.at(layer);
-    const auto [rows, stream] = residual_stream(lane, x);
-    linear_residual_norm(lane, weights.project, weights.attention_norm,
-                         x == Act::x ? lane.ctx : lane.ctx_cls, rows, stream);
+    const auto [rows, stream, read] = residual_stream(lane, x);
+    linear_residual_norm(lane, weights.project,
+                         lane.model->pre_norm() ? weights.ffn_norm : weights.attention_norm,
+                         x == Act::x ? lane.ctx : lane.ctx_cls, rows, stream, read);
   }
 
   void ffn_ln(Lane& base, std::size_t layer, Act x) override {
     ReferenceLane& lane = lane_of(base);
     const ReferenceModel& model = *lane.model;
     const Layer& weights = model.layers.at(layer);
-    const auto [rows, stream] = residual_stream(lane, x);
-    linear(lane, weights.up, stream, rows, lane.up);
-    const std::size_t intermediate = model.intermediate;
-    lane.share_out(rows, kRowsAtATime, [&](std::size_t first, std::size_t last, unsigned) {
-      activate(model.activation, {lane.up + first * intermediate, (last - first) * intermediate});
-    });
-    linear_residual_norm(lane, weights.down, weights.ffn_norm, lane.up, rows, stream);
+    const auto [rows, stream, read] = residual_stream(lane, x);
+    linear(lane, weights.up, read, rows, lane.up);
+    activate_rows(lane, rows);
+    const Norm& norm = !model.pre_norm()                 ? weights.ffn_norm
+                       : layer + 1 < model.layers.size() ? model.layers[layer + 1].attention_norm
+                                                         : model.final_norm;
+    linear_residual_norm(lane, weights.down, norm, lane.inner, rows, stream, read);
   }
 
   void head(Lane& base) override {
     ReferenceLane& lane = lane_of(base);
     const ReferenceModel& model = *lane.model;
-    linear(lane, model.dense, lane.x_cls, lane.sequences, lane.sum);
+    if (model.takes_mean()) mean_rows(lane, lane.read, lane.read_cls);
+    linear(lane, model.dense, lane.read_cls, lane.sequences, lane.sum);
     activate(model.head_activation, {lane.sum, lane.sequences * model.hidden});
+    if (!model.head_norm.gamma.empty()) {
+      norm_rows(lane, model.head_norm, lane.sum, lane.sequences, lane.sum);
+    }
     linear(lane, model.classifier, lane.sum, lane.sequences, lane.logits);
   }
 
@@ -197,18 +207,23 @@ class ReferenceBackend final : public Backend {
   // queries_of(sequence) names.
   template <class QueriesOf>
   static void attend_all(ReferenceLane& lane, const Layer& weights, const QueriesOf& queries_of) {
-    linear(lane, weights.key, lane.x, lane.rows, lane.key);
-    linear(lane, weights.value, lane.x, lane.rows, lane.value);
+    linear(lane, weights.key, lane.read, lane.rows, lane.key);
+    linear(lane, weights.value, lane.read, lane.rows, lane.value);
+    if (weights.rotary != nullptr) rotate(lane, weights.rotary, lane.key);
     const std::size_t heads = lane.model->heads;
     lane.share_out(lane.sequences * heads, 1, [&](std::size_t i, std::size_t, unsigned member) {
       attend(lane, weights, i / heads, i % heads, queries_of(i / heads), member);
     });
   }
 
-  static std::pair<std::size_t, float*> residual_stream(const ReferenceLane& lane, Act x) {
+  struct Stream {
+    std::size_t rows;
+    float *x, *read;
+  };
+  static Stream residual_stream(const ReferenceLane& lane, Act x) {
     BREAKEVEN_CHECK(x == Act::x || x == Act::x_cls, "act={}", static_cast<int>(x));
-    if (x == Act::x) return {lane.rows, lane.x};
-    return {lane.sequences, lane.x_cls};
+    if (x == Act::x) return {lane.rows, lane.x, lane.read};
+    return {lane.sequences, lane.x_cls, lane.read_cls};
   }
 };
 

@@ -64,12 +64,29 @@ TEST(Allocations, TheCounterCounts) {
   EXPECT_EQ(allocations.load(), 1);
 }
 
-class ForwardPass : public ::testing::TestWithParam<ops::Precision> {};
+class ForwardPass : public ::testing::TestWithParam<ops::Precision> {
+ protected:
+  static void expect_no_allocation(testing::EncoderShape shape);
+};
 
 TEST_P(ForwardPass, AllocatesNothing) {
+  expect_no_allocation({});
+}
+
+TEST_P(ForwardPass, OfAModernEncoderAllocatesNothing) {
+  testing::EncoderShape shape;
+  using Form = ops::EncoderForm;
+  shape.form = {.norm = Form::Norm::pre,
+                .position = Form::Position::rotary,
+                .ffn = Form::Ffn::gated,
+                .attention = Form::Attention::windowed};
+  shape.window = 40;
+  expect_no_allocation(shape);
+}
+
+void ForwardPass::expect_no_allocation(testing::EncoderShape shape) {
   auto backend = ops::make_cpu_backend({GetParam(), ""});
   if (!backend) GTEST_SKIP() << "SKIPPED: " << backend.error().to_string();
-  testing::EncoderShape shape;
   shape.hidden = 128;
   shape.heads = 2;
   shape.intermediate = 512;

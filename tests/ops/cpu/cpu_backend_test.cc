@@ -61,7 +61,13 @@ class Judge {
     key << made_by << shape.hidden << ' ' << shape.heads << ' ' << shape.intermediate << ' '
         << shape.token_types << ' ' << shape.layers << ' ' << shape.labels << ' '
         << static_cast<int>(shape.activation) << ' ' << shape.uncounted_id << ' ' << shape.embedding
-        << ' ' << shape.distances.span << ' ' << shape.distances.near;
+        << ' ' << shape.distances.span << ' ' << shape.distances.near << ' ' << shape.window << ' '
+        << shape.biases << ' ' << shape.gain;
+    for (const int field :
+         {static_cast<int>(shape.form.norm), static_cast<int>(shape.form.position),
+          static_cast<int>(shape.form.ffn), static_cast<int>(shape.form.pooling)}) {
+      key << ' ' << field;
+    }
     for (std::size_t s = 0; s < batch.valid_len.size(); ++s) {
       key << ' ' << batch.cu_seqlens[s + 1] << ':' << batch.valid_len[s];
     }
@@ -125,6 +131,7 @@ class CpuBackend : public ::testing::TestWithParam<Kind> {
                 judge().run(shape, weights, batch, ""), what);
   }
 
+  static void expect_the_same_bits(const EncoderShape& made);
   static void expect_outliers_near(const EncoderShape& made, const std::string& made_by);
 
   static EncoderShape shape(std::size_t hidden, std::size_t heads, std::size_t intermediate) {
@@ -185,10 +192,88 @@ TEST_P(CpuBackend, RelativePositions) {
   }
 }
 
-// Whatever stands beside a text and however many threads compute it: the same bits.
+using Form = ops::EncoderForm;
+// A gated FFN multiplies two products, and their errors.
+constexpr float kModernGain = 1.0F;
+constexpr Form kModern{.norm = Form::Norm::pre,
+                       .position = Form::Position::rotary,
+                       .ffn = Form::Ffn::gated,
+                       .attention = Form::Attention::windowed,
+                       .pooling = Form::Pooling::mean};
+
+// Each field of the form alone, and all that ModernBERT has together.
+TEST_P(CpuBackend, EveryForm) {
+  const std::pair<const char*, Form> forms[] = {
+      {"pre", {.norm = Form::Norm::pre}},
+      {"rotary", {.position = Form::Position::rotary}},
+      {"gated", {.ffn = Form::Ffn::gated}},
+      {"window", {.attention = Form::Attention::windowed}},
+      {"mean", {.pooling = Form::Pooling::mean}},
+      {"all, mean", kModern},
+      {"all, row 0",
+       {.norm = Form::Norm::pre,
+        .position = Form::Position::rotary,
+        .ffn = Form::Ffn::gated,
+        .attention = Form::Attention::windowed}},
+  };
+  for (const auto& [name, form] : forms) {
+    for (const bool biases : {true, false}) {
+      EncoderShape made = shape(72, 3, 90);
+      made.form = form;
+      made.window = form.attention == Form::Attention::windowed ? 11 : 0;
+      made.layers = 3;
+      made.biases = biases;
+      made.gain = kModernGain;
+      const RandomEncoder encoder(made);
+      for (const unsigned threads : {1U, 2U}) {
+        compare(made, encoder.weights, {{70, 70}, {9, 9}, {1, 1}, {20, 45}, {101, 101}}, threads,
+                fmt::format("{} {} {}", name, biases ? "biases" : "bare", threads));
+      }
+    }
+  }
+}
+
+// Heads of whole vectors, of parts of them, FFNs of several blocks, windows that end within panels.
+TEST_P(CpuBackend, EveryShapeOfModernModel) {
+  const std::array<std::array<std::size_t, 4>, 5> shapes{{{128, 2, 192, 64},
+                                                          {96, 4, 160, 32},
+                                                          {40, 2, 72, 7},
+                                                          {256, 2, 1100, 33},
+                                                          {768, 12, 1152, 64}}};
+  for (const auto& [hidden, heads, intermediate, window] : shapes) {
+    EncoderShape made = shape(hidden, heads, intermediate);
+    made.form = kModern;
+    if (hidden == 96) made.form.pooling = Form::Pooling::cls;
+    made.window = window;
+    made.biases = false;
+    made.gain = kModernGain;
+    made.layers = hidden == 768 ? 2 : 3;
+    const RandomEncoder encoder(made);
+    const Sequences sequences =
+        hidden == 768 ? unpadded({150, 20}) : Sequences{{330, 330}, {1, 1}, {64, 64}, {18, 300}};
+    compare(made, encoder.weights, sequences, 2, fmt::format("H={} window {}", hidden, window));
+  }
+}
+
 TEST_P(CpuBackend, RelativePositionsGiveATextTheSameBitsInEveryCompany) {
   EncoderShape made = shape(128, 4, 256);
   made.distances = {.span = 16, .near = 8, .farthest = 60};
+  expect_the_same_bits(made);
+}
+
+TEST_P(CpuBackend, AModernEncoderGivesATextTheSameBitsInEveryCompany) {
+  EncoderShape made = shape(128, 4, 200);
+  made.form = kModern;
+  made.window = 20;
+  made.layers = 3;
+  made.biases = false;
+  expect_the_same_bits(made);
+  made.form.pooling = Form::Pooling::cls;
+  expect_the_same_bits(made);
+}
+
+// Whatever stands beside a text and however many threads compute it: the same bits.
+void CpuBackend::expect_the_same_bits(const EncoderShape& made) {
   const RandomEncoder encoder(made);
   const RandomBatch batch(made, unpadded({40, 1, 300, 17, 31, 150, 2}));
   const std::size_t sequences = batch.valid_len.size();
@@ -291,15 +376,26 @@ TEST_P(CpuBackend, OutlierChannelsWithRelativePositions) {
   expect_outliers_near(made, "outliers, relative ");
 }
 
+TEST_P(CpuBackend, OutlierChannelsOfAModernEncoder) {
+  EncoderShape made = shape(384, 6, 768);
+  made.form = kModern;
+  made.window = 30;
+  made.biases = false;
+  made.gain = kModernGain;
+  expect_outliers_near(made, "outliers, modern ");
+}
+
 void CpuBackend::expect_outliers_near(const EncoderShape& made, const std::string& made_by) {
   const RandomEncoder encoder(made);
   ops::EncoderWeights weights = encoder.weights;
   std::vector<float> gamma(weights.embedding.norm.gamma.begin(),
                            weights.embedding.norm.gamma.end());
   for (const std::size_t channel : {3U, 77U, 140U, 201U, 255U, 383U}) gamma[channel] *= 40.0F;
-  weights.embedding.norm.gamma = gamma;
+  // Where norms stand before the blocks, what they read has the outliers, not the stream.
+  const bool in_stream = weights.form.norm == Form::Norm::post;
+  if (in_stream) weights.embedding.norm.gamma = gamma;
   for (auto& layer : weights.layers) {
-    layer.attention_norm.gamma = gamma;
+    if (!layer.attention_norm.gamma.empty()) layer.attention_norm.gamma = gamma;
     layer.ffn_norm.gamma = gamma;
   }
   // Attention looks at the outliers, too, so that it would be one-hot; a checkpoint's weights of

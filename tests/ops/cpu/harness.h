@@ -26,11 +26,12 @@ inline std::vector<Tapped> run_all(ops::Backend& backend, ops::Lane& lane,
     backend.tap(lane, act, taps.back().values);
   };
   backend.upload(lane, batch);
+  const bool all_rows = shape.form.pooling == ops::EncoderForm::Pooling::mean;
   const std::size_t last = shape.layers - 1;
   backend.run(lane, [&] {
     backend.embed_ln(lane);
     tap("embed_ln", 0, Act::x, batch.rows());
-    for (std::size_t layer = 0; layer < last; ++layer) {
+    for (std::size_t layer = 0; layer < (all_rows ? shape.layers : last); ++layer) {
       backend.attention(lane, layer);
       tap("attention", layer, Act::ctx, batch.rows());
       backend.project_ln(lane, layer, Act::x);
@@ -38,12 +39,14 @@ inline std::vector<Tapped> run_all(ops::Backend& backend, ops::Lane& lane,
       backend.ffn_ln(lane, layer, Act::x);
       tap("ffn_ln", layer, Act::x, batch.rows());
     }
-    backend.cls_attention(lane, last);
-    tap("cls_attention", last, Act::ctx_cls, batch.sequences());
-    backend.project_ln(lane, last, Act::x_cls);
-    tap("cls project_ln", last, Act::x_cls, batch.sequences());
-    backend.ffn_ln(lane, last, Act::x_cls);
-    tap("cls ffn_ln", last, Act::x_cls, batch.sequences());
+    if (!all_rows) {
+      backend.cls_attention(lane, last);
+      tap("cls_attention", last, Act::ctx_cls, batch.sequences());
+      backend.project_ln(lane, last, Act::x_cls);
+      tap("cls project_ln", last, Act::x_cls, batch.sequences());
+      backend.ffn_ln(lane, last, Act::x_cls);
+      tap("cls ffn_ln", last, Act::x_cls, batch.sequences());
+    }
     backend.head(lane);
   });
   const auto logits = backend.wait(lane);

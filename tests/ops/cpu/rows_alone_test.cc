@@ -52,8 +52,8 @@ class RowsAlone : public ::testing::TestWithParam<InstructionSet> {
                     std::size_t element) {
     if (multiply == nullptr) return;
     PanelWeights weights{weights_, kColumns, kColumns, format, beta_, gamma_, scale_};
-    for (const auto kind :
-         {GemmOutput::Kind::store, GemmOutput::Kind::activate, GemmOutput::Kind::add}) {
+    for (const auto kind : {GemmOutput::Kind::store, GemmOutput::Kind::activate,
+                            GemmOutput::Kind::add, GemmOutput::Kind::gate}) {
       compare(name, [&](std::size_t first, std::size_t rows) {
         GemmOutput out;
         out.kind = kind;
@@ -122,6 +122,20 @@ TEST_P(RowsAlone, RowKernels) {
     k.quantise_bf16(half.data() + first * kColumns, kColumns, rows, kColumns,
                     {NumberFormat::u8, out_ + first * kColumns, kColumns, row_scale_ + first,
                      row_zero_ + first});
+  });
+  // Heads of 24: half a vector and less.
+  const std::vector<float> table = rotary_table(100, 24, kRows);
+  std::vector<std::int32_t> positions(kRows);
+  for (std::size_t r = 0; r < kRows; ++r) positions[r] = static_cast<std::int32_t>(r * 7 % kRows);
+  compare("rotate", [&](std::size_t first, std::size_t rows) {
+    float* to = reinterpret_cast<float*>(out_) + first * kColumns;
+    std::copy_n(values_ + first * kColumns, rows * kColumns, to);
+    k.rotate_f32({table.data(), positions.data() + first, 4, 24}, rows, to, kColumns);
+  });
+  compare("rotate bf16", [&](std::size_t first, std::size_t rows) {
+    Bf16* to = reinterpret_cast<Bf16*>(out_) + first * kColumns;
+    std::copy_n(half.data() + first * kColumns, rows * kColumns, to);
+    k.rotate_bf16({table.data(), positions.data() + first, 4, 24}, rows, to, kColumns);
   });
 }
 
