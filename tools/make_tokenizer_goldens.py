@@ -266,6 +266,8 @@ def byte_level_variants():
     yield "added tokens", base(added={"<l>": "l", "<r>": "rn", "movie": "", "\u4e2d": "lrn", "<s": "n"})
     yield "a normaliser", base(normalizer={"type": "BertNormalizer", "clean_text": False, "handle_chinese_chars": False,
                                           "strip_accents": False, "lowercase": True})
+    # As ModernBERT: NFC, and added tokens for runs of blanks, which take the blank of the word behind them.
+    yield "NFC and runs of blanks", base(normalizer={"type": "NFC"}, added={" " * n: "n" for n in range(24, 1, -1)})
 
 
 def byte_level_rows():
@@ -282,6 +284,15 @@ def byte_level_rows():
         b"<mask\xff>", b"\xe2<s>", b"\xc3 <mask>", b"\xf0\x9f<mask>\x80", b"end\xc3"]
 
 
+def composition_rows():
+    """Blanks beside runs, marks that meet a base or are kept from it, what is never put together again."""
+    return [t.encode() for t in (
+        "a" + " " * 24 + "b", "a" + " " * 25 + "b", "a" + " " * 60, "def f(x):\n    return x", "a  <mask> b", "\u212b", "\ufb01",
+        "\u1100\u1161\u11a8", "\u1100\u1161\u11a7", "\uac00\u11a8", "\uac01\u11a8", "\u0344", "a\u0300\u0301", "a\u0328\u0301\u0300",
+        "\u0958", "\u0915\u093c", "\u09c7\u09be", "\u09c7\u0301\u09be", "\u0301e\u0301", "o\u0334\u0302\u0323", "\u1e0b\u0323", "\u2126\U0001d15e",
+        "\U00011099\U000110ba", "e\u0301\u200de\u0301", "\u0930\u093c", "\u05d3\u05bc", "\u1112\u1161\u11ab\u1100\u1173\u11af", "e" + "\u0301" * 40)]
+
+
 def write_byte_level():
     from tokenizers import Tokenizer
 
@@ -292,7 +303,7 @@ def write_byte_level():
                 write_bpe_files(tokenizer_json["model"])
             judge = Tokenizer.from_str(json.dumps(tokenizer_json))
             entries = oracle.spelled_bytes(judge)
-            cases = [case(t) for t in byte_level_rows()]
+            cases = [case(t) for t in byte_level_rows() + (composition_rows() if name.startswith("NFC") else [])]
             for n in (0, 1, 2, 3, 4, 7):
                 for left in (False, True):
                     cases.append(case(b"hehehehe the movie", b"a", n, left))

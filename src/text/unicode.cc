@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 
 #include "text/unicode_tables.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 constexpr char32_t kHangulFirst = 0xAC00, kHangulLast = 0xD7A3;
 constexpr char32_t kLeadingJamo = 0x1100, kVowelJamo = 0x1161, kTrailingJamoBefore = 0x11A7;
-constexpr char32_t kVowels = 21, kTrailings = 28;
+constexpr char32_t kLeadings = 19, kVowels = 21, kTrailings = 28;
 
 template <class Row>
 const Row* find_range(std::span<const Row> rows, char32_t c) {
@@ -127,6 +128,53 @@ void order_marks(std::u32string& text, std::u32string& sorting) {
     if (stop - i > 1) sort_marks(std::span(text).subspan(i, stop - i), sorting);
     i = std::max(stop, i + 1);
   }
+}
+
+namespace {
+
+// The one code point that two make, or 0.
+char32_t composed(char32_t first, char32_t second) {
+  const char32_t leading = first - kLeadingJamo;
+  const char32_t vowel = second - kVowelJamo;
+  if (leading < kLeadings && vowel < kVowels) {
+    return kHangulFirst + (leading * kVowels + vowel) * kTrailings;
+  }
+  const char32_t trailing = second - kTrailingJamoBefore;
+  if (is_hangul_syllable(first) && (first - kHangulFirst) % kTrailings == 0 && trailing > 0 &&
+      trailing < kTrailings) {
+    return first + trailing;
+  }
+  const auto all = tables::kComposition;
+  const auto at = std::lower_bound(all.begin(), all.end(), std::pair(first, second),
+                                   [](const tables::Composition& row, const auto& pair) {
+                                     return std::pair(row.first, row.second) < pair;
+                                   });
+  return at != all.end() && at->first == first && at->second == second ? at->composed : 0;
+}
+
+}  // namespace
+
+// A mark reaches the last starter over marks of lower classes than its own; a starter only from
+// right behind it.
+void compose(std::u32string& text) {
+  constexpr std::size_t kNone = std::u32string::npos;
+  std::size_t starter = kNone;
+  std::size_t kept = 0;
+  unsigned last_class = 0;
+  for (const char32_t c : text) {
+    const unsigned its_class = c < 0x300 ? 0 : combining_class(c);
+    if (starter != kNone && (kept == starter + 1 || last_class < its_class)) {
+      const char32_t both = composed(text[starter], c);
+      if (both != 0) {
+        text[starter] = both;
+        continue;
+      }
+    }
+    if (its_class == 0) starter = kept;
+    last_class = its_class;
+    text[kept++] = c;
+  }
+  text.resize(kept);
 }
 
 void append_lowercase(char32_t c, std::u32string& out) {

@@ -32,6 +32,8 @@ void append_decomposed(char32_t c, std::u32string& out);
 // Canonical ordering of the whole text: every run of code points with a class is sorted by it.
 // `sorting` is memory to use again.
 void order_marks(std::u32string& text, std::u32string& sorting);
+// Canonical composition of the whole text, which is decomposed and ordered.
+void compose(std::u32string& text);
 // Appends the lower case of one code point: one, or two (only of U+0130).
 void append_lowercase(char32_t c, std::u32string& out);
 

@@ -49,6 +49,13 @@ struct Decomposition {
   std::uint16_t length;
 };
 
+// Two code points that canonical composition makes one, by first and second. Hangul syllables are
+// computed, not listed.
+struct Composition {
+  char32_t first, second;
+  char32_t composed;
+};
+
 // to[1] is 0 where the lower case is one code point (everywhere but U+0130).
 struct Lowercase {
   char32_t code_point;
@@ -67,6 +74,7 @@ extern const std::span<const CombiningClass> kCombiningClass;
 extern const std::span<const ClusterRange> kCluster;  // of Unicode 17.0
 extern const std::span<const char32_t> kDecompositionPool;
 extern const std::span<const Decomposition> kDecomposition;
+extern const std::span<const Composition> kComposition;
 extern const std::span<const Lowercase> kLowercase;
 
 }  // namespace breakeven::text::tables

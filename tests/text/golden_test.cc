@@ -168,7 +168,9 @@ TEST(TokenizerGolden, OtherSettings) {
 }
 
 TEST(TokenizerGolden, ByteLevel) {
-  EXPECT_EQ(expect_variants("byte_level.jsonl", {"no pattern", "a normaliser"}), 14U);
+  EXPECT_EQ(
+      expect_variants("byte_level.jsonl", {"no pattern", "a normaliser", "NFC and runs of blanks"}),
+      15U);
 }
 
 TEST(TokenizerGolden, Unigram) {

@@ -2,6 +2,7 @@
 
 #include "text/normalizers/bert.h"
 #include "text/normalizers/lowercase.h"
+#include "text/normalizers/nfc.h"
 #include "text/normalizers/nfd.h"
 #include "text/normalizers/precompiled.h"
 #include "text/normalizers/replace.h"
@@ -47,6 +48,7 @@ struct NormalizerKind {
 };
 constexpr NormalizerKind kKinds[] = {{"BertNormalizer", read_bert_normalizer},
                                      {"Lowercase", make<LowercaseNormalizer>},
+                                     {"NFC", make<NfcNormalizer>},
                                      {"NFD", make<NfdNormalizer>},
                                      {"Precompiled", read_precompiled},
                                      {"Replace", read_replace},
