@@ -21,12 +21,16 @@ constexpr std::uint64_t kMostLayers = 1024;
 constexpr std::uint64_t kMostLabels = 100'000;
 
 // "breakeven runs A, B and C; ..."
-std::string otherwise() {
+std::string otherwise(bool own_code) {
   std::string names;
   for (const Architecture* each : architectures()) {
     names += fmt::format("{}{}", names.empty() ? "" : ", ", each->class_name);
   }
-  return fmt::format("breakeven runs {}; Hugging Face Transformers can run this model", names);
+  return fmt::format("breakeven runs {}; Hugging Face Transformers can run this model{}", names,
+                     own_code
+                         ? ", with trust_remote_code=True: its code lies in the repository that "
+                           "auto_map names"
+                         : "");
 }
 
 // The names in "architectures", which may be missing, null or empty.
@@ -55,15 +59,20 @@ Result<void> find_architecture(const JsonObject& config, EncoderPlan& plan) {
     return model_type.empty() ? named(each) : each->model_type == model_type;
   });
   const std::string listed = fmt::format("{}", fmt::join(names, ", "));
-  if (found == all.end()) {
+  // A class of the model's own may go by the model_type of another (JinaBERT is a "bert").
+  const bool own_code = config.find("auto_map").has_value();
+  const bool own_class = own_code && found != all.end() && !names.empty() && !named(*found);
+  if (found == all.end() || own_class) {
     const std::string what =
-        model_type.empty() && names.empty()
+        own_class ? fmt::format("the class {} is code of the model's own (auto_map), and not {}",
+                                listed, (*found)->class_name)
+        : model_type.empty() && names.empty()
             ? "names no model (\"model_type\" and \"architectures\" are missing)"
         : model_type.empty() ? fmt::format("the architecture {} is not supported", listed)
                              : fmt::format("the model_type \"{}\"{} is not supported", model_type,
                                            names.empty() ? "" : fmt::format(" ({})", listed));
     return fail("config/architecture", fmt::format("{}: {}", config.source().where, what),
-                otherwise());
+                otherwise(own_code));
   }
   plan.architecture = *found;
   if (!names.empty() && !named(*found)) {

@@ -364,6 +364,53 @@ TEST(Plan, ModelTypeDecidesWhatItIs) {
   EXPECT_THAT(error.message, HasSubstr("\"model_type\" and \"architectures\" are missing"));
 }
 
+// Classes that people name and that are not run: each is told by its name, with what runs it.
+TEST(Plan, OtherClassesAreRefusedByName) {
+  const std::pair<const char*, const char*> others[] = {
+      {"albert", "AlbertForSequenceClassification"},
+      {"mpnet", "MPNetForSequenceClassification"},
+      {"bart", "BartForSequenceClassification"},
+      {"deberta", "DebertaForSequenceClassification"},
+      {"longformer", "LongformerForSequenceClassification"},
+      {"xlm-roberta-xl", "XLMRobertaXLForSequenceClassification"},
+      {"xlnet", "XLNetForSequenceClassification"},
+      {"t5", "T5ForSequenceClassification"},
+      {"gpt2", "GPT2ForSequenceClassification"},
+      {"qwen3", "Qwen3ForCausalLM"},
+      {"llama", "LlamaForSequenceClassification"},
+      {"gemma", "GemmaForSequenceClassification"},
+      {"nomic_bert", "NomicBertForSequenceClassification"},
+      {"new", "NewForSequenceClassification"},
+      {"eurobert", "EuroBertForSequenceClassification"},
+  };
+  for (const auto& [type, name] : others) {
+    Json config = bert();
+    config["model_type"] = type;
+    config["architectures"] = {name};
+    for (const bool own_code : {false, true}) {
+      if (own_code) config["auto_map"] = {{"AutoModelForSequenceClassification", "modeling.X"}};
+      const Error error = plan_of(config).error();
+      EXPECT_EQ(error.code, "config/architecture");
+      EXPECT_THAT(error.message, HasSubstr(name));
+      EXPECT_THAT(error.message, HasSubstr(type));
+      EXPECT_THAT(error.hint, HasSubstr("Transformers can run this model"));
+      EXPECT_EQ(error.hint.find("trust_remote_code") != std::string::npos, own_code);
+    }
+  }
+}
+
+// As JinaBERT's and others' that call themselves "bert".
+TEST(Plan, CodeOfTheModelsOwnIsNotTakenForItsModelType) {
+  Json config = bert();
+  config["auto_map"] = {{"AutoModelForSequenceClassification", "modeling.X"}};
+  EXPECT_TRUE(plan_of(config));
+  config["architectures"] = {"JinaBertForSequenceClassification"};
+  const Error error = plan_of(config).error();
+  EXPECT_EQ(error.code, "config/architecture");
+  EXPECT_THAT(error.message, HasSubstr("JinaBertForSequenceClassification"));
+  EXPECT_THAT(error.hint, HasSubstr("trust_remote_code"));
+}
+
 TEST(Plan, ScoresAreThoseOfThePipeline) {
   Json config = bert();
   const auto score = [&] { return plan_of(config)->score; };
