@@ -24,6 +24,19 @@ Result<std::string> hash_folder(const std::string& folder) {
   return measure::hash_files(paths);
 }
 
+study::EncoderSizes sizes_of(const model::EncoderPlan& plan) {
+  using Form = ops::EncoderForm;
+  study::EncoderSizes sizes{plan.layers, plan.hidden, plan.intermediate,
+                            plan.form.ffn == Form::Ffn::gated,
+                            plan.form.pooling == Form::Pooling::mean};
+  for (const model::LayerScope& scope : plan.scopes) {
+    if (scope.window == 0) continue;
+    ++sizes.windowed;
+    sizes.window = scope.window;
+  }
+  return sizes;
+}
+
 Model facts_of(std::shared_ptr<const engine::LoadedModel> loaded) {
   const model::EncoderPlan& plan = loaded->checkpoint.plan;
   ModelFacts facts{loaded->name,
@@ -33,7 +46,7 @@ Model facts_of(std::shared_ptr<const engine::LoadedModel> loaded) {
                    plan.problem,
                    record::ModelShape{plan.layers, plan.hidden, plan.heads, plan.intermediate},
                    engine::length_limit(loaded->tokenizer->info(), plan.positions),
-                   study::work_of(plan.layers, plan.hidden, plan.intermediate)};
+                   study::work_of(sizes_of(plan))};
   return {std::move(loaded), std::move(facts), ""};
 }
 
@@ -54,7 +67,7 @@ Result<Model> load_model(const std::string& name, const Wanted& wanted) {
   model.facts.folder = *folder;
   BREAKEVEN_TRY(model.facts.hash, hash_folder(*folder));
   // For the first guess of a pass's time only: what ran corrects it.
-  model.facts.work = {85e6, 6 * 4 * 768};
+  model.facts.work = {.flops_per_token = 85e6, .flops_per_token_pair = 6 * 4 * 768};
   model.refusal = loaded.error().message;
   return model;
 }

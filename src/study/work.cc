@@ -17,20 +17,25 @@ double guess_speed(Precision precision, std::string_view instruction_set) {
 
 }  // namespace
 
-Work work_of(std::size_t layers, std::size_t hidden_size, std::size_t intermediate_size) {
-  const auto hidden = static_cast<double>(hidden_size);
-  const auto intermediate = static_cast<double>(intermediate_size);
-  // The last layer works on the [CLS] rows, but needs keys and values of all.
-  const double whole = static_cast<double>(layers) - 1;
+Work work_of(const EncoderSizes& sizes) {
+  const auto hidden = static_cast<double>(sizes.hidden);
+  const auto intermediate = static_cast<double>(sizes.intermediate);
+  // Of [CLS] rows alone the last layer needs keys and values of all.
+  const double whole = static_cast<double>(sizes.layers) - (sizes.all_rows ? 0 : 1);
+  const double of_last = sizes.all_rows ? 0 : 4 * hidden * hidden;
+  const double ffn = (sizes.gated ? 3 : 2) * hidden * intermediate;
+  const double windowed = std::min(whole, static_cast<double>(sizes.windowed));
   Work work;
-  work.flops_per_token =
-      whole * 2 * (4 * hidden * hidden + 2 * hidden * intermediate) + 4 * hidden * hidden;
-  work.flops_per_token_pair = whole * 4 * hidden;
+  work.flops_per_token = whole * 2 * (4 * hidden * hidden + ffn) + of_last;
+  work.flops_per_token_pair = (whole - windowed) * 4 * hidden;
+  work.flops_per_near_pair = windowed * 4 * hidden;
+  work.window = sizes.window;
   return work;
 }
 
 PassTokens guess_tokens(std::span<const Text> texts, std::uint64_t batch, std::uint64_t max_length,
-                        Padding padding) {
+                        Padding padding, std::uint64_t window) {
+  const double seen = 2 * static_cast<double>(window) + 1;
   constexpr double kBytesPerToken = 4.4;
   const auto longest = static_cast<double>(max_length);
   const auto tokens_of = [&](const Text& text) {
@@ -49,6 +54,7 @@ PassTokens guess_tokens(std::span<const Text> texts, std::uint64_t batch, std::u
       result.real += real;
       result.computed += computed;
       result.pairs += computed * computed;
+      result.near += computed * std::min(computed, seen);
     }
   }
   return result;
@@ -56,9 +62,11 @@ PassTokens guess_tokens(std::span<const Text> texts, std::uint64_t batch, std::u
 
 double guess_pass_s(const record::Cell& cell, std::string_view instruction_set, const Work& work,
                     std::span<const Text> texts) {
-  const PassTokens tokens = guess_tokens(texts, cell.batch, cell.max_length, cell.padding);
-  const double flops =
-      tokens.computed * work.flops_per_token + tokens.pairs * work.flops_per_token_pair;
+  const PassTokens tokens =
+      guess_tokens(texts, cell.batch, cell.max_length, cell.padding, work.window);
+  const double flops = tokens.computed * work.flops_per_token +
+                       tokens.pairs * work.flops_per_token_pair +
+                       tokens.near * work.flops_per_near_pair;
   constexpr double kGpuSpeed = 50e12;
   const double speed = cell.device.is_cpu() ? guess_speed(cell.precision, instruction_set) *
                                                   std::max(1U, cell.threads)

@@ -21,10 +21,33 @@ TEST(Guess, PaddingIsReallyCounted) {
   EXPECT_LT(packed.real, 4 * 512);
 }
 
+TEST(Guess, AnEncodersForm) {
+  const Work bert = work_of({.layers = 12, .hidden = 768, .intermediate = 3072});
+  EXPECT_EQ(bert.flops_per_token, 11.0 * 2 * 12 * 768 * 768 + 4.0 * 768 * 768);
+  EXPECT_EQ(bert.flops_per_token_pair, 11.0 * 4 * 768);
+  EXPECT_EQ(bert.flops_per_near_pair, 0);
+  // ModernBERT-base, whose head reads all rows: 8 global layers, 14 of window 64.
+  const Work modern = work_of({.layers = 22,
+                               .hidden = 768,
+                               .intermediate = 1152,
+                               .gated = true,
+                               .all_rows = true,
+                               .windowed = 14,
+                               .window = 64});
+  EXPECT_EQ(modern.flops_per_token, 22.0 * 2 * (4 * 768 * 768 + 3 * 768 * 1152));
+  EXPECT_EQ(modern.flops_per_token_pair, 8.0 * 4 * 768);
+  EXPECT_EQ(modern.flops_per_near_pair, 14.0 * 4 * 768);
+  const std::string text(44'000, 'a');
+  const std::vector<Text> texts = {text};
+  const PassTokens tokens = guess_tokens(texts, 1, 8192, Padding::none, 64);
+  EXPECT_EQ(tokens.near, 8192.0 * 129);
+  EXPECT_EQ(guess_tokens(texts, 1, 100, Padding::none, 64).near, 100.0 * 100);
+}
+
 TEST(Guess, FasterPrecisionsAndMoreThreadsTakeLessTime) {
   const std::string text(1000, 'a');
   const std::vector<Text> texts(8, text);
-  const Work work{85e6, 15360};
+  const Work work{.flops_per_token = 85e6, .flops_per_token_pair = 15360};
   record::Cell cell;
   const double one = guess_pass_s(cell, "avx512_core_amx", work, texts);
   cell.threads = 2;

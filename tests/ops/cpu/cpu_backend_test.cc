@@ -8,13 +8,11 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
-#include <sstream>
 
 #include "base/limits.h"
 #include "harness.h"
+#include "judge.h"
 #include "ops/cpu/backend.h"
-#include "ops/reference/reference.h"
 #include "tile_sets.h"
 
 namespace breakeven {
@@ -22,6 +20,7 @@ namespace {
 
 using ops::Precision;
 using testing::EncoderShape;
+using testing::judge;
 using testing::RandomBatch;
 using testing::RandomEncoder;
 using testing::Runner;
@@ -48,44 +47,6 @@ Sequences unpadded(std::initializer_list<std::size_t> lengths) {
   Sequences sequences;
   for (const std::size_t length : lengths) sequences.push_back({length, length});
   return sequences;
-}
-
-// What all sets are compared with is computed once.
-class Judge {
- public:
-  // `made_by`: what the weights depend on besides the shape.
-  const std::vector<testing::Tapped>& run(const EncoderShape& shape,
-                                          const ops::EncoderWeights& weights,
-                                          const RandomBatch& batch, const std::string& made_by) {
-    std::ostringstream key;
-    key << made_by << shape.hidden << ' ' << shape.heads << ' ' << shape.intermediate << ' '
-        << shape.token_types << ' ' << shape.layers << ' ' << shape.labels << ' '
-        << static_cast<int>(shape.activation) << ' ' << shape.uncounted_id << ' ' << shape.embedding
-        << ' ' << shape.distances.span << ' ' << shape.distances.near << ' ' << shape.window << ' '
-        << shape.biases << ' ' << shape.gain;
-    for (const int field :
-         {static_cast<int>(shape.form.norm), static_cast<int>(shape.form.position),
-          static_cast<int>(shape.form.ffn), static_cast<int>(shape.form.pooling)}) {
-      key << ' ' << field;
-    }
-    for (std::size_t s = 0; s < batch.valid_len.size(); ++s) {
-      key << ' ' << batch.cu_seqlens[s + 1] << ':' << batch.valid_len[s];
-    }
-    const auto [at, fresh] = results_.try_emplace(key.str());
-    if (fresh) {
-      Runner reference(ops::make_reference_backend(), weights,
-                       {batch.ids.size(), batch.valid_len.size(), 2});
-      at->second = run_all(*reference.backend, *reference.lane, shape, batch.batch());
-    }
-    return at->second;
-  }
-
- private:
-  std::map<std::string, std::vector<testing::Tapped>> results_;
-};
-Judge& judge() {
-  static Judge the_judge;
-  return the_judge;
 }
 
 std::unique_ptr<ops::Backend> emulated(Precision precision) {
@@ -471,6 +432,21 @@ TEST_P(CpuBackend, TellsItsMemoryBeforeItTakesIt) {
   EXPECT_EQ(lane->activation_bytes(), told);
   EXPECT_GT(told, 1000U * 64 * 4);
   EXPECT_GT(model->weight_bytes(), 2U * 64 * 64);
+}
+
+// ModernBERT's 8,192 tokens: scores of all pairs would be 256 MiB for each head.
+TEST_P(CpuBackend, NoSequenceNeedsTheSquareOfItsLength) {
+  EncoderShape made = shape(64, 2, 128);
+  made.form = kModern;
+  made.window = 64;
+  made.positions = 8192;
+  const RandomEncoder encoder(made);
+  const auto backend = make();
+  const auto model = backend->pack(encoder.weights).value();
+  const auto bytes = [&](std::size_t rows) { return backend->lane_bytes(*model, {rows, 1, 2}); };
+  EXPECT_LT(bytes(8192), 32U << 20U);
+  EXPECT_LT(bytes(8192), 2 * bytes(4096) + (1U << 20U));
+  compare(made, encoder.weights, unpadded({1500}), 2, "1,500 tokens");
 }
 
 TEST_P(CpuBackend, MemoryThatIsNotThereIsAnError) {
