@@ -73,7 +73,7 @@ TEST_F(LoaderTest, OtherKindsAreRefusedByName) {
   const std::vector<std::tuple<std::string, json, std::string>> changes = {
       {"/model/type", "BPE", "##"},
       {"/model/type", "WordLevel", "WordLevel"},
-      {"/normalizer", {{"type", "NFC"}}, "NFC"},
+      {"/normalizer", {{"type", "NFKC"}}, "NFC"},
       {"/normalizer",
        {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}, {{"type", "NFKC"}}}}},
        "NFKC"},
