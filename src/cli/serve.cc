@@ -78,7 +78,7 @@ serve::Served served_of(const engine::LoadedModel& model, const Setup& setup) {
   served.takes_pairs = setup.max_length >= model.tokenizer->info().pair_special_ids;
   served.count_tokens = [tokenizer = model.tokenizer](const Text& text) {
     // Of each thread, for as long as it lives; there is one tokenizer in this program.
-    thread_local const auto scratch = tokenizer->make_scratch();
+    thread_local auto scratch = tokenizer->make_scratch();
     thread_local std::vector<std::int32_t> ids;
     ids.clear();
     text::EncodeOptions options;

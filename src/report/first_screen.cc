@@ -47,10 +47,10 @@ class Screen {
   Screen(std::span<const record::Record> records, const FirstScreen& options)
       : options_(options), records_(records), set_(records), verdict_(decide::verdict_of(set_)) {}
   Document document();
+  const Row* cpu() const { return verdict_.best_cpu; }
 
  private:
   bool native(const Row& row) const { return row.cell().runtime.is_native(); }
-  const Row* cpu() const { return verdict_.best_cpu; }
   const Row* gpu() const { return verdict_.best_gpu; }
   bool has(Side side) const;
   bool priced() const { return options_.cpu_price && options_.gpu_price; }
@@ -519,6 +519,11 @@ Document Screen::document() {
 }  // namespace
 
 Document first_screen(std::span<const record::Record> records, const FirstScreen& options) {
+  FirstScreen alone = options;
+  alone.known.clear();
+  Screen measured(records, alone);
+  // Without a row of a CPU to compare it with, a GPU that ships would pass for one of this machine.
+  if (measured.cpu() == nullptr) return measured.document();
   std::vector<record::Record> all(records.begin(), records.end());
   all.insert(all.end(), options.known.begin(), options.known.end());
   return Screen(all, options).document();

@@ -56,7 +56,7 @@ struct Served {
 
 struct BodyLimits {
   std::size_t texts = 64;  // of one request
-  std::size_t text_bytes = 64 * 1024;
+  std::size_t text_bytes = 64UL * 1024;
 };
 
 struct OwnedText {

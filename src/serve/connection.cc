@@ -13,8 +13,8 @@
 namespace breakeven::serve {
 namespace {
 
-constexpr std::size_t kInputBytes = 64 * 1024;    // that wait for their turn
-constexpr std::size_t kOutputBytes = 256 * 1024;  // that a client may leave unread in a stream
+constexpr std::size_t kInputBytes = 64UL * 1024;    // that wait for their turn
+constexpr std::size_t kOutputBytes = 256UL * 1024;  // that a client may leave unread in a stream
 constexpr double kLeastBytesPerS = 16 * 1024;
 constexpr std::string_view kLines = "application/x-ndjson";
 
@@ -104,10 +104,9 @@ void Connection::tick() {
     stuck_ = true;
   } else if (phase_ == Phase::idle && passed_s > options_.idle_s) {
     closing_ = true;
-  } else if (phase_ == Phase::head && passed_s > options_.header_s) {
-    send_problem(slow, true);
-  } else if (phase_ == Phase::body &&
-             passed_s > options_.body_s + static_cast<double>(body_seen_) / kLeastBytesPerS) {
+  } else if ((phase_ == Phase::head && passed_s > options_.header_s) ||
+             (phase_ == Phase::body &&
+              passed_s > options_.body_s + static_cast<double>(body_seen_) / kLeastBytesPerS)) {
     send_problem(slow, true);
   } else if (phase_ == Phase::stream) {
     if (lines_.empty() && text_.empty() && passed_s > options_.idle_s) {

@@ -57,7 +57,7 @@ class Client : public std::enable_shared_from_this<Client> {
   Socket socket_;
   Service& service_;
   Connection connection_;
-  std::array<char, 16 * 1024> bytes_{};
+  std::array<char, 16UL * 1024> bytes_{};
   std::string writes_;
   bool reading_ = false, writing_ = false, lingers_ = false, gone_ = false;
   double linger_until_s_ = 0;

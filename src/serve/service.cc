@@ -19,6 +19,7 @@ constexpr const char* kProbe = "A warm and funny film; I would watch it again.";
 
 std::vector<std::vector<decide::Point>> anchors_of(const std::vector<LaneSetup>& lanes) {
   std::vector<std::vector<decide::Point>> all;
+  all.reserve(lanes.size());
   for (const LaneSetup& lane : lanes) all.push_back(lane.anchors);
   return all;
 }
@@ -70,7 +71,7 @@ Service::Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions opt
     const auto finished = [this, i](LaneResult lane_result) {
       // A function that is copied holds its result by a pointer.
       auto shared = std::make_shared<LaneResult>(std::move(lane_result));
-      options_.post([this, i, shared] { this->finished(i, std::move(*shared)); });
+      options_.post([this, i, shared] { this->finished(i, *shared); });
     };
     lanes_.push_back(
         std::make_unique<Lane>(std::move(lanes[i].classifier), served_, *options_.clock, finished));
@@ -129,7 +130,7 @@ void Service::start() {
   }
 }
 
-void Service::finished(std::size_t lane, LaneResult result) {
+void Service::finished(std::size_t lane, const LaneResult& result) {
   const std::vector<Part> parts = std::exchange(running_[lane], {});
   const double took_s = result.ended_s - result.started_s;
   LaneMetrics& metrics = metrics_.lanes[lane];

@@ -71,7 +71,7 @@ class Service {
   };
 
   void start();
-  void finished(std::size_t lane, LaneResult result);
+  void finished(std::size_t lane, const LaneResult& result);
   void take(const Part& part, std::size_t place, const LaneResult& result, Waiting& waiting);
   void deliver();
   Checked<Answer> answer_of(Outcome outcome, Waiting& waiting);

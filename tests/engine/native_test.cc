@@ -249,7 +249,8 @@ TEST(Native, ClassifiersOfOnePrecisionShareTheirPackedWeights) {
   const std::uint64_t weights = first->info().weight_bytes;
   const std::uint64_t before = measure::allocated_bytes();
   const auto second = make({.setup = {.batch = 32}});
-  EXPECT_LT(measure::allocated_bytes(), before + weights / 10);
+  // What it has of its own: the tokenizer's cache of words, 2 MB, and little else.
+  EXPECT_LT(measure::allocated_bytes(), before + weights / 5);
   EXPECT_EQ(second->info().weight_bytes, weights);
 }
 

@@ -133,6 +133,19 @@ TEST(FirstScreen, OfACpuBesideAGpuThatShips) {
   EXPECT_THAT(text, HasSubstr("T4, L4 or A100 none"));
 }
 
+// Seen on a machine that was busy: "One H100 does 16,300 reviews/s", and it had no GPU.
+TEST(FirstScreen, AGpuThatShipsIsNotShownWithoutACpuToCompareWith) {
+  FirstScreen first;
+  first.known = in_rounds(on_gpu(), kFiveRounds);
+  Records records = in_rounds(sample_run(), kFiveRounds);
+  for (record::Record& record : records) {
+    record.reasons.push_back({"foreign-cpu", "", 0.5, 0.25, record::Severity::invalid});
+  }
+  const std::string text = screen(records, first);
+  EXPECT_THAT(text, HasSubstr("No row can be used, so nothing is decided."));
+  EXPECT_THAT(text, Not(HasSubstr("H100")));
+}
+
 TEST(FirstScreen, OfAGpuAlone) {
   expect_snapshot("first_gpu.txt", screen(in_rounds(on_gpu(), kFiveRounds)));
 }

@@ -71,23 +71,23 @@ const std::string kEnd = "\"batch\":";
 class ListenerTest : public ::testing::Test {
  protected:
   void start() {
-    auto opened = Listener::open(options);
+    auto opened = Listener::open(options_);
     ASSERT_TRUE(opened) << opened.error().to_string();
-    listener = *std::move(opened);
+    listener_ = *std::move(opened);
     ServiceOptions service_options;
-    service_options.post = listener->poster();
+    service_options.post = listener_->poster();
     std::vector<LaneSetup> lanes;
-    lanes.push_back(testing::fake_lane(engine));
-    service = std::make_unique<Service>(testing::fake_served(), std::move(lanes), service_options);
-    thread = std::thread([this] { listener->run(*service); });
+    lanes.push_back(testing::fake_lane(engine_));
+    service_ = std::make_unique<Service>(testing::fake_served(), std::move(lanes), service_options);
+    thread_ = std::thread([this] { listener_->run(*service_); });
   }
   void end() {
-    if (!thread.joinable()) return;
-    listener->stop();
-    thread.join();
+    if (!thread_.joinable()) return;
+    listener_->stop();
+    thread_.join();
   }
   std::string get(const std::string& path) const {
-    Client client(listener->address());
+    Client client(listener_->address());
     client.send("GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     return client.read_all();
   }
@@ -97,20 +97,20 @@ class ListenerTest : public ::testing::Test {
     }
   }
   void TearDown() override {
-    engine.set_closed(false);
+    engine_.set_closed(false);
     end();
   }
 
-  FakeEngine engine;
-  ListenOptions options{.address = "127.0.0.1:0", .drain_s = 20};
-  std::unique_ptr<Listener> listener;
-  std::unique_ptr<Service> service;
-  std::thread thread;
+  FakeEngine engine_;
+  ListenOptions options_{.address = "127.0.0.1:0", .drain_s = 20};
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Service> service_;
+  std::thread thread_;
 };
 
 TEST_F(ListenerTest, AnswersOverTcpAndKeepsTheConnection) {
   start();
-  Client client(listener->address());
+  Client client(listener_->address());
   for (int i = 0; i < 3; ++i) {
     client.send(post(R"({"input":"abc"})"));
     EXPECT_NE(client.read_to(kEnd).find("\"odd\""), std::string::npos);
@@ -121,16 +121,16 @@ TEST_F(ListenerTest, AnswersOverAUnixSocketAndTakesAStaleOnesPlace) {
   const std::string path =
       (std::filesystem::temp_directory_path() / ("breakeven-" + std::to_string(::getpid())))
           .string();
-  options.address = "unix:" + path;
+  options_.address = "unix:" + path;
   for (int i = 0; i < 2; ++i) {
     start();
-    EXPECT_EQ(Listener::open(options).error().code, "serve/in-use");
-    Client client(listener->address());
+    EXPECT_EQ(Listener::open(options_).error().code, "serve/in-use");
+    Client client(listener_->address());
     client.send(post(R"({"input":"abc"})"));
     EXPECT_NE(client.read_to(kEnd).find("\"odd\""), std::string::npos);
     end();
-    service.reset();
-    listener.reset();
+    service_.reset();
+    listener_.reset();
     EXPECT_FALSE(std::filesystem::exists(path));
     if (i > 0) continue;
     Descriptor stale(::socket(AF_UNIX, SOCK_STREAM, 0));  // of a server that was killed
@@ -144,19 +144,19 @@ TEST_F(ListenerTest, AnswersOverAUnixSocketAndTakesAStaleOnesPlace) {
 TEST_F(ListenerTest, WhatIsNoAddressIsToldByName) {
   for (const char* address :
        {"", "8000", "host:80", "127.0.0.1:", "127.0.0.1:70000", "unix:", "unix:/nowhere/at/all"}) {
-    options.address = address;
-    EXPECT_EQ(Listener::open(options).error().code, "serve/address") << address;
+    options_.address = address;
+    EXPECT_EQ(Listener::open(options_).error().code, "serve/address") << address;
   }
   EXPECT_TRUE(is_local("127.0.0.1:1") && is_local("[::1]:1") && is_local("unix:/x"));
   EXPECT_FALSE(is_local("0.0.0.0:1") || is_local("[::]:1") || is_local("192.168.0.1:1"));
 }
 
 TEST_F(ListenerTest, SlowClientsAreToldAndEnded) {
-  options.connection.header_s = 0.2;
-  options.connection.body_s = 0.2;
-  options.connection.idle_s = 0.2;
+  options_.connection.header_s = 0.2;
+  options_.connection.body_s = 0.2;
+  options_.connection.idle_s = 0.2;
   start();
-  Client header(listener->address()), body(listener->address()), idle(listener->address());
+  Client header(listener_->address()), body(listener_->address()), idle(listener_->address());
   header.send("GET /livez HTTP/1.1\r\nHo");
   const std::string whole = post(R"({"input":"abc"})");
   body.send(whole.substr(0, whole.size() - 1));
@@ -166,19 +166,19 @@ TEST_F(ListenerTest, SlowClientsAreToldAndEnded) {
 }
 
 TEST_F(ListenerTest, MoreConnectionsThanItHoldsAreTold) {
-  options.connections = 2;
+  options_.connections = 2;
   start();
-  Client first(listener->address()), second(listener->address());
+  Client first(listener_->address()), second(listener_->address());
   first.send(post(R"({"input":"abc"})"));
   first.read_to(kEnd);
   second.send(post(R"({"input":"abc"})"));
   second.read_to(kEnd);
-  Client third(listener->address());
+  Client third(listener_->address());
   EXPECT_TRUE(third.read_all().starts_with("HTTP/1.1 503"));
   first.leave();
   std::string reply;
   while (reply.find("\"odd\"") == std::string::npos) {  // its place is free soon
-    Client next(listener->address());
+    Client next(listener_->address());
     next.send(post(R"({"input":"abc"})"));
     reply = next.read_to(kEnd);
   }
@@ -186,11 +186,11 @@ TEST_F(ListenerTest, MoreConnectionsThanItHoldsAreTold) {
 
 TEST_F(ListenerTest, AClientThatLeavesIsForgotten) {
   start();
-  engine.set_closed(true);
-  Client runs(listener->address());
+  engine_.set_closed(true);
+  Client runs(listener_->address());
   runs.send(post(R"({"input":"abc"})"));
   wait_for_waiting(1);
-  Client leaves(listener->address());
+  Client leaves(listener_->address());
   leaves.send(post(R"({"input":"abc"})"));
   wait_for_waiting(2);
   leaves.leave();
@@ -201,34 +201,34 @@ TEST_F(ListenerTest, AClientThatLeavesIsForgotten) {
 TEST_F(ListenerTest, EndsWithoutLosingWhatWasAccepted) {
   for (int round = 0; round < 20; ++round) {
     start();
-    engine.set_closed(true);
+    engine_.set_closed(true);
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 20; ++i) {
-      clients.push_back(std::make_unique<Client>(listener->address()));
+      clients.push_back(std::make_unique<Client>(listener_->address()));
       clients.back()->send(post(R"({"input":"abc"})"));
     }
     wait_for_waiting(20);
-    listener->stop();
+    listener_->stop();
     while (get("/readyz").find(" 503 ") == std::string::npos) {  // it says so before it ends
     }
-    engine.set_closed(false);
+    engine_.set_closed(false);
     for (const auto& client : clients) {
       EXPECT_NE(client->read_all().find("\"odd\""), std::string::npos) << "round " << round;
     }
-    thread.join();
+    thread_.join();
   }
 }
 
 TEST_F(ListenerTest, ASecondSignalShortensTheEnd) {
   start();
-  engine.set_closed(true);
-  Client client(listener->address());
+  engine_.set_closed(true);
+  Client client(listener_->address());
   client.send(post(R"({"input":"abc"})"));
   wait_for_waiting(1);
-  listener->stop();
-  listener->stop();
+  listener_->stop();
+  listener_->stop();
   EXPECT_TRUE(client.read_all().starts_with("HTTP/1.1 503"));
-  thread.join();
+  thread_.join();
 }
 
 }  // namespace
