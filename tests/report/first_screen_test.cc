@@ -35,7 +35,7 @@ Records in_rounds(Records records, const std::vector<double>& factors) {
     const std::uint64_t batches =
         record.cell.mode == Mode::serial ? record.texts.count / record.cell.batch : 1;
     for (std::uint32_t i = 0; i < factors.size(); ++i) {
-      const double own = 1 + 0.01 * static_cast<double>((at * 7 + i * 5) % 5);
+      const double own = 1 + 0.01 * static_cast<double>((at * 7 + i * 5UL) % 5);
       const double seconds = pass_s * factors[i] * own;
       record.rounds.push_back({i, 10.0 * i, 1, seconds, {}});
       for (std::uint32_t batch = 0; batch < batches; ++batch) {
