@@ -144,6 +144,10 @@ double CellRun::first_rate_per_s() const {
   return 0.25 * static_cast<double>(texts_.size()) / pass_s();
 }
 
+std::uint64_t CellRun::probe_seed(std::uint64_t number) const {
+  return Random(seed_, {number}).next();
+}
+
 void CellRun::aim_at(double rate_per_s, std::uint64_t number) {
   cell.rate_per_s = rate_per_s;
   probe_ = number;
@@ -210,7 +214,7 @@ Result<void> CellRun::measure(Classifier& classifier, measure::Visit visit) {
   options.max_batch = cell.batch;
   options.max_wait_s = cell.max_wait_s;
   options.window_s = visit.budget_s / (1 + measure::kDrainShare);
-  options.seed = searches() ? Random(seed_, {probe_}).next() : seed_;
+  options.seed = searches() ? probe_seed(probe_) : seed_;
   BREAKEVEN_TRY(paced_, measure::run_paced(classifier, texts_, options, outputs_, clock_, stop_));
   return {};
 }

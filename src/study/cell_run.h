@@ -71,6 +71,7 @@ class CellRun {
   bool searches() const { return p99_limit_s_ > 0; }
   double first_rate_per_s() const;
   void aim_at(double rate_per_s, std::uint64_t number);
+  std::uint64_t probe_seed(std::uint64_t number) const;
 
   // Warms up and measures for about so long, least_visit_s() at least; paced: plays one window that
   // fills the slot.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <random>
+#include <set>
 
 #include "base/check.h"
 #include "base/units.h"
@@ -147,6 +148,10 @@ Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) 
   name.resize(name.rfind(' '));  // without a rate
   RateSearch search(run.first_rate_per_s());
   const std::uint64_t first = search.tell_all(input_.searched, run.cell, input_.p99_limit_s);
+  std::set<std::uint64_t> drawn;  // by an earlier run, of whose windows some may not count
+  for (const record::Record& record : input_.searched) {
+    if (record.paced) drawn.insert(record.paced->seed);
+  }
   for (std::uint64_t number = first;; ++number) {
     auto next = search.next(end_s - tools_.clock->now_s());
     if (!next && number == 0) next = search.next();
@@ -160,6 +165,7 @@ Result<void> Sweep::search(CellRun& run, Classifier& classifier, double slot_s) 
       }
       return {};
     }
+    while (drawn.count(run.probe_seed(number)) > 0) ++number;
     run.aim_at(next->rate_per_s, number);
     visit_cell(run, classifier, (1 + measure::kDrainShare) * next->window_s());
     BREAKEVEN_TRY_VOID(finish({&run}));

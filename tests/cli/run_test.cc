@@ -267,8 +267,16 @@ TEST_F(RunTest, ALimitOnP99IsSearchedOnTextsThatAreChosenForTheTime) {
   const auto both = record::read_journal((folder_ / "p.jsonl").string());
   ASSERT_TRUE(both) << both.error().message;
   std::set<std::uint64_t> seeds;
-  for (const record::Record& record : both->records) seeds.insert(record.paced->seed);
-  EXPECT_EQ(seeds.size(), both->records.size()) << "it goes on with draws of its own";
+  std::size_t count = 0;
+  for (const record::Record& record : both->records) {
+    const bool counts = std::none_of(
+        record.reasons.begin(), record.reasons.end(),
+        [](const auto& reason) { return reason.severity == record::Severity::invalid; });
+    if (!counts) continue;  // a busy machine's; it is played again
+    ++count;
+    seeds.insert(record.paced->seed);
+  }
+  EXPECT_EQ(seeds.size(), count) << "it goes on with draws of its own";
 }
 
 TEST_F(RunTest, ResumeMeasuresOnlyWhatIsMissing) {
