@@ -15,6 +15,7 @@
 
 #include "bindings/arrow.h"
 #include "bindings/pipeline.h"
+#include "classifier/ranking.h"
 #include "engine/decode.h"
 
 namespace nb = nanobind;
@@ -187,13 +188,11 @@ Answers run(Pipeline& pipeline, const std::vector<Text>& texts) {
 class Ranking {
  public:
   Ranking(const Answers& answers, std::size_t classes, ScoreFunction function)
-      : answers_(answers), function_(function), scores_(classes), order_(classes) {}
+      : answers_(answers), function_(function), scores_(classes) {}
   void rank(std::size_t text) {
     const auto logits = std::span(answers_.logits).subspan(text * scores_.size(), scores_.size());
     engine::score(logits, function_, scores_);
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::stable_sort(order_.begin(), order_.end(),
-                     [&](std::size_t a, std::size_t b) { return scores_[a] > scores_[b]; });
+    rank_labels(scores_, order_);
   }
   std::size_t label(std::size_t place) const { return order_[place]; }
   float score(std::size_t place) const { return scores_[order_[place]]; }

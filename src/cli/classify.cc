@@ -82,17 +82,10 @@ Result<void> classify(const TextFlags& flags, const ScoreFlags& score_flags,
   BREAKEVEN_TRY(const auto zero_shot, check_zero_shot(zero_shot_flags, score_flags, form));
   BREAKEVEN_TRY(const auto source, open_texts(flags));
   BREAKEVEN_TRY(Output output, Output::open(flags.output, flags.input));
-  BREAKEVEN_TRY(const auto model, engine::load_model({flags.model}));
-  for (const std::string& note : {model->note, options.device_note}) {
-    if (!note.empty()) tell(note);
-  }
-  Setup setup = static_cast<const Setup&>(options);
-  const std::size_t limit =
-      engine::length_limit(model->tokenizer->info(), model->checkpoint.plan.positions);
-  setup.max_length = cut_length(options.asked_length, limit);
-  BREAKEVEN_TRY(const auto classifier, open_classifier(model, setup, zero_shot));
+  BREAKEVEN_TRY(const OpenModel open, open_model(flags.model, options));
+  BREAKEVEN_TRY(const auto classifier, open_classifier(open.model, open.setup, zero_shot));
 
-  if (!zero_shot && score_flags.function.empty()) form.function = model->checkpoint.plan.score;
+  if (!zero_shot && score_flags.function.empty()) form.function = open.model->checkpoint.plan.score;
   LabelCounts counts;
   // Short at first, so that the first labels come soon; later windows are long, so that few
   // workers wait at their end.
@@ -102,7 +95,7 @@ Result<void> classify(const TextFlags& flags, const ScoreFlags& score_flags,
   auto finished =
       finish_stream(label_texts(*source, *classifier, options.batch, form, limits, output, counts),
                     *source, output);
-  tell_cut(counts.cut, counts.texts, setup.max_length, limit);
+  tell_cut(counts.cut, counts.texts, open.setup.max_length, open.limit);
   return finished;
 }
 

@@ -66,6 +66,10 @@ class Ranking {
   explicit Ranking(std::size_t top) : top_(top) {}
 
   void add(Passage passage) { passages_.push_back(std::move(passage)); }
+  // Not needed before the end where all are kept.
+  void forget_the_rest() {
+    if (passages_.size() > top_) sort();
+  }
   void sort() {
     // What is no number stands last, so that the order is one.
     const auto height = [](const Passage& passage) {
@@ -114,7 +118,7 @@ Result<LabelCounts> rank(data::Source& source, Classifier& classifier, const Ran
       counts.cut += result.cut[i];
     }
     counts.texts += pairs.size();
-    ranking.sort();
+    ranking.forget_the_rest();
     return {};
   };
   BREAKEVEN_TRY_VOID(for_each_window(source, {.first_texts = 4 * batch, .texts = 64 * batch}, use));
@@ -149,28 +153,22 @@ Result<void> rerank(const TextFlags& flags, const RankFlags& rank_flags) {
   BREAKEVEN_TRY(const RankOptions rank_options, check_rank_flags(rank_flags));
   BREAKEVEN_TRY(const auto source, open_texts(flags));
   BREAKEVEN_TRY(Output output, Output::open(flags.output, flags.input));
-  BREAKEVEN_TRY(const auto model, engine::load_model({flags.model}));
-  BREAKEVEN_TRY_VOID(check_reranker(*model));
-  for (const std::string& note : {model->note, options.device_note}) {
-    if (!note.empty()) tell(note);
-  }
-  Setup setup = static_cast<const Setup&>(options);
-  const std::size_t limit =
-      engine::length_limit(model->tokenizer->info(), model->checkpoint.plan.positions);
-  setup.max_length = cut_length(options.asked_length, limit);
-  BREAKEVEN_TRY(const auto classifier, engine::make_native(model, {.setup = setup}));
+  BREAKEVEN_TRY(const OpenModel open, open_model(flags.model, options));
+  BREAKEVEN_TRY_VOID(check_reranker(*open.model));
+  BREAKEVEN_TRY(const auto classifier, engine::make_native(open.model, {.setup = open.setup}));
 
   Ranking ranking(rank_options.top);
   const auto counts = rank(*source, *classifier, rank_flags, options.batch, ranking);
   // Half of a ranking would be none: it is written when all passages are known.
   Result<void> written;
   if (counts) {
+    ranking.sort();
     const auto passages = ranking.passages();
     written = output.write(
-        lines_of(passages, rank_options.function.value_or(model->checkpoint.plan.score),
+        lines_of(passages, rank_options.function.value_or(open.model->checkpoint.plan.score),
                  rank_flags.with_text),
         passages.size());
-    tell_cut(counts->cut, counts->texts, setup.max_length, limit);
+    tell_cut(counts->cut, counts->texts, open.setup.max_length, open.limit);
   } else {
     written = tl::unexpected<Error>(counts.error());
   }

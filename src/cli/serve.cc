@@ -17,6 +17,7 @@
 #include "engine/decode.h"
 #include "engine/native.h"
 #include "engine/placement.h"
+#include "measure/paced.h"
 #include "ops/cuda/device_list.h"
 #include "serve/listener.h"
 #include "session/study_input.h"
@@ -93,18 +94,6 @@ serve::Served served_of(const engine::LoadedModel& model, const Setup& setup) {
   return served;
 }
 
-// Labels of texts that ship, by which two devices are held together.
-Result<std::vector<std::uint32_t>> labels_of(Classifier& classifier, std::span<const Text> texts) {
-  std::vector<std::uint32_t> labels;
-  BatchResult result;
-  for (std::size_t first = 0; first < texts.size(); first += kBatchTexts) {
-    const std::size_t count = std::min(kBatchTexts, texts.size() - first);
-    BREAKEVEN_TRY_VOID(classifier.run_batch(texts.subspan(first, count), result));
-    labels.insert(labels.end(), result.labels.begin(), result.labels.end());
-  }
-  return labels;
-}
-
 // Of several devices those that agree with the first one, by the limits of docs/parity.md.
 Result<void> keep_those_that_agree(std::vector<serve::LaneSetup>& lanes, Precision precision) {
   if (lanes.size() == 1) return {};
@@ -114,11 +103,15 @@ Result<void> keep_those_that_agree(std::vector<serve::LaneSetup>& lanes, Precisi
   std::vector<Text> texts;
   for (const data::Review& review : reviews.reviews) texts.emplace_back(review.text);
   const double allowed = limit(fmt::format("model/{}/flips_share", to_string(precision)));
-  BREAKEVEN_TRY(const auto first, labels_of(*lanes.front().classifier, texts));
+  const auto answers = [&](const serve::LaneSetup& lane) {
+    return measure::answer_all(*lane.classifier, texts, kBatchTexts);
+  };
+  BREAKEVEN_TRY(const measure::Samples first, answers(lanes.front()));
   for (std::size_t i = 1; i < lanes.size();) {
-    BREAKEVEN_TRY(const auto other, labels_of(*lanes[i].classifier, texts));
+    BREAKEVEN_TRY(const measure::Samples other, answers(lanes[i]));
     std::size_t flips = 0;
-    for (std::size_t t = 0; t < texts.size(); ++t) flips += first[t] != other[t] ? 1U : 0U;
+    for (std::size_t t = 0; t < texts.size(); ++t)
+      flips += first.labels[t] != other.labels[t] ? 1U : 0U;
     tell(fmt::format("{} gives other labels than {} for {} of {} texts{}", lanes[i].device,
                      lanes.front().device, flips, texts.size(),
                      double(flips) <= allowed * double(texts.size()) ? "" : ": it stays out"));
@@ -159,19 +152,14 @@ Result<void> run_server(const ServeFlags& flags) {
   texts.threads = flags.threads;
   texts.max_length = flags.max_length;
   texts.device = "cpu";
-  BREAKEVEN_TRY(const TextOptions asked, check_text_flags(texts));
+  BREAKEVEN_TRY(TextOptions asked, check_text_flags(texts));
   BREAKEVEN_TRY(const auto devices, ops::select_devices(flags.device, ops::list_gpus()));
   // Before seconds are spent on a model.
   BREAKEVEN_TRY(const auto listener, serve::Listener::open(listen));
-  BREAKEVEN_TRY(const auto model, engine::load_model({flags.model}));
-  for (const std::string& note : {model->note, devices.note}) {
-    if (!note.empty()) tell(note);
-  }
-  Setup setup = static_cast<const Setup&>(asked);
+  asked.device_note = devices.note;
+  BREAKEVEN_TRY(const OpenModel open, open_model(flags.model, asked));
+  Setup setup = open.setup;
   setup.batch = kBatchTexts;
-  setup.max_length =
-      cut_length(asked.asked_length,
-                 engine::length_limit(model->tokenizer->info(), model->checkpoint.plan.positions));
   data::SourceOptions builtin;
   BREAKEVEN_TRY(const data::ReviewSet sample, session::read_texts(builtin, 16));
   std::string words;  // of all lengths, real ones
@@ -182,7 +170,7 @@ Result<void> run_server(const ServeFlags& flags) {
     setup.device = device;
     serve::LaneSetup lane;
     lane.device = to_string(device);
-    BREAKEVEN_TRY(lane.classifier, engine::make_native(model, {.setup = setup}));
+    BREAKEVEN_TRY(lane.classifier, engine::make_native(open.model, {.setup = setup}));
     BREAKEVEN_TRY(lane.anchors,
                   serve::measure_anchors(*lane.classifier, words, kBatchTexts, monotonic_clock()));
     lanes.push_back(std::move(lane));
@@ -191,7 +179,7 @@ Result<void> run_server(const ServeFlags& flags) {
   options.limits.batch = batch_limits(lanes.front(), setup.max_length);
   options.post = listener->poster();
   setup.device = devices.devices.front();
-  serve::Service service(served_of(*model, setup), std::move(lanes), options);
+  serve::Service service(served_of(*open.model, setup), std::move(lanes), options);
   tell(fmt::format("{} in {} on {} at {}; a request is let in if it will be answered within {}",
                    service.served().model, service.served().precision, service.served().device,
                    listener->address(), format_seconds(options.limit_s)));

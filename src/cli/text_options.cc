@@ -9,7 +9,6 @@
 
 #include "base/files.h"
 #include "base/numbers.h"
-#include "engine/load.h"
 #include "engine/placement.h"
 #include "ops/cuda/device_list.h"
 
@@ -129,6 +128,18 @@ std::uint64_t cut_length(std::optional<std::uint64_t> asked, std::uint64_t limit
     tell(fmt::format("--max-length {}: this model takes {} tokens, longer texts are cut there",
                      *asked, limit));
   return std::min<std::uint64_t>(asked.value_or(engine::kDefaultMaxLength), limit);
+}
+
+Result<OpenModel> open_model(const std::string& name, const TextOptions& options) {
+  OpenModel open{.setup = static_cast<const Setup&>(options)};
+  BREAKEVEN_TRY(open.model, engine::load_model({name}));
+  for (const std::string& note : {open.model->note, options.device_note}) {
+    if (!note.empty()) tell(note);
+  }
+  open.limit =
+      engine::length_limit(open.model->tokenizer->info(), open.model->checkpoint.plan.positions);
+  open.setup.max_length = cut_length(options.asked_length, open.limit);
+  return open;
 }
 
 void tell_cut(std::uint64_t cut, std::uint64_t texts, std::uint64_t max_length,

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "cli/output.h"
 #include "data/source.h"
+#include "engine/load.h"
 #include "setup/setup.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's own name
@@ -61,6 +62,15 @@ Result<TextOptions> check_text_flags(const TextFlags& flags);
 // Tokens at which texts are cut: those asked for or engine::kDefaultMaxLength, and never more than
 // the model's engine::length_limit(). Tells who asked for more.
 std::uint64_t cut_length(std::optional<std::uint64_t> asked, std::uint64_t limit);
+
+// A model and how it is to run.
+struct OpenModel {
+  std::shared_ptr<const engine::LoadedModel> model{};
+  Setup setup{};          // as asked; max_length is the model's where that is less
+  std::size_t limit = 0;  // tokens that the model takes
+};
+// Loads it, and tells what it and the devices have to say. Errors: those of engine::load_model.
+Result<OpenModel> open_model(const std::string& name, const TextOptions& options);
 
 // Tells how many texts were cut, where some were.
 void tell_cut(std::uint64_t cut, std::uint64_t texts, std::uint64_t max_length,

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <optional>
 #include <span>
 #include <utility>
 
 #include "base/check.h"
+#include "classifier/ranking.h"
 #include "data/json_line.h"
 #include "engine/decode.h"
 
@@ -35,14 +35,6 @@ std::optional<Error> read_window(data::Source& source, std::size_t max_texts, st
   window.texts.clear();
   for (const data::Review& review : window.reviews) window.texts.push_back(review.view());
   return problem;
-}
-
-// The labels by their scores, the highest first; equal ones in their own order, as Python sorts.
-void sort_scores(std::span<const float> scores, std::vector<std::size_t>& order) {
-  order.resize(scores.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
 }
 
 // "[a,b]": `append` adds one value to `out`.
@@ -144,7 +136,7 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
     for (std::size_t i = 0; i < count; ++i) {
       const auto logits = std::span(result.logits).subspan(i * classes, classes);
       engine::score(logits, form.function, scores);
-      sort_scores(scores, order);
+      rank_labels(scores, order);
       fmt::format_to(std::back_inserter(lines), R"({{"index":{},"label":{},"score":)",
                      window.first + i, label_json[order.front()]);
       append_float(scores[order.front()], lines);

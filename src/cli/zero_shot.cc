@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/study_flags.h"
 #include "data/source.h"
 
 namespace breakeven::cli {
@@ -22,13 +23,9 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
-std::vector<std::string> between_commas(std::string_view list) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    parts.emplace_back(trimmed(list.substr(begin, end - begin)));
-    begin = end + 1;
-  }
+std::vector<std::string> between_commas(const std::string& list) {
+  std::vector<std::string> parts = split_list(list);
+  for (std::string& part : parts) part = std::string(trimmed(part));
   return parts;
 }
 

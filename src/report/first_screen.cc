@@ -519,6 +519,7 @@ Document Screen::document() {
 }  // namespace
 
 Document first_screen(std::span<const record::Record> records, const FirstScreen& options) {
+  if (options.known.empty()) return Screen(records, options).document();
   FirstScreen alone = options;
   alone.known.clear();
   Screen measured(records, alone);

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <numeric>
+
+#include "classifier/ranking.h"
 
 namespace breakeven::serve {
 namespace {
@@ -42,11 +43,9 @@ struct Ranked {
   std::vector<std::size_t> order;  // [C]
 };
 Ranked rank(const TextAnswer& text, const Served& served, bool raw) {
-  Ranked ranked{text.logits, std::vector<std::size_t>(text.logits.size())};
+  Ranked ranked{text.logits, {}};
   if (!raw) served.score(text.logits, ranked.scores);
-  std::iota(ranked.order.begin(), ranked.order.end(), std::size_t{0});
-  std::stable_sort(ranked.order.begin(), ranked.order.end(),
-                   [&](std::size_t a, std::size_t b) { return text.logits[a] > text.logits[b]; });
+  rank_labels(text.logits, ranked.order);
   return ranked;
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -110,6 +112,14 @@ TEST_F(DecideTest, TheNewestKnownGpuStandsOnTheFirstScreen) {
                            "/results/2026-11-26-epyc-zen5-2cpu/builtin.jsonl'");
   EXPECT_EQ(screen.code, 0) << screen.err << screen.out;
   EXPECT_THAT(screen.out, HasSubstr("Against the H200 record of 2026-11-27"));
+  const std::string help = run("advise --help").out;
+  for (const auto& file : std::filesystem::directory_iterator(BREAKEVEN_SOURCE_DIR "/data/known")) {
+    if (file.path().extension() != ".jsonl") continue;
+    std::string name = file.path().stem().string();
+    EXPECT_THAT(help, HasSubstr(name));
+    for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    EXPECT_THAT(screen.out, HasSubstr("an " + name));
+  }
 }
 
 TEST_F(DecideTest, AdviceAsJsonSaysTheSame) {
