@@ -1,8 +1,9 @@
-// A whole text as a number.
+// A whole text as a number, and a number as text.
 #pragma once
 
 #include <charconv>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -17,5 +18,8 @@ std::optional<T> parse_number(std::string_view text) {
   if (error != std::errc() || stop != end) return std::nullopt;
   return number;
 }
+
+// As JSON, to nine digits, from which the same float is read again; null where it is no number.
+void append_float(float value, std::string& out);
 
 }  // namespace breakeven

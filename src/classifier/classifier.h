@@ -56,7 +56,8 @@ struct BatchResult {
   std::vector<float> scores;          // [B]
   std::vector<std::uint32_t> tokens;  // [B] real tokens of each text, [CLS] and [SEP] included
   std::vector<std::uint8_t> cut;      // [B] 1 where the text had more tokens than max_length
-  std::size_t computed_tokens = 0;    // rows really computed, padding included
+  std::vector<std::uint32_t> whole_tokens;  // [B] before it was cut, where the maker asked for it
+  std::size_t computed_tokens = 0;          // rows really computed, padding included
   StageSeconds stages;
   // Text to label by the clock of the process that did it (CLOCK_MONOTONIC, as ours), so that no
   // pipe is inside; 0 = the caller times the call.

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/numbers.h"
 #include "cli/commands.h"
 #include "cli/text_options.h"
 #include "cli/text_stream.h"

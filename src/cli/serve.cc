@@ -1,5 +1,6 @@
 // breakeven serve: a model behind HTTP.
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -14,11 +15,13 @@
 #include "cli/output.h"
 #include "cli/quantities.h"
 #include "cli/text_options.h"
+#include "decide/latency_study.h"
 #include "engine/decode.h"
 #include "engine/native.h"
 #include "engine/placement.h"
 #include "measure/paced.h"
 #include "ops/cuda/device_list.h"
+#include "record/known.h"
 #include "serve/listener.h"
 #include "session/study_input.h"
 
@@ -28,6 +31,7 @@ namespace {
 struct ServeFlags {
   std::string model, precision = "fp32", device = "auto", threads = "all", max_length;
   std::string listen = "127.0.0.1:8000", p99, key_file, connections = "1024", drain = "30s";
+  std::string cpu_price, gpu_price;
   bool insecure = false;
 };
 
@@ -94,6 +98,40 @@ serve::Served served_of(const engine::LoadedModel& model, const Setup& setup) {
   return served;
 }
 
+// What the live break-even weighs a CPU against where no GPU is here: the fastest of the newest
+// record that ships with this program, if it is of a model of this shape.
+std::vector<serve::Machine> known_gpu_machine(const engine::LoadedModel& model) {
+  const model::EncoderPlan& plan = model.checkpoint.plan;
+  const record::ModelShape shape{plan.layers, plan.hidden, plan.heads, plan.intermediate};
+  serve::Machine found;
+  found.is_gpu = true;
+  found.here = false;
+  std::string newest;
+  const auto names = record::known_names();
+  for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+    const auto records = record::known_records(name);
+    if (!records || records->front().model_shape != shape) continue;
+    if (records->front().started_at < newest) continue;
+    const decide::Sorted sorted = decide::sort_rows(*records);
+    std::optional<decide::Family> fastest;
+    for (decide::Family& family : decide::fit_families(sorted.configurations)) {
+      if (!family.model || !family.any->gpu) continue;
+      if (fastest && fastest->model->b_s_per_token.value <= family.model->b_s_per_token.value) {
+        continue;
+      }
+      fastest = std::move(family);
+    }
+    if (!fastest) continue;
+    newest = records->front().started_at;
+    found.device = fastest->any->gpu->name;
+    found.model = *fastest->model;
+    found.source = fmt::format("the record of {:.10} that ships with this program, {}", newest,
+                               to_string(fastest->any->cell.precision));
+  }
+  if (newest.empty()) return {};
+  return {found};
+}
+
 // Of several devices those that agree with the first one, by the limits of docs/parity.md.
 Result<void> keep_those_that_agree(std::vector<serve::LaneSetup>& lanes, Precision precision) {
   if (lanes.size() == 1) return {};
@@ -147,6 +185,12 @@ Result<void> run_server(const ServeFlags& flags) {
   if (!flags.p99.empty()) {
     BREAKEVEN_TRY(options.limit_s, parse_latency("--p99", flags.p99));
   }
+  if (!flags.cpu_price.empty()) {
+    BREAKEVEN_TRY(options.prices.cpu, parse_price("--cpu-price", flags.cpu_price));
+  }
+  if (!flags.gpu_price.empty()) {
+    BREAKEVEN_TRY(options.prices.gpu, parse_price("--gpu-price", flags.gpu_price));
+  }
   TextFlags texts;  // the same flags, understood in the same way
   texts.precision = flags.precision;
   texts.threads = flags.threads;
@@ -154,6 +198,10 @@ Result<void> run_server(const ServeFlags& flags) {
   texts.device = "cpu";
   BREAKEVEN_TRY(TextOptions asked, check_text_flags(texts));
   BREAKEVEN_TRY(const auto devices, ops::select_devices(flags.device, ops::list_gpus()));
+  if (!listen.connection.api_key.empty()) {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);  // a dump would hold the key
+  }
   // Before seconds are spent on a model.
   BREAKEVEN_TRY(const auto listener, serve::Listener::open(listen));
   asked.device_note = devices.note;
@@ -170,7 +218,8 @@ Result<void> run_server(const ServeFlags& flags) {
     setup.device = device;
     serve::LaneSetup lane;
     lane.device = to_string(device);
-    BREAKEVEN_TRY(lane.classifier, engine::make_native(open.model, {.setup = setup}));
+    BREAKEVEN_TRY(lane.classifier,
+                  engine::make_native(open.model, {.setup = setup, .whole_tokens = true}));
     BREAKEVEN_TRY(lane.anchors,
                   serve::measure_anchors(*lane.classifier, words, kBatchTexts, monotonic_clock()));
     lanes.push_back(std::move(lane));
@@ -179,6 +228,9 @@ Result<void> run_server(const ServeFlags& flags) {
   options.limits.batch = batch_limits(lanes.front(), setup.max_length);
   options.post = listener->poster();
   setup.device = devices.devices.front();
+  const bool any_gpu = std::any_of(devices.devices.begin(), devices.devices.end(),
+                                   [](const Device& device) { return !device.is_cpu(); });
+  if (!any_gpu) options.elsewhere = known_gpu_machine(*open.model);
   serve::Service service(served_of(*open.model, setup), std::move(lanes), options);
   tell(fmt::format("{} in {} on {} at {}; a request is let in if it will be answered within {}",
                    service.served().model, service.served().precision, service.served().device,
@@ -218,6 +270,9 @@ void add_serve(CLI::App& app, Context& context) {
   command.add_flag("--insecure", flags->insecure,
                    "listen where others can come, without a key: behind a proxy");
   command.add_option("--max-connections", flags->connections, "more are told 503 [1024]");
+  command.add_option("--cpu-price", flags->cpu_price,
+                     "of the CPU machine, an hour: what /v1/breakeven goes by");
+  command.add_option("--gpu-price", flags->gpu_price, "of the GPU machine, an hour");
   command.add_option("--drain", flags->drain,
                      "after SIGTERM, time for what was accepted; a second one ends it [30s]");
   command.callback([flags, &context] { finish(context, run_server(*flags)); });

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/numbers.h"
 #include "classifier/ranking.h"
 #include "data/json_line.h"
 #include "engine/decode.h"
@@ -101,14 +102,6 @@ void append_extra(std::string_view extra, const std::vector<std::string_view>& t
     out += ':';
     out += field.value;
   }
-}
-
-void append_float(float value, std::string& out) {
-  if (!std::isfinite(value)) {
-    out += "null";
-    return;
-  }
-  fmt::format_to(std::back_inserter(out), "{:.9g}", value);
 }
 
 Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,

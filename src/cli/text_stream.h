@@ -48,9 +48,6 @@ Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
 void append_extra(std::string_view extra, const std::vector<std::string_view>& taken,
                   std::string& out);
 
-// Shortest text from which the same float is read again; null for what JSON has no number for.
-void append_float(float value, std::string& out);
-
 struct LabelCounts {
   std::uint64_t texts = 0;
   std::uint64_t cut = 0;  // had more tokens than the maximum length

@@ -5,9 +5,10 @@
 namespace breakeven::engine {
 
 BatchWork::BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types,
-                     text::PairCut pair_cut, unsigned threads)
+                     text::PairCut pair_cut, bool whole_tokens, unsigned threads)
     : tokenizer_(&tokenizer),
       pair_cut_(pair_cut),
+      counts_whole_(whole_tokens),
       takes_types_(tokenizer.info().model_takes_types && token_types > 1) {
   for (unsigned i = 0; i < threads; ++i) threads_.push_back({tokenizer.make_scratch(), {}, {}});
 }
@@ -24,13 +25,16 @@ void BatchWork::start(std::span<const Text> texts, std::size_t max_length) {
   }
   tokens_.resize(texts.size());
   cut_.resize(texts.size());
+  whole_tokens_.resize(counts_whole_ ? texts.size() : 0);
 }
 
 void BatchWork::tokenize(unsigned thread, std::span<const Text> texts, std::size_t first,
                          std::size_t count) {
+  std::size_t whole = 0;
   const text::EncodeOptions options{.max_length = max_length_,
                                     .truncation_side = tokenizer_->info().truncation_side,
-                                    .pair_cut = pair_cut_};
+                                    .pair_cut = pair_cut_,
+                                    .whole = counts_whole_ ? &whole : nullptr};
   Thread& mine = threads_[thread];
   for (std::size_t text = first; text < first + count; ++text) {
     mine.ids.clear();
@@ -39,6 +43,7 @@ void BatchWork::tokenize(unsigned thread, std::span<const Text> texts, std::size
                                     typed_ ? &mine.token_types : nullptr)
                      ? 1
                      : 0;
+    if (counts_whole_) whole_tokens_[text] = static_cast<std::uint32_t>(whole);
     const auto place = static_cast<std::ptrdiff_t>(text * max_length_);
     std::ranges::copy(mine.ids, ids_.begin() + place);
     if (typed_) std::ranges::copy(mine.token_types, token_types_.begin() + place);

@@ -17,8 +17,9 @@ namespace breakeven::engine {
 class BatchWork {
  public:
   // `threads`: how many may tokenise at the same time. `token_types`: rows of the model's table.
+  // `whole_tokens`: all of a text is read, even of one that is cut.
   BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types, text::PairCut pair_cut,
-            unsigned threads);
+            bool whole_tokens, unsigned threads);
 
   // Makes room for these texts of max_length tokens, which hold at least the special ones.
   void start(std::span<const Text> texts, std::size_t max_length);
@@ -29,6 +30,7 @@ class BatchWork {
 
   std::span<const std::uint32_t> tokens() const { return tokens_; }  // real ones of each text
   std::span<const std::uint8_t> cut() const { return cut_; }         // 1: it had more
+  std::span<const std::uint32_t> whole_tokens() const { return whole_tokens_; }  // uncut, or empty
   std::span<const std::uint32_t> rows() const { return rows_; }
   std::size_t computed_tokens() const { return computed_tokens_; }
   std::span<const std::int32_t> ids(std::uint32_t text) const {
@@ -49,11 +51,12 @@ class BatchWork {
   const text::Tokenizer* tokenizer_;
   std::vector<Thread> threads_;
   text::PairCut pair_cut_;
+  bool counts_whole_;
   bool takes_types_;  // the model does
   bool typed_ = false;
   std::size_t max_length_ = 0;
   std::vector<std::int32_t> ids_, token_types_;  // [texts, max_length]
-  std::vector<std::uint32_t> tokens_, rows_;
+  std::vector<std::uint32_t> tokens_, whole_tokens_, rows_;
   std::vector<std::uint8_t> cut_;
   std::size_t computed_tokens_ = 0;
 };

@@ -86,7 +86,7 @@ CpuRunner::CpuRunner(const Setting& setting)
       placement_(place(read_topology(usable_cpus().ids), setting.options.setup.threads)),
       node_of_(nodes_of_threads(placement_)),
       work_(setting.tokenizer, setting.plan.token_types, setting.options.pair_cut,
-            setting.options.setup.threads),
+            setting.options.whole_tokens, setting.options.setup.threads),
       busy_(setting.options.setup.threads),
       threads_(setting.options.setup.threads,
                [this](unsigned member) { stay_on(cpus_of(node_of_[member])); }) {
@@ -220,6 +220,7 @@ Result<void> CpuRunner::run_batch(std::span<const Text> texts, BatchResult& out)
                              {out.logits, out.labels, out.scores, out.tokens, out.cut}, out.stages,
                              busy));
   out.computed_tokens = work_.computed_tokens();
+  out.whole_tokens.assign(work_.whole_tokens().begin(), work_.whole_tokens().end());
   return {};
 }
 

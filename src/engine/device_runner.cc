@@ -52,8 +52,8 @@ class DeviceRunner final : public Runner {
   explicit DeviceRunner(const Setting& setting)
       : setting_(setting),
         rows_(device_limits(setting.options, setting.options.setup.batch).rows),
-        batch_{
-            BatchWork(setting.tokenizer, setting.plan.token_types, setting.options.pair_cut, 1)} {}
+        batch_{BatchWork(setting.tokenizer, setting.plan.token_types, setting.options.pair_cut,
+                         setting.options.whole_tokens, 1)} {}
 
   void describe(ClassifierInfo& info) const override;
   Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override;
@@ -124,9 +124,9 @@ Result<void> DeviceRunner::make_lanes(std::size_t on_each, Lanes& lanes) const {
     const Place& place = setting_.places[i % setting_.places.size()];
     BREAKEVEN_TRY(Worker worker, Worker::make(place, device_limits(setting_.options,
                                                                    setting_.options.setup.batch)));
-    made.push_back(
-        {std::move(worker),
-         {BatchWork(setting_.tokenizer, setting_.plan.token_types, setting_.options.pair_cut, 1)}});
+    made.push_back({std::move(worker),
+                    {BatchWork(setting_.tokenizer, setting_.plan.token_types,
+                               setting_.options.pair_cut, false, 1)}});
   }
   lanes.threads = std::make_unique<ThreadTeam>(static_cast<unsigned>(made.size()));
   lanes.work = std::move(made);
@@ -185,6 +185,7 @@ Result<void> DeviceRunner::run_batch(std::span<const Text> texts, BatchResult& o
   std::ranges::copy(batch_.work.tokens(), out.tokens.begin());
   std::ranges::copy(batch_.work.cut(), out.cut.begin());
   out.computed_tokens = batch_.work.computed_tokens();
+  out.whole_tokens.assign(batch_.work.whole_tokens().begin(), batch_.work.whole_tokens().end());
   out.stages.decode += lap.seconds();
   return {};
 }

@@ -18,6 +18,7 @@ struct NativeOptions {
   Setup setup{};  // without runtime and mode; several GPUs: one stream of batches on all of them
   text::PairCut pair_cut = text::PairCut::longest_first;
   std::string instruction_set{};  // force one ("avx2", "avx512_core" ...); "" = the best here
+  bool whole_tokens = false;      // BatchResult has them: a text that is cut is read to its end
   bool reference = false;         // the plain fp32 loops, the judge of all others
   const Clock* clock = &monotonic_clock();  // of the stages' seconds
   // Whoever sets it ends the run that is under way, with engine/stopped: on a CPU between two ops

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/numbers.h"
 #include "classifier/ranking.h"
 
 namespace breakeven::serve {
@@ -24,18 +27,11 @@ constexpr Known kRoutes[] = {{"POST", "/v1/classify", Route::classify},
                              {"GET", "/metrics", Route::metrics},
                              {"GET", "/info", Route::info},
                              {"GET", "/openapi.json", Route::openapi},
+                             {"GET", "/v1/breakeven", Route::breakeven},
+                             {"GET", "/", Route::page},
                              {"GET", "/v2", Route::server},
                              {"GET", "/v2/health/live", Route::server_live},
                              {"GET", "/v2/health/ready", Route::server_ready}};
-
-// A float as short as it can be read again; what JSON has no number for is null.
-void append_number(float value, std::string& out) {
-  if (std::isfinite(value)) {
-    fmt::format_to(std::back_inserter(out), "{}", value);
-  } else {
-    out += "null";
-  }
-}
 
 // The labels of one text, the best first.
 struct Ranked {
@@ -45,7 +41,7 @@ struct Ranked {
 Ranked rank(const TextAnswer& text, const Served& served, bool raw) {
   Ranked ranked{text.logits, {}};
   if (!raw) served.score(text.logits, ranked.scores);
-  rank_labels(text.logits, ranked.order);
+  rank_labels(ranked.scores, ranked.order);
   return ranked;
 }
 
@@ -55,23 +51,24 @@ void append_scores(const Ranked& ranked, const Served& served, std::size_t top, 
     const std::size_t label = ranked.order[i];
     if (i > 0) out += ',';
     out += R"({"label":)" + json_text(served.labels[label]) + R"(,"score":)";
-    append_number(ranked.scores[label], out);
+    append_float(ranked.scores[label], out);
     out += '}';
   }
   out += ']';
 }
 
+// Without its last brace.
 void append_classified(const Form& form, const TextAnswer& text, const Served& served,
                        std::string& out) {
   const Ranked ranked = rank(text, served, form.raw);
   const std::size_t best = ranked.order.front();
   out += R"({"label":)" + json_text(served.labels[best]) + R"(,"score":)";
-  append_number(ranked.scores[best], out);
+  append_float(ranked.scores[best], out);
   if (form.top > 1) {
     out += R"(,"scores":)";
     append_scores(ranked, served, form.top, out);
   }
-  fmt::format_to(std::back_inserter(out), R"(,"tokens":{},"truncated_tokens":{}}})", text.tokens,
+  fmt::format_to(std::back_inserter(out), R"(,"tokens":{},"truncated_tokens":{})", text.tokens,
                  text.truncated_tokens);
 }
 
@@ -86,52 +83,87 @@ void append_list(const Answer& answer, std::string& out, const Append& append) {
   out += ']';
 }
 
-std::string render_infer(const Form& form, const Answer& answer, const Served& served) {
+// The Open Inference Protocol's tensors: each element as JSON, or as bytes.
+class Tensor {
+ public:
+  explicit Tensor(bool binary) : binary_(binary) {}
+  void add(float value) {
+    if (!binary_) {
+      next();
+      return append_float(value, data);
+    }
+    char bytes[sizeof value];
+    std::memcpy(bytes, &value, sizeof value);
+    data.append(bytes, sizeof value);
+  }
+  void add(std::string_view text) {
+    if (!binary_) {
+      next();
+      data += json_text(text);
+      return;
+    }
+    const auto size = static_cast<std::uint32_t>(text.size());
+    char bytes[sizeof size];
+    std::memcpy(bytes, &size, sizeof size);
+    data.append(bytes, sizeof size).append(text);
+  }
+  std::string data;
+
+ private:
+  void next() {
+    if (!data.empty()) data += ',';
+  }
+  bool binary_;
+};
+static_assert(std::endian::native == std::endian::little, "as the protocol has its bytes");
+
+std::string fill(const Form::Output& output, const Answer& answer, const Served& served) {
+  Tensor tensor(output.binary);
+  for (const TextAnswer& text : answer.texts) {
+    const Ranked ranked = rank(text, served, false);
+    if (output.name == "logits") {
+      for (const float logit : text.logits) tensor.add(logit);
+    } else if (output.name == "score") {
+      tensor.add(ranked.scores[ranked.order.front()]);
+    } else if (output.classification == 0) {
+      tensor.add(served.labels[ranked.order.front()]);
+    }
+    for (std::size_t i = 0; i < output.classification; ++i) {
+      const std::size_t index = ranked.order[i];
+      std::string score;
+      append_float(ranked.scores[index], score);
+      tensor.add(fmt::format("{}:{}:{}", score, index, served.labels[index]));
+    }
+  }
+  return std::move(tensor.data);
+}
+
+Rendered render_infer(const Form& form, const Answer& answer, const Served& served) {
   std::string out = R"({"model_name":)" + json_text(served.model) + R"(,"model_version":"1")";
   if (!form.id.empty()) out += R"(,"id":)" + json_text(form.id);
   out += R"(,"outputs":[)";
-  const std::size_t count = answer.texts.size(), classes = served.labels.size();
-  const std::vector<std::string> usual = {"label", "score"};
-  const std::vector<std::string>& outputs = form.outputs.empty() ? usual : form.outputs;
-  for (const std::string& name : outputs) {
-    if (&name != outputs.data()) out += ',';
-    const bool label = name == "label", logits = name == "logits";
-    std::string shape = fmt::format("[{}]", count);
-    if (logits) shape = fmt::format("[{},{}]", count, classes);
-    if (label && form.classification > 1) {
-      shape = fmt::format("[{},{}]", count, form.classification);
+  std::string binary;
+  bool any_binary = false;
+  for (const Form::Output& output : form.outputs) {
+    if (&output != form.outputs.data()) out += ',';
+    std::string shape = std::to_string(answer.texts.size());
+    if (output.name == "logits") shape += fmt::format(",{}", served.labels.size());
+    if (output.classification > 0) shape += fmt::format(",{}", output.classification);
+    const std::string data = fill(output, answer, served);
+    out += fmt::format(R"({{"name":"{}","datatype":"{}","shape":[{}],)", output.name,
+                       output.name == "label" ? "BYTES" : "FP32", shape);
+    if (output.binary) {
+      out += fmt::format(R"("parameters":{{"binary_data_size":{}}}}})", data.size());
+      binary += data;
+      any_binary = true;
+    } else {
+      out.append(R"("data":[)").append(data).append("]}");
     }
-    out += fmt::format(R"({{"name":"{}","datatype":"{}","shape":{},"data":[)", name,
-                       label ? "BYTES" : "FP32", shape);
-    std::size_t written = 0;
-    const auto comma = [&] {
-      if (written++ > 0) out += ',';
-    };
-    for (const TextAnswer& text : answer.texts) {
-      const Ranked ranked = rank(text, served, false);
-      if (logits) {
-        for (const float logit : text.logits) {
-          comma();
-          append_number(logit, out);
-        }
-      } else if (!label) {
-        comma();
-        append_number(ranked.scores[ranked.order.front()], out);
-      } else if (form.classification == 0) {
-        comma();
-        out += json_text(served.labels[ranked.order.front()]);
-      } else {
-        for (std::size_t i = 0; i < form.classification; ++i) {
-          const std::size_t index = ranked.order[i];
-          comma();
-          out +=
-              json_text(fmt::format("{}:{}:{}", ranked.scores[index], index, served.labels[index]));
-        }
-      }
-    }
-    out += "]}";
   }
-  return out + "]}";
+  out += "]}";
+  if (!any_binary) return {out};
+  const std::size_t json_bytes = out.size();
+  return {out + binary, json_bytes};
 }
 
 std::string render_vllm(const Form& form, const Answer& answer, const Served& served) {
@@ -144,7 +176,7 @@ std::string render_vllm(const Form& form, const Answer& answer, const Served& se
                        json_text(served.labels[ranked.order.front()]));
     for (std::size_t i = 0; i < ranked.scores.size(); ++i) {
       if (i > 0) out += ',';
-      append_number(ranked.scores[i], out);
+      append_float(ranked.scores[i], out);
     }
     out += fmt::format(R"(],"num_classes":{}}})", ranked.scores.size());
   });
@@ -155,9 +187,8 @@ std::string render_vllm(const Form& form, const Answer& answer, const Served& se
 // TEI's names of what went wrong.
 std::string_view tei_type(int status) {
   if (status == 429) return "Overloaded";
-  if (status == 413 || status == 422) return "Validation";
-  if (status == 400) return "Empty";
-  return "Backend";
+  if (status == 503) return "Unhealthy";
+  return status < 500 && status != 424 ? "Validation" : "Backend";
 }
 
 }  // namespace
@@ -188,7 +219,7 @@ Checked<Route> find_route(std::string_view method, std::string_view path, std::s
                   fmt::format("there is nothing at {}", json_text(path.substr(0, 100))),
                   "see /openapi.json");
   }
-  if (found->method != method) {
+  if (found->method != method && !(found->method == "GET" && method == "HEAD")) {
     return refuse(
         405, "http/method",
         fmt::format("{} takes {}, not {}", path, found->method, json_text(method.substr(0, 20))),
@@ -197,17 +228,23 @@ Checked<Route> find_route(std::string_view method, std::string_view path, std::s
   return found->route;
 }
 
+Route interface_of(std::string_view path) {
+  if (path.starts_with("/v2")) return Route::infer;
+  if (path == "/predict") return Route::predict;
+  return path == "/classify" ? Route::vllm : Route::classify;
+}
+
 std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string render(const Form& form, const Answer& answer, const Served& served) {
+Rendered render(const Form& form, const Answer& answer, const Served& served) {
   std::string out;
   switch (form.route) {
     case Route::infer:
       return render_infer(form, answer, served);
     case Route::vllm:
-      return render_vllm(form, answer, served);
+      return {render_vllm(form, answer, served)};
     case Route::predict: {
       const auto append = [&](const TextAnswer& text) {
         append_scores(rank(text, served, form.raw), served, form.top, out);
@@ -217,20 +254,26 @@ std::string render(const Form& form, const Answer& answer, const Served& served)
       } else {
         append_list(answer, out, append);
       }
-      return out;
+      return {out};
     }
     default:
       break;
   }
   if (form.route == Route::classify_lines) {
     append_classified(form, answer.texts.front(), served, out);
-    return out;
+    out += fmt::format(
+        R"(,"device":{},"batch":{},"queue_us":{:.0f},"tokenize_us":{:.0f},"compute_us":{:.0f}}})",
+        json_text(answer.device), answer.batch, 1e6 * answer.queue_s, 1e6 * answer.tokenize_s,
+        1e6 * answer.compute_s);
+    return {out};
   }
   out = R"({"model":)" + json_text(served.model) + R"(,"results":)";
-  append_list(answer, out,
-              [&](const TextAnswer& text) { append_classified(form, text, served, out); });
+  append_list(answer, out, [&](const TextAnswer& text) {
+    append_classified(form, text, served, out);
+    out += '}';
+  });
   out += fmt::format(R"(,"device":{},"batch":{}}})", json_text(answer.device), answer.batch);
-  return out;
+  return {out};
 }
 
 std::string render_problem(Route route, const Problem& problem) {
@@ -253,7 +296,7 @@ std::string render_problem(Route route, const Problem& problem) {
 
 std::string render_server() {
   return R"({"name":"breakeven","version":")" BREAKEVEN_VERSION
-         R"(","extensions":["classification"]})";
+         R"(","extensions":["binary_tensor_data","classification"]})";
 }
 
 std::string render_model(const Served& served) {

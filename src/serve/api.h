@@ -30,6 +30,8 @@ enum class Route : std::uint8_t {
   metrics,
   info,
   openapi,
+  breakeven,     // GET /v1/breakeven
+  page,          // GET /
   server,        // GET /v2
   server_live,   // GET /v2/health/live
   server_ready,  // GET /v2/health/ready
@@ -38,8 +40,11 @@ enum class Route : std::uint8_t {
 };
 bool takes_post(Route route);
 
-// Errors: 404 http/path, 405 http/method.
+// HEAD is taken where GET is. Errors: 404 http/path, 405 http/method.
 Checked<Route> find_route(std::string_view method, std::string_view path, std::string_view model);
+
+// A route of the interface that a path belongs to, for how problems are told there.
+Route interface_of(std::string_view path);
 
 // The model that answers, as far as bodies tell of it.
 struct Served {
@@ -69,13 +74,19 @@ struct OwnedText {
 // How an answer is wanted.
 struct Form {
   Route route = Route::classify;
-  bool one = false;                    // one text was asked for, not a list of them
-  std::size_t top = 1;                 // labels with their scores
-  bool raw = false;                    // logits instead of scores
-  bool truncate = true;                // what is too long is cut, else refused
-  std::string id{};                    // infer: given by the client
-  std::vector<std::string> outputs{};  // infer: the names that are wanted; none = label and score
-  std::size_t classification = 0;      // infer: of "label", so many "score:index:label"
+  bool one = false;      // one text was asked for, not a list of them
+  std::size_t top = 1;   // labels with their scores
+  bool raw = false;      // logits instead of scores
+  bool truncate = true;  // what is too long is cut, else refused
+  // Of infer alone.
+  struct Output {
+    std::string name;
+    bool binary = false;             // behind the JSON, as bytes
+    std::size_t classification = 0;  // of "label": so many "score:index:label"
+  };
+  std::string id{};               // given by the client
+  std::vector<Output> outputs{};  // that are wanted
+  double limit_s = 0;             // "timeout": 0 = none was given
 };
 
 struct Ask {
@@ -84,11 +95,12 @@ struct Ask {
   std::size_t bytes() const;
 };
 
+// `json_bytes`: of the body; what follows is binary tensors of the Open Inference Protocol.
 // Errors: 400 (no JSON, with the byte; a list of none), 413 (too many, too long), 422 (what the
 // JSON says: unknown or wrong fields by name, text that is not UTF-8, a pair for a model that takes
 // none, a text over max_length that must not be cut).
 Checked<Ask> parse_ask(Route route, std::string_view body, const Served& served,
-                       const BodyLimits& limits);
+                       const BodyLimits& limits, std::optional<std::size_t> json_bytes = {});
 
 struct TextAnswer {
   std::vector<float> logits;         // [C]
@@ -103,7 +115,11 @@ struct Answer {
   std::string device{};
 };
 
-std::string render(const Form& form, const Answer& answer, const Served& served);
+struct Rendered {
+  std::string body;
+  std::optional<std::size_t> json_bytes{};  // the rest is binary tensors
+};
+Rendered render(const Form& form, const Answer& answer, const Served& served);
 // In the way of the route's interface.
 std::string render_problem(Route route, const Problem& problem);
 // For routes that ask nothing but what is known: GET /info, /v2, /v2/models/NAME.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -13,8 +14,8 @@ using Names = std::span<const std::string_view>;
 
 class Reader {
  public:
-  Reader(Route route, const Served& served, const BodyLimits& limits)
-      : served_(served), limits_(limits) {
+  Reader(Route route, const Served& served, const BodyLimits& limits, std::string_view binary)
+      : served_(served), limits_(limits), binary_(binary) {
     ask_.form.route = route;
   }
 
@@ -229,6 +230,7 @@ class Reader {
   void read_infer(const std::vector<JsonField>& fields) {
     static constexpr std::string_view kKnown[] = {"id", "parameters", "inputs", "outputs"};
     std::optional<JsonValue> inputs;
+    bool binary = false;  // outputs that do not say
     for (const JsonField& field : fields) {
       if (field.name == "id") {
         const auto id = field.value.text();
@@ -236,14 +238,19 @@ class Reader {
         ask_.form.id = *id;
       } else if (field.name == "inputs") {
         inputs = field.value;
-      } else if (field.name == "outputs") {
-        read_outputs(field.value);
-      } else if (field.name != "parameters") {
+      } else if (field.name == "parameters") {
+        binary = truth(field.value.find("binary_data_output"), false);
+        read_timeout(field.value.find("timeout"));
+      } else if (field.name != "outputs") {
         unknown(field.name, kKnown);
       }
     }
+    for (const JsonField& field : fields) {
+      if (field.name == "outputs") read_outputs(field.value, binary);
+    }
+    if (ask_.form.outputs.empty()) ask_.form.outputs = {{"label", binary}, {"score", binary}};
     if (!inputs) return missing("inputs");
-    std::vector<JsonValue> first, second;
+    std::vector<std::string_view> first, second;
     bool pairs = false;
     for (const JsonValue input : inputs->list()) {
       const auto name = input.find("name");
@@ -259,6 +266,11 @@ class Reader {
              "the inputs are text and, for pairs, pair");
       }
     }
+    if (!binary_.empty()) {
+      stop(400, "infer/binary",
+           fmt::format("{} bytes behind the JSON belong to no input", binary_.size()),
+           "give each input its binary_data_size");
+    }
     if (problem_) return;
     if (first.empty()) return stop(400, "texts/none", "the input text has no data", "send a text");
     if (pairs && first.size() != second.size()) {
@@ -267,29 +279,41 @@ class Reader {
                   "give as many of each");
     }
     for (std::size_t i = 0; i < first.size() && !problem_; ++i) {
-      pairs ? add_pair(first[i], second[i], "data") : add(first[i], "data");
+      OwnedText text{std::string(first[i])};
+      if (pairs) text.second = std::string(second[i]);
+      add(std::move(text), "an element");
     }
   }
-  // BYTES of shape [B] or [B, 1].
-  std::vector<JsonValue> read_tensor(JsonValue input, std::string_view name) {
+  // Microseconds, as in Triton.
+  void read_timeout(std::optional<JsonValue> value) {
+    if (!value) return;
+    const auto us = value->count();
+    if (!us || *us == 0 || *us > 3'600'000'000) {
+      return wrong("timeout", *value, "microseconds from 1 to 3600000000");
+    }
+    ask_.form.limit_s = static_cast<double>(*us) / 1e6;
+  }
+  bool truth(std::optional<JsonValue> value, bool absent) {
+    return value ? value->boolean().value_or(absent) : absent;
+  }
+  // BYTES of shape [B] or [B, 1], in the JSON or behind it.
+  std::vector<std::string_view> read_tensor(JsonValue input, std::string_view name) {
     const auto type = input.find("datatype"), shape = input.find("shape"),
-               data = input.find("data");
+               data = input.find("data"), parameters = input.find("parameters");
+    const auto size = parameters ? parameters->find("binary_data_size") : std::nullopt;
     if (!type || type->text() != "BYTES") {
       wrong(fmt::format("datatype of {}", name), type.value_or(input), R"("BYTES")");
       return {};
     }
-    if (!data || !data->is_list()) {
+    std::vector<std::string_view> items;
+    if (size) {
+      items = read_binary(*size, name);
+    } else if (!data || !data->is_list()) {
       wrong(fmt::format("data of {}", name), data.value_or(input), "a list of texts");
-      return {};
+    } else {
+      read_data(*data, name, items);
     }
-    std::vector<JsonValue> items;
-    for (const JsonValue item : data->list()) {
-      if (!item.is_list()) {
-        items.push_back(item);
-        continue;
-      }
-      for (const JsonValue part : item.list()) items.push_back(part);
-    }
+    if (problem_) return {};
     const std::vector<JsonValue> sizes = shape ? shape->list() : std::vector<JsonValue>{};
     const bool right = (sizes.size() == 1 || (sizes.size() == 2 && sizes[1].count() == 1U)) &&
                        sizes[0].count() == items.size();
@@ -299,7 +323,47 @@ class Reader {
     }
     return items;
   }
-  void read_outputs(JsonValue value) {
+  void read_data(JsonValue data, std::string_view name, std::vector<std::string_view>& items) {
+    for (const JsonValue item : data.list()) {
+      const std::vector<JsonValue> row = item.is_list() ? item.list() : std::vector{item};
+      for (const JsonValue part : row) {
+        const auto text = part.text();
+        if (!text) return wrong(fmt::format("data of {}", name), part, "a text");
+        items.push_back(*text);
+      }
+    }
+  }
+  // Each element: its bytes, counted in four bytes before it.
+  std::vector<std::string_view> read_binary(JsonValue size, std::string_view name) {
+    const auto bytes = size.count();
+    if (!bytes || *bytes > binary_.size()) {
+      wrong(fmt::format("binary_data_size of {}", name), size,
+            fmt::format("the {} bytes that are left behind the JSON", binary_.size()));
+      return {};
+    }
+    std::string_view rest = binary_.substr(0, *bytes);
+    binary_.remove_prefix(*bytes);
+    std::vector<std::string_view> items;
+    while (!rest.empty()) {
+      std::uint32_t count = 0;
+      if (rest.size() >= sizeof count) std::memcpy(&count, rest.data(), sizeof count);
+      if (rest.size() < sizeof count || rest.size() - sizeof count < count) {
+        stop(400, "infer/binary",
+             fmt::format("element {} of {} ends behind its tensor", items.size(), name),
+             "send four bytes of length, lowest first, before each text");
+        return {};
+      }
+      items.push_back(rest.substr(sizeof count, count));
+      if (first_invalid_utf8(items.back()) < items.back().size()) {
+        stop(422, "text/utf-8",
+             fmt::format("element {} of {} is not UTF-8", items.size() - 1, name), "send UTF-8");
+        return {};
+      }
+      rest.remove_prefix(sizeof count + count);
+    }
+    return items;
+  }
+  void read_outputs(JsonValue value, bool binary) {
     for (const JsonValue output : value.list()) {
       const auto name = output.find("name");
       const auto known = name ? name->text() : std::nullopt;
@@ -308,14 +372,17 @@ class Reader {
                     fmt::format("an output is called {}", name ? name->shown() : "null"),
                     "the outputs are label, score and logits");
       }
-      ask_.form.outputs.emplace_back(*known);
+      Form::Output wanted{std::string(*known), binary};
       const auto parameters = output.find("parameters");
+      if (parameters) wanted.binary = truth(parameters->find("binary_data"), binary);
       const auto count = parameters ? parameters->find("classification") : std::nullopt;
-      if (!count) continue;
-      if (known != "label" || count->count().value_or(0) == 0) {
-        return wrong("classification", *count, "a number from 1 on, of the output label");
+      if (count) {
+        if (known != "label" || count->count().value_or(0) == 0) {
+          return wrong("classification", *count, "a number from 1 on, of the output label");
+        }
+        wanted.classification = std::min<std::size_t>(*count->count(), served_.labels.size());
       }
-      ask_.form.classification = std::min<std::size_t>(*count->count(), served_.labels.size());
+      ask_.form.outputs.push_back(std::move(wanted));
     }
   }
 
@@ -334,6 +401,7 @@ class Reader {
 
   const Served& served_;
   const BodyLimits& limits_;
+  std::string_view binary_;  // behind the JSON, that no input took yet
   Ask ask_;
   std::optional<Problem> problem_;
 };
@@ -347,12 +415,23 @@ std::size_t Ask::bytes() const {
 }
 
 Checked<Ask> parse_ask(Route route, std::string_view body, const Served& served,
-                       const BodyLimits& limits) {
+                       const BodyLimits& limits, std::optional<std::size_t> json_bytes) {
+  std::string_view binary;
+  if (json_bytes) {
+    if (*json_bytes > body.size()) {
+      return refuse(400, "infer/binary",
+                    fmt::format("the JSON should have {} bytes, and the body has {}", *json_bytes,
+                                body.size()),
+                    "send the length of the JSON as Inference-Header-Content-Length");
+    }
+    binary = body.substr(*json_bytes);
+    body = body.substr(0, *json_bytes);
+  }
   if (const std::size_t at = first_invalid_utf8(body); at < body.size()) {
     return refuse(422, "text/utf-8", fmt::format("byte {} of the body is not UTF-8", at),
                   "send UTF-8");
   }
-  return Reader(route, served, limits).read(body);
+  return Reader(route, served, limits, binary).read(body);
 }
 
 }  // namespace breakeven::serve

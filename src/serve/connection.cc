@@ -17,6 +17,13 @@ constexpr std::size_t kInputBytes = 64UL * 1024;    // that wait for their turn
 constexpr std::size_t kOutputBytes = 256UL * 1024;  // that a client may leave unread in a stream
 constexpr double kLeastBytesPerS = 16 * 1024;
 constexpr std::string_view kLines = "application/x-ndjson";
+// The page may talk to this server and load nothing.
+constexpr std::string_view kPageFields =
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src "
+    "'unsafe-inline'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n";
+constexpr std::string_view kBytes = "application/octet-stream";
+constexpr std::string_view kJsonBytes = "inference-header-content-length";
 
 // "application/json; charset=utf-8" -> "application/json"
 std::string media_type(std::string_view value) {
@@ -36,9 +43,49 @@ bool same_secret(std::string_view a, std::string_view b) {
   return differ == 0;
 }
 
+// What happened to an answered request, as header fields. Times add up to the total.
+std::string fields_of(Route route, const Answer& answer) {
+  const double total_s = answer.queue_s + answer.tokenize_s + answer.compute_s;
+  std::size_t tokens = 0, truncated = 0;
+  for (const TextAnswer& text : answer.texts) {
+    tokens += text.tokens;
+    truncated += text.truncated_tokens;
+  }
+  std::string fields = fmt::format(
+      "Server-Timing: queue;dur={:.3f}, tokenize;dur={:.3f}, compute;dur={:.3f}, "
+      "total;dur={:.3f}\r\nX-Device: {}\r\nX-Batch: {}\r\nX-Truncated-Tokens: {}\r\n",
+      1e3 * answer.queue_s, 1e3 * answer.tokenize_s, 1e3 * answer.compute_s, 1e3 * total_s,
+      answer.device, answer.batch, truncated);
+  if (route == Route::predict) {  // TEI's, in whole milliseconds
+    fields += fmt::format(
+        "X-Total-Time: {:.0f}\r\nX-Tokenization-Time: {:.0f}\r\nX-Queue-Time: {:.0f}\r\n"
+        "X-Inference-Time: {:.0f}\r\nX-Compute-Tokens: {}\r\nX-Compute-Type: {}\r\n",
+        1e3 * total_s, 1e3 * answer.tokenize_s, 1e3 * answer.queue_s, 1e3 * answer.compute_s,
+        tokens, answer.device);
+  }
+  return fields;
+}
+
+// "cpu_price=0.19&gpu_price=0.53" over those that the server was started with.
+Checked<Prices> read_prices(std::string_view query, Prices prices) {
+  while (!query.empty()) {
+    const std::string_view field = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), field.size() + 1));
+    const std::string_view name = field.substr(0, field.find('='));
+    const auto price = parse_number<double>(field.substr(std::min(field.size(), name.size() + 1)));
+    if ((name != "cpu_price" && name != "gpu_price") || !price || !(*price > 0 && *price < 1e6)) {
+      return refuse(400, "breakeven/price",
+                    fmt::format("{} is no price", json_text(field.substr(0, 60))),
+                    "send ?cpu_price=0.19&gpu_price=0.53, of a machine, an hour");
+    }
+    (name == "cpu_price" ? prices.cpu : prices.gpu) = *price;
+  }
+  return prices;
+}
+
 bool is_open(Route route) {
   return route == Route::livez || route == Route::readyz || route == Route::server_live ||
-         route == Route::server_ready;
+         route == Route::server_ready || route == Route::page;
 }
 
 }  // namespace
@@ -137,7 +184,11 @@ void Connection::advance() {
     if (step == HttpReader::Step::head) take_head();
     if (step == HttpReader::Step::body) take_body(reader_.body());
     if (step == HttpReader::Step::end) take_end();
-    if (step == HttpReader::Step::problem) send_problem(reader_.problem(), true);
+    if (step == HttpReader::Step::problem) {
+      // Of a message whose head was never whole nothing is known.
+      if (phase_ == Phase::idle || phase_ == Phase::head) forget_head();
+      send_problem(reader_.problem(), true);
+    }
   }
   input_.erase(0, closing_ ? input_.size() : at);
   inside_ = false;
@@ -166,7 +217,12 @@ std::optional<Problem> Connection::check_head(Route route) const {
     if (!head_.http_1_0) return std::nullopt;
     return Problem{505, {"http/version", "a stream needs HTTP/1.1", "use HTTP/1.1"}, 0};
   }
-  if (takes_post(route) && route != Route::null && type != "application/json") {
+  // Triton's clients send no type where binary tensors follow the JSON.
+  const bool tensors =
+      route == Route::infer && !head_.field(kJsonBytes).empty() && (type.empty() || type == kBytes);
+  const bool bare = route == Route::infer && type.empty();
+  if (takes_post(route) && route != Route::null && !tensors && !bare &&
+      type != "application/json") {
     return Problem{
         415,
         {"http/content-type", fmt::format("the content type is {}", json_text(type.substr(0, 60))),
@@ -181,10 +237,24 @@ std::optional<Problem> Connection::check_head(Route route) const {
          "send several requests, or NDJSON"},
         0};
   }
+  const std::string_view json_bytes = head_.field(kJsonBytes);
+  if (route == Route::infer && !json_bytes.empty() && !parse_number<std::size_t>(json_bytes)) {
+    return Problem{
+        400,
+        {"infer/binary",
+         fmt::format("Inference-Header-Content-Length is {}", json_text(json_bytes.substr(0, 60))),
+         "send the bytes of the JSON as a number"},
+        0};
+  }
   Problem wrong{0, {}, 0};
   limit_s(&wrong);
   if (wrong.status != 0) return wrong;
   return std::nullopt;
+}
+
+void Connection::forget_head() {
+  head_ = {};
+  route_ = Route::classify;
 }
 
 // 0 = none was sent.
@@ -207,7 +277,7 @@ void Connection::take_head() {
   body_.clear();
   body_seen_ = 0;
   body_ended_ = false;
-  route_ = Route::classify;  // how a problem is told until it is known
+  route_ = interface_of(head_.path);  // how a problem is told until it is known
   enter(Phase::body);
   auto route = find_route(head_.method, head_.path, service_.served().model);
   if (!route) return send_problem(route.error(), head_.has_body());
@@ -262,6 +332,7 @@ void Connection::send(HttpReply reply) {
   reply.more += common_fields();
   reply.close = reply.close || !head_.keep_alive || service_.draining();
   reply.http_1_0 = head_.http_1_0;
+  reply.head_only = head_.method == "HEAD";
   output_ += to_bytes(reply);
   if (reply.close) closing_ = true;
   request_ = 0;
@@ -276,6 +347,9 @@ void Connection::send_problem(const Problem& problem, bool close) {
   }
   if (problem.status == 405) {
     reply.more = fmt::format("Allow: {}\r\n", problem.error.hint.substr(4));  // "use POST"
+  }
+  if (problem.queue_s >= 0) {
+    reply.more = fmt::format("Server-Timing: queue;dur={:.3f}\r\n", 1e3 * problem.queue_s);
   }
   if (problem.status == 401) reply.more = "WWW-Authenticate: Bearer\r\n";
   reply.close = close;
@@ -302,6 +376,12 @@ void Connection::answer_known(Route route) {
       return send({.body = service_.info_json()});
     case Route::openapi:
       return send({.body = std::string(openapi_document())});
+    case Route::page:
+      return send({.content_type = "text/html; charset=utf-8",
+                   .body = std::string(page()),
+                   .more = std::string(kPageFields)});
+    case Route::breakeven:
+      return ask_live();
     case Route::server:
       return send({.body = render_server()});
     default:
@@ -312,28 +392,49 @@ void Connection::answer_known(Route route) {
 void Connection::ask() {
   const double received_s = service_.now_s();
   if (route_ == Route::null) return send({.body = "{}"});
-  auto asked = parse_ask(route_, body_, service_.served(), options_.body);
+  std::optional<std::size_t> json_bytes;
+  if (route_ == Route::infer) json_bytes = parse_number<std::size_t>(head_.field(kJsonBytes));
+  auto asked = parse_ask(route_, body_, service_.served(), options_.body, json_bytes);
   body_.clear();
   if (!asked) return send_problem(asked.error(), false);
   enter(Phase::working);
+  const double own_limit_s = limit_s(nullptr);
   const std::uint64_t request = service_.submit(
-      std::move(asked->texts), received_s, limit_s(nullptr),
+      std::move(asked->texts), received_s, own_limit_s > 0 ? own_limit_s : asked->form.limit_s,
       [this, form = asked->form](const Checked<Answer>& result) { answer(form, result); });
   // The answer may have come already.
   if (phase_ == Phase::working) request_ = request;
 }
 
+void Connection::ask_live() {
+  const auto prices = read_prices(head_.query, service_.prices());
+  if (!prices) return send_problem(prices.error(), false);
+  enter(Phase::working);
+  service_.live([this, prices = *prices, here = std::weak_ptr(here_)](const Live* live) {
+    if (here.expired() || closing_) return;
+    if (live == nullptr) {
+      send_problem({503, {"serve/thread", "no thread can be had", "try again"}, 1}, false);
+    } else {
+      send({.body = to_json(*live, prices)});
+    }
+    advance();
+    changed_();
+  });
+}
+
 void Connection::answer(const Form& form, const Checked<Answer>& result) {
   if (!result) {
-    send_problem(result.error(), false);
+    Problem problem = result.error();
+    if (form.route == Route::predict && problem.status == 500) problem.status = 424;  // as TEI
+    send_problem(problem, false);
   } else {
-    HttpReply reply{.body = render(form, *result, service_.served())};
-    const double total_s = result->queue_s + result->tokenize_s + result->compute_s;
-    reply.more = fmt::format(
-        "Server-Timing: queue;dur={:.3f}, tokenize;dur={:.3f}, compute;dur={:.3f}, "
-        "total;dur={:.3f}\r\nX-Device: {}\r\nX-Batch: {}\r\n",
-        1e3 * result->queue_s, 1e3 * result->tokenize_s, 1e3 * result->compute_s, 1e3 * total_s,
-        result->device, result->batch);
+    Rendered rendered = render(form, *result, service_.served());
+    HttpReply reply{.body = std::move(rendered.body)};
+    reply.more = fields_of(form.route, *result);
+    if (rendered.json_bytes) {
+      reply.content_type = kBytes;
+      reply.more += fmt::format("Inference-Header-Content-Length: {}\r\n", *rendered.json_bytes);
+    }
     send(std::move(reply));
   }
   advance();  // nothing, where advance() is what asked
@@ -398,7 +499,7 @@ bool Connection::take_line(std::string_view line) {
   const std::uint64_t request = service_.submit(
       std::move(asked->texts), service_.now_s(), std::numeric_limits<double>::infinity(),
       [this, number, form = asked->form](const Checked<Answer>& result) {
-        line_done(number, result ? render(form, *result, service_.served())
+        line_done(number, result ? render(form, *result, service_.served()).body
                                  : render_problem(form.route, result.error()));
       });
   // Its line, and others, may be done and gone.

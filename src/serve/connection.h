@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,12 +63,14 @@ class Connection {
   void advance();
   void enter(Phase phase);
   void take_head();
+  void forget_head();
   void take_body(std::string_view piece);
   void take_end();
   std::optional<Problem> check_head(Route route) const;
   bool known_key() const;
   void answer_known(Route route);
   void ask();
+  void ask_live();
   void answer(const Form& form, const Checked<Answer>& result);
   void send(HttpReply reply);
   void send_problem(const Problem& problem, bool close);
@@ -97,6 +100,7 @@ class Connection {
   std::string body_;
   std::size_t body_seen_ = 0;
   std::uint64_t request_ = 0;  // on its way, of the service
+  std::shared_ptr<const bool> here_ = std::make_shared<const bool>(true);  // until it is gone
   // Of a stream.
   std::string text_;  // lines that were not taken yet
   std::deque<Line> lines_;

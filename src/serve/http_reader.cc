@@ -66,6 +66,19 @@ class HttpReader::Parser final : public http::basic_parser<true> {
   bool told_head = false, told_end = false;
   std::size_t header_bytes = 0;  // Beast's limit is of what it has not parsed yet
 
+  // Of the header, piece by piece. A field that goes on in the next line is one field to some and
+  // two lines to others; Beast joins it.
+  void look_for_folds(std::string_view piece) {
+    for (const char c : piece) {
+      if (line_begins_ && (c == ' ' || c == '\t') && !problem) {
+        problem = {400,
+                   {"http/fold", "a field goes on in the next line", "send each field in one line"},
+                   0};
+      }
+      line_begins_ = c == '\n';
+    }
+  }
+
  private:
   // Beast's own error, of no meaning: `problem` has it.
   void stop(beast::error_code& code, Problem why) {
@@ -131,8 +144,11 @@ class HttpReader::Parser final : public http::basic_parser<true> {
     if (const auto length = content_length()) head.content_length = *length;
     head.keep_alive = keep_alive();
     const std::string_view transfer = head.field("transfer-encoding");
-    const bool told_length = !head.field("content-length").empty();
-    if (!transfer.empty() && (head.http_1_0 || told_length || lower(transfer) != "chunked")) {
+    const std::string_view length = head.field("content-length");
+    const bool bad_transfer =
+        !transfer.empty() && (head.http_1_0 || !length.empty() || lower(transfer) != "chunked");
+    // "5, 5" is a length to some and none to others.
+    if (bad_transfer || length.find_first_not_of("0123456789") != std::string_view::npos) {
       return stop(code, {400,
                          {"http/framing",
                           "the end of the body is told in two ways, or in one that is not known",
@@ -170,6 +186,7 @@ class HttpReader::Parser final : public http::basic_parser<true> {
   void on_finish_impl(beast::error_code&) override {}
 
   HttpLimits limits_;
+  bool line_begins_ = false;
 };
 
 HttpReader::HttpReader(const HttpLimits& limits)
@@ -208,10 +225,13 @@ HttpReader::Step HttpReader::next(std::string_view bytes, std::size_t& used) {
       const std::size_t parsed =
           parser.put(boost::asio::const_buffer(rest.data(), rest.size()), code);
       used += parsed;
-      if (!parser.told_head) parser.header_bytes += parsed;
+      if (!parser.told_head) {
+        parser.header_bytes += parsed;
+        parser.look_for_folds(rest.substr(0, parsed));
+      }
       if (parser.header_bytes > limits_.header_bytes) code = http::error::header_limit;
     }
-    if (code && code != http::error::need_more) {
+    if (parser.problem || (code && code != http::error::need_more)) {
       if (!parser.problem) parser.problem = problem_of(code, limits_);
       return Step::problem;
     }

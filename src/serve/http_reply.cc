@@ -34,6 +34,8 @@ std::string_view reason_of(int status) {
       return "Expectation Failed";
     case 422:
       return "Unprocessable Content";
+    case 424:
+      return "Failed Dependency";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -64,7 +66,8 @@ std::string to_bytes(const HttpReply& reply) {
   } else if (reply.http_1_0) {
     bytes += "Connection: keep-alive\r\n";
   }
-  return bytes + "\r\n" + reply.body;
+  bytes += "\r\n";
+  return reply.head_only ? bytes : bytes + reply.body;
 }
 
 std::string chunked_head(std::string_view content_type, std::string_view more, bool close) {

@@ -10,9 +10,10 @@ struct HttpReply {
   int status = 200;
   std::string_view content_type = "application/json";
   std::string body{};
-  std::string more{};     // further fields, each with its line end
-  bool close = false;     // the connection ends behind it
-  bool http_1_0 = false;  // the request was: staying open must be told
+  std::string more{};      // further fields, each with its line end
+  bool head_only = false;  // the request was HEAD
+  bool close = false;      // the connection ends behind it
+  bool http_1_0 = false;   // the request was: staying open must be told
 };
 
 std::string to_bytes(const HttpReply& reply);

@@ -31,10 +31,8 @@ Result<std::vector<decide::Point>> measure_anchors(Classifier& classifier, std::
   return points;
 }
 
-Lane::Lane(std::unique_ptr<Classifier> classifier, const Served& served, const Clock& clock,
-           Finished finished)
+Lane::Lane(std::unique_ptr<Classifier> classifier, const Clock& clock, Finished finished)
     : classifier_(std::move(classifier)),
-      served_(served),
       clock_(clock),
       finished_(std::move(finished)),
       thread_([this] { work(); }) {}
@@ -68,13 +66,6 @@ void Lane::work() {
     result.started_s = clock_.now_s();
     try {
       result.worked = classifier_->run_batch(job.texts, result.batch);
-      if (result.worked) {
-        result.truncated.assign(job.texts.size(), 0);
-        for (std::size_t i = 0; i < job.texts.size(); ++i) {
-          if (result.batch.cut[i] == 0) continue;
-          result.truncated[i] = served_.count_tokens(job.texts[i]) - result.batch.tokens[i];
-        }
-      }
     } catch (const std::exception& error) {
       result.worked = fail("serve/lane", error.what());
     }

@@ -13,15 +13,14 @@
 
 #include "base/clock.h"
 #include "classifier/classifier.h"
-#include "serve/api.h"
 #include "serve/batch_time.h"
 
 namespace breakeven::serve {
 
 struct LaneSetup {
-  std::unique_ptr<Classifier> classifier;
-  std::string device;                  // "cpu", "cuda:0"
-  std::vector<decide::Point> anchors;  // of measure_anchors()
+  std::unique_ptr<Classifier> classifier;  // its batches have whole_tokens
+  std::string device;                      // "cpu", "cuda:0"
+  std::vector<decide::Point> anchors;      // of measure_anchors()
 };
 
 // Runs a few batches of very different sizes, of `sample` cut to so many bytes, and says what they
@@ -32,7 +31,6 @@ Result<std::vector<decide::Point>> measure_anchors(Classifier& classifier, std::
 struct LaneResult {
   Result<void> worked;
   BatchResult batch;
-  std::vector<std::size_t> truncated;  // tokens cut off, by text
   double started_s = 0, ended_s = 0;
 };
 
@@ -41,8 +39,7 @@ class Lane {
   using Finished = std::function<void(LaneResult)>;
 
   // `finished` is called on the lane's thread.
-  Lane(std::unique_ptr<Classifier> classifier, const Served& served, const Clock& clock,
-       Finished finished);
+  Lane(std::unique_ptr<Classifier> classifier, const Clock& clock, Finished finished);
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
   ~Lane();  // waits for the batch under way
@@ -58,7 +55,6 @@ class Lane {
   void work();
 
   std::unique_ptr<Classifier> classifier_;
-  const Served& served_;
   const Clock& clock_;
   Finished finished_;
   std::mutex mutex_;

@@ -40,7 +40,7 @@ struct LaneMetrics {
 
 struct Metrics {
   static constexpr int kStatuses[] = {200, 400, 401, 404, 405, 408, 413, 414, 415,
-                                      417, 422, 429, 431, 500, 503, 504, 505};
+                                      417, 422, 424, 429, 431, 500, 503, 504, 505};
   std::array<std::uint64_t, std::size(kStatuses) + 1> replies{};  // the last: any other
   Histogram total_s, queue_s, tokenize_s, compute_s;              // of answered requests
   std::uint64_t texts = 0, truncated_tokens = 0;

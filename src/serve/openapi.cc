@@ -41,11 +41,17 @@ std::string_view openapi_document() {
   "/v2/models/{model}/ready": {"get": {"summary": "As /readyz",
     "parameters": [{"$ref": "#/components/parameters/model"}],
     "responses": {"200": {"description": "It answers"}, "503": {"description": "It does not"}}}},
-  "/v2/models/{model}/infer": {"post": {"summary": "Open Inference Protocol, JSON: BYTES text [B], for pairs BYTES pair [B]",
+  "/v2/models/{model}/infer": {"post": {"summary": "Open Inference Protocol: BYTES text [B], for pairs BYTES pair [B]; binary tensors behind the JSON where Inference-Header-Content-Length says where it ends",
     "parameters": [{"$ref": "#/components/parameters/model"}],
-    "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object"}}}},
+    "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object"}},
+      "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
     "responses": {"200": {"description": "BYTES label, FP32 score, FP32 logits"}}}},
   "/null": {"post": {"summary": "Reads a body and computes nothing: what a load test takes off", "responses": {"200": {"description": "{}"}}}},
+  "/v1/breakeven": {"get": {"summary": "What came of late, what each device alone would make of it, and from which load the GPU is cheaper",
+    "parameters": [{"name": "cpu_price", "in": "query", "schema": {"type": "number"}, "description": "Of the CPU machine, an hour"},
+      {"name": "gpu_price", "in": "query", "schema": {"type": "number"}, "description": "Of the GPU machine, an hour"}],
+    "responses": {"200": {"description": "Load, use, modelled p99 and cost"}, "400": {"$ref": "#/components/responses/Problem"}}}},
+  "/": {"get": {"summary": "A page for people", "responses": {"200": {"description": "HTML"}}}},
   "/livez": {"get": {"summary": "The program runs", "responses": {"200": {"description": "It does"}}}},
   "/readyz": {"get": {"summary": "A batch gave what it must in the last 30 s", "responses": {"200": {"description": "It did"}, "503": {"description": "It did not, or the server is about to end"}}}},
   "/metrics": {"get": {"summary": "Prometheus' text format", "responses": {"200": {"description": "All series"}}}},
@@ -77,6 +83,12 @@ std::string_view openapi_document() {
         "code": {"type": "string"}, "message": {"type": "string"}, "hint": {"type": "string"}}}}}}}
 }
 )json";
+}
+
+std::string_view page() {
+  return
+#include "serve_page.inc"
+      ;
 }
 
 }  // namespace breakeven::serve

@@ -12,6 +12,7 @@ struct Problem {
   int status = 500;
   Error error;
   double retry_after_s = 0;  // > 0: worth another try so long from now
+  double queue_s = -1;       // >= 0: it was accepted, and waited so long
 };
 
 template <class T>

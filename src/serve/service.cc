@@ -1,10 +1,12 @@
 #include "serve/service.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "base/check.h"
@@ -15,6 +17,7 @@ namespace {
 constexpr double kForever = std::numeric_limits<double>::infinity();
 constexpr double kProbeEvery_s = 5;  // when nobody asks
 constexpr double kReadyWithin_s = 30;
+constexpr double kLiveFor_s = 4;
 constexpr const char* kProbe = "A warm and funny film; I would watch it again.";
 
 std::vector<std::vector<decide::Point>> anchors_of(const std::vector<LaneSetup>& lanes) {
@@ -57,7 +60,8 @@ Service::Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions opt
       tokens_(served_.max_length),
       running_(lanes.size()),
       started_s_(lanes.size()),
-      expected_s_(lanes.size()) {
+      expected_s_(lanes.size()),
+      traffic_(lanes.size(), options_.clock->now_s()) {
   BREAKEVEN_CHECK(options_.post != nullptr);
   started_at_s_ = answered_s_ = probed_s_ = now_s();
   BatchResult result;
@@ -74,11 +78,13 @@ Service::Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions opt
       options_.post([this, i, shared] { this->finished(i, *shared); });
     };
     lanes_.push_back(
-        std::make_unique<Lane>(std::move(lanes[i].classifier), served_, *options_.clock, finished));
+        std::make_unique<Lane>(std::move(lanes[i].classifier), *options_.clock, finished));
   }
 }
 
-Service::~Service() = default;
+Service::~Service() {
+  if (live_thread_.joinable()) live_thread_.join();
+}
 
 bool Service::has_room() const {
   return core_.texts() < options_.limits.texts / 2;
@@ -92,6 +98,7 @@ std::uint64_t Service::submit(std::vector<OwnedText> texts, double received_s, d
     tokens.push_back(tokens_.estimate(text.bytes()));
     bytes += text.bytes();
   }
+  traffic_.came(texts.size());
   const std::uint64_t id = ++next_id_;
   const double deadline_s = received_s + (limit_s > 0 ? limit_s : options_.limit_s);
   const Admission admission = core_.offer(now_s(), {id, tokens, bytes, deadline_s});
@@ -138,7 +145,10 @@ void Service::finished(std::size_t lane, const LaneResult& result) {
   if (result.worked) {
     ++metrics.batches;
     metrics.texts += parts.size();
-    for (const std::uint32_t tokens : result.batch.tokens) metrics.tokens += tokens;
+    for (const std::uint32_t tokens : result.batch.tokens) {
+      metrics.tokens += tokens;
+      traffic_.computed(tokens);
+    }
     metrics.excess_s += took_s - expected_s_[lane];
     metrics.absolute_excess_s += std::abs(took_s - expected_s_[lane]);
     metrics.batch_s.add(took_s);
@@ -165,7 +175,8 @@ void Service::take(const Part& part, std::size_t place, const LaneResult& result
   const auto first = batch.logits.begin() + static_cast<std::ptrdiff_t>(place * classes);
   answer.logits.assign(first, first + static_cast<std::ptrdiff_t>(classes));
   answer.tokens = batch.tokens[place];
-  answer.truncated_tokens = result.truncated[place];
+  answer.truncated_tokens =
+      batch.whole_tokens.empty() ? 0 : batch.whole_tokens[place] - batch.tokens[place];
   if (batch.cut[place] == 0) {
     tokens_.observe((*waiting.texts)[part.text].bytes(), batch.tokens[place]);
   }
@@ -200,10 +211,14 @@ Checked<Answer> Service::answer_of(Outcome outcome, Waiting& waiting) {
       return answer;
     }
     case Outcome::expired:
-      return refuse(504, "serve/expired",
-                    fmt::format("its limit passed after {:.0f} ms in the queue",
-                                1e3 * (now - waiting.received_s)),
-                    "try again; the server was slower than it knew");
+      return tl::unexpected<Problem>(
+          Problem{504,
+                  {"serve/expired",
+                   fmt::format("its limit passed after {:.0f} ms in the queue",
+                               1e3 * (now - waiting.received_s)),
+                   "try again; the server was slower than it knew"},
+                  0,
+                  now - waiting.received_s});
     case Outcome::drained:
       return refuse(503, "serve/draining", "the server had to end before its turn came",
                     "ask another one");
@@ -239,6 +254,7 @@ void Service::tick() {
   const double now = now_s();
   core_.tick(now);
   deliver();
+  traffic_.tick(now, busy_s());
   if (!core_.draining() && core_.ready()) probe(now);
 }
 
@@ -248,6 +264,47 @@ void Service::drain(double within_s) {
 
 bool Service::ready() const {
   return core_.ready() && !core_.draining() && now_s() - answered_s_ < kReadyWithin_s;
+}
+
+std::vector<double> Service::busy_s() const {
+  std::vector<double> all;
+  for (const LaneMetrics& lane : metrics_.lanes) all.push_back(lane.busy_s);
+  return all;
+}
+
+void Service::tell_live(const Live* live) {
+  for (const auto& done : std::exchange(live_waits_, {})) done(live);
+}
+
+void Service::live(std::function<void(const Live*)> done) {
+  const bool tells = live_ != nullptr && !live_->alone.empty();
+  if (tells && now_s() - live_at_s_ < kLiveFor_s) return done(live_.get());
+  live_waits_.push_back(std::move(done));
+  if (live_waits_.size() > 1) return;  // it is being made
+  if (live_thread_.joinable()) live_thread_.join();
+  traffic_.tick(now_s(), busy_s());
+  std::vector<Machine> machines;
+  for (std::size_t i = 0; i < metrics_.lanes.size(); ++i) {
+    const std::string& device = metrics_.lanes[i].device;
+    machines.push_back({device, device != "cpu", true, "fitted here, refitted while it works",
+                        core_.time_of(i).model()});
+  }
+  machines.insert(machines.end(), options_.elsewhere.begin(), options_.elsewhere.end());
+  const auto work = [this, machines = std::move(machines), observed = traffic_.seen()] {
+    ::setpriority(PRIO_PROCESS, 0, 10);  // of this thread: requests go first
+    auto made = std::make_shared<Live>(
+        live_of(observed, machines, options_.limits.batch, options_.limit_s));
+    options_.post([this, made] {
+      live_ = std::make_unique<Live>(std::move(*made));
+      live_at_s_ = now_s();
+      tell_live(live_.get());
+    });
+  };
+  try {
+    live_thread_ = std::thread(work);
+  } catch (const std::system_error&) {
+    tell_live(nullptr);
+  }
 }
 
 std::string Service::info_json() const {

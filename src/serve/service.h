@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -16,7 +17,9 @@
 #include "serve/api.h"
 #include "serve/core.h"
 #include "serve/lane.h"
+#include "serve/live.h"
 #include "serve/metrics.h"
+#include "serve/traffic.h"
 
 namespace breakeven::serve {
 
@@ -24,6 +27,8 @@ struct ServiceOptions {
   CoreLimits limits{};
   double limit_s = 10;  // of a request that names none
   const Clock* clock = &monotonic_clock();
+  Prices prices{};
+  std::vector<Machine> elsewhere{};  // devices that are not here, for the break-even
   // Runs a function on the server's thread, soon. Called from lanes' threads.
   std::function<void(std::function<void()>)> post;
 };
@@ -61,6 +66,11 @@ class Service {
   std::string metrics_text() const { return metrics_.write(core_, now_s()); }
   std::string info_json() const;
 
+  // The break-even of what came of late: kept for some seconds, made on a thread of its own. `done`
+  // is called on the server's thread, perhaps at once; null = no thread could be had.
+  void live(std::function<void(const Live*)> done);
+  const Prices& prices() const { return options_.prices; }
+
  private:
   struct Waiting {
     std::shared_ptr<const std::vector<OwnedText>> texts;
@@ -76,6 +86,8 @@ class Service {
   void deliver();
   Checked<Answer> answer_of(Outcome outcome, Waiting& waiting);
   void probe(double now_s);
+  std::vector<double> busy_s() const;
+  void tell_live(const Live* live);
 
   Served served_;
   ServiceOptions options_;
@@ -89,6 +101,11 @@ class Service {
   double answered_s_ = 0, probed_s_ = 0;
   std::size_t probe_label_ = 0;
   double started_at_s_ = 0;
+  Traffic traffic_;
+  std::unique_ptr<Live> live_;
+  double live_at_s_ = 0;
+  std::vector<std::function<void(const Live*)>> live_waits_;
+  std::thread live_thread_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // last: their threads end first
 };
 

@@ -135,7 +135,8 @@ bool Tokenizer::encode(const Text& text, const EncodeOptions& options, Scratch& 
                        std::vector<std::int32_t>* token_types) const {
   const Processor& processor = impl_->spec.processor;
   const Template& steps = text.second ? processor.pair : processor.single;
-  const std::size_t limit = room_for_text(options, special_ids(steps));
+  const std::size_t specials = special_ids(steps);
+  const std::size_t limit = room_for_text(options, specials);
   auto& [first, second] = scratch.sinks;
   second.start(kNoLimit, options.truncation_side);
   if (text.second) impl_->read(*text.second, options, scratch, second);
@@ -143,7 +144,8 @@ bool Tokenizer::encode(const Text& text, const EncodeOptions& options, Scratch& 
   // longest_first no text of a pair stops early: which one gets the odd id depends on both full
   // lengths.
   const bool only_first = options.pair_cut == PairCut::only_first;
-  const bool stops = limit != kNoLimit && (!text.second || (only_first && second.total() < limit));
+  const bool stops = options.whole == nullptr && limit != kNoLimit &&
+                     (!text.second || (only_first && second.total() < limit));
   first.start(stops ? limit - second.total() + 1 : kNoLimit, options.truncation_side);
   impl_->read(text.first, options, scratch, first);
   const auto [first_ids, second_ids] =
@@ -162,7 +164,11 @@ bool Tokenizer::encode(const Text& text, const EncodeOptions& options, Scratch& 
     token_types->insert(token_types->end(), ids.size() - before,
                         options.add_special_tokens ? step.token_type : plain);
   }
-  return first.total() + second.total() > limit;
+  const std::size_t total = first.total() + second.total();
+  if (options.whole != nullptr) {
+    *options.whole = total + (options.add_special_tokens ? specials : 0);
+  }
+  return total > limit;
 }
 
 std::string_view Tokenizer::token(std::int32_t id) const {

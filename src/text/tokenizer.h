@@ -41,6 +41,8 @@ struct EncodeOptions {
   TruncationSide truncation_side = TruncationSide::right;
   PairCut pair_cut = PairCut::longest_first;
   bool add_special_tokens = true;
+  // Set: all of the text is read, and the number of ids that it has uncut put there.
+  std::size_t* whole = nullptr;
   Route route = Route::fastest;
 };
 

@@ -188,18 +188,5 @@ TEST_F(LabelTexts, WhatIsNoNumberIsNull) {
   EXPECT_TRUE(json::parse(lines_[0])["logits"][1].is_null());
 }
 
-TEST(AppendFloat, EveryFloatIsReadBackTheSame) {
-  std::uint32_t bits = 12345;
-  for (int i = 0; i < 100'000; ++i) {
-    bits = bits * 1664525U + 1013904223U;
-    const float value = std::bit_cast<float>(bits);
-    if (!std::isfinite(value)) continue;
-    std::string text;
-    append_float(value, text);
-    ASSERT_EQ(std::strtof(text.c_str(), nullptr), value) << text;
-    ASSERT_TRUE(json::accept(text)) << text;
-  }
-}
-
 }  // namespace
 }  // namespace breakeven::cli

@@ -116,6 +116,44 @@ TEST(Api, OpenInferenceProtocol) {
   EXPECT_EQ(parse(Route::infer, R"({"inputs":[]})"), "!400 texts/none");
 }
 
+// Texts as BYTES tensors behind the JSON: four bytes of length before each.
+std::string tensor_of(const std::vector<std::string>& texts) {
+  std::string bytes;
+  for (const std::string& text : texts) {
+    const auto size = static_cast<std::uint32_t>(text.size());
+    for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(size >> shift & 0xFFU);
+    bytes += text;
+  }
+  return bytes;
+}
+
+TEST(Api, BinaryTensors) {
+  const auto parse_binary = [](const std::string& inputs, const std::string& behind,
+                               std::size_t less = 0) {
+    const std::string json = R"({"inputs":[)" + inputs + "]}";
+    const auto ask = parse_ask(Route::infer, json + behind, fake_served(), {}, json.size() - less);
+    if (!ask) return "!" + std::to_string(ask.error().status) + " " + ask.error().error.code;
+    std::string all;
+    for (const OwnedText& text : ask->texts) all += "|" + text.first + text.second.value_or("");
+    return all;
+  };
+  const auto input = [](const std::string& name, std::size_t texts, std::size_t bytes) {
+    return R"({"name":")" + name + R"(","datatype":"BYTES","shape":[)" + std::to_string(texts) +
+           R"(],"parameters":{"binary_data_size":)" + std::to_string(bytes) + "}}";
+  };
+  const std::string two = tensor_of({"one", ""}), pair = tensor_of({"A", "B"});
+  EXPECT_EQ(parse_binary(input("text", 2, 11), two), "|one|");
+  EXPECT_EQ(parse_binary(input("text", 2, 11) + "," + input("pair", 2, 10), two + pair), "|oneA|B");
+  EXPECT_EQ(parse_binary(input("text", 3, 11), two), "!422 json/field");
+  EXPECT_EQ(parse_binary(input("text", 2, 12), two), "!422 json/field");
+  EXPECT_EQ(parse_binary(input("text", 2, 10), two), "!400 infer/binary");
+  EXPECT_EQ(parse_binary(input("text", 2, 11), two + "x"), "!400 infer/binary");
+  EXPECT_EQ(parse_binary(input("text", 1, 4), "\xff\xff\xff\xff"), "!400 infer/binary");
+  EXPECT_EQ(parse_binary(input("text", 1, 5), tensor_of({"\xff"})), "!422 text/utf-8");
+  EXPECT_EQ(parse_binary(input("text", 2, 11), two, 1), "!400 json/malformed");
+  EXPECT_EQ(parse_ask(Route::infer, "{}", fake_served(), {}, 3).error().error.code, "infer/binary");
+}
+
 Answer two_answers() {
   Answer answer;
   answer.texts = {{{1, -1}, 5, 0}, {{-1, 1}, 100, 7}};
@@ -128,7 +166,7 @@ Json rendered(Route route, const std::string& body) {
   auto ask = parse_ask(route, body, fake_served(), {});
   Answer answer = two_answers();
   answer.texts.resize(ask->texts.size());
-  return Json::parse(render(ask->form, answer, fake_served()));
+  return Json::parse(render(ask->form, answer, fake_served()).body);
 }
 
 TEST(Api, AnswersInTheWayOfEach) {
@@ -168,6 +206,19 @@ TEST(Api, AnswersInTheWayOfEach) {
   const std::string first = infer["outputs"][0]["data"][0];
   EXPECT_TRUE(first.starts_with("0.88") && first.ends_with(":0:even")) << first;
   EXPECT_EQ(infer["outputs"][1]["data"], (Json{1.0, -1.0, -1.0, 1.0}));
+
+  const auto asked = parse_ask(
+      Route::infer,
+      R"({"parameters":{"binary_data_output":true,"timeout":2000},)"
+      R"("inputs":[{"name":"text","shape":[2],"datatype":"BYTES","data":["a","b"]}],)"
+      R"("outputs":[{"name":"label"},{"name":"score","parameters":{"binary_data":false}}]})",
+      fake_served(), {});
+  EXPECT_EQ(asked->form.limit_s, 2e-3);
+  const Rendered binary = render(asked->form, two_answers(), fake_served());
+  const Json head = Json::parse(binary.body.substr(0, *binary.json_bytes));
+  EXPECT_EQ(head["outputs"][0]["parameters"]["binary_data_size"], 15);
+  EXPECT_EQ(binary.body.substr(*binary.json_bytes), tensor_of({"even", "odd"}));
+  EXPECT_EQ(head["outputs"][1]["data"].size(), 2U);
 }
 
 TEST(Api, ProblemsInTheWayOfEach) {
@@ -182,6 +233,8 @@ TEST(Api, FindsRoutesAndSaysWhatElseThereIs) {
   EXPECT_EQ(find_route("POST", "/v2/models/fake/infer", "fake"), Route::infer);
   EXPECT_EQ(find_route("POST", "/v2/models/fake/versions/1/infer", "fake"), Route::infer);
   EXPECT_EQ(find_route("GET", "/v2/models/fake/", "fake"), Route::model);
+  EXPECT_EQ(find_route("HEAD", "/livez", "fake"), Route::livez);
+  EXPECT_EQ(find_route("HEAD", "/v1/classify", "fake").error().status, 405);
   EXPECT_EQ(find_route("GET", "/v2/models/fakes", "fake").error().status, 404);
   EXPECT_EQ(find_route("GET", "/v1/classify", "fake").error().status, 405);
   EXPECT_EQ(find_route("GET", "/nothing", "fake").error().status, 404);
@@ -200,7 +253,7 @@ TEST(Api, OpenApiSaysWhatThereIs) {
       ++count;
     }
   }
-  EXPECT_EQ(count, 15U);  // Route's values, less classify_lines
+  EXPECT_EQ(count, 17U);  // Route's values, less classify_lines
 }
 
 }  // namespace

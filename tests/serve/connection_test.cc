@@ -23,7 +23,9 @@ std::string post(const std::string& body, const std::string& path = "/v1/classif
 
 // Without what differs from one time to the next.
 std::string steady(std::string bytes) {
-  bytes = std::regex_replace(bytes, std::regex("(Date|Server-Timing): [^\r]*\r\n"), "");
+  bytes = std::regex_replace(bytes, std::regex("(Date|Server-Timing|X-[a-zA-Z]*-Time): [^\r]*\r\n"),
+                             "");
+  bytes = std::regex_replace(bytes, std::regex("_us\":[0-9]+"), "_us\":N");
   return std::regex_replace(bytes, std::regex("(X-Batch: |\"batch\":)[0-9]+"), "$1N");
 }
 std::string status_of(const std::string& bytes) {
@@ -86,12 +88,21 @@ TEST_F(ConnectionTest, TheSameWhereverItIsCutAndInAPipeline) {
       "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n"
       "Content-Length: " +
       std::to_string(texts.size()) + "\r\n\r\n" + texts;
-  const std::string all = post(R"({"input":["a","bb"]})") + chunked +
+  const std::string tensors =
+      R"({"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":7}}],)"
+      R"("parameters":{"binary_data_output":true}})";
+  const std::string binary =
+      "POST /v2/models/fake/infer HTTP/1.1\r\nHost: a\r\nInference-Header-Content-Length: " +
+      std::to_string(tensors.size()) + "\r\nContent-Length: " + std::to_string(tensors.size() + 7) +
+      "\r\n\r\n" + tensors + std::string("\3\0\0\0", 4) + "abc";
+  const std::string all = post(R"({"input":["a","bb"]})") + chunked + binary +
+                          "HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n" +
                           "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + post("{") + lines +
                           post(R"({"input":"last"})", "/classify");
   const std::string expected = steady(talk({all}));
   EXPECT_NE(expected.find("\"live\":true"), std::string::npos);
   EXPECT_NE(expected.find("\"probs\""), std::string::npos);
+  EXPECT_NE(expected.find(std::string("\3\0\0\0odd", 7)), std::string::npos);
   EXPECT_NE(expected.find("json/malformed"), std::string::npos);
   // The chunks of the stream are cut as they become ready: only what they say is compared.
   const auto unchunked = [](const std::string& bytes) {
@@ -183,6 +194,41 @@ TEST_F(ConnectionTest, ProblemsKeepTheConnectionOrEndIt) {
       EXPECT_EQ(std::to_string(body["error"]["status"].get<int>()), each.status);
     }
   }
+}
+
+// A client reads no body behind HEAD: one would be taken for the next reply.
+TEST_F(ConnectionTest, HeadHasNoBody) {
+  const auto head = [](const std::string& path) {
+    return "HEAD " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
+  };
+  const std::string all =
+      talk({head("/livez") + head("/v1/classify") + head("/nowhere") + "nonsense\r\n\r\n"});
+  EXPECT_EQ(std::regex_replace(steady(all), std::regex("Content-[^\r]*\r\n"), ""),
+            "HTTP/1.1 200 OK\r\n\r\n"
+            "HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\n\r\n"
+            "HTTP/1.1 404 Not Found\r\n\r\n"
+            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" +
+                body_of(all.substr(all.find("HTTP/1.1 400"))));
+  EXPECT_NE(all.find("Content-Length: 13"), std::string::npos);  // of what GET would send
+  EXPECT_NE(all.find("http/malformed"), std::string::npos);
+}
+
+TEST_F(ConnectionTest, ProblemsAreToldInTheWayOfTheirInterface) {
+  const auto body = [&](const std::string& bytes) { return Json::parse(body_of(talk({bytes}))); };
+  EXPECT_TRUE(body("GET /v2/models/other HTTP/1.1\r\nHost: a\r\n\r\n")["error"].is_string());
+  EXPECT_TRUE(body("GET /predict HTTP/1.1\r\nHost: a\r\n\r\n").contains("error_type"));
+  EXPECT_EQ(body("GET /classify HTTP/1.1\r\nHost: a\r\n\r\n")["error"]["code"], 405);
+  fake.engine.fails = true;
+  const std::string failed = talk({post(R"({"inputs":"poison"})", "/predict")});
+  EXPECT_EQ(status_of(failed), "HTTP/1.1 424 Failed Dependency");
+  EXPECT_EQ(Json::parse(body_of(failed))["error_type"], "Backend");
+}
+
+TEST_F(ConnectionTest, SaysHowManyTokensWereCut) {
+  const std::string cut = R"({"inputs":[[")" + std::string(200, 'x') + R"("],["a"]]})";
+  const std::string reply = talk({post(cut, "/predict")});
+  EXPECT_NE(reply.find("X-Truncated-Tokens: 102\r\n"), std::string::npos) << reply;
+  EXPECT_NE(reply.find("X-Compute-Tokens: 103\r\n"), std::string::npos) << reply;
 }
 
 TEST_F(ConnectionTest, AsksForTheKey) {
@@ -288,6 +334,41 @@ TEST_F(ConnectionTest, ManyWaitingAreRefusedWithATimeToTryAgain) {
   EXPECT_FALSE(second.finished());
   narrow.engine.set_closed(false);
   narrow.settle();
+}
+
+// It is made on another thread, and may be done when its client is gone.
+TEST_F(ConnectionTest, TheLiveBreakEvenComesWhenItIsMade) {
+  const auto get = [](const std::string& query) {
+    return "GET /v1/breakeven" + query + " HTTP/1.1\r\nHost: a\r\n\r\n";
+  };
+  talk({post(R"({"input":"abc"})")});
+  {
+    Connection leaves(fake.service(), options, [] {});
+    leaves.received(get(""));
+  }
+  Connection connection(fake.service(), options, [] {});
+  connection.received(get("?cpu_price=0.2&gpu_price=0.5") + get(""));
+  std::string all;
+  while (all.find("\"changes\"") == std::string::npos ||
+         all.find("\"changes\"") == all.rfind("\"changes\"")) {
+    fake.poll();
+    take(connection, all);
+  }
+  const Json live = Json::parse(body_of(all.substr(0, all.find("HTTP/1.1", 1))));
+  EXPECT_EQ(live["alone"][0]["device"], "cpu");
+  EXPECT_EQ(live["prices"]["gpu"], 0.5);
+  EXPECT_EQ(live["observed"]["tokens"]["mean"], 5);
+  for (const char* query : {"?cpu_price=x", "?cpu_price=-1", "?price=1", "?cpu_price", "?&"}) {
+    EXPECT_EQ(status_of(talk({get(query)})), "HTTP/1.1 400 Bad Request") << query;
+  }
+}
+
+TEST_F(ConnectionTest, ThePageLoadsNothingFromElsewhere) {
+  options.api_key = "secret";  // it asks for the key itself
+  const std::string all = talk({"GET / HTTP/1.1\r\nHost: a\r\n\r\n"});
+  EXPECT_EQ(status_of(all), "HTTP/1.1 200 OK");
+  EXPECT_NE(all.find("Content-Security-Policy: default-src 'none'"), std::string::npos);
+  EXPECT_EQ(body_of(all).find("http"), std::string::npos);
 }
 
 TEST_F(ConnectionTest, DrainsInOrder) {

@@ -25,6 +25,7 @@ Result<void> FakeLane::run_batch(std::span<const Text> texts, BatchResult& out) 
     out.labels.push_back(odd ? 1 : 0);
     out.scores.push_back(0);
     out.cut.push_back(text.bytes() + 2 > kMaxLength ? 1 : 0);
+    out.whole_tokens.push_back(static_cast<std::uint32_t>(text.bytes() + 2));
     out.tokens.push_back(static_cast<std::uint32_t>(std::min(text.bytes() + 2, kMaxLength)));
   }
   return {};

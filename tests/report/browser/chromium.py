@@ -88,7 +88,7 @@ class Chromium:
                 return answer["result"]
 
     def open(self, path, width=1280, height=900, dark=False, script=True):
-        """A page of its own, loaded to the end; what it said goes to `complaints`."""
+        """A page of its own, of a file or an http:// address, loaded to the end; what it said goes to `complaints`."""
         target = self.send("Target.createTarget", session=False, url="about:blank")["targetId"]
         self.session = self.send("Target.attachToTarget", session=False, targetId=target, flatten=True)["sessionId"]
         self.events = []
@@ -98,7 +98,8 @@ class Chromium:
         self.view(width, height)
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self.send("Emulation.setScriptExecutionDisabled", value=not script)
-        self.send("Page.navigate", url=pathlib.Path(path).absolute().as_uri())
+        url = path if str(path).startswith("http://") else pathlib.Path(path).absolute().as_uri()
+        self.send("Page.navigate", url=url)
         until = time.monotonic() + self.timeout_s
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self.receive(until))
