@@ -39,9 +39,9 @@ class Sweep {
   Result<void> block(const Runs& runs, double time_s);
   Result<void> closed_loop(const Runs& runs, double time_s);
   Result<void> paced(const Runs& runs, double per_cell_s);
-  std::optional<double> known_make_s(const Spec& spec) const;
+  std::pair<Spec, double>* known_make(const Spec& spec);
   static double equal_visit_s(const Runs& runs, double least_s, double round_s);
-  double least_round_s(const std::vector<Group>& groups, const Runs& runs) const;
+  double least_round_s(const std::vector<Group>& groups, const Runs& runs);
   Result<void> visit_group(const Group& group, const Runs& runs, double visit_s);
   void visit_cell(CellRun& run, Classifier& classifier, double visit_s);
   Result<void> search(CellRun& run, Classifier& classifier, double slot_s);
@@ -55,7 +55,7 @@ class Sweep {
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<CellRun>> runs_;
   std::vector<std::pair<Spec, MoreOutputs>> more_outputs_;
-  std::vector<std::pair<Spec, double>> make_s_;  // of what was made once: how long it took
+  std::vector<std::pair<Spec, double>> make_s_;  // of what was made once: what it takes again
   std::unique_ptr<Classifier> classifier_;       // stays until another takes its place
   std::optional<Spec> made_;                     // what it is
   std::vector<std::string> notes_;
@@ -112,20 +112,21 @@ void Sweep::measure_idle() {
   }
 }
 
-std::optional<double> Sweep::known_make_s(const Spec& spec) const {
+std::pair<Spec, double>* Sweep::known_make(const Spec& spec) {
   const auto known = std::find_if(make_s_.begin(), make_s_.end(),
                                   [&](const auto& made) { return made.first == spec; });
-  return known == make_s_.end() ? std::nullopt : std::optional(known->second);
+  return known == make_s_.end() ? nullptr : &*known;
 }
 
 // A round in which each cell makes one pass to warm up and one that is timed.
-double Sweep::least_round_s(const std::vector<Group>& groups, const Runs& runs) const {
+double Sweep::least_round_s(const std::vector<Group>& groups, const Runs& runs) {
   double sum = 0;
   for (const Group& group : groups) {
     double of_group = 0;
     for (const std::size_t i : group.cells)
       of_group += runs[i]->failed ? 0 : runs[i]->least_visit_s();
-    sum += of_group + (of_group > 0 ? known_make_s(group.spec).value_or(0) : 0);
+    const auto* made = known_make(group.spec);
+    sum += of_group + (of_group > 0 && made != nullptr ? made->second : 0);
   }
   return sum;
 }
@@ -185,8 +186,14 @@ Result<void> Sweep::prepare(const Group& group, const Runs& runs) {
   const double before = tools_.clock->now_s();
   BREAKEVEN_TRY(classifier_, tools_.make(group.spec));
   made_ = group.spec;
-  if (known_make_s(group.spec)) return {};
-  make_s_.emplace_back(group.spec, tools_.clock->now_s() - before);
+  const double took_s = tools_.clock->now_s() - before;
+  if (auto* made = known_make(group.spec)) {
+    made->second = took_s;
+    return {};
+  }
+  // The process of another runtime on the CPU waits, stopped, until it is wanted again.
+  const bool waits = !group.spec.runtime.is_native() && group.spec.device.is_cpu();
+  make_s_.emplace_back(group.spec, waits ? 0 : took_s);
   BREAKEVEN_TRY(const double factor, guess_error(*classifier_, group.spec, input_, *tools_.clock));
   for (const std::size_t i : group.cells) runs[i]->correct_guess(factor);
   const auto more_texts = judges_.more_texts(group.spec, classifier_->info().instruction_set);
@@ -265,10 +272,19 @@ Result<void> Sweep::block(const Runs& runs, double time_s) {
     // As many rounds as fit; what they leave is shared by all visits.
     const double fit =
         std::clamp(std::floor(left_s / least_s), 1.0, static_cast<double>(aimed_at - round));
-    const double visit_s = equal_visit_s(runs, least_s, left_s / fit);
+    // What making, judging and warming take is known after the first round: it spends nothing else
+    // where it could cost one of the others.
+    const bool spares = round == 0 && fit < static_cast<double>(kRoundsAimedAt);
+    const double round_s = spares ? least_s : left_s / fit;
+    const double visit_s = equal_visit_s(runs, least_s, round_s);
     std::shuffle(groups.begin(), groups.end(), random_);
-    const double next_s = elapsed_s() + left_s / fit;
+    const double begin_s = elapsed_s();
+    const double next_s = begin_s + round_s;
     for (const Group& group : groups) BREAKEVEN_TRY_VOID(visit_group(group, runs, visit_s));
+    if (round == 0) {
+      const double repeated_s = std::max(round_s, least_round_s(groups, runs));
+      needed_s_ += std::max(0.0, elapsed_s() - begin_s - repeated_s);  // what it alone took
+    }
     if (round + 1 < aimed_at && fit > 1) wait_until(next_s);
   }
   count_few_rounds(runs, least_round_s(groups, runs));

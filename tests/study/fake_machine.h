@@ -44,12 +44,15 @@ struct FakeMachine {
   };
   std::function<void(const study::Spec&, FakeClassifier&)> plant;
   std::function<double(std::size_t letters, std::size_t call)> cost;  // instead of the above
+  double process_start_s = 0;       // another runtime's first time; then its process waits
   std::optional<Precision> refuse;  // this precision cannot be made
 
   Result<std::unique_ptr<Classifier>> make(const study::Spec& spec) {
     if (spec.precision == refuse) {
       return fail("engine/memory", "not enough memory", "try a smaller batch");
     }
+    const bool again = std::find(made.begin(), made.end(), spec) != made.end();
+    if (!again && !spec.runtime.is_native()) clock.advance(process_start_s);
     made.push_back(spec);
     most_alive = std::max(most_alive, ++alive);
     const double letter_s = seconds_per_letter(spec);

@@ -141,6 +141,35 @@ TEST_F(SweepTest, FewerThanThreeRoundsAreSaidWithTheTimeThatTheyTake) {
   EXPECT_LT(input_.time_s, 250);
 }
 
+// Starting processes and judging belong to the first round alone: they cost no other one, and the
+// time that is told holds them.
+TEST_F(SweepTest, WhatIsDoneOnceCostsNoRound) {
+  add_runtime();
+  add_texts(64);
+  machine_.process_start_s = 10;
+  machine_.seconds_per_letter = [&](const Spec&) { return 0.8 / letters(); };
+  for (const double time_s : {45.0, 25.0}) {
+    machine_.made.clear();
+    input_.time_s = time_s;
+    const auto outcome = run();
+    ASSERT_TRUE(outcome);
+    std::size_t rounds = outcome->records.back().rounds.size();
+    if (rounds < 3) {
+      const std::string& note = outcome->notes.back();
+      ASSERT_THAT(note, HasSubstr("12 of 12 cells have fewer than 3"));
+      const double told_s = std::stod(note.substr(note.find("--time ") + 7));
+      EXPECT_GT(told_s, time_s) << note;
+      EXPECT_LT(told_s, 2 * time_s) << note;
+      machine_.made.clear();
+      input_.time_s = told_s;
+      rounds = run()->records.back().rounds.size();
+    } else {
+      EXPECT_EQ(time_s, 45.0);
+    }
+    EXPECT_GE(rounds, 3U) << time_s;
+  }
+}
+
 TEST_F(SweepTest, TimeIsThatOfEverything) {
   tools_.fresh = [&](const record::Cell&) -> Result<Fresh> {
     machine_.clock.advance(2);
