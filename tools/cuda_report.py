@@ -107,7 +107,8 @@ def readable(demangled):
     """"FlashAttention<Half, 64>" from "void ...::run_kernel<...>(...)", as the host compiler or c++filt writes it."""
     text = re.sub(r"^.*?run_kernel<(.*)>\(.*$", r"\1", demangled.strip())
     text = re.sub(r"\b\w+::", "", text)
-    return re.sub(r"(\d+)u\b", r"\1", text).replace(" >", ">").strip()
+    # The compiler of the probe leaves out a template's default.
+    return re.sub(r"(\d+)u\b", r"\1", text).replace(" >", ">").replace(", AllKeys>", ">").strip()
 
 
 def problems(kernel):

@@ -1,7 +1,5 @@
 #include "ops/ops.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -63,23 +61,6 @@ std::vector<float> rotary_table(double theta, std::size_t head_size, std::size_t
     }
   }
   return table;
-}
-
-Result<void> require_bert_form(const EncoderForm& form, std::string_view backend) {
-  std::string lacks;
-  const auto need = [&lacks](bool has, std::string_view what) {
-    if (!has) lacks += fmt::format("{}{}", lacks.empty() ? "" : ", ", what);
-  };
-  using Form = EncoderForm;
-  need(form.norm == Form::Norm::post, "LayerNorm before attention and FFN");
-  need(form.position != Form::Position::rotary, "rotary positions");
-  need(form.position != Form::Position::relative, "relative positions");
-  need(form.ffn == Form::Ffn::plain, "a gated FFN");
-  need(form.attention == Form::Attention::full, "attention in a window");
-  need(form.pooling == Form::Pooling::cls, "the mean of all rows");
-  if (lacks.empty()) return {};
-  return fail("ops/unsupported", fmt::format("the {} backend does not compute {}", backend, lacks),
-              "use --device cpu, or another runtime: --runtime pytorch");
 }
 
 void write_positions(const Batch& batch, std::int32_t uncounted_id, std::span<std::int32_t> to) {

@@ -124,10 +124,6 @@ struct EncoderForm {
   Attention attention = Attention::full;
   Pooling pooling = Pooling::cls;
 };
-// For a backend that computes no other. Errors: ops/unsupported, with every field in which `form`
-// is not BERT's.
-Result<void> require_bert_form(const EncoderForm& form, std::string_view backend);
-
 // Everything of one model, as views into memory that the caller keeps alive until pack() has
 // returned.
 struct EncoderWeights {

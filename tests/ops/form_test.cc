@@ -74,28 +74,25 @@ TEST(EncoderForm, CudaRefusesProjectedEmbeddingsThatItDoesNotCompute) {
 }
 
 TEST(EncoderForm, CudaRefusesByNameWhatItDoesNotCompute) {
-  using Form = EncoderForm;
-  const std::pair<Form, const char*> cases[] = {
-      {{.norm = Form::Norm::pre}, "LayerNorm before"},
-      {{.position = Form::Position::rotary}, "rotary positions"},
-      {{.position = Form::Position::relative}, "relative positions"},
-      {{.ffn = Form::Ffn::gated}, "gated FFN"},
-      {{.attention = Form::Attention::windowed}, "attention in a window"},
-      {{.pooling = Form::Pooling::mean}, "mean of all rows"},
-  };
-  for (const auto& [form, told] : cases) {
-    EncoderWeights weights;
-    weights.form = form;
-    const Error error = error_of_cuda(weights);
-    EXPECT_EQ(error.code, "ops/unsupported");
-    EXPECT_THAT(error.message, HasSubstr(told));
-    EXPECT_THAT(error.hint, HasSubstr("--device cpu"));
-    EXPECT_THAT(error.hint, HasSubstr("--runtime pytorch"));
-  }
-  const Form modern{.norm = Form::Norm::pre, .ffn = Form::Ffn::gated};
-  EXPECT_EQ(require_bert_form(modern, "CUDA").error().message,
-            "the CUDA backend does not compute LayerNorm before attention and FFN, a gated FFN");
-  EXPECT_TRUE(require_bert_form({}, "CUDA"));
+  EncoderWeights weights;
+  weights.heads = 1;
+  weights.hidden = 64;
+  weights.layers.resize(1);
+  weights.form.position = EncoderForm::Position::relative;
+  const Error error = error_of_cuda(weights);
+  EXPECT_EQ(error.code, "ops/unsupported");
+  EXPECT_THAT(error.message, HasSubstr("relative positions"));
+  EXPECT_THAT(error.hint, HasSubstr("--device cpu"));
+  EXPECT_THAT(error.hint, HasSubstr("--runtime pytorch"));
+  weights.form = {.norm = EncoderForm::Norm::pre};
+  EXPECT_EQ(error_of_cuda(weights).code, "");
+  const std::vector<float> gamma(64, 1);
+  weights.layers[0].attention_norm.gamma = gamma;
+  EXPECT_THAT(error_of_cuda(weights).message, HasSubstr("a norm of the embeddings' norm"));
+  weights.layers[0].attention_norm.gamma = {};
+  weights.embedding.project.out = 64;
+  weights.embedding.project.in = 32;
+  EXPECT_THAT(error_of_cuda(weights).message, HasSubstr("embeddings of 32 values"));
 }
 
 }  // namespace

@@ -81,18 +81,22 @@ void Blocks<T>::embed_ln(Lane& base) {
   const Activations<T>& act = lane.act();
   const GroupInput input = lane.input();
   const ModelShape& shape = model.shape();
-  const EmbedNorm<T, R> kernel{
-      .tables = {model.word, model.position, model.token_type, model.embedding_norm.parameters()},
-      .ids = input.ids,
-      .places = input.places,
-      .kinds = input.kinds,
-      .x = shape.projects ? act.ctx : act.x,
-      .residual = act.residual,
-      .rows = narrow(lane.bucket().rows),
-      .hidden = narrow(shape.embedding)};
-  launch_norm<WideEmbedNorm<T, R>>(lane, kernel, PlainEmbedNorm<T, R>{kernel});
+  const auto embed = [&]<class Stream>(Stream* stream) {
+    const EmbedNorm<T, Stream> kernel{
+        .tables = {model.word, model.position, model.token_type, model.embedding_norm.parameters()},
+        .ids = input.ids,
+        .places = shape.places ? input.places : input.kinds,
+        .kinds = input.kinds,
+        .x = shape.projects ? act.ctx : act.x,
+        .residual = stream,
+        .rows = narrow(lane.bucket().rows),
+        .hidden = narrow(shape.embedding)};
+    launch_norm<WideEmbedNorm<T, Stream>>(lane, kernel, PlainEmbedNorm<T, Stream>{kernel});
+  };
+  if (shape.pre_norm()) return embed(act.stream);
+  embed(act.residual);
   if (!shape.projects) return;
-  GemmCall call = dense_product(kernel.rows, shape.hidden, shape.embedding, act.ctx,
+  GemmCall call = dense_product(lane.bucket().rows, shape.hidden, shape.embedding, act.ctx,
                                 model.embedding_project, act.x);
   call.bias = model.embedding_project_bias;
   multiply(lane, call);
@@ -100,35 +104,82 @@ void Blocks<T>::embed_ln(Lane& base) {
 
 template <class T>
 void Blocks<T>::attention(Lane& base, std::size_t layer) {
-  DeviceLane<T>& lane = own(base);
+  attend_rows(own(base), layer, false);
+}
+
+template <class T>
+void Blocks<T>::attend_rows(const DeviceLane<T>& lane, std::size_t layer, bool first_rows) const {
   const DeviceLayer<T>& weights = lane.model().layers.at(layer);
   const ModelShape& shape = lane.model().shape();
   GemmCall call = dense_product(lane.bucket().rows, 3 * shape.hidden, shape.hidden, lane.act().x,
                                 weights.qkv, lane.act().wide);
   call.bias = weights.qkv_bias;
   multiply(lane, call);
-  attend(lane);
+  attend(lane, layer, first_rows);
 }
 
 template <class T>
-void Blocks<T>::attend(const DeviceLane<T>& lane) const {
+void Blocks<T>::attend(const DeviceLane<T>& lane, std::size_t layer, bool first_rows) const {
   const ModelShape& shape = lane.model().shape();
+  const DeviceLayer<T>& weights = lane.model().layers.at(layer);
+  if (weights.rotary != nullptr) {
+    const Rotate<T> kernel{.qkv = lane.act().wide,
+                           .table = weights.rotary,
+                           .places = lane.input().places,
+                           .rows = narrow(lane.bucket().rows),
+                           .heads = narrow(shape.heads),
+                           .head_size = narrow(shape.head_size)};
+    const std::size_t pairs = lane.bucket().rows * shape.hidden;
+    if (used_.rows) {
+      launch(lane, kernel, {.x = blocks_for(pairs / 8, Rotate<T>::kRowsABlock)});
+    } else {
+      launch(lane, PlainRotate<T>{kernel}, {.x = blocks_for(pairs, PlainRotate<T>::kRowsABlock)});
+    }
+  }
   const AttentionParameters<T> parameters{.tiles = lane.input().tiles,
                                           .qkv = lane.act().wide,
                                           .ctx = lane.act().ctx,
                                           .hidden = narrow(shape.hidden),
                                           .head_size = narrow(shape.head_size),
                                           .scale = score_scale(shape)};
-  Grid grid{.x = tiles_of(lane.bucket()), .y = shape.heads};
-  if (used_.attention && shape.head_size == 64) {
+  if (!first_rows && weights.window == KeyWindow::kAll)
+    return attend_in(lane, parameters, AllKeys{});
+  attend_in(lane, parameters, KeyWindow{weights.window, first_rows ? 1 : KeyWindow::kAll});
+}
+
+template <class T>
+template <class Scope>
+void Blocks<T>::attend_in(const DeviceLane<T>& lane, const AttentionParameters<T>& parameters,
+                          const Scope& scope) const {
+  const std::size_t head_size = parameters.head_size;
+  Grid grid{.x = tiles_of(lane.bucket()), .y = lane.model().shape().heads};
+  if (used_.attention && head_size == 64) {
     grid.shared_bytes = FlashAttention<T, 64>::kSharedBytes;
-    return launch(lane, FlashAttention<T, 64>{parameters}, grid);
+    return launch(lane, FlashAttention<T, 64, Scope>{parameters, scope}, grid);
   }
-  if (used_.attention && shape.head_size == 32) {
+  if (used_.attention && head_size == 32) {
     grid.shared_bytes = FlashAttention<T, 32>::kSharedBytes;
-    return launch(lane, FlashAttention<T, 32>{parameters}, grid);
+    return launch(lane, FlashAttention<T, 32, Scope>{parameters, scope}, grid);
   }
-  launch(lane, PlainAttention<T>{parameters}, grid);
+  launch(lane, PlainAttention<T, Scope>{parameters, scope}, grid);
+}
+
+// Of x, and of the residual stream wherever it is.
+template <class T>
+void Blocks<T>::gather_first_rows(const DeviceLane<T>& lane) const {
+  const Activations<T>& act = lane.act();
+  const GroupInput input = lane.input();
+  const auto hidden = narrow(lane.model().shape().hidden);
+  const Grid grid{.x = lane.bucket().sequences};
+  if (act.stream != nullptr) {
+    return launch(
+        lane,
+        GatherCls<T, float>{input.first_row, act.x, act.stream, act.x_cls, act.stream_cls, hidden},
+        grid);
+  }
+  launch(lane,
+         GatherCls<T, R>{input.first_row, act.x, act.residual, act.x_cls, act.residual_cls, hidden},
+         grid);
 }
 
 template <class T>
@@ -139,11 +190,15 @@ void Blocks<T>::cls_attention(Lane& base, std::size_t layer) {
   const Activations<T>& act = lane.act();
   const GroupInput input = lane.input();
   const std::size_t sequences = lane.bucket().sequences;
-  launch(lane,
-         GatherCls<T, R>{input.first_row, act.x, act.residual, act.x_cls, act.residual_cls,
-                         narrow(shape.hidden)},
-         {.x = sequences});
   const std::size_t hidden = shape.hidden;
+  gather_first_rows(lane);
+  if (!shape.absorbs()) {  // keys and values of all rows, queries of the first
+    Blocks<T>::attend_rows(lane, layer, true);
+    launch(lane,
+           GatherCls<T, R>{input.first_row, act.ctx, nullptr, act.ctx_cls, nullptr, narrow(hidden)},
+           {.x = sequences});
+    return;
+  }
   GemmCall queries =
       dense_product(sequences, hidden, hidden, act.x_cls, weights.qkv, act.query_cls);
   queries.bias = weights.qkv_bias;
@@ -191,7 +246,7 @@ void Blocks<T>::project_ln(Lane& base, std::size_t layer, Act x) {
   multiply_and_norm(
       lane, rows,
       dense_product(rows.rows, hidden, hidden, rows.ctx, weights.project, lane.act().wide),
-      weights.project_bias, weights.attention_norm);
+      weights.project_bias, norm_behind(lane.model(), layer, false));
 }
 
 template <class T>
@@ -201,16 +256,34 @@ void Blocks<T>::ffn_ln(Lane& base, std::size_t layer, Act x) {
   const ModelShape& shape = lane.model().shape();
   const RowSet<T> rows = rows_of(lane, x);
   T* hidden_layer = lane.act().wide;
-  multiply(lane, dense_product(rows.rows, shape.intermediate, shape.hidden, rows.x, weights.up,
+  multiply(lane, dense_product(rows.rows, shape.up_width(), shape.hidden, rows.x, weights.up,
                                hidden_layer));
-  const BiasActivation<T> kernel{hidden_layer, weights.up_bias, shape.activation, narrow(rows.rows),
-                                 narrow(shape.intermediate)};
-  launch_rows(lane, kernel, PlainBiasActivation<T>{kernel}, rows.rows * shape.intermediate);
+  if (shape.gated()) {
+    hidden_layer = gate(lane, weights.up_bias, rows.rows);
+  } else {
+    const BiasActivation<T> kernel{hidden_layer, weights.up_bias, shape.activation,
+                                   narrow(rows.rows), narrow(shape.intermediate)};
+    launch_rows(lane, kernel, PlainBiasActivation<T>{kernel}, rows.rows * shape.intermediate);
+  }
   // The context has been used: its memory takes the result.
   multiply_and_norm(lane, rows,
                     dense_product(rows.rows, shape.hidden, shape.intermediate, hidden_layer,
                                   weights.down, rows.ctx),
-                    weights.down_bias, weights.ffn_norm);
+                    weights.down_bias, norm_behind(lane.model(), layer, true));
+}
+
+template <class T>
+T* Blocks<T>::gate(const DeviceLane<T>& lane, const float* bias, std::size_t rows) const {
+  const ModelShape& shape = lane.model().shape();
+  T* halves = lane.act().wide;
+  const GatedActivation<T> kernel{.in = halves,
+                                  .bias = bias,
+                                  .out = halves + rows * shape.up_width(),
+                                  .activation = shape.activation,
+                                  .rows = narrow(rows),
+                                  .width = narrow(shape.intermediate)};
+  launch_rows(lane, kernel, PlainGatedActivation<T>{kernel}, rows * shape.intermediate);
+  return kernel.out;
 }
 
 template <class T>
@@ -219,13 +292,23 @@ void Blocks<T>::head(Lane& base) {
   const DeviceModel<T>& model = lane.model();
   const ModelShape& shape = model.shape();
   const std::size_t sequences = lane.bucket().sequences;
+  if (shape.takes_mean()) {
+    const GroupInput input = lane.input();
+    launch(lane,
+           MeanRows<T>{input.first_row, input.valid, lane.act().x, lane.act().x_cls,
+                       narrow(shape.hidden)},
+           {.x = sequences,
+            .y = blocks_for(shape.hidden, kWarp),
+            .shared_bytes = MeanRows<T>::kSharedBytes});
+  }
   multiply(lane, dense_product(sequences, shape.hidden, shape.hidden, lane.act().x_cls, model.dense,
                                lane.act().wide));
-  launch(lane,
-         Head<T>{lane.act().wide, model.dense_bias, model.classifier, model.classifier_bias,
-                 lane.logits(), shape.head_activation, narrow(sequences), narrow(shape.hidden),
-                 narrow(shape.labels)},
-         {.x = blocks_for(sequences * shape.labels, Head<T>::kThreads / kWarp)});
+  const Head<T> kernel{lane.act().wide,       model.dense_bias,     model.classifier,
+                       model.classifier_bias, lane.logits(),        shape.head_activation,
+                       narrow(sequences),     narrow(shape.hidden), narrow(shape.labels)};
+  const Grid grid{.x = blocks_for(sequences * shape.labels, Head<T>::kThreads / kWarp)};
+  if (!shape.head_norm) return launch(lane, kernel, grid);
+  launch(lane, NormHead<T>{kernel, model.head_norm.parameters()}, grid);
 }
 
 template <class T>
@@ -236,6 +319,9 @@ void Blocks<T>::tap(Lane& base, Act act, std::span<float> out) {
   BREAKEVEN_CHECK(out.size() == rows * lane.model().shape().hidden, "tap of {} into {}",
                   rows * lane.model().shape().hidden, out.size());
   const Activations<T>& from = lane.act();
+  if (from.stream != nullptr && (act == Act::x || act == Act::x_cls)) {
+    return read_as_float(lane, act == Act::x ? from.stream : from.stream_cls, out);
+  }
   const R* residual = act == Act::x       ? from.residual
                       : act == Act::x_cls ? from.residual_cls
                                           : nullptr;
@@ -252,8 +338,11 @@ template <class T>
 RowSet<T> Blocks<T>::rows_of(const DeviceLane<T>& lane, Act x) {
   BREAKEVEN_CHECK(x == Act::x || x == Act::x_cls, "act={}", static_cast<int>(x));
   const Activations<T>& act = lane.act();
-  if (x == Act::x) return {act.x, act.residual, act.ctx, act.quantised, lane.bucket().rows};
-  return {act.x_cls, act.residual_cls, act.ctx_cls, act.quantised_cls, lane.bucket().sequences};
+  if (x == Act::x) {
+    return {act.x, act.residual, act.stream, act.ctx, act.quantised, lane.bucket().rows};
+  }
+  return {act.x_cls,   act.residual_cls,  act.stream_cls,
+          act.ctx_cls, act.quantised_cls, lane.bucket().sequences};
 }
 
 // Where the residual is kept in T, the product reads it under its sums and ResidualNorm reads one
@@ -262,6 +351,10 @@ RowSet<T> Blocks<T>::rows_of(const DeviceLane<T>& lane, Act x) {
 template <class T>
 void Blocks<T>::multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, GemmCall call,
                                   const float* bias, const Norm& norm) const {
+  if (rows.stream != nullptr) {
+    multiply(lane, call);
+    return pre_norm(lane, rows, static_cast<const T*>(call.out), bias, norm);
+  }
   const bool adds = std::is_same_v<T, R> && used_.residual_gemm;
   if (adds) call.add = rows.x;
   multiply(lane, call);
@@ -274,6 +367,19 @@ void Blocks<T>::multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& ro
                                   .hidden = narrow(lane.model().shape().hidden),
                                   .added = adds};
   launch_norm<WideResidualNorm<T, R>>(lane, kernel, PlainResidualNorm<T, R>{kernel});
+}
+
+template <class T>
+void Blocks<T>::pre_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, const T* in,
+                         const float* bias, const Norm& norm) const {
+  const PreNorm<T> kernel{.in = in,
+                          .bias = bias,
+                          .norm = norm.parameters(),
+                          .x = rows.x,
+                          .stream = rows.stream,
+                          .rows = narrow(rows.rows),
+                          .hidden = narrow(lane.model().shape().hidden)};
+  launch_norm<WidePreNorm<T>>(lane, kernel, PlainPreNorm<T>{kernel});
 }
 
 template <class T>

@@ -21,6 +21,7 @@ template <class T>
 struct RowSet {
   T* x;
   ResidualOf<T>* residual;
+  float* stream;  // where norms stand before the blocks
   T* ctx;
   QuantisedRows quantised;  // x once more, where products are of codes
   std::size_t rows;
@@ -87,8 +88,22 @@ class Blocks : public Backend {
   // Queues the product with the library's algorithm; false when there is none.
   bool by_library(const DeviceLane<T>& lane, const GemmCall& call) const;
   void multiply(const DeviceLane<T>& lane, GemmCall call) const;
-  // Queries, keys and values stand in `wide`; the result goes to ctx.
-  void attend(const DeviceLane<T>& lane) const;
+  // Queries, keys and values stand in `wide`; the result goes to ctx: of all rows, or at least of
+  // row 0 of each sequence.
+  void attend(const DeviceLane<T>& lane, std::size_t layer, bool first_rows = false) const;
+  // The norm that makes what the next block reads, behind a layer's attention or its FFN.
+  static const Norm& norm_behind(const DeviceModel<T>& model, std::size_t layer, bool ffn) {
+    const DeviceLayer<T>& own = model.layers.at(layer);
+    if (!model.shape().pre_norm()) return ffn ? own.ffn_norm : own.attention_norm;
+    if (!ffn) return own.ffn_norm;
+    return layer + 1 < model.layers.size() ? model.layers[layer + 1].attention_norm
+                                           : model.final_norm;
+  }
+  // stream += in + bias, x = LN(stream).
+  void pre_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, const T* in, const float* bias,
+                const Norm& norm) const;
+  // The halves in `wide`, `rows` of them, to their product behind them, which it returns.
+  T* gate(const DeviceLane<T>& lane, const float* bias, std::size_t rows) const;
 
  private:
   template <class Value>
@@ -103,6 +118,12 @@ class Blocks : public Backend {
   // The product of `call`, its bias, the residual stream and LayerNorm.
   void multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, GemmCall call,
                          const float* bias, const Norm& norm) const;
+  // attention() in T, whatever the precision of the other layers.
+  void attend_rows(const DeviceLane<T>& lane, std::size_t layer, bool first_rows) const;
+  template <class Scope>
+  void attend_in(const DeviceLane<T>& lane, const AttentionParameters<T>& parameters,
+                 const Scope& scope) const;
+  void gather_first_rows(const DeviceLane<T>& lane) const;
   void attend_cls(const DeviceLane<T>& lane, const GroupInput& input) const;
   void choose_kernels(const ModelShape& shape);
   template <unsigned Warps>

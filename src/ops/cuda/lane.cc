@@ -68,19 +68,26 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
   const std::size_t hidden = shape.hidden;
   const std::size_t rows = bucket.rows;
   const std::size_t sequences = bucket.sequences;
-  constexpr bool kApart = !std::is_same_v<T, ResidualOf<T>>;
+  const bool apart = !std::is_same_v<T, ResidualOf<T>> && !shape.pre_norm();
   x = arena.take<T>(rows * hidden);
-  if (kApart) residual = arena.take<R>(rows * hidden);
+  if (apart) residual = arena.take<R>(rows * hidden);
+  if (shape.pre_norm()) stream = arena.take<float>(rows * hidden);
   // The last layer's FFN runs over sequences, of which a bucket may have more than rows.
   const std::size_t most = std::max(rows, sequences);
   ctx = arena.take<T>(most * hidden);
-  wide_values = most * (shape.quantised() ? 3 * hidden : std::max(3 * hidden, shape.intermediate));
+  const std::size_t chunk = std::min(most, kQuantisedChunk);
+  wide_values = shape.quantised()
+                    ? std::max(most * 3 * hidden, shape.gated() ? chunk * shape.wide() : 0)
+                    : most * shape.wide();
   wide = arena.take<T>(wide_values);
   x_cls = arena.take<T>(sequences * hidden);
-  if (kApart) residual_cls = arena.take<R>(sequences * hidden);
-  query_cls = arena.take<T>(sequences * hidden);
-  keys_cls = arena.take<T>(sequences * shape.heads * hidden);
-  mix_cls = arena.take<T>(sequences * shape.heads * hidden);
+  if (apart) residual_cls = arena.take<R>(sequences * hidden);
+  if (shape.pre_norm()) stream_cls = arena.take<float>(sequences * hidden);
+  if (shape.absorbs()) {
+    query_cls = arena.take<T>(sequences * hidden);
+    keys_cls = arena.take<T>(sequences * shape.heads * hidden);
+    mix_cls = arena.take<T>(sequences * shape.heads * hidden);
+  }
   ctx_cls = arena.take<T>(sequences * hidden);
   logits = arena.take<float>(sequences * shape.labels);
   input = arena.take_bytes(input_bytes(bucket));
@@ -89,14 +96,13 @@ void Activations<T>::lay_out(Arena& arena, const ModelShape& shape, const Bucket
     split_inner = arena.take<SplitHalf>(most * 3 * std::max(hidden, shape.intermediate));
   }
   if (!shape.quantised()) return;
-  const std::size_t chunk = std::min(most, kQuantisedChunk);
   const std::size_t blocks = shape.ffn_blocks();
   quantised = take_quantised(arena, shape.codes, rows, hidden, 1);
   quantised_cls = take_quantised(arena, shape.codes, sequences, hidden, 1);
   const std::size_t sum_bytes =
       shape.codes == Codes::s8 ? sizeof(SumOf<std::int8_t>) : sizeof(SumOf<E4m3>);
   scratch.sums = arena.take_bytes(sum_bytes * chunk *
-                                  std::max({3 * hidden, shape.intermediate, blocks * hidden}));
+                                  std::max({3 * hidden, shape.up_width(), blocks * hidden}));
   scratch.inner =
       take_quantised(arena, shape.codes, chunk, std::max(hidden, shape.intermediate), blocks);
 }

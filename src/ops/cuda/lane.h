@@ -48,11 +48,13 @@ struct Activations {
   using R = ResidualOf<T>;
   T* x = nullptr;               // [T, H]
   R* residual = nullptr;        // [T, H], or null where x itself is the residual stream
+  float* stream = nullptr;      // [T, H]: the residual stream where norms stand before the blocks
   T* ctx = nullptr;             // [T, H]; later the FFN's second GEMM's result
-  T* wide = nullptr;            // [T, max(3 H, F)]: qkv, projections, the FFN's hidden layer
+  T* wide = nullptr;            // [T, ModelShape::wide()]: qkv, projections, the FFN's hidden layer
   std::size_t wide_values = 0;  // of the largest bucket
   T* x_cls = nullptr;           // [B, H]
   R* residual_cls = nullptr;
+  float* stream_cls = nullptr;
   T* query_cls = nullptr;  // [B, H]
   T* keys_cls = nullptr;   // [B, N, H]
   T* mix_cls = nullptr;    // [B, N, H]

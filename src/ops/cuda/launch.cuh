@@ -26,11 +26,11 @@ constexpr unsigned kLeastBlocks = 0;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 template <>
 inline constexpr unsigned kLeastBlocks<ResidualNorm<float, float>> = 1;
-template <unsigned HeadSize>
-inline constexpr unsigned kLeastBlocks<FlashAttention<float, HeadSize>> = 1;
+template <unsigned HeadSize, class Scope>
+inline constexpr unsigned kLeastBlocks<FlashAttention<float, HeadSize, Scope>> = 1;
 #else
-template <unsigned HeadSize>
-inline constexpr unsigned kLeastBlocks<FlashAttention<float, HeadSize>> = 3;
+template <unsigned HeadSize, class Scope>
+inline constexpr unsigned kLeastBlocks<FlashAttention<float, HeadSize, Scope>> = 3;
 #endif
 
 template <class K>

@@ -34,7 +34,7 @@ Result<void> check_embedding(const ModelShape& shape, Precision precision) {
                 fmt::format("the CUDA backend does not compute {}, in bf16", what),
                 "use --precision fp16, or --device cpu");
   }
-  if (shape.embedding > shape.hidden) {
+  if (shape.embedding > shape.hidden || shape.pre_norm()) {
     return fail("ops/unsupported", fmt::format("the CUDA backend does not compute {}", what),
                 "use --device cpu");
   }
@@ -44,7 +44,10 @@ Result<void> check_embedding(const ModelShape& shape, Precision precision) {
 }  // namespace
 
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) {
-  BREAKEVEN_TRY_VOID(require_bert_form(weights.form, "CUDA"));
+  if (weights.form.position == EncoderForm::Position::relative) {
+    return fail("ops/unsupported", "the CUDA backend does not compute relative positions",
+                "use --device cpu, or another runtime: --runtime pytorch");
+  }
   ModelShape shape{
       .hidden = weights.hidden,
       .heads = weights.heads,
@@ -58,6 +61,9 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
       .uncounted_id = weights.embedding.uncounted_id,
       .embedding = weights.embedding.width(weights.hidden),
       .projects = weights.embedding.project.out != 0,
+      .form = weights.form,
+      .places = !weights.embedding.position.empty(),
+      .head_norm = !weights.head.norm.gamma.empty(),
       .activation = weights.activation,
       .head_activation = weights.head.activation};
   BREAKEVEN_TRY_VOID(check_embedding(shape, precision));
@@ -66,7 +72,9 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
     shape.ffn_block = ffn_block_of(shape.hidden, shape.intermediate);
   } else if (precision == Precision::fp8) {
     shape.codes = Codes::e4m3;
-    shape.ffn_block = shape.intermediate;
+    // A gated FFN's rows are quantised by warps.
+    shape.ffn_block =
+        shape.gated() ? ffn_block_of(shape.hidden, shape.intermediate) : shape.intermediate;
   }
   shape.split = precision == Precision::fp32x3;
   if (shape.split && (shape.hidden % 8 != 0 || shape.intermediate % 8 != 0)) {
@@ -78,6 +86,11 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
         "use --precision fp32");
   }
   if (shape.layers == 0) return fail("ops/unsupported", "a model without layers");
+  if (shape.pre_norm() && !weights.layers.front().attention_norm.gamma.empty()) {
+    return fail("ops/unsupported",
+                "the CUDA backend does not compute a norm of the embeddings' norm",
+                "use --device cpu");
+  }
   if (shape.head_size > PlainAttention<float>::kWidestHead) {
     return fail("ops/unsupported", fmt::format("attention heads of {} values", shape.head_size),
                 fmt::format("up to {} can run on a GPU here; use --device cpu",
@@ -90,14 +103,21 @@ KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed) {
   KernelChoice choice = allowed;
   choice.rows &= row_kernels_fit(shape.hidden) && row_kernels_fit(shape.embedding) &&
                  shape.intermediate % 8 == 0;
-  if (shape.codes == Codes::s8) choice.rows &= row_kernels_fit(shape.ffn_block);
-  if (shape.codes == Codes::e4m3) {
+  const bool by_block = shape.codes == Codes::s8 || shape.gated();
+  if (shape.quantised() && by_block) choice.rows &= row_kernels_fit(shape.ffn_block);
+  if (shape.codes == Codes::e4m3 && !by_block) {
     choice.rows &= shape.intermediate <= DequantiseRowActivation::kWidest;
   }
+  if (shape.pre_norm() || shape.gated() || shape.rotary()) choice.rows &= choice.form_rows;
+  if (shape.rotary()) choice.rows &= shape.head_size % 16 == 0;
   choice.attention &= shape.hidden % 8 == 0 && (shape.head_size == 64 || shape.head_size == 32);
-  choice.cls_attention &=
-      shape.hidden % 8 == 0 &&
-      ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;
+  if (shape.windowed()) choice.attention &= choice.window;
+  // Where keys are not absorbed, the last layer's attention is that of the others.
+  if (shape.absorbs()) {
+    choice.cls_attention &=
+        shape.hidden % 8 == 0 &&
+        ClsAttention<float>::shared_bytes(shape.hidden, shape.positions) <= kSharedLimit_bytes;
+  }
   choice.cls_tiles &= shape.hidden % 8 == 0 && shape.hidden <= ClsTiles<Half, 8>::kWidest;
   // The library wants rows of 16 bytes.
   choice.gemm &= shape.embedding % 8 == 0 && shape.hidden % 8 == 0 && shape.intermediate % 8 == 0 &&

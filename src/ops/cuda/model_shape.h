@@ -1,6 +1,7 @@
 // The sizes of a model, and which fast kernels fit them.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,6 +19,9 @@ struct ModelShape {
   std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
   std::size_t embedding = 0;       // E
   bool projects = false;           // whether it is not H
+  EncoderForm form{};
+  bool places = true;      // whether there is a table of positions
+  bool head_norm = false;  // between the head's activation and its classifier
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
   Codes codes = Codes::none;
@@ -26,16 +30,30 @@ struct ModelShape {
   bool split = false;  // products of halves (kernels/split.h)
   bool quantised() const { return codes != Codes::none; }
   std::size_t ffn_blocks() const { return quantised() ? intermediate / ffn_block : 1; }
+  bool pre_norm() const { return form.norm == EncoderForm::Norm::pre; }
+  bool gated() const { return form.ffn == EncoderForm::Ffn::gated; }
+  bool rotary() const { return form.position == EncoderForm::Position::rotary; }
+  bool windowed() const { return form.attention == EncoderForm::Attention::windowed; }
+  bool takes_mean() const { return form.pooling == EncoderForm::Pooling::mean; }
+  // Whether the last layer's keys and values are absorbed into other products (kernels/cls.h),
+  // which wants scores that are those of the rows alone.
+  bool absorbs() const { return !takes_mean() && !rotary() && !windowed(); }
+  std::size_t up_width() const { return (gated() ? 2 : 1) * intermediate; }
+  // Values a row of the widest that stands between two products: queries, keys and values, or the
+  // FFN's hidden layer, and behind a gated one's halves their product.
+  std::size_t wide() const { return std::max(3 * hidden, (gated() ? 3 : 1) * intermediate); }
 };
-// Errors: ops/unsupported (no layer, a head larger than 256, projected embeddings in bf16, widths
-// that are no multiples of 8 in fp32x3).
+// Errors: ops/unsupported (no layer, a head larger than 256, projected embeddings in bf16 or before
+// norms, relative positions, widths that are no multiples of 8 in fp32x3).
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 
 // Which kernels run: the fast ones, or their plain twins.
 struct KernelChoice {
   bool rows = true;           // embed_norm, residual_norm, bias_activation, quantising
+  bool form_rows = true;      // those of kernels/forms.h; counts where they are needed
   bool wide_rows = true;      // wide_embed_norm, wide_residual_norm: where rows are few
   bool attention = true;      // flash_attention
+  bool window = true;         // flash_attention with a window; counts where it is needed
   bool cls_attention = true;  // cls_attention
   bool cls_tiles = true;      // cls_tiles and cls_merge, where they fit instead of cls_attention
   bool gemm = true;           // the library's

@@ -9,7 +9,6 @@
 #include "base/check.h"
 
 namespace breakeven::ops::cuda {
-namespace {
 
 // Copies tensors to the device by way of one pinned buffer.
 class Uploader {
@@ -21,6 +20,12 @@ class Uploader {
   void add(std::span<const float> from, T* to, std::size_t expected) {
     BREAKEVEN_CHECK(from.size() == expected, "{} values, not {}", from.size(), expected);
     copy<T>(to, expected, [&](std::size_t i) { return from_float<T>(from[i]); });
+  }
+  // Zeros where the model has none.
+  template <class T>
+  void add_if_any(std::span<const float> from, T* to, std::size_t expected) {
+    if (!from.empty()) return add(from, to, expected);
+    copy<T>(to, expected, [](std::size_t) { return from_float<T>(0); });
   }
   // Rows as products of halves read them, times kSplitLift.
   void add_split(std::span<const float> from, SplitHalf* to, std::size_t expected) {
@@ -55,6 +60,8 @@ class Uploader {
   std::unique_ptr<Runtime::Stream> stream_;
 };
 
+namespace {
+
 constexpr std::size_t kStaging_bytes = std::size_t{16} << 20;
 
 Norm take_norm(Arena& arena, std::size_t hidden) {
@@ -66,7 +73,7 @@ Norm take_norm(Arena& arena, std::size_t hidden) {
 
 void add_norm(Uploader& uploader, const NormWeights& from, Norm& to, std::size_t hidden) {
   uploader.add(from.gamma, to.gamma, hidden);
-  uploader.add(from.beta, to.beta, hidden);
+  uploader.add_if_any(from.beta, to.beta, hidden);
   to.eps = from.eps;
 }
 
@@ -119,6 +126,7 @@ void add_quantised(Uploader& uploader, std::span<const LinearWeights* const> fro
   for (const LinearWeights* part : from) {
     BREAKEVEN_CHECK(part->in == in && part->weight.size() == part->out * in);
     bias.insert(bias.end(), part->bias.begin(), part->bias.end());
+    bias.resize(column + part->out);  // zeros where the model has none
     for (std::size_t o = 0; o < part->out; ++o, ++column) {
       for (std::size_t b = 0; b < blocks; ++b) {
         const CodedBlock block = quantise(part->weight.subspan(o * in + b * width, width), codes,
@@ -144,7 +152,7 @@ void add_qkv(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to, s
     } else {
       uploader.add(linear->weight, to.qkv + part * square, square);
     }
-    uploader.add(linear->bias, to.qkv_bias + part * hidden, hidden);
+    uploader.add_if_any(linear->bias, to.qkv_bias + part * hidden, hidden);
     ++part;
   }
 }
@@ -153,8 +161,13 @@ template <class T>
 void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
                const ModelShape& shape) {
   const std::size_t hidden = shape.hidden;
-  add_norm(uploader, from.attention_norm, to.attention_norm, hidden);
+  if (!from.attention_norm.gamma.empty()) {
+    add_norm(uploader, from.attention_norm, to.attention_norm, hidden);
+  }
   add_norm(uploader, from.ffn_norm, to.ffn_norm, hidden);
+  if (from.window > 0) {
+    to.window = static_cast<unsigned>(std::min<std::size_t>(from.window, KeyWindow::kAll));
+  }
   if (to.qkv_bias != nullptr) add_qkv(uploader, from, to, hidden);
   if (shape.quantised()) {
     const LinearWeights* const qkv[] = {&from.query, &from.key, &from.value};
@@ -169,16 +182,16 @@ void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
   }
   if (shape.split) {
     uploader.add_split(from.project.weight, to.split_project, hidden * hidden);
-    uploader.add_split(from.up.weight, to.split_up, shape.intermediate * hidden);
+    uploader.add_split(from.up.weight, to.split_up, shape.up_width() * hidden);
     uploader.add_split(from.down.weight, to.split_down, hidden * shape.intermediate);
   } else {
     uploader.add(from.project.weight, to.project, hidden * hidden);
-    uploader.add(from.up.weight, to.up, shape.intermediate * hidden);
+    uploader.add(from.up.weight, to.up, shape.up_width() * hidden);
     uploader.add(from.down.weight, to.down, hidden * shape.intermediate);
   }
-  uploader.add(from.project.bias, to.project_bias, hidden);
-  uploader.add(from.up.bias, to.up_bias, shape.intermediate);
-  uploader.add(from.down.bias, to.down_bias, hidden);
+  uploader.add_if_any(from.project.bias, to.project_bias, hidden);
+  uploader.add_if_any(from.up.bias, to.up_bias, shape.up_width());
+  uploader.add_if_any(from.down.bias, to.down_bias, hidden);
 }
 
 // fp16 ends at 65,504, which weights come nowhere near in a model that was trained.
@@ -206,8 +219,9 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   const std::size_t hidden = shape_.hidden;
   const std::size_t width = shape_.embedding;
   word = arena.take<T>(shape_.vocabulary * width);
-  position = arena.take<T>(shape_.positions * width);
-  if (shape_.token_types > 0) token_type = arena.take<T>(shape_.token_types * width);
+  position = arena.take<T>(added_rows() * width);
+  if (shape_.places && shape_.token_types > 0)
+    token_type = arena.take<T>(shape_.token_types * width);
   embedding_norm = take_norm(arena, width);
   if (shape_.projects) {
     embedding_project = arena.take<T>(hidden * width);
@@ -219,7 +233,7 @@ void DeviceModel<T>::lay_out(Arena& arena) {
     layer.ffn_norm = take_norm(arena, hidden);
     // In the last layer keys and values are absorbed into other products: 8-bit codes are too
     // coarse, and halves not worth their while for so few rows.
-    const bool last = &layer == &layers.back();
+    const bool last = &layer == &layers.back() && !shape_.takes_mean();
     if (!shape_.quantised() || last) layer.qkv_bias = arena.take<T>(3 * hidden);
     if (last || !(shape_.quantised() || shape_.split)) {
       layer.qkv = arena.take<T>(3 * hidden * hidden);
@@ -230,24 +244,29 @@ void DeviceModel<T>::lay_out(Arena& arena) {
     }
     if (shape_.quantised()) {
       layer.coded_project = take_quantised(arena, shape_.codes, hidden, hidden, 1);
-      layer.coded_up = take_quantised(arena, shape_.codes, shape_.intermediate, hidden, 1);
+      layer.coded_up = take_quantised(arena, shape_.codes, shape_.up_width(), hidden, 1);
       layer.coded_down =
           take_quantised(arena, shape_.codes, hidden, shape_.intermediate, shape_.ffn_blocks());
     } else {
       if (shape_.split) {
         layer.split_project = arena.take<SplitHalf>(3 * hidden * hidden);
-        layer.split_up = arena.take<SplitHalf>(3 * shape_.intermediate * hidden);
+        layer.split_up = arena.take<SplitHalf>(3 * shape_.up_width() * hidden);
         layer.split_down = arena.take<SplitHalf>(3 * hidden * shape_.intermediate);
       } else {
         layer.project = arena.take<T>(hidden * hidden);
-        layer.up = arena.take<T>(shape_.intermediate * hidden);
+        layer.up = arena.take<T>(shape_.up_width() * hidden);
         layer.down = arena.take<T>(hidden * shape_.intermediate);
       }
       layer.project_bias = arena.take<float>(hidden);
-      layer.up_bias = arena.take<float>(shape_.intermediate);
+      layer.up_bias = arena.take<float>(shape_.up_width());
       layer.down_bias = arena.take<float>(hidden);
     }
   }
+  if (shape_.pre_norm()) final_norm = take_norm(arena, hidden);
+  for (const double theta : thetas_) {
+    rotary[theta] = arena.take<float>(shape_.positions * shape_.head_size);
+  }
+  if (shape_.head_norm) head_norm = take_norm(arena, hidden);
   dense = arena.take<T>(hidden * hidden);
   dense_bias = arena.take<float>(hidden);
   classifier = arena.take<float>(shape_.labels * hidden);
@@ -259,7 +278,11 @@ Result<std::shared_ptr<const DeviceModel<T>>> DeviceModel<T>::pack(
     const EncoderWeights& weights, Precision precision, const std::shared_ptr<Runtime>& runtime) {
   BREAKEVEN_TRY(const ModelShape shape, shape_of(weights, precision));
   if (shape.split) BREAKEVEN_TRY_VOID(check_split(weights));
-  auto model = std::make_shared<DeviceModel>(shape);
+  std::set<double> thetas;
+  if (shape.rotary()) {
+    for (const LayerWeights& layer : weights.layers) thetas.insert(layer.theta);
+  }
+  auto model = std::make_shared<DeviceModel>(shape, thetas);
   Arena counted;
   model->lay_out(counted);
   BREAKEVEN_TRY(model->memory_, runtime->allocate(counted.used(), Purpose::weights));
@@ -269,26 +292,39 @@ Result<std::shared_ptr<const DeviceModel<T>>> DeviceModel<T>::pack(
   model->lay_out(arena);
 
   Uploader uploader(*runtime, std::move(staging));
-  const std::size_t hidden = shape.hidden;
-  const std::size_t width = shape.embedding;
-  uploader.add(weights.embedding.word, model->word, shape.vocabulary * width);
-  uploader.add(weights.embedding.position, model->position, shape.positions * width);
-  if (shape.token_types > 0) {
-    uploader.add(weights.embedding.token_type, model->token_type, shape.token_types * width);
-  }
-  add_norm(uploader, weights.embedding.norm, model->embedding_norm, width);
-  if (shape.projects) {
-    uploader.add(weights.embedding.project.weight, model->embedding_project, hidden * width);
-    uploader.add(weights.embedding.project.bias, model->embedding_project_bias, hidden);
-  }
-  for (std::size_t l = 0; l < shape.layers; ++l) {
-    add_layer(uploader, weights.layers[l], model->layers[l], shape);
-  }
-  uploader.add(weights.head.dense.weight, model->dense, hidden * hidden);
-  uploader.add(weights.head.dense.bias, model->dense_bias, hidden);
-  uploader.add(weights.head.classifier.weight, model->classifier, shape.labels * hidden);
-  uploader.add(weights.head.classifier.bias, model->classifier_bias, shape.labels);
+  model->upload(uploader, weights);
   return std::shared_ptr<const DeviceModel<T>>(std::move(model));
+}
+
+template <class T>
+void DeviceModel<T>::upload(Uploader& uploader, const EncoderWeights& weights) {
+  const std::size_t hidden = shape_.hidden;
+  const std::size_t width = shape_.embedding;
+  uploader.add(weights.embedding.word, word, shape_.vocabulary * width);
+  uploader.add_if_any(shape_.places ? weights.embedding.position : weights.embedding.token_type,
+                      position, added_rows() * width);
+  if (token_type != nullptr) {
+    uploader.add(weights.embedding.token_type, token_type, shape_.token_types * width);
+  }
+  add_norm(uploader, weights.embedding.norm, embedding_norm, width);
+  if (shape_.projects) {
+    uploader.add(weights.embedding.project.weight, embedding_project, hidden * width);
+    uploader.add_if_any(weights.embedding.project.bias, embedding_project_bias, hidden);
+  }
+  for (const auto& [theta, table] : rotary) {
+    uploader.add_whole(rotary_table(theta, shape_.head_size, shape_.positions), table);
+  }
+  for (std::size_t l = 0; l < shape_.layers; ++l) {
+    const LayerWeights& from = weights.layers[l];
+    add_layer(uploader, from, layers[l], shape_);
+    if (shape_.rotary()) layers[l].rotary = rotary.at(from.theta);
+  }
+  if (shape_.pre_norm()) add_norm(uploader, weights.final_norm, final_norm, hidden);
+  if (shape_.head_norm) add_norm(uploader, weights.head.norm, head_norm, hidden);
+  uploader.add(weights.head.dense.weight, dense, hidden * hidden);
+  uploader.add_if_any(weights.head.dense.bias, dense_bias, hidden);
+  uploader.add(weights.head.classifier.weight, classifier, shape_.labels * hidden);
+  uploader.add_if_any(weights.head.classifier.bias, classifier_bias, shape_.labels);
 }
 
 template class DeviceModel<float>;

@@ -3,7 +3,10 @@
 // that kernels add and the classifier in fp32.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "ops/cuda/arena.h"
@@ -11,6 +14,8 @@
 #include "ops/cuda/runtime.h"
 
 namespace breakeven::ops::cuda {
+
+class Uploader;
 
 struct Norm {
   float* gamma = nullptr;
@@ -33,15 +38,17 @@ struct QuantisedLinear {
 template <class T>
 struct DeviceLayer {
   T* qkv = nullptr;       // [3 H, H]
-  T* qkv_bias = nullptr;  // [3 H]: added by the GEMM
+  T* qkv_bias = nullptr;  // [3 H]: added by the GEMM; biases that a model lacks are zeros
   T* project = nullptr;   // [H, H]
   float* project_bias = nullptr;
   Norm attention_norm;
-  T* up = nullptr;  // [F, H]
+  T* up = nullptr;  // [F, H]; of a gated FFN [2 F, H]
   float* up_bias = nullptr;
   T* down = nullptr;  // [H, F]
   float* down_bias = nullptr;
   Norm ffn_norm;
+  unsigned window = KeyWindow::kAll;  // how far keys may be from their query
+  const float* rotary = nullptr;      // rotary_table(); null: none
   QuantisedLinear coded_qkv, coded_project, coded_up, coded_down;
   SplitHalf* split_qkv = nullptr;  // [3 H, 3 H], as the others three times as deep
   SplitHalf* split_project = nullptr;
@@ -61,22 +68,33 @@ class DeviceModel final : public PackedModel {
   const ModelShape& shape() const { return shape_; }
 
   T* word = nullptr;
+  // Without positions by a table the token types', or one row of zeros: what is added in its place.
   T* position = nullptr;
-  T* token_type = nullptr;  // null when the model has none
+  T* token_type = nullptr;  // null when the model has none, or they stand above
   Norm embedding_norm;
   T* embedding_project = nullptr;  // [H, E], null where E is H
   T* embedding_project_bias = nullptr;
   std::vector<DeviceLayer<T>> layers;
+  Norm final_norm;                  // where norms stand before the blocks
+  std::map<double, float*> rotary;  // [positions, D], by theta
+  Norm head_norm;
   T* dense = nullptr;  // [H, H]
   float* dense_bias = nullptr;
   float* classifier = nullptr;  // [C, H]
   float* classifier_bias = nullptr;
 
-  explicit DeviceModel(const ModelShape& shape) : shape_(shape) {}
+  DeviceModel(const ModelShape& shape, const std::set<double>& thetas)
+      : shape_(shape), thetas_(thetas) {}
   void lay_out(Arena& arena);
 
  private:
+  void upload(Uploader& uploader, const EncoderWeights& weights);
+  std::size_t added_rows() const {  // of the table that stands as `position`
+    return shape_.places ? shape_.positions : std::max<std::size_t>(shape_.token_types, 1);
+  }
+
   ModelShape shape_;
+  std::set<double> thetas_;           // of rotary positions
   std::shared_ptr<Runtime> runtime_;  // outlives the memory below
   std::unique_ptr<Runtime::Memory> memory_;
 };

@@ -20,7 +20,7 @@ class QuantisedBlocks final : public Blocks<Half> {
     Blocks<Half>::embed_ln(base);
     DeviceLane<Half>& lane = own(base);
     const RowSet<Half> rows = rows_of(lane, Act::x);
-    quantise(lane, rows.x, rows.quantised, rows.rows);
+    quantise(lane, rows.x, rows.quantised, rows.rows, lane.model().shape().hidden);
   }
 
   void attention(Lane& base, std::size_t layer) override {
@@ -31,13 +31,10 @@ class QuantisedBlocks final : public Blocks<Half> {
     for_chunks(x.rows, [&](std::size_t first, std::size_t rows) {
       const QuantisedRows in = part(lane, x.quantised, first);
       multiply(lane, in, weights, rows, columns);
-      const DequantiseBias<Half, Code> kernel{.in = sums_of(lane, in, weights),
-                                              .out = lane.act().wide + first * columns,
-                                              .rows = narrow(rows),
-                                              .columns = narrow(columns)};
-      launch_rows(lane, kernel, PlainDequantiseBias<Half, Code>{kernel}, rows * columns);
+      dequantise(lane, sums_of(lane, in, weights), lane.act().wide + first * columns, rows,
+                 columns);
     });
-    attend(lane);
+    attend(lane, layer);
   }
 
   void project_ln(Lane& base, std::size_t layer, Act which) override {
@@ -47,10 +44,10 @@ class QuantisedBlocks final : public Blocks<Half> {
     const RowSet<Half> x = rows_of(lane, which);
     const QuantisedRows& context = lane.act().scratch.inner;
     for_chunks(x.rows, [&](std::size_t first, std::size_t rows) {
-      quantise(lane, x.ctx + first * hidden, context, rows);
+      quantise(lane, x.ctx + first * hidden, context, rows, hidden);
       multiply(lane, context, weights.coded_project, rows, hidden);
       add_and_norm(lane, x, sums_of(lane, context, weights.coded_project), first, rows, 1,
-                   weights.attention_norm);
+                   norm_behind(lane.model(), layer, false));
     });
   }
 
@@ -63,7 +60,7 @@ class QuantisedBlocks final : public Blocks<Half> {
     const std::size_t blocks = shape.ffn_blocks();
     for_chunks(x.rows, [&](std::size_t first, std::size_t rows) {
       const QuantisedRows in = part(lane, x.quantised, first);
-      multiply(lane, in, weights.coded_up, rows, shape.intermediate);
+      multiply(lane, in, weights.coded_up, rows, shape.up_width());
       activate(lane, sums_of(lane, in, weights.coded_up), inner, rows);
       // sums[block] = inner[:, block] x down[:, block]
       product(lane, {.precision = kPrecisionOfCode<Code>,
@@ -81,7 +78,7 @@ class QuantisedBlocks final : public Blocks<Half> {
                      .out_row = shape.hidden,
                      .out_stride = rows * shape.hidden});
       add_and_norm(lane, x, sums_of(lane, inner, weights.coded_down), first, rows, blocks,
-                   weights.ffn_norm);
+                   norm_behind(lane.model(), layer, true));
     });
   }
 
@@ -107,10 +104,17 @@ class QuantisedBlocks final : public Blocks<Half> {
             weights.bias};
   }
 
+  // to = sums + bias, in fp16.
+  void dequantise(const DeviceLane<Half>& lane, const Dequantise<Code>& in, Half* to,
+                  std::size_t rows, std::size_t columns) const {
+    const DequantiseBias<Half, Code> kernel{
+        .in = in, .out = to, .rows = narrow(rows), .columns = narrow(columns)};
+    launch_rows(lane, kernel, PlainDequantiseBias<Half, Code>{kernel}, rows * columns);
+  }
   void quantise(const DeviceLane<Half>& lane, const Half* from, const QuantisedRows& to,
-                std::size_t rows) const {
+                std::size_t rows, std::size_t width) const {
     const QuantiseRows<Half, Code> kernel{
-        .in = from, .out = to, .rows = narrow(rows), .width = narrow(lane.model().shape().hidden)};
+        .in = from, .out = to, .rows = narrow(rows), .width = narrow(width)};
     launch_rows(lane, kernel, PlainQuantiseRows<Half, Code>{kernel}, rows);
   }
 
@@ -132,8 +136,13 @@ class QuantisedBlocks final : public Blocks<Half> {
   void activate(const DeviceLane<Half>& lane, const Dequantise<Code>& in, const QuantisedRows& out,
                 std::size_t rows) const {
     const ModelShape& shape = lane.model().shape();
+    const std::size_t blocks = shape.ffn_blocks();
+    if (shape.gated()) {  // its halves lie apart, each a part of every block
+      dequantise(lane, in, lane.act().wide, rows, shape.up_width());
+      quantise(lane, gate(lane, nullptr, rows), out, rows * blocks, shape.ffn_block);
+      return;
+    }
     if constexpr (kHasZero<Code>) {
-      const std::size_t blocks = shape.ffn_blocks();
       const DequantiseActivation kernel{.in = in,
                                         .out = out,
                                         .activation = shape.activation,
@@ -166,7 +175,11 @@ class QuantisedBlocks final : public Blocks<Half> {
                                             .rows = narrow(rows),
                                             .hidden = narrow(hidden),
                                             .blocks = narrow(blocks)};
-    launch_rows(lane, kernel, PlainDequantiseNorm<Half, Code>{kernel}, rows);
+    if (x.stream == nullptr) {
+      return launch_rows(lane, kernel, PlainDequantiseNorm<Half, Code>{kernel}, rows);
+    }
+    const DequantisePreNorm<Half, Code> pre{kernel, x.stream + first * hidden};
+    launch_rows(lane, pre, PlainDequantisePreNorm<Half, Code>{pre}, rows);
   }
 };
 

@@ -54,6 +54,12 @@ class Tester {
     result.passed.attention =
         check(result, "attention of 64", [this](bool fast) { return attention<64>(fast); }) &&
         check(result, "attention of 32", [this](bool fast) { return attention<32>(fast); });
+    const KeyWindow near{.window = 40};
+    result.passed.window =
+        check(result, "window of 64", [&](bool fast) { return attention<64>(fast, near); }) &&
+        check(result, "window of 32", [&](bool fast) { return attention<32>(fast, near); });
+    result.passed.form_rows =
+        check(result, "other rows", [this](bool fast) { return form_rows(fast); });
     result.passed.cls_attention =
         check(result, "cls attention", [this](bool fast) { return cls_attention(fast); });
     if constexpr (sizeof(T) == 2) {
@@ -199,9 +205,37 @@ class Tester {
     return {x, kRows * kHidden};
   }
 
+  // Queries and keys turned, what is there then gated, and that added to a stream, twice.
+  std::pair<const T*, std::size_t> form_rows(bool fast) {
+    constexpr std::size_t kValues = kRows * (kWide + kWide / 2 + 2 * kHidden);
+    T* const all = numbers<T>(kValues);
+    const auto* places = place(std::vector<std::int32_t>(kRows, 1));
+    const Rotate<T> rotate{all,      numbers<float>(2 * kHeadSize), places, unsigned{kRows}, kHeads,
+                           kHeadSize};
+    launch_rows(fast, rotate, PlainRotate<T>{rotate}, kRows * kHidden / (fast ? 8 : 1));
+    const GatedActivation<T> gate{.in = all,
+                                  .bias = numbers<float>(kWide),
+                                  .out = all + kRows * kWide,
+                                  .rows = unsigned{kRows},
+                                  .width = unsigned{kWide / 2}};
+    launch_rows(fast, gate, PlainGatedActivation<T>{gate}, kRows * kWide / 2);
+    const NormParameters norm{numbers<float>(kHidden, 1), numbers<float>(kHidden), 1e-5F};
+    PreNorm<T> add{.in = gate.out,
+                   .bias = numbers<float>(kHidden),
+                   .norm = norm,
+                   .x = gate.out + kRows * kWide / 2,
+                   .stream = numbers<float>(kRows * kHidden),
+                   .rows = unsigned{kRows},
+                   .hidden = unsigned{kHidden}};
+    launch_norm<WidePreNorm<T>>(fast, false, add, PlainPreNorm<T>{add});
+    add.x += kRows * kHidden;
+    launch_norm<WidePreNorm<T>>(fast, true, add, PlainPreNorm<T>{add});
+    return {all, kValues};
+  }
+
   // A sequence of two tiles and a half, of which some keys are padding, and a short one.
-  template <unsigned Size>
-  std::pair<const T*, std::size_t> attention(bool fast) {
+  template <unsigned Size, class Scope = AllKeys>
+  std::pair<const T*, std::size_t> attention(bool fast, const Scope& scope = {}) {
     const std::vector<AttentionTile> tiles{
         {0, 0, 150, 140}, {0, 64, 150, 140}, {0, 128, 150, 140}, {150, 0, 10, 10}, {}};
     AttentionParameters<T> parameters;
@@ -214,9 +248,9 @@ class Tester {
     Grid grid{.x = tiles.size(), .y = kHidden / Size};
     if (fast) {
       grid.shared_bytes = FlashAttention<T, Size>::kSharedBytes;
-      launch(FlashAttention<T, Size>{parameters}, grid);
+      launch(FlashAttention<T, Size, Scope>{parameters, scope}, grid);
     } else {
-      launch(PlainAttention<T>{parameters}, grid);
+      launch(PlainAttention<T, Scope>{parameters, scope}, grid);
     }
     return {parameters.ctx, kRows * kHidden};
   }
@@ -371,15 +405,18 @@ class Tester {
     // Both at once, then the product alone with kernels that are known to be right.
     const auto rows = [this](bool fast) { return code_chain<Code>(fast, false); };
     result.passed.rows = result.passed.rows && check(result, name + " rows", rows, tolerance);
+    const auto forms = [this](bool fast) { return code_chain<Code>(fast, false, true); };
+    result.passed.form_rows &= check(result, name + " other rows", forms, tolerance);
     if (!runtime_.info().gemm_library) return;
     const auto products = [this](bool fast) { return code_chain<Code>(false, fast); };
     result.passed.gemm = result.passed.gemm && check(result, name + " gemm", products, tolerance);
   }
 
   // Rows quantised, multiplied, activated, multiplied again (s8: in two blocks), added and
-  // normalised, and multiplied once more.
+  // normalised, and multiplied once more. In a stream without that product.
   template <class Code>
-  std::pair<const T*, std::size_t> code_chain(bool fast_rows, bool fast_products) {
+  std::pair<const T*, std::size_t> code_chain(bool fast_rows, bool fast_products,
+                                              bool stream = false) {
     constexpr std::size_t kInner = 2 * kHidden;
     constexpr std::size_t kBlocks = kHasZero<Code> ? 2 : 1;
     T* x = numbers<T>(kCodeRows * kHidden);
@@ -419,6 +456,11 @@ class Tester {
                                       .hidden = unsigned{kHidden},
                                       .blocks = unsigned{kBlocks}};
     multiply_codes<Code>(fast_products, down);
+    if (stream) {
+      const DequantisePreNorm<T, Code> pre{add, numbers<float>(kCodeRows * kHidden)};
+      launch_rows(fast_rows, pre, PlainDequantisePreNorm<T, Code>{pre}, kCodeRows);
+      return {x, kCodeRows * kHidden};
+    }
     launch_rows(fast_rows, add, PlainDequantiseNorm<T, Code>{add}, kCodeRows);
     call.columns = call.out_row = kHidden;  // what the last kernel has quantised, once more
     const DequantiseBias<T, Code> last{.in = weights_for<Code>(call, sums, in, 1),

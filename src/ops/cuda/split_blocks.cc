@@ -28,7 +28,7 @@ class SplitBlocks final : public Blocks<float> {
     const std::size_t hidden = lane.model().shape().hidden;
     multiply(lane, lane.bucket().rows, 3 * hidden, hidden, lane.act().split_x, weights.split_qkv,
              lane.act().wide, weights.qkv_bias);
-    attend(lane);
+    attend(lane, layer);
   }
 
   void project_ln(Lane& base, std::size_t layer, Act which) override {
@@ -40,7 +40,7 @@ class SplitBlocks final : public Blocks<float> {
     split(lane,
           {.in = x.ctx, .out = act.split_inner, .rows = narrow(x.rows), .width = narrow(hidden)});
     multiply(lane, x.rows, hidden, hidden, act.split_inner, weights.split_project, act.wide);
-    add_and_norm(lane, x, act.wide, weights.project_bias, weights.attention_norm);
+    add_and_norm(lane, x, act.wide, weights.project_bias, norm_behind(lane.model(), layer, false));
   }
 
   void ffn_ln(Lane& base, std::size_t layer, Act which) override {
@@ -49,10 +49,9 @@ class SplitBlocks final : public Blocks<float> {
     const DeviceLayer<float>& weights = lane.model().layers.at(layer);
     const RowSet<float> x = rows_of(lane, which);
     const Activations<float>& act = lane.act();
-    multiply(lane, x.rows, shape.intermediate, shape.hidden, act.split_x, weights.split_up,
-             act.wide);
-    split(lane, {.in = act.wide,
-                 .bias = weights.up_bias,
+    multiply(lane, x.rows, shape.up_width(), shape.hidden, act.split_x, weights.split_up, act.wide);
+    split(lane, {.in = shape.gated() ? gate(lane, weights.up_bias, x.rows) : act.wide,
+                 .bias = shape.gated() ? nullptr : weights.up_bias,
                  .out = act.split_inner,
                  .activation = shape.activation,
                  .rows = narrow(x.rows),
@@ -60,7 +59,7 @@ class SplitBlocks final : public Blocks<float> {
     // The context has been used: its memory takes the result.
     multiply(lane, x.rows, shape.hidden, shape.intermediate, act.split_inner, weights.split_down,
              x.ctx);
-    add_and_norm(lane, x, x.ctx, weights.down_bias, weights.ffn_norm);
+    add_and_norm(lane, x, x.ctx, weights.down_bias, norm_behind(lane.model(), layer, true));
   }
 
  private:
@@ -82,6 +81,13 @@ class SplitBlocks final : public Blocks<float> {
   // x or x_cls, and its halves.
   void add_and_norm(const DeviceLane<float>& lane, const RowSet<float>& x, const float* in,
                     const float* bias, const Norm& norm) const {
+    if (x.stream != nullptr) {
+      pre_norm(lane, x, in, bias, norm);
+      return split(lane, {.in = x.x,
+                          .out = lane.act().split_x,
+                          .rows = narrow(x.rows),
+                          .width = narrow(lane.model().shape().hidden)});
+    }
     const SplitNorm kernel{.norm = {.in = in,
                                     .bias = bias,
                                     .norm = norm.parameters(),

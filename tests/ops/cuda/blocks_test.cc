@@ -1,86 +1,19 @@
 // The whole CUDA backend on the host executor, op by op against the reference, over random shapes.
-#include "ops/cuda/blocks.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "base/limits.h"
 #include "model/forward.h"
-#include "ops/cpu/harness.h"
-#include "ops/cuda/emulator/host_runtime.h"
+#include "ops/cuda/agreement.h"
 #include "ops/cuda/self_test.h"
-#include "ops/reference/reference.h"
 
 namespace breakeven::testing {
 namespace {
 
-using emulator::HostDevice;
-using emulator::HostRuntime;
-using ops::Precision;
-using ops::cuda::BlocksOptions;
-using ops::cuda::KernelChoice;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr KernelChoice kPlain{
-    .rows = false, .attention = false, .cls_attention = false, .cls_tiles = false, .gemm = false};
-
-struct Case {
-  EncoderShape shape;
-  std::vector<RandomBatch::Sequence> sequences;
-  Precision precision = Precision::fp16;
-  BlocksOptions options{.kernels = {}, .switches = {.graphs = false}};
-  HostDevice device{.minor = 9};
-};
-
-// Runs the case on both backends and holds every activation against the limits of its precision.
-void expect_agreement(const Case& c, const std::shared_ptr<HostRuntime>& runtime) {
-  const RandomEncoder encoder(c.shape);
-  const RandomBatch batch(c.shape, c.sequences);
-  const ops::LaneLimits limits{
-      .rows = batch.ids.size() + 5, .sequences = c.sequences.size() + 1, .threads = 2};
-  std::vector<Tapped> ours;
-  {
-    Runner cuda(ops::cuda::make_blocks(runtime, c.precision, c.options), encoder.weights, limits);
-    ours = run_all(*cuda.backend, *cuda.lane, c.shape, batch.batch());
-  }
-  Runner judge(ops::make_reference_backend(), encoder.weights, limits);
-  const auto right = run_all(*judge.backend, *judge.lane, c.shape, batch.batch());
-  EXPECT_THAT(runtime->report().findings, IsEmpty());
-  const std::string key = "ops/" + std::string(to_string(c.precision));
-  for (std::size_t i = 0; i < right.size(); ++i) {
-    const Difference d = difference(ours[i].values, right[i].values);
-    if (right[i].name == "logits") {  // few numbers, near 0 at times: no relative error
-      EXPECT_LE(d.abs_max, limit(key + "/logit_abs_max"));
-    } else {
-      EXPECT_LE(d.relative_rms, limit(key + "/relative_rms")) << right[i].name;
-    }
-  }
-}
-
-void expect_agreement(const Case& c) {
-  expect_agreement(c, std::make_shared<HostRuntime>(c.device));
-}
-
-EncoderShape small_bert() {
-  return {.hidden = 128,
-          .heads = 2,
-          .intermediate = 256,
-          .vocabulary = 50,
-          .positions = 160,
-          .token_types = 2,
-          .layers = 2,
-          .labels = 3,
-          .head_activation = ops::Activation::tanh};
-}
-
-std::vector<Precision> precisions() {
-  return {Precision::fp32, Precision::fp32x3, Precision::fp16,
-          Precision::bf16, Precision::int8,   Precision::fp8};
-}
 
 TEST(CudaBlocks, FastKernelsAgreeWithTheReference) {
   for (const Precision precision : precisions()) {
@@ -430,15 +363,22 @@ TEST(CudaSelfTest, AKernelThatIsOffIsNotUsedAndSaidSo) {
   EXPECT_EQ(broken("cls_merge").passed, (KernelChoice{.cls_tiles = false}));
   EXPECT_EQ(broken("wide_residual_norm").passed, (KernelChoice{.wide_rows = false}));
   EXPECT_EQ(broken("embed_norm").passed, (KernelChoice{.rows = false}));
+  EXPECT_EQ(broken("window_attention").passed, (KernelChoice{.window = false}));
+  for (const char* kernel : {"rotate", "gated_activation", "pre_norm", "wide_pre_norm"}) {
+    EXPECT_EQ(broken(kernel).passed, (KernelChoice{.form_rows = false})) << kernel;
+  }
   EXPECT_EQ(broken("gemm").passed, (KernelChoice{.gemm = false}));
   EXPECT_EQ(broken("residual gemm").passed, (KernelChoice{.residual_gemm = false}));
   HostRuntime int8_runtime({.broken = "dequantise_norm"});
   const auto int8 = ops::cuda::test_kernels(int8_runtime, Precision::int8).value();
   EXPECT_EQ(int8.passed, (KernelChoice{.rows = false}));
   EXPECT_THAT(int8.note, HasSubstr("int8 rows is off by"));
+  HostRuntime before_runtime({.broken = "dequantise_pre_norm"});
+  EXPECT_EQ(ops::cuda::test_kernels(before_runtime, Precision::int8).value().passed,
+            (KernelChoice{.form_rows = false}));
   HostRuntime fp8_runtime({.minor = 9, .broken = "dequantise_row_activation"});
   const auto fp8 = ops::cuda::test_kernels(fp8_runtime, Precision::fp8).value();
-  EXPECT_EQ(fp8.passed, (KernelChoice{.rows = false}));
+  EXPECT_EQ(fp8.passed, (KernelChoice{.rows = false, .form_rows = false}));
   EXPECT_THAT(fp8.note, HasSubstr("fp8 rows is off by"));
   HostRuntime split_runtime({.broken = "split_norm"});
   const auto split = ops::cuda::test_kernels(split_runtime, Precision::fp32x3).value();

@@ -92,6 +92,24 @@ TEST_F(CudaDevice, AgreesWithTheReference) {
   }
 }
 
+// ModernBERT's layer, the first over all keys and the second in a window, by both poolings.
+TEST_F(CudaDevice, AModernEncoderAgreesWithTheReference) {
+  using Form = ops::EncoderForm;
+  EncoderShape shape = distilbert_layer();
+  shape.intermediate = 1152;
+  shape.form = {.norm = Form::Norm::pre,
+                .position = Form::Position::rotary,
+                .ffn = Form::Ffn::gated,
+                .attention = Form::Attention::windowed};
+  shape.window = 64;
+  shape.biases = false;
+  shape.gain = 1.0F;
+  for (const auto pooling : {Form::Pooling::mean, Form::Pooling::cls}) {
+    shape.form.pooling = pooling;
+    expect_agreement(shape, {{300, 300}, {5, 5}, {17, 100}}, ops::cuda_precisions(major_, minor_));
+  }
+}
+
 // Groups of many sizes in random order, each three times: eager, captured, replayed. A hundred
 // passes over each lane must give the bits that the first one gave.
 TEST_F(CudaDevice, RepeatsGiveTheSameBits) {

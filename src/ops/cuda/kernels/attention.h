@@ -4,24 +4,14 @@
 //
 // FlashAttention: the tensor cores' way, head size 32 or 64; of fp32 in attention_fp32.h.
 // PlainAttention: its twin for every number format and every head size up to 256.
+// Scope: which keys a query sees (scope.h).
 #pragma once
 
-#include "ops/cuda/kernels/access.h"
+#include "ops/cuda/kernels/scope.h"
 
 // NOLINTBEGIN(bugprone-implicit-widening-of-multiplication-result): offsets within a tile or a row
 // fit 32 bits, in which a GPU is faster.
 namespace breakeven::ops::cuda {
-
-inline constexpr unsigned kTileRows = 64;
-
-// 64 query rows of one sequence, or fewer at its end. `rows` 0 marks a tile of a bucket that the
-// group does not need.
-struct alignas(16) AttentionTile {
-  std::int32_t first_row = 0;    // of the sequence, in the group
-  std::int32_t query_begin = 0;  // in the sequence
-  std::int32_t rows = 0;         // of the sequence
-  std::int32_t valid = 0;        // keys that may be attended to, 1 .. rows
-};
 
 template <class T>
 struct AttentionParameters {
@@ -62,11 +52,11 @@ BREAKEVEN_DEVICE float row_sum(Thread& t, float sum) {
 }
 
 // The online softmax: scores of a tile become shares relative to the rows' maxima so far, and
-// `shrink` is what brings sums made before to the new maxima. The tile's first `keys` are valid, at
-// least one.
-template <class Thread, unsigned KeyTiles>
+// `shrink` is what brings sums made before to the new maxima. `seen(half, key)`: whether that row
+// sees that key of the tile; unless MayBeBlind, each row sees one.
+template <bool MayBeBlind, class Thread, unsigned KeyTiles, class Seen>
 BREAKEVEN_DEVICE void soften(Thread& t, SoftmaxRows& rows, float (&scores)[KeyTiles][4],
-                             float (&shrink)[2], unsigned keys, float score_scale) {
+                             float (&shrink)[2], const Seen& seen, float score_scale) {
   const float scale = score_scale * 1.4426950408889634F;  // powers of two from here on
   BREAKEVEN_UNROLL
   for (unsigned half = 0; half < 2; ++half) {
@@ -77,13 +67,17 @@ BREAKEVEN_DEVICE void soften(Thread& t, SoftmaxRows& rows, float (&scores)[KeyTi
       for (unsigned i = 0; i < 2; ++i) {
         const unsigned key = 8 * n + 2 * (t.lane() % 4) + i;
         float& score = scores[n][2 * half + i];
-        score = key < keys ? score * scale : minus_infinity();
+        score = seen(half, key) ? score * scale : minus_infinity();
         highest = largest_of(highest, score);
       }
     }
     highest = largest_of(highest, t.shuffle_xor(highest, 1));
     highest = largest_of(highest, t.shuffle_xor(highest, 2));
-    shrink[half] = power_of_two(rows.highest[half] - highest);  // 0 at the first tile
+    float from = highest;
+    if constexpr (MayBeBlind) {
+      if (highest == minus_infinity()) from = 0;  // nothing has been seen: all shares become 0
+    }
+    shrink[half] = power_of_two(rows.highest[half] - from);  // 0 at the first tile
     rows.highest[half] = highest;
     float sum = 0;
     BREAKEVEN_UNROLL
@@ -91,7 +85,7 @@ BREAKEVEN_DEVICE void soften(Thread& t, SoftmaxRows& rows, float (&scores)[KeyTi
       BREAKEVEN_UNROLL
       for (unsigned i = 0; i < 2; ++i) {
         float& score = scores[n][2 * half + i];
-        score = power_of_two(score - highest);
+        score = power_of_two(score - from);
         sum += score;
       }
     }
@@ -99,12 +93,21 @@ BREAKEVEN_DEVICE void soften(Thread& t, SoftmaxRows& rows, float (&scores)[KeyTi
   }
 }
 
+// One by a row's sum of shares; 0 for a row that has seen no key.
+template <bool MayBeBlind>
+BREAKEVEN_DEVICE float inverse_of(float sum) {
+  if constexpr (MayBeBlind) {
+    if (sum == 0) return 0;
+  }
+  return 1.0F / sum;
+}
+
 // Grid: (tiles, heads).
-template <class T, unsigned HeadSize>
+template <class T, unsigned HeadSize, class Scope = AllKeys>
 struct FlashAttention {
   static constexpr unsigned kHeadSize = HeadSize;
   static_assert(sizeof(T) == 2 && (kHeadSize == 32 || kHeadSize == 64));
-  static constexpr char kName[] = "flash_attention";
+  static constexpr const char* kName = Scope::kName;
   static constexpr unsigned kThreads = 128;                 // four warps, 16 query rows each
   static constexpr unsigned kLines = kHeadSize / 8;         // 16-byte lines of a row
   static constexpr unsigned kTile = kTileRows * kHeadSize;  // values of a tile in shared memory
@@ -115,6 +118,7 @@ struct FlashAttention {
   static constexpr std::size_t kSharedBytes = 5 * kTile * sizeof(T);
 
   AttentionParameters<T> p;
+  [[no_unique_address]] Scope scope{};
 
   // What a thread keeps of its warp's 16 query rows: lane l has columns 2 (l % 4) .. + 2 of every
   // group of eight, in rows l / 4 and l / 4 + 8.
@@ -194,7 +198,7 @@ struct FlashAttention {
                                T* staged) const {
     BREAKEVEN_UNROLL
     for (unsigned half = 0; half < 2; ++half) {
-      const float inverse = 1.0F / row_sum(t, rows.softmax.sum[half]);
+      const float inverse = inverse_of<Scope::kMayBeBlind>(row_sum(t, rows.softmax.sum[half]));
       const unsigned row = 16 * t.warp() + 8 * half + t.lane() / 4;
       BREAKEVEN_UNROLL
       for (unsigned n = 0; n < kOutTiles; ++n) {
@@ -222,21 +226,24 @@ struct FlashAttention {
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
     const AttentionTile tile = t.load(p.tiles + t.block_x());
-    if (tile.rows == 0) return;
+    if (scope.skips(tile)) return;
     T* shared = reinterpret_cast<T*>(t.shared());
     T* stages = shared + kTile;
     const T* sequence =
         p.qkv + static_cast<std::size_t>(tile.first_row) * 3 * p.hidden + t.block_y() * kHeadSize;
     const auto rows_end = static_cast<unsigned>(tile.rows);
-    const auto keys_end = static_cast<unsigned>(tile.valid);
+    const auto valid = static_cast<unsigned>(tile.valid);
+    const auto query_begin = static_cast<unsigned>(tile.query_begin);
+    const unsigned keys_end = scope.end(query_begin + kTileRows - 1, valid);
+    const unsigned first_tile = scope.begin(query_begin) / kTileRows;
     const auto fetch_stage = [&](unsigned i) {
       T* stage = stages + (i % 2) * 2 * kTile;
       fetch(t, stage, sequence + p.hidden, i * kTileRows, keys_end);
       fetch(t, stage + kTile, sequence + 2 * p.hidden, i * kTileRows, keys_end);
       t.commit_copies();
     };
-    fetch(t, shared, sequence, static_cast<unsigned>(tile.query_begin), rows_end);
-    fetch_stage(0);
+    fetch(t, shared, sequence, query_begin, rows_end);
+    fetch_stage(first_tile);
 
     Rows rows;
     clear(rows.softmax);
@@ -245,8 +252,9 @@ struct FlashAttention {
       BREAKEVEN_UNROLL
       for (int i = 0; i < 4; ++i) rows.out[n][i] = 0;
     }
-    const unsigned tiles = (keys_end + kTileRows - 1) / kTileRows;
-    for (unsigned i = 0; i < tiles; ++i) {
+    unsigned tiles = (keys_end + kTileRows - 1) / kTileRows;
+    if (Scope::kMayBeBlind && tiles <= first_tile) tiles = first_tile + 1;
+    for (unsigned i = first_tile; i < tiles; ++i) {
       if (i + 1 < tiles) {
         fetch_stage(i + 1);
         t.template wait_copies<1>();
@@ -254,7 +262,7 @@ struct FlashAttention {
         t.template wait_copies<0>();
       }
       t.sync();
-      if (i == 0) {
+      if (i == first_tile) {
         BREAKEVEN_UNROLL
         for (unsigned step = 0; step < kDepthSteps; ++step) {
           t.load_matrices(rows.query[step],
@@ -266,7 +274,9 @@ struct FlashAttention {
       float scores[kKeyTiles][4];
       multiply_keys(t, rows, stage, scores);
       float shrink[2];
-      soften(t, rows.softmax, scores, shrink, keys_end - i * kTileRows, p.scale);
+      const unsigned query = query_begin + 16 * t.warp() + t.lane() / 4;
+      soften<Scope::kMayBeBlind>(t, rows.softmax, scores, shrink,
+                                 scope.seen(valid, i * kTileRows, query), p.scale);
       BREAKEVEN_UNROLL
       for (unsigned n = 0; n < kOutTiles; ++n) {
         BREAKEVEN_UNROLL
@@ -281,13 +291,14 @@ struct FlashAttention {
 
 // A warp takes a query row of a head; grid (tiles, heads), tiles as above. Lanes share the keys out
 // for the scores, and the columns of the head for the sum of values.
-template <class T>
+template <class T, class Scope = AllKeys>
 struct PlainAttention {
   static constexpr char kName[] = "plain_attention";
   static constexpr unsigned kThreads = 128;
   static constexpr unsigned kColumnsALane = 8;
   static constexpr unsigned kWidestHead = kColumnsALane * kWarp;
   AttentionParameters<T> p;
+  [[no_unique_address]] Scope scope{};
 
   template <class Thread>
   BREAKEVEN_DEVICE float score(Thread& t, const T* query, const T* key) const {
@@ -298,17 +309,19 @@ struct PlainAttention {
     return sum * p.scale * 1.4426950408889634F;
   }
 
+  // `row` is the query's in its sequence.
   template <class Thread>
-  BREAKEVEN_DEVICE void attend(Thread& t, const T* query, const T* sequence, unsigned valid,
-                               T* ctx) const {
+  BREAKEVEN_DEVICE void attend(Thread& t, const T* query, const T* sequence, unsigned row,
+                               unsigned valid, T* ctx) const {
     const std::size_t stride = std::size_t{3} * p.hidden;
     float out[kColumnsALane] = {};
     float highest = minus_infinity();
     float sum = 0;
-    for (unsigned begin = 0; begin < valid; begin += kWarp) {
+    const unsigned end = scope.end(row, valid);
+    for (unsigned begin = scope.begin(row); begin < end; begin += kWarp) {
       const unsigned key = begin + t.lane();
       float own = minus_infinity();
-      if (key < valid) own = score(t, query, sequence + p.hidden + key * stride);
+      if (key < end) own = score(t, query, sequence + p.hidden + key * stride);
       const float highest_now = largest_of(highest, warp_max(t, own));
       const float shrink = power_of_two(highest - highest_now);
       highest = highest_now;
@@ -316,7 +329,7 @@ struct PlainAttention {
       sum = sum * shrink + warp_sum(t, own);
       BREAKEVEN_UNROLL
       for (unsigned i = 0; i < kColumnsALane; ++i) out[i] *= shrink;
-      for (unsigned k = 0; k < kWarp && begin + k < valid; ++k) {
+      for (unsigned k = 0; k < kWarp && begin + k < end; ++k) {
         const float share = t.shuffle(own, k);
         const T* value = sequence + 2 * p.hidden + (begin + k) * stride;
         BREAKEVEN_UNROLL
@@ -326,6 +339,7 @@ struct PlainAttention {
         }
       }
     }
+    if (Scope::kMayBeBlind && sum == 0) sum = 1;
     BREAKEVEN_UNROLL
     for (unsigned i = 0; i < kColumnsALane; ++i) {
       const unsigned d = i * kWarp + t.lane();
@@ -336,6 +350,7 @@ struct PlainAttention {
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
     const AttentionTile tile = t.load(p.tiles + t.block_x());
+    if (scope.skips(tile)) return;
     const std::size_t column = std::size_t{t.block_y()} * p.head_size;
     const T* sequence = p.qkv + static_cast<std::size_t>(tile.first_row) * 3 * p.hidden + column;
     const auto begin = static_cast<unsigned>(tile.query_begin);
@@ -343,7 +358,7 @@ struct PlainAttention {
     for (unsigned row = begin + t.warp(); row < rows && row < begin + kTileRows;
          row += kThreads / kWarp) {
       T* ctx = p.ctx + (static_cast<std::size_t>(tile.first_row) + row) * p.hidden + column;
-      attend(t, sequence + row * std::size_t{3} * p.hidden, sequence,
+      attend(t, sequence + row * std::size_t{3} * p.hidden, sequence, row,
              static_cast<unsigned>(tile.valid), ctx);
     }
   }

@@ -15,11 +15,11 @@ namespace breakeven::ops::cuda {
 //
 // A value beyond fp16's range becomes infinite in its high half and the results that it reaches are
 // no numbers: a warp that sees such does its rows plainly.
-template <unsigned HeadSize>
-struct FlashAttention<float, HeadSize> {
+template <unsigned HeadSize, class Scope>
+struct FlashAttention<float, HeadSize, Scope> {
   static constexpr unsigned kHeadSize = HeadSize;
   static_assert(kHeadSize == 32 || kHeadSize == 64);
-  static constexpr char kName[] = "flash_attention";
+  static constexpr const char* kName = Scope::kName;
   static constexpr unsigned kThreads = 128;  // four warps, 16 query rows each
   static constexpr unsigned kKeys = 32;      // of a tile
   static constexpr unsigned kTile = kKeys * kHeadSize;
@@ -36,6 +36,7 @@ struct FlashAttention<float, HeadSize> {
   static constexpr float kValueLift = 16;
 
   AttentionParameters<float> p;
+  [[no_unique_address]] Scope scope{};
 
   struct Rows {
     float out[kOutTiles][4];
@@ -191,7 +192,7 @@ struct FlashAttention<float, HeadSize> {
     BREAKEVEN_UNROLL
     for (unsigned half = 0; half < 2; ++half) {
       const float sum = row_sum(t, rows.softmax.sum[half]);
-      const float inverse = 1.0F / (sum * (kShareLift * kValueLift));
+      const float inverse = inverse_of<Scope::kMayBeBlind>(sum * (kShareLift * kValueLift));
       const unsigned row = first + t.lane() / 4 + 8 * half;
       BREAKEVEN_UNROLL
       for (unsigned n = 0; n < kOutTiles; ++n) {
@@ -207,16 +208,16 @@ struct FlashAttention<float, HeadSize> {
     if (warp_sum(t, zero) == 0) return;
     t.sync_warp();  // others of the warp have written what is written anew
     for (unsigned row = first; row < first + 16 && row < end; ++row) {
-      PlainAttention<float>{p}.attend(t, sequence + row * std::size_t{3} * p.hidden, sequence,
-                                      static_cast<unsigned>(tile.valid),
-                                      ctx + row * std::size_t{p.hidden});
+      PlainAttention<float, Scope>{p, scope}.attend(
+          t, sequence + row * std::size_t{3} * p.hidden, sequence, row,
+          static_cast<unsigned>(tile.valid), ctx + row * std::size_t{p.hidden});
     }
   }
 
   template <class Thread>
   BREAKEVEN_DEVICE void operator()(Thread& t) const {
     const AttentionTile tile = t.load(p.tiles + t.block_x());
-    if (tile.rows == 0) return;
+    if (scope.skips(tile)) return;
     Half* shared = reinterpret_cast<Half*>(t.shared());
     const auto stage = [&](unsigned i) { return shared + (1 + i % 2) * 4 * kTile; };
     const Half* queries = shared + t.warp() / 2 * 2 * kTile;
@@ -224,8 +225,10 @@ struct FlashAttention<float, HeadSize> {
     const float* sequence = p.qkv + first_row * 3 * p.hidden + t.block_y() * kHeadSize;
     float* ctx = p.ctx + first_row * p.hidden + t.block_y() * kHeadSize;
     const auto rows_end = static_cast<unsigned>(tile.rows);
-    const auto keys_end = static_cast<unsigned>(tile.valid);
+    const auto valid = static_cast<unsigned>(tile.valid);
     const auto begin = static_cast<unsigned>(tile.query_begin);
+    const unsigned keys_end = scope.end(begin + kTileRows - 1, valid);
+    const unsigned first_tile = scope.begin(begin) / kKeys;
     const unsigned first = begin + 16 * t.warp();
 
     const float* keys = sequence + p.hidden;
@@ -236,18 +239,19 @@ struct FlashAttention<float, HeadSize> {
       fetch(t, lines, sequence, begin + half * kKeys, rows_end);
       keep(t, lines, 1, shared + half * 2 * kTile);
     }
-    fetch(t, lines, keys, 0, keys_end);
-    keep(t, lines, 1, stage(0));
-    fetch(t, lines, values, 0, keys_end);
-    keep(t, lines, kValueLift, stage(0) + 2 * kTile);
+    fetch(t, lines, keys, first_tile * kKeys, keys_end);
+    keep(t, lines, 1, stage(first_tile));
+    fetch(t, lines, values, first_tile * kKeys, keys_end);
+    keep(t, lines, kValueLift, stage(first_tile) + 2 * kTile);
     Rows rows;
     clear(rows.softmax);
     BREAKEVEN_UNROLL
     for (unsigned i = 0; i < 4 * kOutTiles; ++i) rows.out[i / 4][i % 4] = 0;
     t.sync();
     const bool has_rows = first < rows_end;
-    const unsigned tiles = (keys_end + kKeys - 1) / kKeys;
-    for (unsigned i = 0; i < tiles; ++i) {
+    unsigned tiles = (keys_end + kKeys - 1) / kKeys;
+    if (Scope::kMayBeBlind && tiles <= first_tile) tiles = first_tile + 1;
+    for (unsigned i = first_tile; i < tiles; ++i) {
       // What comes next is on its way while this tile is multiplied, keys and values one after the
       // other for want of registers. The other stage is free: all have passed the barrier behind
       // its use.
@@ -261,7 +265,8 @@ struct FlashAttention<float, HeadSize> {
       }
       if (has_rows) {
         float shrink[2];
-        soften(t, rows.softmax, scores, shrink, keys_end - i * kKeys, p.scale);
+        soften<Scope::kMayBeBlind>(t, rows.softmax, scores, shrink,
+                                   scope.seen(valid, i * kKeys, first + t.lane() / 4), p.scale);
         multiply_values(t, rows, scores, shrink, stage(i) + 2 * kTile);
       }
       if (more) keep(t, lines, kValueLift, stage(i + 1) + 2 * kTile);

@@ -8,6 +8,7 @@
 #include "ops/cuda/kernels/attention_fp32.h"
 #include "ops/cuda/kernels/cls.h"
 #include "ops/cuda/kernels/cls_tiles.h"
+#include "ops/cuda/kernels/forms.h"
 #include "ops/cuda/kernels/gemm.h"
 #include "ops/cuda/kernels/grid.h"
 #include "ops/cuda/kernels/plain.h"
@@ -22,6 +23,20 @@ namespace breakeven::ops::cuda {
 template <class T>
 using ResidualOf = std::conditional_t<std::is_same_v<T, Bf16>, float, T>;
 
+// Those of one format, and those that other forms than BERT's add (kernels/forms.h).
+template <class Variant, class... Added>
+struct Extended;
+template <class... K, class... Added>
+struct Extended<std::variant<K...>, Added...> {
+  using Type = std::variant<K..., Added...>;
+};
+template <class Variant, class T>
+using WithForms =
+    typename Extended<Variant, PreNorm<T>, WidePreNorm<T>, GatedActivation<T>, Rotate<T>,
+                      MeanRows<T>, NormHead<T>, FlashAttention<T, 64, KeyWindow>,
+                      FlashAttention<T, 32, KeyWindow>, PlainPreNorm<T>, PlainGatedActivation<T>,
+                      PlainRotate<T>, PlainAttention<T, KeyWindow>>::Type;
+
 template <class T>
 struct EveryKernel {
   using R = ResidualOf<T>;
@@ -32,7 +47,7 @@ struct EveryKernel {
                    PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
                    PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
 };
-// Products of codes have fp16 around them.
+// Products of codes have fp16 around them. The stream of norms before the blocks is fp32.
 template <>
 struct EveryKernel<Half> {
   using Type = std::variant<
@@ -47,7 +62,10 @@ struct EveryKernel<Half> {
       PlainDequantiseActivation, PlainDequantiseNorm<Half, std::int8_t>, PlainGemm<std::int8_t>,
       QuantiseRows<Half, E4m3>, DequantiseBias<Half, E4m3>, DequantiseRowActivation,
       DequantiseNorm<Half, E4m3>, PlainQuantiseRows<Half, E4m3>, PlainDequantiseBias<Half, E4m3>,
-      PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>>;
+      PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>,
+      EmbedNorm<Half, float>, WideEmbedNorm<Half, float>, PlainEmbedNorm<Half, float>,
+      GatherCls<Half, float>, DequantisePreNorm<Half, std::int8_t>, DequantisePreNorm<Half, E4m3>,
+      PlainDequantisePreNorm<Half, std::int8_t>, PlainDequantisePreNorm<Half, E4m3>>;
 };
 // The last layer's attention on tensor cores takes 16-bit numbers only. Products of halves have
 // fp32 around them.
@@ -62,7 +80,7 @@ struct EveryKernel<float> {
                    PlainGemm<float>, SplitRows, SplitNorm, PlainSplitRows, PlainGemm<SplitHalf>>;
 };
 template <class T>
-using KernelOf = typename EveryKernel<T>::Type;
+using KernelOf = WithForms<typename EveryKernel<T>::Type, T>;
 template <class T>
 inline constexpr Precision kPrecisionOf = std::is_same_v<T, float>  ? Precision::fp32
                                           : std::is_same_v<T, Half> ? Precision::fp16

@@ -283,7 +283,7 @@ struct ClsTiles {
       if (key + kClsKeys < end) load_lines(t, rows, x, key + kClsKeys, end);
       add_up(t, parts, shares);
       float shrink[2];
-      soften(t, sums.softmax, shares, shrink, end - key, p.scale);
+      soften<false>(t, sums.softmax, shares, shrink, AllKeys::Seen{end - key}, p.scale);
       mix(t, sums, shares, shrink, tile);
     }
     BREAKEVEN_UNROLL

@@ -138,13 +138,7 @@ struct PlainDequantiseNorm {
     if (index >= fast.rows) return;
     const std::size_t at = static_cast<std::size_t>(index) * fast.hidden;
     const auto sum = [&](unsigned c) {
-      float value = t.load(fast.in.bias + c);
-      for (unsigned b = 0; b < fast.blocks; ++b) {
-        value += detail::plain_product(
-            t, fast.in, static_cast<std::size_t>(b) * fast.rows * fast.hidden + at + c,
-            static_cast<std::size_t>(index) * fast.blocks + b, std::size_t{b} * fast.hidden + c);
-      }
-      return value + to_float(t.load(fast.x + at + c));
+      return blocks_sum(t, index, at, c) + to_float(t.load(fast.x + at + c));
     };
     float mean = 0;
     float scale = 0;
@@ -155,6 +149,16 @@ struct PlainDequantiseNorm {
     detail::plain_quantise<Code>(t, value, fast.hidden, fast.out, at, index);
     // In ascending order: column c is read before it is replaced, and no later one reads it again.
     for (unsigned c = 0; c < fast.hidden; ++c) t.store(fast.x + at + c, from_float<T>(value(c)));
+  }
+  template <class Thread>
+  BREAKEVEN_DEVICE float blocks_sum(Thread& t, unsigned index, std::size_t at, unsigned c) const {
+    float value = t.load(fast.in.bias + c);
+    for (unsigned b = 0; b < fast.blocks; ++b) {
+      value += detail::plain_product(
+          t, fast.in, static_cast<std::size_t>(b) * fast.rows * fast.hidden + at + c,
+          static_cast<std::size_t>(index) * fast.blocks + b, std::size_t{b} * fast.hidden + c);
+    }
+    return value;
   }
 };
 

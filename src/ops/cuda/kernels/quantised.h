@@ -358,6 +358,14 @@ struct DequantiseNorm {
     if (index >= rows) return;
     const std::size_t at = static_cast<std::size_t>(index) * hidden;
     RowRegisters row;
+    sum_blocks(t, row, index, at);
+    add_to_row(t, row, x + at, hidden);
+    norm_and_store(t, row, norm, hidden, x + at, static_cast<T*>(nullptr));
+    detail::quantise_registers<Code>(t, row, hidden, out, at, index);
+  }
+  template <class Thread>
+  BREAKEVEN_DEVICE void sum_blocks(Thread& t, RowRegisters& row, unsigned index,
+                                   std::size_t at) const {
     clear(row);
     add_to_row(t, row, in.bias, hidden);
     for (unsigned b = 0; b < blocks; ++b) {
@@ -370,9 +378,6 @@ struct DequantiseNorm {
         detail::add_eight(t, in, sums + column, b * hidden + column, scale, row.values[step]);
       }
     }
-    add_to_row(t, row, x + at, hidden);
-    norm_and_store(t, row, norm, hidden, x + at, static_cast<T*>(nullptr));
-    detail::quantise_registers<Code>(t, row, hidden, out, at, index);
   }
 };
 

@@ -226,6 +226,12 @@ void HostRuntime::execute(const KernelCall& call) {
                 std::memset(static_cast<void*>(kernel.narrow.x), 0x3C, 64);
               } else if constexpr (requires { kernel.norm.x; }) {
                 std::memset(static_cast<void*>(kernel.norm.x), 0x3C, 64);
+              } else if constexpr (requires { kernel.post.x; }) {
+                std::memset(static_cast<void*>(kernel.post.x), 0x3C, 64);
+              } else if constexpr (requires { kernel.qkv; }) {
+                std::memset(static_cast<void*>(kernel.qkv), 0x3C, 64);
+              } else if constexpr (requires { *kernel.out; }) {
+                std::memset(static_cast<void*>(kernel.out), 0x3C, 64);
               } else if constexpr (requires { kernel.x; }) {
                 std::memset(const_cast<void*>(static_cast<const void*>(kernel.x)), 0x3C, 64);
               }
