@@ -73,15 +73,40 @@ TEST(EncoderForm, CudaRefusesProjectedEmbeddingsThatItDoesNotCompute) {
   EXPECT_FALSE(cuda::shape_of(weights, Precision::fp16));
 }
 
+// fp16, and what has fp16 around its products, cannot hold its activations.
+TEST(EncoderForm, CudaRefusesMDebertaWhereFp16IsPartOfIt) {
+  EncoderWeights weights;
+  weights.heads = 1;
+  weights.hidden = 64;
+  weights.intermediate = 64;
+  weights.layers.resize(1);
+  weights.form.position = EncoderForm::Position::relative;
+  weights.relative.distances = {.span = 4, .near = 2, .farthest = 8};
+  weights.vocabulary = 251'000;
+  for (const Precision precision :
+       {Precision::fp16, Precision::int8, Precision::fp8, Precision::fp32x3}) {
+    const auto refused = cuda::shape_of(weights, precision);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "ops/unsupported");
+    EXPECT_THAT(refused.error().message, HasSubstr("251000 words (mDeBERTa)"));
+    EXPECT_THAT(refused.error().hint, HasSubstr("bf16 or fp32"));
+  }
+  EXPECT_TRUE(cuda::shape_of(weights, Precision::bf16));
+  EXPECT_TRUE(cuda::shape_of(weights, Precision::fp32));
+  weights.vocabulary = 128'100;
+  EXPECT_TRUE(cuda::shape_of(weights, Precision::fp16));
+}
+
 TEST(EncoderForm, CudaRefusesByNameWhatItDoesNotCompute) {
   EncoderWeights weights;
   weights.heads = 1;
   weights.hidden = 64;
   weights.layers.resize(1);
   weights.form.position = EncoderForm::Position::relative;
+  weights.form.attention = EncoderForm::Attention::windowed;
   const Error error = error_of_cuda(weights);
   EXPECT_EQ(error.code, "ops/unsupported");
-  EXPECT_THAT(error.message, HasSubstr("relative positions"));
+  EXPECT_THAT(error.message, HasSubstr("relative positions in a window"));
   EXPECT_THAT(error.hint, HasSubstr("--device cpu"));
   EXPECT_THAT(error.hint, HasSubstr("--runtime pytorch"));
   weights.form = {.norm = EncoderForm::Norm::pre};

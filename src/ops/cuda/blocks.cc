@@ -47,6 +47,7 @@ template <class T>
 void Blocks<T>::choose_kernels(const ModelShape& shape) {
   used_ = fitting(shape, options_.kernels);
   if (std::is_same_v<T, float>) used_.attention &= options_.switches.fp32_tiles;
+  used_.attention &= !shape.relative();
   used_.wide_rows &= options_.switches.wide_rows;
   used_.cls_tiles &= sizeof(T) == 2 && options_.switches.cls_tiles;
 }
@@ -142,6 +143,16 @@ void Blocks<T>::attend(const DeviceLane<T>& lane, std::size_t layer, bool first_
                                           .hidden = narrow(shape.hidden),
                                           .head_size = narrow(shape.head_size),
                                           .scale = score_scale(shape)};
+  if (shape.relative()) {
+    const RelativeKeys<T> relative{.keys = weights.distance_keys,
+                                   .queries = weights.distance_queries,
+                                   .places = lane.model().distance_rows,
+                                   .positions = narrow(shape.positions),
+                                   .hidden = narrow(shape.hidden),
+                                   .rows = first_rows ? 1 : KeyWindow::kAll};
+    return launch(lane, PlainAttention<T, RelativeKeys<T>>{parameters, relative},
+                  {.x = tiles_of(lane.bucket()), .y = shape.heads});
+  }
   if (!first_rows && weights.window == KeyWindow::kAll)
     return attend_in(lane, parameters, AllKeys{});
   attend_in(lane, parameters, KeyWindow{weights.window, first_rows ? 1 : KeyWindow::kAll});

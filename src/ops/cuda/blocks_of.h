@@ -113,7 +113,7 @@ class Blocks : public Backend {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = to_float(values[i]);
   }
   static float score_scale(const ModelShape& shape) {
-    return 1.0F / std::sqrt(static_cast<float>(shape.head_size));
+    return 1.0F / std::sqrt(static_cast<float>(shape.head_size * (shape.relative() ? 3 : 1)));
   }
   // The product of `call`, its bias, the residual stream and LayerNorm.
   void multiply_and_norm(const DeviceLane<T>& lane, const RowSet<T>& rows, GemmCall call,

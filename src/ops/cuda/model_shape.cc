@@ -41,11 +41,29 @@ Result<void> check_embedding(const ModelShape& shape, Precision precision) {
   return {};
 }
 
+// mDeBERTa, the one published model of relative positions with so many words, has activations
+// beyond fp16's 65,504 (microsoft/DeBERTa#77), which all of these precisions have around their
+// products.
+Result<void> check_range(const ModelShape& shape, Precision precision) {
+  constexpr std::size_t kWordsOfMDeberta = 250'000;
+  if (!shape.relative() || shape.vocabulary < kWordsOfMDeberta || precision == Precision::fp32 ||
+      precision == Precision::bf16) {
+    return {};
+  }
+  return fail("ops/unsupported",
+              fmt::format("{} on a GPU of a DeBERTa with {} words (mDeBERTa): its activations go "
+                          "beyond the 65,504 that fp16 holds",
+                          to_string(precision), shape.vocabulary),
+              "use --precision bf16 or fp32");
+}
+
 }  // namespace
 
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) {
-  if (weights.form.position == EncoderForm::Position::relative) {
-    return fail("ops/unsupported", "the CUDA backend does not compute relative positions",
+  if (weights.form.position == EncoderForm::Position::relative &&
+      weights.form.attention == EncoderForm::Attention::windowed) {
+    return fail("ops/unsupported",
+                "the CUDA backend does not compute relative positions in a window",
                 "use --device cpu, or another runtime: --runtime pytorch");
   }
   ModelShape shape{
@@ -62,11 +80,13 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
       .embedding = weights.embedding.width(weights.hidden),
       .projects = weights.embedding.project.out != 0,
       .form = weights.form,
+      .distances = 2 * weights.relative.distances.span,
       .places = !weights.embedding.position.empty(),
       .head_norm = !weights.head.norm.gamma.empty(),
       .activation = weights.activation,
       .head_activation = weights.head.activation};
   BREAKEVEN_TRY_VOID(check_embedding(shape, precision));
+  BREAKEVEN_TRY_VOID(check_range(shape, precision));
   if (precision == Precision::int8) {
     shape.codes = Codes::s8;
     shape.ffn_block = ffn_block_of(shape.hidden, shape.intermediate);

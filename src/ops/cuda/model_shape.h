@@ -20,8 +20,9 @@ struct ModelShape {
   std::size_t embedding = 0;       // E
   bool projects = false;           // whether it is not H
   EncoderForm form{};
-  bool places = true;      // whether there is a table of positions
-  bool head_norm = false;  // between the head's activation and its classifier
+  std::size_t distances = 0;  // rows of the tables of relative positions, 2 span
+  bool places = true;         // whether there is a table of positions
+  bool head_norm = false;     // between the head's activation and its classifier
   Activation activation = Activation::gelu_erf;
   Activation head_activation = Activation::relu;
   Codes codes = Codes::none;
@@ -33,18 +34,20 @@ struct ModelShape {
   bool pre_norm() const { return form.norm == EncoderForm::Norm::pre; }
   bool gated() const { return form.ffn == EncoderForm::Ffn::gated; }
   bool rotary() const { return form.position == EncoderForm::Position::rotary; }
+  bool relative() const { return distances > 0; }
   bool windowed() const { return form.attention == EncoderForm::Attention::windowed; }
   bool takes_mean() const { return form.pooling == EncoderForm::Pooling::mean; }
   // Whether the last layer's keys and values are absorbed into other products (kernels/cls.h),
   // which wants scores that are those of the rows alone.
-  bool absorbs() const { return !takes_mean() && !rotary() && !windowed(); }
+  bool absorbs() const { return !takes_mean() && !rotary() && !windowed() && !relative(); }
   std::size_t up_width() const { return (gated() ? 2 : 1) * intermediate; }
   // Values a row of the widest that stands between two products: queries, keys and values, or the
   // FFN's hidden layer, and behind a gated one's halves their product.
   std::size_t wide() const { return std::max(3 * hidden, (gated() ? 3 : 1) * intermediate); }
 };
 // Errors: ops/unsupported (no layer, a head larger than 256, projected embeddings in bf16 or before
-// norms, relative positions, widths that are no multiples of 8 in fp32x3).
+// norms, relative positions in a window, mDeBERTa where fp16 is part of it, widths that are no
+// multiples of 8 in fp32x3).
 Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 
 // Which kernels run: the fast ones, or their plain twins.

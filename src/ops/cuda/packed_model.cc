@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -36,6 +38,11 @@ class Uploader {
       const bool low = i % 24 / 8 == 1;
       return SplitHalf{low ? from_float<Half>(value - to_float(high)).bits : high.bits};
     });
+  }
+  // Waits, so that what the kernel read may be written anew.
+  void launch(const KernelCall& call) {
+    runtime_.launch(*stream_, call);
+    runtime_.synchronise(*stream_);
   }
   template <class V>
   void add_whole(const std::vector<V>& from, V* to) {
@@ -231,6 +238,10 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   for (DeviceLayer<T>& layer : layers) {
     layer.attention_norm = take_norm(arena, hidden);
     layer.ffn_norm = take_norm(arena, hidden);
+    if (shape_.relative()) {
+      layer.distance_keys = arena.take<T>(shape_.distances * hidden);
+      layer.distance_queries = arena.take<T>(shape_.distances * hidden);
+    }
     // In the last layer keys and values are absorbed into other products: 8-bit codes are too
     // coarse, and halves not worth their while for so few rows.
     const bool last = &layer == &layers.back() && !shape_.takes_mean();
@@ -266,6 +277,7 @@ void DeviceModel<T>::lay_out(Arena& arena) {
   for (const double theta : thetas_) {
     rotary[theta] = arena.take<float>(shape_.positions * shape_.head_size);
   }
+  if (shape_.relative()) distance_rows = arena.take<std::int32_t>(2 * shape_.positions - 1);
   if (shape_.head_norm) head_norm = take_norm(arena, hidden);
   dense = arena.take<T>(hidden * hidden);
   dense_bias = arena.take<float>(hidden);
@@ -292,12 +304,12 @@ Result<std::shared_ptr<const DeviceModel<T>>> DeviceModel<T>::pack(
   model->lay_out(arena);
 
   Uploader uploader(*runtime, std::move(staging));
-  model->upload(uploader, weights);
+  BREAKEVEN_TRY_VOID(model->upload(uploader, weights));
   return std::shared_ptr<const DeviceModel<T>>(std::move(model));
 }
 
 template <class T>
-void DeviceModel<T>::upload(Uploader& uploader, const EncoderWeights& weights) {
+Result<void> DeviceModel<T>::upload(Uploader& uploader, const EncoderWeights& weights) {
   const std::size_t hidden = shape_.hidden;
   const std::size_t width = shape_.embedding;
   uploader.add(weights.embedding.word, word, shape_.vocabulary * width);
@@ -325,6 +337,39 @@ void DeviceModel<T>::upload(Uploader& uploader, const EncoderWeights& weights) {
   uploader.add_if_any(weights.head.dense.bias, dense_bias, hidden);
   uploader.add(weights.head.classifier.weight, classifier, shape_.labels * hidden);
   uploader.add_if_any(weights.head.classifier.bias, classifier_bias, shape_.labels);
+  if (!shape_.relative()) return {};
+  return project_distances(uploader, weights);
+}
+
+// The tables depend on weights only: each layer's projections of R, by the device's plain product.
+template <class T>
+Result<void> DeviceModel<T>::project_distances(Uploader& uploader, const EncoderWeights& weights) {
+  const std::size_t hidden = shape_.hidden;
+  uploader.add_whole(weights.relative.distances.rows(shape_.positions), distance_rows);
+  const auto lay_out_parts = [&](Arena& arena) {
+    return std::array<T*, 3>{arena.take<T>(shape_.distances * hidden),
+                             arena.take<T>(hidden * hidden), arena.take<T>(hidden)};
+  };
+  Arena counted;
+  lay_out_parts(counted);
+  BREAKEVEN_TRY(const auto memory, runtime_->allocate(counted.used(), Purpose::weights));
+  Arena arena(memory->data);
+  const auto [table, matrix, bias] = lay_out_parts(arena);
+  const std::vector<float> normed = weights.relative.normed(hidden);
+  uploader.add(std::span<const float>(normed), table, normed.size());
+  for (std::size_t l = 0; l < shape_.layers; ++l) {
+    const LayerWeights& from = weights.layers[l];
+    for (const auto& [linear, to] : {std::pair{&from.key, layers[l].distance_keys},
+                                     std::pair{&from.query, layers[l].distance_queries}}) {
+      uploader.add(linear->weight, matrix, hidden * hidden);
+      uploader.add_if_any(linear->bias, bias, hidden);
+      GemmCall call = dense_product(shape_.distances, hidden, hidden, table, matrix, to);
+      call.precision = kPrecisionOf<T>;
+      call.bias = bias;
+      uploader.launch({KernelOf<T>(PlainGemm<T>{call}), PlainGemm<T>::grid(call)});
+    }
+  }
+  return {};
 }
 
 template class DeviceModel<float>;

@@ -49,6 +49,8 @@ struct DeviceLayer {
   Norm ffn_norm;
   unsigned window = KeyWindow::kAll;  // how far keys may be from their query
   const float* rotary = nullptr;      // rotary_table(); null: none
+  T* distance_keys = nullptr;         // [2 span, H] as RelativeKeys has them
+  T* distance_queries = nullptr;
   QuantisedLinear coded_qkv, coded_project, coded_up, coded_down;
   SplitHalf* split_qkv = nullptr;  // [3 H, 3 H], as the others three times as deep
   SplitHalf* split_project = nullptr;
@@ -75,8 +77,9 @@ class DeviceModel final : public PackedModel {
   T* embedding_project = nullptr;  // [H, E], null where E is H
   T* embedding_project_bias = nullptr;
   std::vector<DeviceLayer<T>> layers;
-  Norm final_norm;                  // where norms stand before the blocks
-  std::map<double, float*> rotary;  // [positions, D], by theta
+  Norm final_norm;                        // where norms stand before the blocks
+  std::int32_t* distance_rows = nullptr;  // [2 P - 1]
+  std::map<double, float*> rotary;        // [positions, D], by theta
   Norm head_norm;
   T* dense = nullptr;  // [H, H]
   float* dense_bias = nullptr;
@@ -88,7 +91,8 @@ class DeviceModel final : public PackedModel {
   void lay_out(Arena& arena);
 
  private:
-  void upload(Uploader& uploader, const EncoderWeights& weights);
+  Result<void> upload(Uploader& uploader, const EncoderWeights& weights);
+  Result<void> project_distances(Uploader& uploader, const EncoderWeights& weights);
   std::size_t added_rows() const {  // of the table that stands as `position`
     return shape_.places ? shape_.positions : std::max<std::size_t>(shape_.token_types, 1);
   }

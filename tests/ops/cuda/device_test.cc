@@ -110,6 +110,14 @@ TEST_F(CudaDevice, AModernEncoderAgreesWithTheReference) {
   }
 }
 
+// DeBERTa-v3's layer.
+TEST_F(CudaDevice, RelativePositionsAgreeWithTheReference) {
+  EncoderShape shape = distilbert_layer();
+  shape.distances = {.span = 256, .near = 128, .farthest = 512};
+  shape.head_activation = ops::Activation::gelu_erf;
+  expect_agreement(shape, {{300, 300}, {5, 5}, {17, 100}}, ops::cuda_precisions(major_, minor_));
+}
+
 // Groups of many sizes in random order, each three times: eager, captured, replayed. A hundred
 // passes over each lane must give the bits that the first one gave.
 TEST_F(CudaDevice, RepeatsGiveTheSameBits) {

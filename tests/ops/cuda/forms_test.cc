@@ -43,6 +43,41 @@ TEST(CudaForms, AModernEncoderAgreesWithTheReferenceInEveryPrecision) {
   }
 }
 
+EncoderShape small_deberta(const ops::RelativeDistances& distances) {
+  EncoderShape shape = small_bert();
+  shape.token_types = 0;
+  shape.distances = distances;
+  shape.head_activation = ops::Activation::gelu_erf;
+  return shape;
+}
+
+TEST(CudaForms, RelativePositionsAgreeWithTheReferenceInEveryPrecision) {
+  for (const Precision precision : precisions()) {
+    SCOPED_TRACE(to_string(precision));
+    expect_agreement({.shape = small_deberta({.span = 16, .near = 8, .farthest = 60}),
+                      .sequences = {{5, 5}, {130, 130}, {64, 64}, {17, 60}, {1, 2}},
+                      .precision = precision});
+  }
+}
+
+// Tables of one row a distance and of fewer, shorter and longer than sequences; heads that no fast
+// kernel takes; token types where no position is added.
+TEST(CudaForms, EveryTableOfDistancesAgreesWithTheReference) {
+  const ops::RelativeDistances tables[] = {{.span = 5, .near = 2, .farthest = 12},
+                                           {.span = 40, .near = 40, .farthest = 40},
+                                           {.span = 256, .near = 128, .farthest = 512}};
+  for (const ops::RelativeDistances& distances : tables) {
+    for (const std::size_t heads : {2U, 4U, 8U}) {
+      SCOPED_TRACE(::testing::Message() << distances.span << " " << heads);
+      EncoderShape shape = small_deberta(distances);
+      shape.heads = heads;
+      shape.token_types = heads == 4 ? 2 : 0;
+      shape.layers = 2;
+      expect_agreement({.shape = shape, .sequences = {{100, 100}, {33, 40}}});
+    }
+  }
+}
+
 // Each field of the form alone, with and without biases.
 TEST(CudaForms, EveryFieldAloneAgreesWithTheReference) {
   const Form forms[] = {{.norm = Form::Norm::pre},

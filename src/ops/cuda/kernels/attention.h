@@ -322,6 +322,14 @@ struct PlainAttention {
       const unsigned key = begin + t.lane();
       float own = minus_infinity();
       if (key < end) own = score(t, query, sequence + p.hidden + key * stride);
+      if constexpr (Scope::kAdds) {
+        if (key < end) {
+          own += scope.added(t, query, sequence + p.hidden + key * stride,
+                             std::size_t{t.block_y()} * p.head_size,
+                             static_cast<int>(row) - static_cast<int>(key), p.head_size) *
+                 p.scale * 1.4426950408889634F;
+        }
+      }
       const float highest_now = largest_of(highest, warp_max(t, own));
       const float shrink = power_of_two(highest - highest_now);
       highest = highest_now;

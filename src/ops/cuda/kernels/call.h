@@ -35,7 +35,8 @@ using WithForms =
     typename Extended<Variant, PreNorm<T>, WidePreNorm<T>, GatedActivation<T>, Rotate<T>,
                       MeanRows<T>, NormHead<T>, FlashAttention<T, 64, KeyWindow>,
                       FlashAttention<T, 32, KeyWindow>, PlainPreNorm<T>, PlainGatedActivation<T>,
-                      PlainRotate<T>, PlainAttention<T, KeyWindow>>::Type;
+                      PlainRotate<T>, PlainAttention<T, KeyWindow>,
+                      PlainAttention<T, RelativeKeys<T>>>::Type;
 
 template <class T>
 struct EveryKernel {

@@ -1,5 +1,5 @@
-// Which keys a query attends to, as a part of the attention kernels: AllKeys, which costs nothing,
-// or KeyWindow.
+// Which keys a query attends to, and what is added to their scores, as a part of the attention
+// kernels: AllKeys, which costs nothing, KeyWindow or RelativeKeys.
 #pragma once
 
 #include "ops/cuda/kernels/access.h"
@@ -21,6 +21,7 @@ struct alignas(16) AttentionTile {
 struct AllKeys {
   static constexpr char kName[] = "flash_attention";  // of the kernel that has this scope
   static constexpr bool kMayBeBlind = false;          // whether a query may see no key at all
+  static constexpr bool kAdds = false;                // whether scores depend on the distance
   // Of a tile of keys and a lane's queries l / 4 and l / 4 + 8 of its warp's 16.
   struct Seen {
     unsigned keys;
@@ -40,6 +41,7 @@ struct AllKeys {
 struct KeyWindow {
   static constexpr char kName[] = "window_attention";
   static constexpr bool kMayBeBlind = true;  // a row of padding far behind the last valid key
+  static constexpr bool kAdds = false;
   static constexpr unsigned kAll = 1U << 30;
   unsigned window = kAll;
   unsigned queries = kAll;
@@ -65,6 +67,47 @@ struct KeyWindow {
   }
   BREAKEVEN_DEVICE unsigned end(unsigned query, unsigned valid) const {
     return query + window + 1 < valid ? query + window + 1 : valid;
+  }
+};
+
+// Every valid key, by scores that relative positions add to (ops::RelativeWeights): q_i and k_j are
+// multiplied with rows of two tables, both the one that stands for i - j.
+template <class T>
+struct RelativeKeys {
+  static constexpr char kName[] = "relative_attention";
+  static constexpr bool kMayBeBlind = false;
+  static constexpr bool kAdds = true;
+  const T* keys = nullptr;               // [2 span, H]: key(R)
+  const T* queries = nullptr;            // [2 span, H]: query(R)
+  const std::int32_t* places = nullptr;  // RelativeDistances::rows
+  unsigned positions = 0;
+  unsigned hidden = 0;
+  unsigned rows = 0;  // only tiles that begin before this row of a sequence are computed
+
+  BREAKEVEN_DEVICE bool skips(const AttentionTile& tile) const {
+    return tile.rows == 0 || static_cast<unsigned>(tile.query_begin) >= rows;
+  }
+  static BREAKEVEN_DEVICE unsigned begin(unsigned /*query*/) { return 0; }
+  static BREAKEVEN_DEVICE unsigned end(unsigned /*query*/, unsigned valid) { return valid; }
+  // Where the tables' row of a distance, query - key, begins. What no query and key of a sequence
+  // are apart stands for the furthest that are.
+  template <class Thread>
+  BREAKEVEN_DEVICE std::size_t row_of(Thread& t, int distance) const {
+    const int last = static_cast<int>(positions) - 1;
+    const int at = distance > last ? last : distance < -last ? -last : distance;
+    return static_cast<std::size_t>(t.load(places + (last - at))) * hidden;
+  }
+  // Of a query and a key that begin at `column` of their rows.
+  template <class Thread>
+  BREAKEVEN_DEVICE float added(Thread& t, const T* query, const T* key, std::size_t column,
+                               int distance, unsigned head_size) const {
+    const std::size_t at = row_of(t, distance) + column;
+    float sum = 0;
+    for (unsigned d = 0; d < head_size; ++d) {
+      sum += to_float(t.load(query + d)) * to_float(t.load(keys + at + d)) +
+             to_float(t.load(key + d)) * to_float(t.load(queries + at + d));
+    }
+    return sum;
   }
 };
 
