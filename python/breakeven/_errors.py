@@ -28,6 +28,8 @@ def _again(kind, code, message, hint):
 
 def _in_python(text):
     """`--max-length 512`, as the program says it, is `max_length=512` here."""
+    if text.startswith("pip "):  # its flags stay
+        return text
     return re.sub(r"--([a-z][a-z-]*)(?: (?=[\w']))?", lambda flag: flag[1].replace("-", "_") + ("=" if flag[0].endswith(" ") else ""), text)
 
 

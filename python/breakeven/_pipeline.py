@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 import weakref
 
 from ._errors import ArgumentError, Error
@@ -130,7 +131,8 @@ class Pipeline:
     """A text classifier; pipeline() opens one. May be called from several threads, which take turns; usable in a forked child on CPUs."""
 
     def __init__(self, model="", *, device="auto", precision="fp32", threads=None, max_length=None, batch_size=None, top_k=_LEAVE, function_to_apply=None):
-        from . import _core  # 20 ms that `import breakeven` does without
+        from . import _core, _program  # 20 ms that `import breakeven` does without
+        _program.tell_packages()
         self._top, self._function = top_k, _function(function_to_apply)
         if top_k is not _LEAVE:
             _top(top_k)
@@ -144,6 +146,9 @@ class Pipeline:
             model = _download(model, error)
             self._core = _core.Handle(model, *arguments)
         self._model = model
+        for note in self._core.info["notes"]:
+            if note.startswith("a GPU was seen"):  # and "auto" took the CPU: nobody should find that out by the time it takes
+                warnings.warn(note, RuntimeWarning, stacklevel=3)
 
     def __call__(self, inputs, *, top_k=_LEAVE, function_to_apply=None, batch_size=None, truncation=True, padding=None, max_length=None):
         """Labels texts: a str, a dict of text and text_pair, a list of these, or anything that gives them one by one.

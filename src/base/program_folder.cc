@@ -10,10 +10,8 @@
 #include "base/files.h"
 
 namespace breakeven {
-namespace {
 
-// The folder of the file that this code was loaded from: the program, or a module of another one.
-std::filesystem::path own_folder() {
+std::filesystem::path code_folder() {
   std::error_code error;
   Dl_info info{};
   void* found = nullptr;
@@ -25,13 +23,11 @@ std::filesystem::path own_folder() {
   return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
 }
 
-}  // namespace
-
 Result<std::string> find_program_folder(const ProgramFolder& wanted) {
   std::vector<std::filesystem::path> places;
   const char* given = std::getenv(wanted.variable.c_str());
   if (given != nullptr && *given != '\0') places.emplace_back(given);
-  const std::filesystem::path own = own_folder();
+  const std::filesystem::path own = code_folder();
   for (const char* from : {"..", "."}) {
     places.push_back(own / from / "share" / "breakeven" / wanted.name);
   }

@@ -16,6 +16,9 @@ struct ProgramFolder {
   std::string error_code;
 };
 
+// The folder of the file that this code was loaded from: the program, or a module of another one.
+std::filesystem::path code_folder();
+
 // Looks in $variable, then in share/breakeven one above the folder of the installed program or in
 // that folder itself (Python's module lies beside it), then in the source tree that it was built
 // from. A module counts as the program whose code it holds, whoever has loaded it.

@@ -2,37 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <vector>
 
 #include "ops/cuda/cublas_lt.cuh"
+#include "ops/cuda/packages.h"
 #include "ops/cuda/runtime.h"
 
 namespace breakeven::ops::cuda {
 namespace {
 
 static_assert(sizeof(GemmAlgorithm) == sizeof(cublasLtMatmulAlgo_t));
-
-std::vector<std::string> candidates() {
-  const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
-  std::vector<std::string> files;
-  if (const char* file = std::getenv("BREAKEVEN_CUBLASLT")) return {file};
-  files.push_back(name);
-  std::error_code error;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) files.push_back((program.parent_path().parent_path() / "lib" / name).string());
-  for (const char* variable : {"CUDA_HOME", "CUDA_PATH"}) {
-    if (const char* home = std::getenv(variable)) {
-      files.push_back(fmt::format("{}/lib64/{}", home, name));
-      files.push_back(fmt::format("{}/lib/{}", home, name));
-    }
-  }
-  files.push_back(fmt::format("{}/{}", BREAKEVEN_CUDA_LIBRARIES, name));
-  files.push_back("/usr/local/cuda/lib64/" + name);
-  return files;
-}
 
 template <class Function>
 bool find(void* handle, const char* symbol, Function*& function) {
@@ -43,7 +23,9 @@ bool find(void* handle, const char* symbol, Function*& function) {
 CublasLtApi load() {
   CublasLtApi api;
   void* handle = nullptr;
-  for (const std::string& file : candidates()) {
+  for (const std::string& file :
+       cublas_lt_files(CUBLAS_VER_MAJOR, BREAKEVEN_CUDA_LIBRARIES, package_folders())) {
+    api.tried += (api.tried.empty() ? "" : ", ") + file;
     handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle != nullptr) break;
   }

@@ -31,11 +31,11 @@ struct CublasLtApi {
   decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic = nullptr;
   decltype(&cublasLtMatmulAlgoCheck) algorithm_check = nullptr;
   decltype(&cublasLtMatmulAlgoConfigGetAttribute) algorithm_get = nullptr;
-  std::string note;  // version, or why it could not be loaded
+  std::string note;   // version, or why it could not be loaded
+  std::string tried;  // files up to the one that was loaded
   bool loaded = false;
 };
-// Loaded once a process: BREAKEVEN_CUBLASLT (a file), the loader's own search, beside the program
-// (../lib), CUDA_HOME, the toolkit of the build, /usr/local/cuda.
+// Loaded once a process, from where cublas_lt_files() (packages.h) says.
 const CublasLtApi& cublas_lt();
 
 class CublasLt {

@@ -4,15 +4,15 @@
 
 namespace breakeven::ops {
 
-bool cuda_engine_built() {
-  return false;
+std::optional<Error> why_no_cuda_engine() {
+  return Error{"device/no-engine", "this build has no CUDA engine",
+               "use --device cpu, or build where nvcc is found"};
 }
 
 namespace cuda {
 
 Result<std::shared_ptr<Runtime>> make_cuda_runtime(int /*device*/) {
-  return fail("device/no-engine", "this build has no CUDA engine",
-              "use --device cpu, or build where nvcc is found");
+  return tl::unexpected<Error>(*why_no_cuda_engine());
 }
 
 }  // namespace cuda

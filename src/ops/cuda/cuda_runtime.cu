@@ -275,8 +275,8 @@ Result<std::shared_ptr<Runtime>> make_cuda_runtime(int device) {
 
 namespace breakeven::ops {
 
-bool cuda_engine_built() {
-  return true;
+std::optional<Error> why_no_cuda_engine() {
+  return std::nullopt;
 }
 
 }  // namespace breakeven::ops

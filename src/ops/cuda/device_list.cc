@@ -122,22 +122,21 @@ CuResult read_gpu(const Driver& driver, int index, Gpu& gpu) {
 }
 
 // Why no GPU can be used; nothing when one can.
-std::optional<Error> why_no_gpu(const GpuList& list, bool cuda_engine) {
+std::optional<Error> why_no_gpu(const GpuList& list, WhyNoEngine why_no_engine) {
   if (list.gpus.empty()) {
     return Error{"device/no-gpu", fmt::format("no GPU was seen: {}", list.note),
                  "use --device cpu, or see what `breakeven info` finds"};
   }
-  if (!cuda_engine) {
-    return Error{"device/no-engine",
-                 fmt::format("a GPU was seen ({}), but this build has no CUDA engine",
-                             list.gpus.front().name),
-                 "use --device cpu"};
+  std::optional<Error> none = why_no_engine();
+  if (none) {
+    none->message =
+        fmt::format("a GPU was seen ({}), but {}", list.gpus.front().name, none->message);
   }
-  return std::nullopt;
+  return none;
 }
 
 // "cuda" -> 0, "cuda:1" -> 1 when there is one.
-Result<int> resolve(std::string_view name, const GpuList& list, bool cuda_engine) {
+Result<int> resolve(std::string_view name, const GpuList& list, WhyNoEngine why_no_engine) {
   constexpr std::string_view kCuda = "cuda";
   int index = 0;
   bool known = name.substr(0, kCuda.size()) == kCuda;
@@ -152,7 +151,7 @@ Result<int> resolve(std::string_view name, const GpuList& list, bool cuda_engine
     return fail("device/unknown", fmt::format("'{}' is not a device", name),
                 "choose auto, all, or a list of cpu, cuda, cuda:1, cuda:0+cuda:1, cuda:all ...");
   }
-  if (std::optional<Error> none = why_no_gpu(list, cuda_engine)) {
+  if (std::optional<Error> none = why_no_gpu(list, why_no_engine)) {
     return fail(none->code, fmt::format("--device {}: {}", name, none->message), none->hint);
   }
   if (index >= static_cast<int>(list.gpus.size())) {
@@ -167,12 +166,13 @@ Result<int> resolve(std::string_view name, const GpuList& list, bool cuda_engine
 }
 
 // A device of the list, "cuda:all" and GPUs joined by a plus included.
-Result<Device> resolve_joined(std::string_view name, const GpuList& list, bool cuda_engine) {
+Result<Device> resolve_joined(std::string_view name, const GpuList& list,
+                              WhyNoEngine why_no_engine) {
   const std::string cpu = to_string(Device{});
   Device device;
   if (name == cpu) return device;
   if (name == "cuda:all") {
-    BREAKEVEN_TRY_VOID(resolve("cuda", list, cuda_engine));  // or why there is none
+    BREAKEVEN_TRY_VOID(resolve("cuda", list, why_no_engine));  // or why there is none
     for (const Gpu& gpu : list.gpus) device.gpus.push_back(gpu.index);
     return device;
   }
@@ -184,7 +184,7 @@ Result<Device> resolve_joined(std::string_view name, const GpuList& list, bool c
       return fail("device/unknown", fmt::format("--device {}: only GPUs can be joined", name),
                   "a comma gives each device a cell of its own");
     }
-    BREAKEVEN_TRY(const int gpu, resolve(part, list, cuda_engine));
+    BREAKEVEN_TRY(const int gpu, resolve(part, list, why_no_engine));
     if (std::find(device.gpus.begin(), device.gpus.end(), gpu) != device.gpus.end()) {
       return fail("device/twice",
                   fmt::format("--device {}: {} is named twice", name, to_string(Device{{gpu}})),
@@ -232,11 +232,12 @@ GpuList list_gpus(const char* library) {
 }
 
 Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& list,
-                                       bool cuda_engine) {
+                                       WhyNoEngine why_no_engine) {
   DeviceSelection selection;
   if (spec == "auto" || spec == "all") {
-    const std::optional<Error> none = why_no_gpu(list, cuda_engine);
+    const std::optional<Error> none = why_no_gpu(list, why_no_engine);
     if (none) selection.note = none->message + "; the CPU alone is used";
+    if (none && none->hint.starts_with("pip ")) selection.note += ": " + none->hint;
     if (none || spec == "all") selection.devices.emplace_back();
     if (none) return selection;
     for (const Gpu& gpu : list.gpus) {
@@ -252,7 +253,7 @@ Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& lis
       return fail("device/unknown", fmt::format("--device {}: '{}' stands alone", spec, name),
                   "give auto, all, or a list of cpu, cuda, cuda:0, cuda:1 ...");
     }
-    BREAKEVEN_TRY(Device device, resolve_joined(name, list, cuda_engine));
+    BREAKEVEN_TRY(Device device, resolve_joined(name, list, why_no_engine));
     if (std::find(selection.devices.begin(), selection.devices.end(), device) !=
         selection.devices.end()) {
       return fail("device/twice",

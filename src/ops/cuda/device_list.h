@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,13 @@
 
 namespace breakeven::ops {
 
-// Whether this build contains the CUDA engine.
-bool cuda_engine_built();
+// Why there is no CUDA engine here; nothing where there is one. A build with nvcc has it inside,
+// Python's package opens that of breakeven-cuda12 or -cuda13 (plugin.h) at the first call.
+// Errors: device/no-engine, device/plugin.
+std::optional<Error> why_no_cuda_engine();
+inline bool cuda_engine_built() {
+  return !why_no_cuda_engine();
+}
 
 struct Gpu {
   int index = 0;                 // as in "cuda:1": counts the visible GPUs from 0
@@ -46,8 +52,10 @@ struct DeviceSelection {
 // What --device asks for: "auto" (the first GPU if one can be used, else the CPU), "all" (the CPU
 // and each GPU), or a list of "cpu", "cuda:i", "cuda" (= cuda:0), "cuda:0+cuda:1" (as one device)
 // and "cuda:all" (all GPUs as one). Without a GPU "auto" and "all" give the CPU and a note. Errors:
-// device/unknown, device/twice, device/no-gpu, device/no-engine, device/no-such-gpu.
+// device/unknown, device/twice, device/no-gpu, device/no-such-gpu, those of why_no_engine, which is
+// asked only where there is a GPU.
+using WhyNoEngine = std::optional<Error> (*)();
 Result<DeviceSelection> select_devices(std::string_view spec, const GpuList& list,
-                                       bool cuda_engine = cuda_engine_built());
+                                       WhyNoEngine why_no_engine = why_no_cuda_engine);
 
 }  // namespace breakeven::ops

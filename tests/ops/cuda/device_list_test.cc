@@ -116,8 +116,15 @@ GpuList some_gpus(int count) {
   return list;
 }
 
+std::optional<Error> built() {
+  return std::nullopt;
+}
+std::optional<Error> absent() {
+  return Error{"device/no-engine", "this build has no CUDA engine", "use --device cpu"};
+}
+
 std::vector<std::string> chosen(std::string_view spec, const GpuList& list) {
-  const auto selection = select_devices(spec, list, true);
+  const auto selection = select_devices(spec, list, built);
   if (!selection) return {"error", selection.error().to_string()};
   std::vector<std::string> names;
   for (const Device& device : selection->devices) names.push_back(to_string(device));
@@ -125,7 +132,7 @@ std::vector<std::string> chosen(std::string_view spec, const GpuList& list) {
 }
 
 Error refused(std::string_view spec, const GpuList& list, bool engine) {
-  const auto selection = select_devices(spec, list, engine);
+  const auto selection = select_devices(spec, list, engine ? built : absent);
   return selection ? Error{"accepted", "", ""} : selection.error();
 }
 
@@ -136,7 +143,7 @@ TEST(SelectDevices, WithGpus) {
   EXPECT_THAT(chosen("cpu", two), ElementsAre("cpu"));
   EXPECT_THAT(chosen("cuda", two), ElementsAre("cuda:0"));
   EXPECT_THAT(chosen("cuda:1,cpu", two), ElementsAre("cuda:1", "cpu"));
-  EXPECT_EQ(select_devices("all", two, true)->note, "");
+  EXPECT_EQ(select_devices("all", two, built)->note, "");
 }
 
 TEST(SelectDevices, GpusJoinedByAPlusAreOneDevice) {
@@ -161,16 +168,16 @@ TEST(SelectDevices, GpusJoinedByAPlusAreOneDevice) {
 
 TEST(SelectDevices, WithoutAGpuAutoAndAllUseTheCpuAndSayWhy) {
   for (const char* spec : {"auto", "all"}) {
-    const auto selection = select_devices(spec, some_gpus(0), true);
+    const auto selection = select_devices(spec, some_gpus(0), built);
     ASSERT_TRUE(selection) << spec;
     EXPECT_THAT(selection->devices, ElementsAre(Device{}));
     EXPECT_EQ(selection->note, "no GPU was seen: no NVIDIA driver here; the CPU alone is used");
   }
-  EXPECT_EQ(select_devices("cpu", some_gpus(0), true)->note, "") << "nothing was left out";
+  EXPECT_EQ(select_devices("cpu", some_gpus(0), built)->note, "") << "nothing was left out";
 }
 
 TEST(SelectDevices, WithoutAnEngineTheGpuIsNamedAndLeftOut) {
-  const auto selection = select_devices("all", some_gpus(1), false);
+  const auto selection = select_devices("all", some_gpus(1), absent);
   ASSERT_TRUE(selection);
   EXPECT_THAT(selection->devices, ElementsAre(Device{}));
   EXPECT_EQ(selection->note,

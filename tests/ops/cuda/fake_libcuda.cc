@@ -1,7 +1,7 @@
 // A stand-in for the NVIDIA driver: FAKE_CUDA_GPUS physical GPUs, and CUDA_VISIBLE_DEVICES as the
 // CUDA programming guide describes it: a list of indices or of UUID beginnings, the first entry
 // that names no GPU ends the list, an empty value hides all. FAKE_CUDA_INIT_ERROR makes cuInit
-// fail.
+// fail; FAKE_CUDA_DRIVER is the newest CUDA that it supports, 13000 = 13.0 (12.4 without it).
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -79,7 +79,8 @@ EXPORT int cuInit(unsigned) {
 }
 
 EXPORT int cuDriverGetVersion(int* version) {
-  *version = 12040;
+  const int given = number_from("FAKE_CUDA_DRIVER");
+  *version = given == 0 ? 12040 : given;
   return 0;
 }
 
