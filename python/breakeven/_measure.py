@@ -57,12 +57,12 @@ class Measurement:
         """-> the answer on one screen, as text."""
         return self._report()
 
-    def advise(self, *, load, cpu_price=None, gpu_price=None, p99=None):
-        """Which machine to rent -> text. load: "40/s", "2M/day"; prices an hour; p99: "200ms"."""
+    def advise(self, *, load, cpu_price=None, gpu_price=None, p99=None, gpu=None):
+        """Which machine to rent -> text. load: "40/s", "2M/day"; prices an hour; p99: "200ms"; gpu: "h100" or "h200", whose record comes along."""
         with tempfile.TemporaryDirectory(prefix="breakeven-") as folder:
             journal = os.path.join(folder, "journal.jsonl")
             self.save(journal)
-            given = {"--load": load, "--cpu-price": cpu_price, "--gpu-price": gpu_price, "--p99": p99}
+            given = {"--load": load, "--cpu-price": cpu_price, "--gpu-price": gpu_price, "--p99": p99, "--gpu": gpu}
             return _program("advise", journal, *(word for flag, value in given.items() if value is not None for word in (flag, value)))
 
     def html(self, path=None):

@@ -2,13 +2,15 @@
 import os
 
 from ._pipeline import Pipeline, pipeline
+from ._progress import Bar
 
 
-def classify_parquet(source, target, text="text", *, pair=None, keep=None, model=None, **options):
+def classify_parquet(source, target, text="text", *, pair=None, keep=None, model=None, progress=None, **options):
     """Writes the rows of `source` with the columns `label` and `score` beside them to `target`.
 
     source, target: paths; text, pair: names of columns; keep: names of the columns that go along, all by default. model: a Pipeline, or what
-    pipeline() takes, with its options. A row without text gets nulls. `target` appears when it is whole. Needs pyarrow (breakeven[arrow]).
+    pipeline() takes, with its options. progress: a bar on stderr; None = where that is a terminal. A row without text gets nulls.
+    `target` appears when it is whole. Needs pyarrow (breakeven[arrow]).
     -> number of rows.
     """
     import pyarrow
@@ -31,7 +33,7 @@ def classify_parquet(source, target, text="text", *, pair=None, keep=None, model
             if name in kept:
                 raise ValueError(f"{os.fspath(source)} has a column {name!r} already: leave it out with keep=")
         unfinished = f"{os.fspath(target)}.{os.getpid()}.unfinished"
-        writer, rows = None, 0
+        writer, rows, bar = None, 0, Bar(os.path.basename(os.fspath(source)), file.metadata.num_rows, progress)
         try:
             for table in tables(file, list(dict.fromkeys([*kept, text, *([pair] if pair else [])]))):
                 labels = pyarrow.table(clf.arrow(table[text], table[pair] if pair else None))
@@ -39,10 +41,13 @@ def classify_parquet(source, target, text="text", *, pair=None, keep=None, model
                 writer = writer or pyarrow.parquet.ParquetWriter(unfinished, out.schema)
                 writer.write_table(out)
                 rows += out.num_rows
+                bar.add(out.num_rows)
             writer.close()
             os.replace(unfinished, target)
         finally:
+            bar.close()
             if os.path.exists(unfinished):
-                writer.close()
+                if writer is not None:
+                    writer.close()
                 os.remove(unfinished)
     return rows

@@ -1,10 +1,14 @@
 """Measuring from Python, and whole files of Parquet."""
 import ast
+import contextlib
 import inspect
+import io
 import json
+import os
 import pathlib
 import tempfile
 import unittest
+import unittest.mock
 
 import polars
 import pyarrow
@@ -12,6 +16,7 @@ import pyarrow.parquet
 
 import breakeven
 from breakeven import Measurement, classify_parquet, pipeline
+from breakeven._progress import Bar
 
 TEXTS = ["A good film.", None, "It was long, dull and slow!", "Good."]
 
@@ -24,7 +29,7 @@ class Measure(unittest.TestCase):
         self.assertEqual(cells, {("cpu", "fp32", 8)})
         self.assertEqual({record["model_name"] for record in measured.records}, {"builtin (6 x 128)"})
         self.assertIn("How sure", measured.verdict())  # also of a busy machine, where no row counts
-        self.assertTrue(measured.html().startswith("<!doctype html>"))
+        self.assertTrue(measured.html().startswith("<!DOCTYPE html>"))
         self.assertIn("<iframe srcdoc=", measured._repr_html_())
         frame = measured.to_polars()
         self.assertEqual(frame["cell_batch"].unique().to_list(), [8])
@@ -65,6 +70,29 @@ class Parquet(unittest.TestCase):
         pyarrow.parquet.write_table(pyarrow.table({"body": pyarrow.array([], pyarrow.string())}), self.source)
         self.assertEqual(classify_parquet(self.source, self.target, "body", model="builtin-narrow"), 0)
         self.assertEqual(pyarrow.parquet.read_table(self.target).schema.names, ["body", "label", "score"])
+
+    def test_the_bar_has_tqdms_habits(self):
+        class Terminal(io.StringIO):
+            def isatty(self):
+                return True
+
+        def told(stderr=None, **options):
+            with contextlib.redirect_stderr(stderr or io.StringIO()) as stderr:
+                classify_parquet(self.source, self.target, "body", model="builtin-narrow", **options)
+            return stderr.getvalue()
+        self.assertEqual(told(), "", "stderr is no terminal")
+        self.assertIn("100/100", told(Terminal()))
+        with unittest.mock.patch.dict(os.environ, TQDM_DISABLE="1"):
+            self.assertEqual(told(Terminal()), "")
+        lines = told(progress=True).split("\r")
+        self.assertRegex(lines[-1], r"^in\.parquet: 100%\|#{30}\| 100/100 \[\d\d:\d\d<00:00, [\d,]+ texts/s\]\n$")
+        times = iter([0.0, 1.0, 1.05, 12.0])
+        with contextlib.redirect_stderr(io.StringIO()) as stderr:
+            bar = Bar("texts", 40, True, clock=lambda: next(times))
+            for _ in range(3):
+                bar.add(10)
+        self.assertEqual(stderr.getvalue().count("\r"), 2, "ten times a second at most")
+        self.assertIn("30/40 [00:12<00:04, 2 texts/s]", stderr.getvalue())
 
     def test_nothing_half_written(self):
         for arguments, kind, words in (({"text": "nope"}, KeyError, "no column 'nope'"), ({"text": "id"}, TypeError, "format 'l'"),

@@ -1,4 +1,5 @@
 """The pipeline of the installed package: transformers' shapes, bad input by its index, threads, forks, Ctrl-C."""
+import doctest
 import json
 import math
 import os
@@ -112,7 +113,8 @@ class Calls(unittest.TestCase):
         self.assertEqual(len([next(answers) for _ in TEXTS]), len(TEXTS))
         with self.assertRaisesRegex(LookupError, "the file ended") as raised:
             next(answers)
-        self.assertIn("for text 5", raised.exception.__notes__[0])
+        if sys.version_info >= (3, 11):
+            self.assertIn("for text 5", raised.exception.__notes__[0])
 
     def test_wrong_arguments(self):
         for options, kind, words in (({"device": "tpu"}, ValueError, "'tpu'"), ({"precision": "fp7"}, ValueError, "fp32"), ({"max_length": 513}, ValueError, "max_length=512"),
@@ -253,6 +255,11 @@ class Package(unittest.TestCase):
         code = "import sys, breakeven; print([name for name in sys.modules if name.startswith(('numpy', 'pyarrow', 'breakeven._core', 'nanobind'))])"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
         self.assertEqual(told.stdout.strip(), "[]")
+
+    def test_the_session_of_the_docs_gives_what_it_shows(self):
+        failed, tried = doctest.testfile(str(TREE / "docs" / "python.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
+        self.assertEqual(failed, 0)
+        self.assertGreater(tried, 8)
 
     def test_readmes_lines_run_as_printed(self):
         section = (TREE / "README.md").read_text().split("## From Python\n")[1].split("\n## ")[0]
