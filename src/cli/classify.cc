@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "cli/classify_shards.h"
 #include "cli/commands.h"
 #include "cli/text_options.h"
 #include "cli/text_stream.h"
@@ -74,12 +75,53 @@ Result<std::unique_ptr<Classifier>> open_classifier(
   return engine::make_zero_shot(model, {.setup = setup}, *zero_shot);
 }
 
+// Short at first, so that the first labels come soon; later windows are long, so that few workers
+// wait at their end.
+WindowLimits window_limits(std::size_t batch, const std::optional<engine::ZeroShot>& zero_shot) {
+  const std::size_t pairs = zero_shot ? zero_shot->candidates.size() : 1;  // of a text
+  const std::size_t window = std::max<std::size_t>(1, 4 * batch / pairs);
+  return {.first_texts = window, .texts = 16 * window};
+}
+
+ShardJob shard_job(const TextFlags& flags, const TextOptions& options,
+                   const ScoreFlags& score_flags, const LabelForm& form,
+                   const std::optional<engine::ZeroShot>& zero_shot) {
+  ShardJob job;
+  job.text = flags;
+  job.options = options;
+  job.form = form;
+  job.limits = window_limits(options.batch, zero_shot);
+  if (zero_shot) {
+    job.asked.emplace_back("candidates", fmt::format("{}", fmt::join(zero_shot->candidates, "\n")));
+    job.asked.emplace_back("hypotheses", fmt::format("{}", fmt::join(zero_shot->hypotheses, "\n")));
+    job.asked.emplace_back("--multi-label", zero_shot->multi_label ? "yes" : "no");
+  }
+  job.make = [zero_shot](const OpenModel& open) {
+    return open_classifier(open.model, open.setup, zero_shot);
+  };
+  const bool asked = zero_shot || !score_flags.function.empty();
+  job.function = [asked, given = form.function](const OpenModel& open) {
+    return asked ? given : open.model->checkpoint.plan.score;
+  };
+  return job;
+}
+
 Result<void> classify(const TextFlags& flags, const ScoreFlags& score_flags,
-                      const ZeroShotFlags& zero_shot_flags) {
+                      const ZeroShotFlags& zero_shot_flags, const ShardFlags& shard_flags,
+                      Context& context) {
   BREAKEVEN_TRY(const TextOptions options, check_text_flags(flags));
   // Before anything is loaded: a wrong flag is told at once.
   BREAKEVEN_TRY(LabelForm form, check_score_flags(score_flags));
   BREAKEVEN_TRY(const auto zero_shot, check_zero_shot(zero_shot_flags, score_flags, form));
+  if (shard_flags.any()) {
+    return classify_shards(shard_flags, shard_job(flags, options, score_flags, form, zero_shot),
+                           context);
+  }
+  if (!shard_flags.more.empty()) {
+    return fail("flag/shard",
+                fmt::format("one file at a time, not {} as well", shard_flags.more.front()),
+                "several are cut into shards: --output FOLDER --shard 0/1");
+  }
   BREAKEVEN_TRY(const auto source, open_texts(flags));
   BREAKEVEN_TRY(Output output, Output::open(flags.output, flags.input));
   BREAKEVEN_TRY(const OpenModel open, open_model(flags.model, options));
@@ -87,11 +129,7 @@ Result<void> classify(const TextFlags& flags, const ScoreFlags& score_flags,
 
   if (!zero_shot && score_flags.function.empty()) form.function = open.model->checkpoint.plan.score;
   LabelCounts counts;
-  // Short at first, so that the first labels come soon; later windows are long, so that few
-  // workers wait at their end.
-  const std::size_t pairs = zero_shot ? zero_shot->candidates.size() : 1;  // of a text
-  const std::size_t window = std::max<std::size_t>(1, 4 * options.batch / pairs);
-  const WindowLimits limits{.first_texts = window, .texts = 16 * window};
+  const WindowLimits limits = window_limits(options.batch, zero_shot);
   auto finished =
       finish_stream(label_texts(*source, *classifier, options.batch, form, limits, output, counts),
                     *source, output);
@@ -118,8 +156,10 @@ void add_classify(CLI::App& app, Context& context) {
                      "also list the labels with the N highest scores, or all, as \"scores\" [all "
                      "of --zero-shot]");
   add_zero_shot_flags(command, *zero_shot_flags);
-  command.callback([flags, score_flags, zero_shot_flags, &context] {
-    finish(context, classify(*flags, *score_flags, *zero_shot_flags));
+  const auto shard_flags = std::make_shared<ShardFlags>();
+  add_shard_flags(command, *shard_flags);
+  command.callback([flags, score_flags, zero_shot_flags, shard_flags, &context] {
+    finish(context, classify(*flags, *score_flags, *zero_shot_flags, *shard_flags, context));
   });
 }
 

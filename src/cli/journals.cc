@@ -2,15 +2,43 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
+#include "base/files.h"
 #include "cli/output.h"
 
 namespace breakeven::cli {
+namespace {
+
+// Folders replaced by what they hold.
+Result<std::vector<std::string>> files_of(const std::vector<std::string>& named) {
+  std::vector<std::string> files;
+  for (const std::string& name : named) {
+    if (!is_folder(name)) {
+      files.push_back(name);
+      continue;
+    }
+    BREAKEVEN_TRY(auto entries, list_folder(name));
+    std::sort(entries.begin(), entries.end());
+    const std::size_t before = files.size();
+    for (const auto& entry : entries) {
+      if (entry.extension() == ".json" || entry.extension() == ".jsonl") files.push_back(entry);
+    }
+    if (files.size() == before) {
+      return fail("journal/empty", fmt::format("the folder '{}' holds no record", name),
+                  "give a folder such as out/_done, or journals");
+    }
+  }
+  return files;
+}
+
+}  // namespace
 
 Result<std::vector<record::Record>> read_journals(const std::vector<std::string>& files) {
   std::vector<record::Record> records;
-  for (const std::string& file : files) {
+  BREAKEVEN_TRY(const std::vector<std::string> all, files_of(files));
+  for (const std::string& file : all) {
     BREAKEVEN_TRY(record::JournalContent content, record::read_journal(file));
     for (const std::string& note : content.notes) tell(note);
     if (content.records.empty()) {

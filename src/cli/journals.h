@@ -12,8 +12,9 @@
 
 namespace breakeven::cli {
 
-// All records of all files in order; notes (torn lines) go to stderr. Errors: those of
-// record::read_journal; journal/empty when a file holds no record.
+// All records of all files in order, of a folder those of its .json and .jsonl files by name; notes
+// (torn lines) go to stderr. Errors: those of record::read_journal; journal/empty when a file holds
+// no record.
 Result<std::vector<record::Record>> read_journals(const std::vector<std::string>& files);
 
 // The journal that was named, or a new one of this second when none was. Errors: those of Journal.

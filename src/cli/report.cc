@@ -75,7 +75,10 @@ void add_report(CLI::App& app, Context& context) {
   CLI::App* command =
       app.add_subcommand("report", "Renders journals again; several may be given together");
   auto flags = std::make_shared<ReportFlags>();
-  command->add_option("files", flags->files, "Journals (breakeven-<time>.jsonl)")->required();
+  command
+      ->add_option("files", flags->files,
+                   "Journals (breakeven-<time>.jsonl), or a folder of them, as out/_done")
+      ->required();
   command->add_option("--format", flags->format,
                       "table, md, csv, json, jsonl or html (default: table)");
   command->add_flag("--all", flags->all, "table: every table and note, not the first screen alone");

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/numbers.h"
 #include "classifier/ranking.h"
 #include "data/json_line.h"
@@ -47,6 +48,13 @@ void append_list(std::span<T> values, std::string& out, const Append& append) {
     append(values[i]);
   }
   out += ']';
+}
+
+void append_rejected(std::uint64_t index, const std::string& why, std::string& out) {
+  fmt::format_to(std::back_inserter(out),
+                 R"({{"index":{},"label":null,"score":null,"logits":null,"breakeven_rejected":)",
+                 index);
+  data::append_json_string(why, out);
 }
 
 }  // namespace
@@ -117,8 +125,30 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
   StreamResult result;
   std::vector<float> scores;
   std::vector<std::size_t> order;
+  const auto append_label = [&](std::uint64_t index, std::span<const float> logits,
+                                std::string& lines) {
+    engine::score(logits, form.function, scores);
+    rank_labels(scores, order);
+    fmt::format_to(std::back_inserter(lines), R"({{"index":{},"label":{},"score":)", index,
+                   label_json[order.front()]);
+    append_float(scores[order.front()], lines);
+    lines += ",\"logits\":";
+    append_list(logits, lines, [&](float logit) { append_float(logit, lines); });
+    if (form.top > 0) {
+      lines += ",\"scores\":";
+      append_list(std::span(order).first(std::min(form.top, label_json.size())), lines,
+                  [&](std::size_t label) {
+                    lines.append("{\"label\":").append(label_json[label]).append(",\"score\":");
+                    append_float(scores[label], lines);
+                    lines += '}';
+                  });
+    }
+  };
   const auto convert = [&](const Window& window, std::string& lines) -> Result<void> {
+    Lap lap(monotonic_clock());
     BREAKEVEN_TRY_VOID(classifier.run_stream(window.texts, batch, result));
+    counts.compute_s += lap.seconds();
+    counts.computed_tokens += result.computed_tokens;
     const std::size_t count = window.texts.size();
     BREAKEVEN_CHECK(result.labels.size() == count && result.cut.size() == count &&
                         result.logits.size() % count == 0,
@@ -127,27 +157,18 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
     BREAKEVEN_CHECK(classes == label_json.size(), "{} logits a text", classes);
     scores.resize(classes);
     for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t index = form.first_index + window.first + i;
       const auto logits = std::span(result.logits).subspan(i * classes, classes);
-      engine::score(logits, form.function, scores);
-      rank_labels(scores, order);
-      fmt::format_to(std::back_inserter(lines), R"({{"index":{},"label":{},"score":)",
-                     window.first + i, label_json[order.front()]);
-      append_float(scores[order.front()], lines);
-      lines += ",\"logits\":";
-      append_list(logits, lines, [&](float logit) { append_float(logit, lines); });
-      if (form.top > 0) {
-        lines += ",\"scores\":";
-        append_list(std::span(order).first(std::min(form.top, classes)), lines,
-                    [&](std::size_t label) {
-                      lines.append("{\"label\":").append(label_json[label]).append(",\"score\":");
-                      append_float(scores[label], lines);
-                      lines += '}';
-                    });
+      if (const auto rejected = form.rejected.find(index); rejected != form.rejected.end()) {
+        append_rejected(index, rejected->second, lines);
+      } else {
+        append_label(index, logits, lines);
       }
       append_extra(window.reviews[i].extra, taken, lines);
       lines += "}\n";
       ++counts.texts;
       counts.cut += result.cut[i];
+      counts.tokens += result.tokens[i];
     }
     return {};
   };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,20 +52,27 @@ void append_extra(std::string_view extra, const std::vector<std::string_view>& t
 struct LabelCounts {
   std::uint64_t texts = 0;
   std::uint64_t cut = 0;  // had more tokens than the maximum length
+  std::uint64_t tokens = 0, computed_tokens = 0;
+  double compute_s = 0;  // in the classifier
 };
 
 // How the answers to a text are told.
 struct LabelForm {
   ScoreFunction function = ScoreFunction::softmax;
   std::size_t top = 0;  // labels with their scores in "scores", the highest first; 0 = no such list
+  std::uint64_t first_index = 0;  // of the first text
+  // Texts that are not classified, by index, and why: their label, score and logits are null, and
+  // the reason stands in "breakeven_rejected".
+  std::map<std::uint64_t, std::string> rejected{};
 };
 
 // Labels every text:
 //   {"index":0,"label":"POSITIVE","score":0.998,"logits":[-3.1,3.2], fields of the input}
 // and, with form.top, behind the logits
 //   "scores":[{"label":"POSITIVE","score":0.998},{"label":"NEGATIVE","score":0.002}]
-// index counts the texts from 0; label and score are the first of scores. Equal scores are in the
-// order of the labels. `counts` is right up to the last text written, also after an error.
+// index counts the texts from form.first_index; label and score are the first of scores. Equal
+// scores are in the order of the labels. `counts` is right up to the last text written, also after
+// an error.
 Result<void> label_texts(data::Source& source, Classifier& classifier, std::size_t batch,
                          const LabelForm& form, const WindowLimits& limits, Output& output,
                          LabelCounts& counts);

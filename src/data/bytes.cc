@@ -130,6 +130,7 @@ Result<void> LineReader::skip_byte_order_mark() {
   }
   if (std::string_view(buffer_.data() + begin_, end_ - begin_).starts_with(kByteOrderMark)) {
     begin_ += kByteOrderMark.size();
+    offset_ += kByteOrderMark.size();
   }
   return {};
 }
@@ -163,6 +164,7 @@ void LineReader::skip(std::size_t bytes) {
     line_ += static_cast<std::size_t>(skipped[i] == '\n' || (skipped[i] == '\r' && !half));
   }
   begin_ += bytes;
+  offset_ += bytes;
 }
 
 Error LineReader::too_long(std::size_t first_line) const {
@@ -233,6 +235,7 @@ Result<std::optional<std::string_view>> LineReader::next() {
     if (line.empty()) return std::optional<std::string_view>();
     check_utf8(line);
     begin_ += line.size();
+    offset_ += line.size();
     ++line_;
     return std::optional<std::string_view>(line);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,14 @@ class LineReader {
   // call. Errors: data/line-too-long, those of the stream.
   Result<std::optional<std::string_view>> next();
 
+  // The stream is the middle of a file: so many lines stand before it, and no byte order mark
+  // begins it. Before anything is read.
+  void begin_behind(std::size_t lines) {
+    line_ = lines;
+    started_ = true;
+  }
+  std::uint64_t offset() const { return offset_; }  // bytes handed out or skipped so far
+
   std::size_t line() const { return line_; }  // number of the line last handed out, from 1
   bool valid() const { return valid_; }       // whether the bytes last handed out are UTF-8
   const std::string& name() const { return bytes_->name(); }
@@ -77,6 +86,7 @@ class LineReader {
   std::size_t line_feed_ = 0, carriage_return_ = 0;
   std::size_t valid_end_ = 0;  // up to here the buffer is UTF-8, checked in one go
   bool valid_ = true;
+  std::uint64_t offset_ = 0;
   std::size_t line_ = 0;
   std::size_t bad_parts_ = 0;  // each read as one U+FFFD
   std::size_t first_bad_line_ = 0;

@@ -18,17 +18,37 @@ constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 class CsvSource final : public FileSource {
  public:
   CsvSource(FileText text, CsvForm form, LabelMap labels)
-      : FileSource(std::move(text)), records_(lines(), form), labels_(std::move(labels)) {}
+      : FileSource(std::move(text)),
+        form_(form),
+        records_(lines(), form),
+        labels_(std::move(labels)) {}
+
+  Settled settled(const SourceOptions& options) const override {
+    Settled found = FileSource::settled(options);
+    found.reading.format = Format::csv;
+    found.reading.separator = form_.separator;
+    found.reading.quoting = form_.quoting ? Quoting::on : Quoting::off;
+    found.reading.columns = header_;
+    found.guessed = form_.guessed;
+    found.reading.text_field = fields_read_.first;
+    found.reading.pair_field = fields_read_.second;
+    found.begin = has_header_ ? lines().offset() : begin_;
+    found.lines = has_header_ ? lines().line() : lines_before_;
+    return found;
+  }
 
   // Errors: data/empty, data/csv, data/missing-field.
   Result<void> read_header(const SourceOptions& options) {
     has_header_ = options.header;
-    BREAKEVEN_TRY(const bool found, records_.next(header_));
+    begin_ = lines().offset();
+    lines_before_ = lines().line();
+    header_ = options.columns;
+    BREAKEVEN_TRY(const bool found, header_.empty() ? records_.next(header_) : true);
     if (!found) {
       return fail("data/empty", fmt::format("{} holds only blank lines", name()),
                   "give a CSV file whose first line names the columns");
     }
-    if (!has_header_) {
+    if (!has_header_ && options.columns.empty()) {
       waiting_ = header_;
       for (std::size_t i = 0; i < header_.size(); ++i) header_[i] = fmt::format("column_{}", i + 1);
     }
@@ -47,6 +67,7 @@ class CsvSource final : public FileSource {
       return fail(fields.error().code, fmt::format("{}: {}", name(), fields.error().message),
                   fields.error().hint);
     }
+    fields_read_ = *fields;
     text_column_ = column(fields->first);
     if (text_column_ == kNone) return missing(fields->first, "--text-field");
     if (!fields->second.empty()) {
@@ -147,9 +168,12 @@ class CsvSource final : public FileSource {
     return std::optional(std::move(review));
   }
 
+  CsvForm form_;
   CsvReader records_;
   LabelMap labels_;
   bool has_header_ = true;
+  std::uint64_t begin_ = 0, lines_before_ = 0;  // where the file's first record stands
+  TextFields fields_read_;
   std::vector<std::string> waiting_;  // the first record, read where a header stands in other files
   std::vector<std::string> header_;
   std::vector<std::string> fields_;
@@ -175,6 +199,7 @@ std::string shown_separator(char separator) {
 Result<CsvForm> find_form(FileText& text, char expected, const SourceOptions& options) {
   LineReader& lines = *text.lines;
   CsvForm form{options.separator, options.quoting != Quoting::off};
+  if (!options.columns.empty()) return form;  // settled
   BREAKEVEN_TRY(std::string_view first, lines.first_line());
   if (const auto named = named_separator(first)) {
     if (form.separator == 0) form.separator = *named;

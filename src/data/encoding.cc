@@ -37,13 +37,6 @@ constexpr Name kNames[] = {
     {"cp-1252", Encoding::cp1252},    {"1252", Encoding::cp1252},
 };
 
-std::string_view name_of(Encoding encoding) {
-  for (const Name& name : kNames) {
-    if (name.encoding == encoding) return name.name;
-  }
-  return "";
-}
-
 // What 0x80 to 0x9F are in Windows-1252; 0 = nothing.
 constexpr std::array<char16_t, 32> kWindows = {
     0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
@@ -153,6 +146,13 @@ class DecodedBytes final : public ByteStream {
 };
 
 }  // namespace
+
+std::string_view name_of(Encoding encoding) {
+  for (const Name& name : kNames) {
+    if (name.encoding == encoding) return name.name;
+  }
+  return "";
+}
 
 Result<Encoding> parse_encoding(std::string_view name) {
   std::string wanted = lower_ascii(name);

@@ -25,6 +25,7 @@ enum class Encoding : std::uint8_t {
 };
 // Their names as in Python, whose aliases are taken, too. Errors: data/encoding.
 Result<Encoding> parse_encoding(std::string_view name);
+std::string_view name_of(Encoding encoding);  // that parse_encoding takes
 
 // By the byte order mark that the first bytes are; nothing where they are none.
 std::optional<Encoding> marked_encoding(std::string_view head);

@@ -15,10 +15,26 @@ namespace breakeven::data {
 struct FileText {
   std::unique_ptr<LineReader> lines;
   std::vector<std::string> assumptions;
+  bool is_plain = false;  // as Input's
+};
+
+// How a file is read, and where its first record begins: what is behind it can be read by itself.
+struct Settled {
+  SourceOptions reading;    // with all that its beginning said
+  bool is_plain = false;    // as Input's
+  bool guessed = false;     // CSV: as CsvForm's
+  std::uint64_t begin = 0;  // byte of the first record, behind a CSV header
+  std::uint64_t lines = 0;  // before that
 };
 
 class FileSource : public Source {
  public:
+  // `options`: those that it was opened with. Before anything is read.
+  virtual Settled settled(const SourceOptions& options) const {
+    Settled found{options, text_.is_plain};
+    found.reading.format = Format::lines;
+    return found;
+  }
   std::string name() const override { return text_.lines->name(); }
   std::vector<std::string> assumptions() const override { return text_.assumptions; }
   std::string losses() const override { return text_.lines->losses(); }

@@ -23,7 +23,10 @@ Result<std::unique_ptr<HeadBytes>> unpack(std::unique_ptr<ByteStream> packed,
     auto bytes = std::make_unique<HeadBytes>(std::move(packed));
     BREAKEVEN_TRY(const std::string_view head, bytes->head());
     const Compression kind = compression_of(head, input.name);
-    if (kind == Compression::none) return bytes;
+    if (kind == Compression::none) {
+      input.is_plain = layer == 0 && !disk_path.empty();
+      return bytes;
+    }
     if (layer == kMostLayers) {
       return fail("data/archive-corrupt",
                   fmt::format("{} is compressed more than {} times over", path, kMostLayers),
@@ -66,6 +69,7 @@ Result<Input> read_input(std::unique_ptr<ByteStream> packed, const std::string& 
     BREAKEVEN_TRY_VOID(refuse_known_binary(head, name));
     BREAKEVEN_TRY(const Encoding chosen, choose_encoding(encoding, head, name));
     if (!encoding && !marked_encoding(head)) BREAKEVEN_TRY_VOID(refuse_unknown_binary(head, name));
+    input.is_plain = input.is_plain && chosen == Encoding::utf8;
     input.bytes = decode(chosen, std::move(bytes));
   } else {
     input.bytes = std::move(bytes);

@@ -16,6 +16,7 @@ struct Input {
   std::unique_ptr<ByteStream> bytes;  // of a tar archive: the archive
   std::string name;  // without what compressed it: "x.csv" of x.csv.gz, a zip archive's member
   bool is_tar = false;
+  bool is_plain = false;   // its bytes are those of a file of the disk, one for one
   std::string assumption;  // what a person should know of how it is read; may be empty
 };
 

@@ -38,12 +38,22 @@ class JsonlSource final : public FileSource {
   // Errors: those of the reader.
   Result<void> read_first() {
     BREAKEVEN_TRY(const std::string_view first_line, lines().first_line());
-    if (JsonValues::are_in(first_line)) values_.emplace(lines());
+    if (!options_.one_a_line && JsonValues::are_in(first_line)) values_.emplace(lines());
     first_ = read_next();
     if (text_fields_) {
       if (auto assumption = assumption_of(*text_fields_, name())) assume(*std::move(assumption));
     }
     return {};
+  }
+
+  Settled settled(const SourceOptions& options) const override {
+    Settled found = FileSource::settled(options);
+    found.reading.format = Format::jsonl;
+    found.reading.one_a_line = !values_.has_value();
+    if (!text_fields_) return found;
+    found.reading.text_field = text_fields_->first;
+    found.reading.pair_field = text_fields_->second;
+    return found;
   }
 
   std::string losses() const override {

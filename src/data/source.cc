@@ -65,6 +65,7 @@ Result<std::unique_ptr<Source>> open_file(const std::string& path, const SourceO
   }
   FileText text;
   text.lines = std::make_unique<LineReader>(std::move(input.bytes), kMaxTextBytes);
+  text.is_plain = input.is_plain;
   if (!input.assumption.empty()) text.assumptions.push_back(std::move(input.assumption));
   BREAKEVEN_TRY(const std::string_view first_bytes, text.lines->ahead(1));
   if (first_bytes.empty()) {

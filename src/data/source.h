@@ -97,7 +97,10 @@ struct SourceOptions {
   std::string split = "test";         // of IMDB: test, train, all
   std::vector<std::string> labels{};  // the model's label names, to map label strings to indices
   LabelNames label_map{};
-  std::uint64_t seed = 1;  // order of IMDB, order and joining of the built-in reviews
+  // Of the middle of a file (pieces.h), what its beginning said.
+  bool one_a_line = false;             // JSON: no object goes over several lines
+  std::vector<std::string> columns{};  // CSV: its header, which is not read again
+  std::uint64_t seed = 1;              // order of IMDB, order and joining of the built-in reviews
 };
 
 // Errors: those of open_input; data/empty, data/split, data/imdb-missing, data/no-reviews (a folder

@@ -224,6 +224,21 @@ void fields(V& v, S& s) {
   v("outcome", s.outcome);
 }
 
+template <class V, Is<Shard> S>
+void fields(V& v, S& s) {
+  v("index", s.index);
+  v("first_row", s.first_row);
+  v("rows", s.rows);
+  v("rejected", s.rejected);
+  v("part", s.part);
+  v("bytes", s.bytes);
+  v("sha256", s.sha256);
+  v("seconds", s.seconds);
+  v("read_s", s.read_s);
+  v("compute_s", s.compute_s);
+  v("adopted", s.adopted);
+}
+
 template <class V, Is<Machine> S>
 void fields(V& v, S& s) {
   v("hostname_hash", s.hostname_hash);
@@ -300,6 +315,7 @@ void fields(V& v, S& s) {
   v("conditions", s.conditions);
   v("gpu", s.gpu);
   v("scaling", s.scaling);
+  v("shard", s.shard);
   v("machine", s.machine);
   v("build", s.build);
 }

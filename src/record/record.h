@@ -45,7 +45,7 @@ enum class Agreement : std::uint8_t { unproven, passed, failed };
 // Whether time grows linearly with the number of texts.
 enum class Linearity : std::uint8_t { cannot_tell, linear, not_linear };
 
-enum class Kind : std::uint8_t { cell, scaling };
+enum class Kind : std::uint8_t { cell, scaling, shard };
 
 // What was seen beside the numbers, and which threshold it passed. docs/measuring.md lists the
 // codes.
@@ -216,6 +216,21 @@ struct Scaling {
   bool operator==(const Scaling&) const = default;
 };
 
+// One shard of a job on many machines: `breakeven classify --shard`. A record with parity compares
+// two devices on it.
+struct Shard {
+  std::uint64_t index = 0, first_row = 0, rows = 0;
+  std::uint64_t rejected = 0;  // rows without a label
+  std::string part;            // the name of its file
+  std::uint64_t bytes = 0;
+  std::string sha256;
+  double seconds = 0;    // from opening its texts until the part was written, not yet committed
+  double read_s = 0;     // of these, reading texts
+  double compute_s = 0;  // ... and in the classifier
+  bool adopted = false;  // the part is an earlier attempt's, whose record is lost
+  bool operator==(const Shard&) const = default;
+};
+
 struct Machine {
   std::string hostname_hash;  // tells two machines apart without naming them
   std::string cpu_model, instruction_set, kernel, os, governor, hypervisor, microcode;
@@ -278,6 +293,7 @@ struct Record {
   std::optional<Conditions> conditions;
   std::optional<Gpu> gpu;
   std::optional<Scaling> scaling;
+  std::optional<Shard> shard;
   Machine machine;
   Build build;
   bool operator==(const Record&) const = default;
@@ -317,7 +333,9 @@ template <>
 struct Names<record::Kind> {
   static constexpr const char* kWhat = "kind";
   static constexpr std::pair<record::Kind, std::string_view> kAll[] = {
-      {record::Kind::cell, "cell"}, {record::Kind::scaling, "scaling"}};
+      {record::Kind::cell, "cell"},
+      {record::Kind::scaling, "scaling"},
+      {record::Kind::shard, "shard"}};
 };
 
 }  // namespace breakeven

@@ -16,6 +16,7 @@
 #include "report/paced.h"
 #include "report/runtimes.h"
 #include "report/scaling.h"
+#include "report/shards.h"
 #include "report/tables.h"
 #include "report/verdict.h"
 
@@ -134,7 +135,12 @@ Document brief_document(std::span<const record::Record> records, const RenderOpt
   Records cells;
   Records paced;
   Records scalings;
+  std::size_t shards = 0;
   for (const record::Record& record : records) {
+    if (record.kind == record::Kind::shard) {
+      ++shards;
+      continue;
+    }
     (record.kind == record::Kind::scaling ? scalings
      : record.cell.mode == Mode::paced    ? paced
                                           : cells)
@@ -149,6 +155,7 @@ Document brief_document(std::span<const record::Record> records, const RenderOpt
     for (const std::string& line : paced_verdict(paced, keys)) document.bullet(line);
   }
   if (!scalings.empty()) scaling_blocks(document, scalings);
+  if (shards > 0) shard_blocks(document, records, options.first);
   return document;
 }
 
@@ -170,6 +177,7 @@ Parts make_parts(std::span<const record::Record> all) {
   Records cells;
   Records scalings;
   for (const record::Record& record : all) {
+    if (record.kind == record::Kind::shard) continue;
     (record.kind == record::Kind::scaling ? scalings : cells).push_back(record);
   }
   if (!cells.empty()) {
@@ -195,7 +203,10 @@ Document make_document(std::span<const record::Record> all) {
 
 Result<std::string> render(std::span<const record::Record> records, const RenderOptions& options) {
   const auto document = [&] {
-    return options.all ? make_document(records) : brief_document(records, options);
+    if (!options.all) return brief_document(records, options);
+    Document all = make_document(records);
+    shard_blocks(all, records, options.first);
+    return all;
   };
   switch (options.format) {
     case Format::table:
