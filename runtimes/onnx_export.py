@@ -142,8 +142,21 @@ def export_by_torch(model, pytorch):
             last = ([""] + [line for line in told.stderr.splitlines() if line.strip()])[-1]
             raise common.Refused("unsupported", f"torch.onnx cannot export it: {last}"[:2000], "take --runtime pytorch")
         made = onnx.load(path)
+    give_norms_a_bias(made.graph)
     del made.graph.value_info[:]  # onnxruntime's quantisation transposes weights and trips over the shapes that were
     return made
+
+
+def give_norms_a_bias(graph):
+    """Zeros, where a norm has none (ModernBERT): onnxruntime's fusion of a sum and a norm reads it without asking."""
+    sizes = {one.name: one.dims for one in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "LayerNormalization" and len(node.input) == 2:
+            zeros = node.input[1] + ".no_bias"
+            if zeros not in sizes:
+                sizes[zeros] = sizes[node.input[1]]
+                graph.initializer.append(numpy_helper.from_array(np.zeros(sizes[zeros], np.float32), zeros))
+            node.input.append(zeros)
 
 
 def origin(model):

@@ -27,7 +27,8 @@ TEXTS, TOKENS = GOLDEN["texts"], GOLDEN["tokens"]
 NAMES = ("pytorch", "onnxruntime", "openvino", "ctranslate2")
 PROBLEMS = {name: problem for problem, names in {
     "regression": ("bert_gelu_new_regression", "roberta_regression", "deberta_v2_regression", "xlm_roberta_reranker"),
-    "multi_label": ("distilbert_relu_multi_label", "roberta_multi_label", "electra_multi_label", "deberta_v3_multi_label")}.items() for name in names}
+    "multi_label": ("distilbert_relu_multi_label", "roberta_multi_label", "electra_multi_label", "deberta_v3_multi_label",
+                    "modernbert_cls_biases")}.items() for name in names}
 RERANKERS = ("xlm_roberta_reranker",)  # one label whose score is a sigmoid: problem_type does not say regression
 LITERAL_PADS = TEXTS.index("[PAD] a bad [PAD] film")
 # Largest difference of a logit, and rms of the differences over the standard deviation of the logits. fp32 differs by the order of
@@ -254,10 +255,18 @@ class Electra(Bert):
 class ByTorch(Electra):
     """And those that get the graphs of other architectures from torch.onnx."""
 
-    def test_deberta(self):
-        exporter = interpreter_of("pytorch")
-        if exporter is None or subprocess.run([exporter, "-c", "import onnxscript"], capture_output=True, check=False).returncode:
+    def exporter(self):
+        found = interpreter_of("pytorch")
+        if found is None or subprocess.run([found, "-c", "import onnxscript"], capture_output=True, check=False).returncode:
             self.skipTest("SKIPPED: no PyTorch with onnxscript is set up (breakeven runtimes setup pytorch)")
+        return found
+
+    def test_modernbert(self):
+        for model in ("modernbert_mean", "modernbert_cls_biases"):
+            self.check_all(model, variants=("plain",), paddings=("longest",), pytorch=self.exporter())
+
+    def test_deberta(self):
+        exporter = self.exporter()
         for model in ("deberta_v3", "deberta_v2_regression"):
             self.check_all(model, variants=("plain",), paddings=("longest",), pytorch=exporter)
         self.check_all("deberta_v3", "int8", variants=("plain",), paddings=("longest",), pytorch=exporter)
