@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <span>
+#include <system_error>
 
 #include "base/files.h"
 #include "base/limits.h"
@@ -231,7 +233,14 @@ Result<void> run_server(const ServeFlags& flags) {
   const bool any_gpu = std::any_of(devices.devices.begin(), devices.devices.end(),
                                    [](const Device& device) { return !device.is_cpu(); });
   if (!any_gpu) options.elsewhere = known_gpu_machine(*open.model);
-  serve::Service service(served_of(*open.model, setup), std::move(lanes), options);
+  std::optional<serve::Service> started;
+  try {
+    started.emplace(served_of(*open.model, setup), std::move(lanes), options);
+  } catch (const std::system_error& error) {
+    return fail("serve/thread", fmt::format("a lane's thread did not start: {}", error.what()),
+                "end other programs, or allow more processes: ulimit -u");
+  }
+  serve::Service& service = *started;
   tell(fmt::format("{} in {} on {} at {}; a request is let in if it will be answered within {}",
                    service.served().model, service.served().precision, service.served().device,
                    listener->address(), format_seconds(options.limit_s)));

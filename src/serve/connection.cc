@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include "base/numbers.h"
@@ -116,10 +117,24 @@ void Connection::enter(Phase phase) {
   since_s_ = service_.now_s();
 }
 
+// Where memory is missing for what a client sent, this client goes, and nobody else.
+template <class Work>
+void Connection::try_to(const Work& work) {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    inside_ = false;
+    peer_closed();
+    stuck_ = true;
+  }
+}
+
 void Connection::received(std::string_view bytes) {
   if (phase_ == Phase::stream) since_s_ = service_.now_s();
-  input_.append(bytes);
-  advance();
+  try_to([&] {
+    input_.append(bytes);
+    advance();
+  });
 }
 
 std::string Connection::take_output() {
@@ -401,7 +416,9 @@ void Connection::ask() {
   const double own_limit_s = limit_s(nullptr);
   const std::uint64_t request = service_.submit(
       std::move(asked->texts), received_s, own_limit_s > 0 ? own_limit_s : asked->form.limit_s,
-      [this, form = asked->form](const Checked<Answer>& result) { answer(form, result); });
+      [this, form = asked->form](const Checked<Answer>& result) {
+        try_to([&] { answer(form, result); });
+      });
   // The answer may have come already.
   if (phase_ == Phase::working) request_ = request;
 }
@@ -499,8 +516,10 @@ bool Connection::take_line(std::string_view line) {
   const std::uint64_t request = service_.submit(
       std::move(asked->texts), service_.now_s(), std::numeric_limits<double>::infinity(),
       [this, number, form = asked->form](const Checked<Answer>& result) {
-        line_done(number, result ? render(form, *result, service_.served()).body
-                                 : render_problem(form.route, result.error()));
+        try_to([&] {
+          line_done(number, result ? render(form, *result, service_.served()).body
+                                   : render_problem(form.route, result.error()));
+        });
       });
   // Its line, and others, may be done and gone.
   if (number >= first_line_) lines_[number - first_line_].request = request;

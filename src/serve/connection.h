@@ -60,6 +60,8 @@ class Connection {
     std::optional<std::string> reply{};
   };
 
+  template <class Work>
+  void try_to(const Work& work);
   void advance();
   void enter(Phase phase);
   void take_head();

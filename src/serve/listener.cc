@@ -1,9 +1,11 @@
 #include "serve/listener.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
@@ -186,7 +188,17 @@ tl::unexpected<Error> AsioListener::cannot(const Failure& failure) const {
                      : "give --listen HOST:PORT or unix:PATH");
 }
 
+// As many descriptors as connections, and some for the model, where the system lets us.
+void raise_descriptor_limit(std::size_t connections) {
+  constexpr rlim_t kOthers = 256;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connections + kOthers) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, connections + kOthers);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Result<void> AsioListener::listen() {
+  raise_descriptor_limit(options_.connections);
   return options_.address.starts_with(kUnix) ? listen_local() : listen_tcp();
 }
 
@@ -248,6 +260,10 @@ Result<void> AsioListener::listen_local() {
 template <class Acceptor>
 void AsioListener::accept(Acceptor& acceptor) {
   accept_again_ = false;
+  // Else Asio waits for the next client where one gave up in the queue, though more may stand
+  // there.
+  Failure ignored_option;
+  acceptor.set_option(asio::socket_base::enable_connection_aborted(true), ignored_option);
   acceptor.async_accept([this, &acceptor](Failure failure, auto socket) {
     if (failure == asio::error::operation_aborted) return;
     // Out of descriptors, most likely: the next try is the next tick's, so that nothing spins.

@@ -91,7 +91,7 @@ bool Service::has_room() const {
 }
 
 std::uint64_t Service::submit(std::vector<OwnedText> texts, double received_s, double limit_s,
-                              Done done) {
+                              Done done) noexcept {
   std::vector<std::uint32_t> tokens;
   std::size_t bytes = 0;
   for (const OwnedText& text : texts) {
@@ -116,7 +116,7 @@ std::uint64_t Service::submit(std::vector<OwnedText> texts, double received_s, d
   return id;
 }
 
-void Service::cancel(std::uint64_t request) {
+void Service::cancel(std::uint64_t request) noexcept {
   if (waiting_.erase(request) == 0) return;
   core_.cancel(request);
 }
@@ -137,7 +137,7 @@ void Service::start() {
   }
 }
 
-void Service::finished(std::size_t lane, const LaneResult& result) {
+void Service::finished(std::size_t lane, const LaneResult& result) noexcept {
   const std::vector<Part> parts = std::exchange(running_[lane], {});
   const double took_s = result.ended_s - result.started_s;
   LaneMetrics& metrics = metrics_.lanes[lane];
@@ -250,7 +250,7 @@ void Service::probe(double now) {
   });
 }
 
-void Service::tick() {
+void Service::tick() noexcept {
   const double now = now_s();
   core_.tick(now);
   deliver();

@@ -47,13 +47,16 @@ class Service {
   // `received_s`: when its last byte came. `limit_s` of time from then on: 0 = the service's;
   // infinity = none. `done` is called once, perhaps at once, but not after cancel().
   // Returns a number for cancel(); 0 = done was called.
-  std::uint64_t submit(std::vector<OwnedText> texts, double received_s, double limit_s, Done done);
+  // Memory that is missing here or where a batch ends is the end of the program: half of a decision
+  // is worse.
+  std::uint64_t submit(std::vector<OwnedText> texts, double received_s, double limit_s,
+                       Done done) noexcept;
   // Whether one who can wait (a stream) should go on: half of the room is for all others.
   bool has_room() const;
-  void cancel(std::uint64_t request);
+  void cancel(std::uint64_t request) noexcept;
 
   // A few times a second.
-  void tick();
+  void tick() noexcept;
   void drain(double within_s);
   bool drained() const { return core_.draining() && core_.requests() == 0; }
   bool draining() const { return core_.draining(); }
@@ -69,6 +72,7 @@ class Service {
   // The break-even of what came of late: kept for some seconds, made on a thread of its own. `done`
   // is called on the server's thread, perhaps at once; null = no thread could be had.
   void live(std::function<void(const Live*)> done);
+  bool makes_live() const { return !live_waits_.empty(); }
   const Prices& prices() const { return options_.prices; }
 
  private:
@@ -81,7 +85,7 @@ class Service {
   };
 
   void start();
-  void finished(std::size_t lane, const LaneResult& result);
+  void finished(std::size_t lane, const LaneResult& result) noexcept;
   void take(const Part& part, std::size_t place, const LaneResult& result, Waiting& waiting);
   void deliver();
   Checked<Answer> answer_of(Outcome outcome, Waiting& waiting);

@@ -1,4 +1,5 @@
 """`breakeven serve` as a person runs it, on the narrow built-in model: serve_test.py BREAKEVEN."""
+import http.client
 import json
 import pathlib
 import re
@@ -71,7 +72,16 @@ class Serve(unittest.TestCase):
         parts = [float(value) for value in re.findall(r"dur=([0-9.]+)", fields["Server-Timing"])]
         self.assertAlmostEqual(sum(parts[:3]), parts[3], delta=0.003)
         stream = self.server.ask("/v1/classify", lines.replace('"text"', '"input"').encode(), "application/x-ndjson")[2]
-        self.assertEqual([json.loads(line)["label"] for line in stream.splitlines()], [each["label"] for each in expected])
+        # In chunks, as a list, a line each and from a file it is the same.
+        connection = http.client.HTTPConnection(self.server.url[7:])
+        body = json.dumps({"input": texts}).encode()
+        connection.request("POST", "/v1/classify", iter([body[:9], body[9:]]), {"Content-Type": "application/json"}, encode_chunked=True)
+        chunked = json.loads(connection.getresponse().read())["results"]
+        connection.close()
+        for other in (chunked, [json.loads(line) for line in stream.splitlines()]):
+            self.assertEqual([(each["label"], each["tokens"]) for each in other], [(each["label"], each["tokens"]) for each in results])
+            for ours, theirs in zip(other, expected, strict=True):
+                self.assertAlmostEqual(ours["score"], theirs["score"], places=5)
 
     def test_other_interfaces(self):
         status, _, body = self.server.ask("/predict", {"inputs": ["A film.", "Good."]})

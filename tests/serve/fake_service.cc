@@ -11,10 +11,10 @@ Result<void> FakeLane::run_batch(std::span<const Text> texts, BatchResult& out) 
   engine_.changed.wait(lock, [&] { return !engine_.closed; });
   engine_.texts += texts.size();
   const bool fails = engine_.fails;
-  const double batch_s = engine_.batch_s;
+  const double batch_s = engine_.batch_s, token_s = engine_.token_s;
   lock.unlock();
-  if (batch_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(batch_s));
   out = {};
+  std::size_t computed_tokens = 0;
   for (const Text& text : texts) {
     if (fails && text.first.find("poison") != std::string_view::npos) {
       return fail("fake/poison", "poison");
@@ -25,9 +25,12 @@ Result<void> FakeLane::run_batch(std::span<const Text> texts, BatchResult& out) 
     out.labels.push_back(odd ? 1 : 0);
     out.scores.push_back(0);
     out.cut.push_back(text.bytes() + 2 > kMaxLength ? 1 : 0);
+    computed_tokens += std::min(text.bytes() + 2, kMaxLength);
     out.whole_tokens.push_back(static_cast<std::uint32_t>(text.bytes() + 2));
     out.tokens.push_back(static_cast<std::uint32_t>(std::min(text.bytes() + 2, kMaxLength)));
   }
+  const double seconds = batch_s + token_s * static_cast<double>(computed_tokens);
+  if (seconds > 0) std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   return {};
 }
 
@@ -49,7 +52,9 @@ serve::LaneSetup fake_lane(FakeEngine& engine) {
   serve::LaneSetup lane;
   lane.classifier = std::make_unique<FakeLane>(engine);
   lane.device = "cpu";
-  lane.anchors = {{{1, 10, 100}, 1e-5}, {{1, 100, 10000}, 1e-4}};
+  const double token_s = engine.token_s > 0 ? engine.token_s : 1e-6;
+  lane.anchors = {{{1, 10, 100}, engine.batch_s + 10 * token_s},
+                  {{1, 100, 10000}, engine.batch_s + 100 * token_s}};
   return lane;
 }
 

@@ -23,6 +23,7 @@ struct FakeEngine {
   bool fails = false;     // on a text that holds "poison"
   std::size_t texts = 0;  // computed in all
   double batch_s = 0;     // real seconds that a batch takes
+  double token_s = 0;     // ... and each of its tokens
   void set_closed(bool value) {
     const std::lock_guard lock(mutex);
     closed = value;

@@ -1,65 +1,24 @@
 // The server over real sockets: clients that are slow, many, gone, or hostile, and its end.
 #include "serve/listener.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <atomic>
 #include <filesystem>
 #include <thread>
 
 #include "base/descriptor.h"
-#include "serve/fake_service.h"
+#include "serve/http_reply.h"
+#include "serve/socket_client.h"
 
 namespace breakeven::serve {
 namespace {
 
 using testing::FakeEngine;
-
-// A client that sends and reads when it is told to.
-class Client {
- public:
-  explicit Client(const std::string& address) {
-    if (address.starts_with("unix:")) {
-      socket_.set(::socket(AF_UNIX, SOCK_STREAM, 0));
-      sockaddr_un to{};
-      to.sun_family = AF_UNIX;
-      address.copy(to.sun_path, sizeof to.sun_path - 1, 5);
-      connected = ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
-    } else {
-      socket_.set(::socket(AF_INET, SOCK_STREAM, 0));
-      sockaddr_in to{};
-      to.sin_family = AF_INET;
-      to.sin_port =
-          htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.find(':') + 1))));
-      to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      connected = ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
-    }
-  }
-  void send(const std::string& bytes) {
-    ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  }
-  // Until it has read `end`, or the server closes.
-  std::string read_to(const std::string& end) {
-    std::string all;
-    char bytes[4096];
-    while (end.empty() || all.find(end) == std::string::npos) {
-      const ssize_t count = ::recv(socket_.get(), bytes, sizeof bytes, 0);
-      if (count <= 0) break;
-      all.append(bytes, static_cast<std::size_t>(count));
-    }
-    return all;
-  }
-  std::string read_all() { return read_to(""); }
-  void leave() { socket_.close(); }
-  bool connected = false;
-
- private:
-  Descriptor socket_;
-};
+using Client = testing::SocketClient;
 
 std::string post(const std::string& body) {
   return "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -70,24 +29,9 @@ const std::string kEnd = "\"batch\":";
 
 class ListenerTest : public ::testing::Test {
  protected:
-  void start() {
-    auto opened = Listener::open(options_);
-    ASSERT_TRUE(opened) << opened.error().to_string();
-    listener_ = *std::move(opened);
-    ServiceOptions service_options;
-    service_options.post = listener_->poster();
-    std::vector<LaneSetup> lanes;
-    lanes.push_back(testing::fake_lane(engine_));
-    service_ = std::make_unique<Service>(testing::fake_served(), std::move(lanes), service_options);
-    thread_ = std::thread([this] { listener_->run(*service_); });
-  }
-  void end() {
-    if (!thread_.joinable()) return;
-    listener_->stop();
-    thread_.join();
-  }
+  void start() { server_ = std::make_unique<testing::ListeningServer>(engine_, options_); }
   std::string get(const std::string& path) const {
-    Client client(listener_->address());
+    Client client(server_->address());
     client.send("GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     return client.read_all();
   }
@@ -96,21 +40,16 @@ class ListenerTest : public ::testing::Test {
     while (get("/metrics").find(line) == std::string::npos) {
     }
   }
-  void TearDown() override {
-    engine_.set_closed(false);
-    end();
-  }
+  void TearDown() override { engine_.set_closed(false); }
 
   FakeEngine engine_;
   ListenOptions options_{.address = "127.0.0.1:0", .drain_s = 20};
-  std::unique_ptr<Listener> listener_;
-  std::unique_ptr<Service> service_;
-  std::thread thread_;
+  std::unique_ptr<testing::ListeningServer> server_;  // ends before the engine
 };
 
 TEST_F(ListenerTest, AnswersOverTcpAndKeepsTheConnection) {
   start();
-  Client client(listener_->address());
+  Client client(server_->address());
   for (int i = 0; i < 3; ++i) {
     client.send(post(R"({"input":"abc"})"));
     EXPECT_NE(client.read_to(kEnd).find("\"odd\""), std::string::npos);
@@ -125,12 +64,10 @@ TEST_F(ListenerTest, AnswersOverAUnixSocketAndTakesAStaleOnesPlace) {
   for (int i = 0; i < 2; ++i) {
     start();
     EXPECT_EQ(Listener::open(options_).error().code, "serve/in-use");
-    Client client(listener_->address());
+    Client client(server_->address());
     client.send(post(R"({"input":"abc"})"));
     EXPECT_NE(client.read_to(kEnd).find("\"odd\""), std::string::npos);
-    end();
-    service_.reset();
-    listener_.reset();
+    server_.reset();
     EXPECT_FALSE(std::filesystem::exists(path));
     if (i > 0) continue;
     Descriptor stale(::socket(AF_UNIX, SOCK_STREAM, 0));  // of a server that was killed
@@ -156,7 +93,7 @@ TEST_F(ListenerTest, SlowClientsAreToldAndEnded) {
   options_.connection.body_s = 0.2;
   options_.connection.idle_s = 0.2;
   start();
-  Client header(listener_->address()), body(listener_->address()), idle(listener_->address());
+  Client header(server_->address()), body(server_->address()), idle(server_->address());
   header.send("GET /livez HTTP/1.1\r\nHo");
   const std::string whole = post(R"({"input":"abc"})");
   body.send(whole.substr(0, whole.size() - 1));
@@ -168,17 +105,17 @@ TEST_F(ListenerTest, SlowClientsAreToldAndEnded) {
 TEST_F(ListenerTest, MoreConnectionsThanItHoldsAreTold) {
   options_.connections = 2;
   start();
-  Client first(listener_->address()), second(listener_->address());
+  Client first(server_->address()), second(server_->address());
   first.send(post(R"({"input":"abc"})"));
   first.read_to(kEnd);
   second.send(post(R"({"input":"abc"})"));
   second.read_to(kEnd);
-  Client third(listener_->address());
+  Client third(server_->address());
   EXPECT_TRUE(third.read_all().starts_with("HTTP/1.1 503"));
   first.leave();
   std::string reply;
   while (reply.find("\"odd\"") == std::string::npos) {  // its place is free soon
-    Client next(listener_->address());
+    Client next(server_->address());
     next.send(post(R"({"input":"abc"})"));
     reply = next.read_to(kEnd);
   }
@@ -187,10 +124,10 @@ TEST_F(ListenerTest, MoreConnectionsThanItHoldsAreTold) {
 TEST_F(ListenerTest, AClientThatLeavesIsForgotten) {
   start();
   engine_.set_closed(true);
-  Client runs(listener_->address());
+  Client runs(server_->address());
   runs.send(post(R"({"input":"abc"})"));
   wait_for_waiting(1);
-  Client leaves(listener_->address());
+  Client leaves(server_->address());
   leaves.send(post(R"({"input":"abc"})"));
   wait_for_waiting(2);
   leaves.leave();
@@ -204,31 +141,76 @@ TEST_F(ListenerTest, EndsWithoutLosingWhatWasAccepted) {
     engine_.set_closed(true);
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 20; ++i) {
-      clients.push_back(std::make_unique<Client>(listener_->address()));
+      clients.push_back(std::make_unique<Client>(server_->address()));
       clients.back()->send(post(R"({"input":"abc"})"));
     }
     wait_for_waiting(20);
-    listener_->stop();
+    server_->stop();
     while (get("/readyz").find(" 503 ") == std::string::npos) {  // it says so before it ends
     }
     engine_.set_closed(false);
     for (const auto& client : clients) {
       EXPECT_NE(client->read_all().find("\"odd\""), std::string::npos) << "round " << round;
     }
-    thread_.join();
+    server_->wait();
+  }
+}
+
+// The same while clients ask one request after the other: each answer that was made arrived.
+TEST_F(ListenerTest, EndsUnderLoadAHundredTimes) {
+  std::uint64_t answered = 0;
+  for (int round = 0; round < 100; ++round) {
+    start();
+    std::atomic<std::uint64_t> read = 0;
+    std::vector<std::thread> clients;
+    clients.reserve(6);
+    for (int i = 0; i < 6; ++i) {
+      clients.emplace_back([&, address = server_->address()] {
+        Client client(address);
+        while (true) {
+          client.send(post(R"({"input":"abc"})"));
+          if (client.read_to(kEnd).find("\"odd\"") == std::string::npos) return;
+          ++read;
+        }
+      });
+    }
+    while (read < static_cast<std::uint64_t>(round)) std::this_thread::yield();
+    const Counters counters = server_->end();
+    for (std::thread& client : clients) client.join();
+    EXPECT_EQ(counters.ended[static_cast<std::size_t>(Outcome::answered)], read);
+    EXPECT_EQ(counters.accepted, read);
+    answered += read;
+  }
+  EXPECT_GT(answered, 4000U);
+}
+
+// Who sends and never reads loses its connection; what it had sent is forgotten.
+TEST_F(ListenerTest, AClientThatDoesNotReadIsEnded) {
+  options_.connection.write_s = 0.2;
+  start();
+  Client client(server_->address());
+  const std::string line = "\"" + std::string(50, 'x') + "\"\n";
+  std::string lines;
+  for (int i = 0; i < 200; ++i) lines += line;
+  client.send(
+      "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n");
+  while (client.send(chunk(lines))) {  // until the server has gone
+  }
+  while (get("/metrics").find("breakeven_requests_waiting 0\n") == std::string::npos) {
   }
 }
 
 TEST_F(ListenerTest, ASecondSignalShortensTheEnd) {
   start();
   engine_.set_closed(true);
-  Client client(listener_->address());
+  Client client(server_->address());
   client.send(post(R"({"input":"abc"})"));
   wait_for_waiting(1);
-  listener_->stop();
-  listener_->stop();
+  server_->stop();
+  server_->stop();
   EXPECT_TRUE(client.read_all().starts_with("HTTP/1.1 503"));
-  thread_.join();
+  server_->wait();
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import time
 import unittest
 
 BREAKEVEN, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2])
-sys.argv[2:] = []
+del sys.argv[2]
 sys.path[:0] = [str(SOURCE / "tests/report/browser"), str(SOURCE / "tests/cli")]
 import chromium  # noqa: E402
 from serve_test import Server  # noqa: E402
