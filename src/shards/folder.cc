@@ -23,11 +23,11 @@ namespace {
 
 // What two processes never share, on whatever machines: they may have one pid and one clock.
 std::string process_mark() {
-  static const std::string mark = [] {
+  static const std::string kMark = [] {
     std::random_device random;
     return fmt::format("{}-{:08x}{:08x}", static_cast<long>(::getpid()), random(), random());
   }();
-  return mark;
+  return kMark;
 }
 
 Result<void> make_folder(const std::string& path) {

@@ -199,7 +199,7 @@ class Search {
     std::string key = fmt::format("{}|", faults);
     for (const auto& runner : runners) key += runner->store.log + "|";
     for (const auto& files : {world.visible, world.asides}) {
-      for (const auto& [name, content] : files) key += name + "=" + content + ";";
+      for (const auto& [name, content] : files) key += fmt::format("{}={};", name, content);
     }
     if (!seen_.insert(key).second) return;
     const bool all_over =

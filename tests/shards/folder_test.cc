@@ -27,6 +27,7 @@ TEST(Folders, TheFirstOfManyWritersStays) {
     std::atomic<int> first{-1};
     std::atomic<int> firsts{0};
     std::vector<std::thread> writers;
+    writers.reserve(4);
     for (int i = 0; i < 4; ++i) {
       writers.emplace_back([&, i] {
         auto folder = Folder::open(path);
@@ -40,9 +41,9 @@ TEST(Folders, TheFirstOfManyWritersStays) {
     }
     for (std::thread& writer : writers) writer.join();
     EXPECT_EQ(firsts, 1);
-    EXPECT_EQ(read_file(path + "/" + name).value(),
+    EXPECT_EQ(read_file(planned->at(name)).value(),
               std::string(10'000, static_cast<char>('a' + first)));
-    EXPECT_TRUE(entries_of(path + "/" + Folder::kAside).empty());
+    EXPECT_TRUE(entries_of(planned->at(Folder::kAside)).empty());
   }
 }
 
