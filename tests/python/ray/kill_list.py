@@ -283,7 +283,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("kinds", nargs="*", default=KINDS)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--stop", type=float, default=10)
+    parser.add_argument("--stop", type=float, default=6)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     os.environ.update(QUIET, PYTHONPATH=str(HERE.parents[3] / "python"))
