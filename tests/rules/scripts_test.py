@@ -1,6 +1,7 @@
 """./run and ./test against a system of stand-ins: who is refused, what is installed, what is said, what is passed on."""
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
@@ -157,6 +158,12 @@ class Scripts(unittest.TestCase):
         result = self.call("run", "--texts", "my file.jsonl", "")
         self.assertEqual(result.returncode, 3)
         self.assertEqual(result.stdout, f"program in {self.base}:\n<run>\n<--texts>\n<my file.jsonl>\n<>\n")
+
+    def test_a_subcommand_is_passed_on_as_it_is(self):
+        names = re.findall(r"void add_(\w+)\(CLI::App& app", (ROOT / "src/cli/commands.h").read_text())
+        self.assertIn("serve", names)
+        for name in set(names) - {"cell"}:  # which is hidden
+            self.assertEqual(self.call("run", name, "x").stdout, f"program in {self.base}:\n<{name}>\n<x>\n")
 
     def test_the_second_time_is_silent_and_installs_nothing(self):
         self.assertIn("building", self.call("run").stderr)
