@@ -24,6 +24,7 @@ class Descriptor {
     close();
     fd_ = fd;
   }
+  int release() { return std::exchange(fd_, -1); }  // somebody else closes it
   int get() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
 

@@ -35,6 +35,7 @@ void add_run(CLI::App& app, Context& context);
 void add_scale(CLI::App& app, Context& context);
 void add_classify(CLI::App& app, Context& context);
 void add_rerank(CLI::App& app, Context& context);
+void add_load(CLI::App& app, Context& context);
 void add_serve(CLI::App& app, Context& context);
 void add_tokenize(CLI::App& app, Context& context);
 void add_info(CLI::App& app, Context& context);

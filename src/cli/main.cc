@@ -50,6 +50,7 @@ int run_program(int argc, char** argv) {
   add_rerank(app, context);
   add_tokenize(app, context);
   add_serve(app, context);
+  add_load(app, context);
   add_info(app, context);
   add_fetch(app, context);
   add_runtimes(app, context);

@@ -1,10 +1,12 @@
 // breakeven serve: a model behind HTTP.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,6 +25,7 @@
 #include "engine/placement.h"
 #include "measure/paced.h"
 #include "ops/cuda/device_list.h"
+#include "record/json.h"
 #include "record/known.h"
 #include "serve/listener.h"
 #include "session/study_input.h"
@@ -39,15 +42,6 @@ struct ServeFlags {
 
 constexpr std::size_t kBatchTexts = 64;
 constexpr double kDefaultLimit_s = 10;
-
-// Errors: those of read_file; serve/key.
-Result<std::string> read_key(const std::string& path) {
-  BREAKEVEN_TRY(std::string key, read_file(path));
-  while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
-  if (!key.empty() && key.find_first_of(" \n\r\t") == std::string::npos) return key;
-  return fail("serve/key", fmt::format("{} holds no key", path),
-              "write one line without blanks into it");
-}
 
 Result<serve::ListenOptions> listen_options(const ServeFlags& flags) {
   serve::ListenOptions options;
@@ -72,6 +66,24 @@ std::string served_name(std::string name) {
     if (!safe) c = '_';
   }
   return name;
+}
+
+// What a load generator's records say of this server. Several devices stand as a way of using it.
+Result<std::string> record_of(const engine::LoadedModel& model, const Setup& setup,
+                              const std::vector<std::string>& devices) {
+  record::Record record = session::make_prototype(model);
+  record.cell = setup;
+  record.cell.runtime.variant =
+      devices.size() > 1 ? fmt::format("{}", fmt::join(devices, ",")) : "";
+  if (!setup.device.is_cpu()) {
+    const ops::GpuList list = ops::list_gpus();
+    const int index = setup.device.gpus.front();
+    record::Gpu& gpu = record.gpu.emplace();
+    for (const ops::Gpu& each : list.gpus) {
+      if (each.index == index) gpu = session::described(each, list.driver_version);
+    }
+  }
+  return record::to_json_line(record);
 }
 
 serve::Served served_of(const engine::LoadedModel& model, const Setup& setup) {
@@ -233,9 +245,16 @@ Result<void> run_server(const ServeFlags& flags) {
   const bool any_gpu = std::any_of(devices.devices.begin(), devices.devices.end(),
                                    [](const Device& device) { return !device.is_cpu(); });
   if (!any_gpu) options.elsewhere = known_gpu_machine(*open.model);
+  std::vector<std::string> names;
+  for (const serve::LaneSetup& lane : lanes) names.push_back(lane.device);
+  serve::Served served = served_of(*open.model, setup);
   std::optional<serve::Service> started;
   try {
-    started.emplace(served_of(*open.model, setup), std::move(lanes), options);
+    // The model's hash takes as long as reading its file: nobody waits for it.
+    served.record = std::async(std::launch::async, [model = open.model, setup, names] {
+                      return record_of(*model, setup, names).value_or("null");
+                    }).share();
+    started.emplace(std::move(served), std::move(lanes), options);
   } catch (const std::system_error& error) {
     return fail("serve/thread", fmt::format("a lane's thread did not start: {}", error.what()),
                 "end other programs, or allow more processes: ulimit -u");

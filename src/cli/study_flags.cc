@@ -143,6 +143,27 @@ Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned al
   return threads;
 }
 
+Result<std::vector<double>> parse_rates(const std::string& text) {
+  std::vector<double> rates;
+  for (const std::string& part : split_list(text)) {
+    const bool has_unit = part.find('/') != std::string::npos;
+    auto rate = parse_load("--rate", has_unit ? part : part + "/s");
+    if (!rate) {
+      return fail("flag/quantity", fmt::format("--rate '{}' is not a rate above 0", part),
+                  "write for example 1,10,100 or 600/min");
+    }
+    rates.push_back(*rate);
+  }
+  return rates;
+}
+
+Result<Arrivals> parse_arrivals(const std::string& text) {
+  BREAKEVEN_TRY(const auto arrivals, parse_choices<Arrivals>("--arrivals", text));
+  if (arrivals.size() == 1 && arrivals.front() != Arrivals::trace) return arrivals.front();
+  return fail("flag/choice", fmt::format("--arrivals '{}' is not one of two", text),
+              "give constant or poisson; `breakeven load --trace FILE` plays a trace");
+}
+
 // Empty = "all".
 Result<std::vector<Precision>> parse_precisions(const std::string& text) {
   const std::vector<std::string> parts = split_list(text);
@@ -217,15 +238,8 @@ Result<void> apply_paced(const PacedFlags& flags, study::Axes& axes) {
   }
   // No rate: it is searched.
   if (!flags.p99.empty()) axes.rates = {0};
-  for (const std::string& part :
-       flags.rate.empty() ? std::vector<std::string>{} : split_list(flags.rate)) {
-    const bool has_unit = part.find('/') != std::string::npos;
-    auto rate = parse_load("--rate", has_unit ? part : part + "/s");
-    if (!rate) {
-      return fail("flag/quantity", fmt::format("--rate '{}' is not a rate above 0", part),
-                  "write for example 1,10,100 or 600/min");
-    }
-    axes.rates.push_back(*rate);
+  if (!flags.rate.empty()) {
+    BREAKEVEN_TRY(axes.rates, parse_rates(flags.rate));
   }
   if (!flags.max_batch.empty()) {
     BREAKEVEN_TRY(axes.paced_batches, parse_numbers("--max-batch", flags.max_batch, kMaxBatch));
@@ -234,12 +248,7 @@ Result<void> apply_paced(const PacedFlags& flags, study::Axes& axes) {
     BREAKEVEN_TRY(axes.max_wait_s, parse_wait("--max-wait", flags.max_wait));
   }
   if (!flags.arrivals.empty()) {
-    BREAKEVEN_TRY(const auto arrivals, parse_choices<Arrivals>("--arrivals", flags.arrivals));
-    if (arrivals.size() > 1) {
-      return fail("flag/choice", fmt::format("--arrivals '{}' is a list", flags.arrivals),
-                  "choose one of " + list_names<Arrivals>());
-    }
-    axes.arrivals = arrivals.front();
+    BREAKEVEN_TRY(axes.arrivals, parse_arrivals(flags.arrivals));
   }
   return {};
 }

@@ -58,6 +58,10 @@ std::vector<std::string> split_list(const std::string& text);
 // value. Errors: flag/number.
 Result<std::vector<std::uint64_t>> parse_numbers(const std::string& flag, const std::string& text,
                                                  std::uint64_t most);
+// "1,10,600/min" -> requests a second, above 0. Errors: flag/quantity.
+Result<std::vector<double>> parse_rates(const std::string& text);
+// constant or poisson: what needs no more words. Errors: flag/choice.
+Result<Arrivals> parse_arrivals(const std::string& text);
 // "1,all" -> {1, 16}: "all" is one a usable core. Errors: flag/threads.
 Result<std::vector<unsigned>> parse_threads(const std::string& text, unsigned all);
 // "serial,stream" -> the values of these names; `more` is what else the flag takes, for the hint.

@@ -70,6 +70,14 @@ void add_reading_flags(CLI::App& command, ReadingFlags& flags) {
                    "CSV begins with a record; columns are called by number, as in --text-field 2");
 }
 
+Result<std::string> read_key(const std::string& path) {
+  BREAKEVEN_TRY(std::string key, read_file(path));
+  while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
+  if (!key.empty() && key.find_first_of(" \n\r\t") == std::string::npos) return key;
+  return fail("flag/key", fmt::format("{} holds no key", path),
+              "write one line without blanks into it");
+}
+
 Result<data::SourceOptions> source_options(const std::string& texts, const ReadingFlags& flags) {
   data::SourceOptions options;
   options.texts = texts;

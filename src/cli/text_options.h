@@ -80,6 +80,9 @@ void tell_cut(std::uint64_t cut, std::uint64_t texts, std::uint64_t max_length,
 Result<std::uint64_t> parse_number(const std::string& flag, const std::string& text,
                                    std::uint64_t least, std::uint64_t most);
 
+// A file's one line, which is the key that a server asks for. Errors: those of read_file; flag/key.
+Result<std::string> read_key(const std::string& path);
+
 // Of --function-to-apply. Errors: flag/choice.
 Result<ScoreFunction> parse_score_function(const std::string& text);
 

@@ -33,7 +33,7 @@ double ServerLoad::requests_an_independent() const {
 }
 
 QueueSample::QueueSample(std::span<const double> due_s, std::span<const double> seconds,
-                         const ServerLoad& load)
+                         const ServerLoad& load, std::span<const double> ended_s)
     : seconds_(seconds), ordered_(seconds.begin(), seconds.end()) {
   BREAKEVEN_CHECK(due_s.size() == seconds.size(), "due={} seconds={}", due_s.size(),
                   seconds.size());
@@ -49,7 +49,7 @@ QueueSample::QueueSample(std::span<const double> due_s, std::span<const double> 
         blocks_.push_back(i);
       }
     }
-    answered_s = std::max(answered_s, due_s[i] + seconds[i]);
+    answered_s = std::max(answered_s, ended_s.empty() ? due_s[i] + seconds[i] : ended_s[i]);
   }
   most_independent_ = count / load.requests_an_independent();
 }

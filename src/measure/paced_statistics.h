@@ -27,11 +27,16 @@ struct ServerLoad {
   double requests_an_independent() const;
 };
 
+// Relative, of the times of texts of many lengths, where they are not known themselves.
+inline constexpr double kUsualSpread = 0.5;
+
 class QueueSample {
  public:
   // due_s: when each request was due, ascending; seconds: from then until it was answered.
+  // ended_s: when it left the server, where that is not due + seconds (it failed, and counts as
+  // longer than it was there).
   QueueSample(std::span<const double> due_s, std::span<const double> seconds,
-              const ServerLoad& load);
+              const ServerLoad& load, std::span<const double> ended_s = {});
 
   // With its 95 % interval, from the variance between at least ten blocks of busy periods. Nothing
   // when the requests are worth too few independent ones: samples_needed(share).

@@ -24,16 +24,6 @@ void check_conditions(const record::Conditions& seen, record::Record& record) {
   }
 }
 
-void check_lateness(record::Record& record) {
-  if (record.schedule_late_s.empty()) return;
-  constexpr double kLateSeconds = 0.001;
-  const auto late = std::count_if(record.schedule_late_s.begin(), record.schedule_late_s.end(),
-                                  [](double seconds) { return seconds > kLateSeconds; });
-  check_threshold(record, "schedule-late",
-                  static_cast<double>(late) / static_cast<double>(record.schedule_late_s.size()),
-                  "our own scheduler sent requests over 1 ms late");
-}
-
 }  // namespace
 
 const Threshold& threshold(std::string_view code) {
@@ -61,6 +51,16 @@ const record::Reason* why_invalid(const record::Record& record) {
       record.reasons.begin(), record.reasons.end(),
       [](const record::Reason& reason) { return reason.severity == Severity::invalid; });
   return why == record.reasons.end() ? nullptr : &*why;
+}
+
+void check_lateness(record::Record& record) {
+  if (record.schedule_late_s.empty()) return;
+  constexpr double kLateSeconds = 0.001;
+  const auto late = std::count_if(record.schedule_late_s.begin(), record.schedule_late_s.end(),
+                                  [](double seconds) { return seconds > kLateSeconds; });
+  check_threshold(record, "schedule-late",
+                  static_cast<double>(late) / static_cast<double>(record.schedule_late_s.size()),
+                  "our own scheduler sent requests over 1 ms late");
 }
 
 void check_thresholds(const Samples& samples, record::Record& record) {

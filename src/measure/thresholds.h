@@ -25,6 +25,12 @@ inline constexpr Threshold kThresholds[] = {
     {"repeat", 0, kNever, "labels that changed from one timed pass to another"},
     {"stalls", 0, kNever, "samples that took over three times the usual; left out of the rates"},
     {"schedule-late", 0.01, 0.10, "paced: share of requests that we sent late by over 1 ms"},
+    {"unsent", 0, 0.01, "HTTP: share of requests that this program had no descriptor or port for"},
+    {"http-errors", 0, kNever,
+     "HTTP: share of requests that failed, but for refused and late ones"},
+    {"null-late", 0.2, 1, "HTTP: p99 of the server's null reply, as a share of the limit"},
+    {"null-rate", 0.2, kNever, "HTTP: rate, as a share of the null replies that the server gives"},
+    {"not-calibrated", 0, kNever, "HTTP: the server has no null reply to measure the way there by"},
     {"foreign-gpu", 0, kNever, "other processes on the GPU"},
     {"ids", 0, kNever,
      "another runtime: share of texts whose token ids are not those of tokenizer.json"},
@@ -47,6 +53,9 @@ const record::Reason* why_invalid(const record::Record& record);
 inline bool is_invalid(const record::Record& record) {
   return why_invalid(record) != nullptr;
 }
+
+// Rows of what paced mode alone has.
+void check_lateness(record::Record& record);
 
 // All rows that follow from what the record holds: conditions, warm-up, parity.
 struct Samples;

@@ -180,6 +180,29 @@ void fields(V& v, S& s) {
   v("counters", s.counters);
 }
 
+template <class V, Is<Http> S>
+void fields(V& v, S& s) {
+  v("url", s.url);
+  v("interface", s.interface);
+  v("server", s.server);
+  v("keep_alive", s.keep_alive);
+  v("local", s.local);
+  v("connections", s.connections);
+  v("timeout_s", s.timeout_s);
+  v("refused", s.refused);
+  v("timed_out", s.timed_out);
+  v("errors", s.errors);
+  v("malformed", s.malformed);
+  v("broken", s.broken);
+  v("unsent", s.unsent);
+  v("sent_s_p99", s.sent_s_p99);
+  v("goodput_per_s", s.goodput_per_s);
+  v("null_s_p50", s.null_s_p50);
+  v("null_s_p99", s.null_s_p99);
+  v("null_per_s", s.null_per_s);
+  v("client_cpu_s", s.client_cpu_s);
+}
+
 template <class V, Is<Paced> S>
 void fields(V& v, S& s) {
   v("requests", s.requests);
@@ -306,6 +329,7 @@ void fields(V& v, S& s) {
   v("batches_in_flight", s.batches_in_flight);
   v("bound", s.bound);
   v("paced", s.paced);
+  v("http", s.http);
   v("parity", s.parity);
   v("other_parity", s.other_parity);
   v("accuracy", s.accuracy);

@@ -188,6 +188,24 @@ struct Paced {
   bool operator==(const Paced&) const = default;
 };
 
+// What only requests over HTTP have (`breakeven load`): who was asked and how, what became of those
+// that were not answered, and what the way there and back costs without a model.
+struct Http {
+  std::string url, interface, server;  // server: its name and version, where it tells
+  bool keep_alive = true;              // false: a connection for each request
+  bool local = false;                  // client and server share the machine
+  std::uint64_t connections = 0;       // made so far in the run
+  double timeout_s = 0;  // from when a request was due; failed ones count as this long
+  // Of the counted requests.
+  std::uint64_t refused = 0, timed_out = 0, errors = 0, malformed = 0, broken = 0, unsent = 0;
+  std::optional<double> sent_s_p99;              // counted from when they were really sent
+  std::optional<double> goodput_per_s;           // answered within the limit
+  std::optional<double> null_s_p50, null_s_p99;  // of the server's null reply
+  std::optional<double> null_per_s;              // as many of them as it answers
+  std::optional<double> client_cpu_s;            // this program's CPU time for one of them
+  bool operator==(const Http&) const = default;
+};
+
 // One visit to the cell. A sweep visits every cell once a round, so that the visits of two cells in
 // one round saw the machine at nearly the same time. Rounds, not samples, are what a result is
 // repeated over.
@@ -284,6 +302,7 @@ struct Record {
   unsigned batches_in_flight = 1;
   std::string bound;  // tokenizer, launch, transfer, compute
   std::optional<Paced> paced;
+  std::optional<Http> http;
   std::optional<Parity> parity;
   std::optional<Parity> other_parity;  // native rows, by another runtime's fp32: "ours by theirs"
   std::optional<Accuracy> accuracy;

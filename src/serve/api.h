@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <optional>
 #include <span>
 #include <string>
@@ -57,6 +58,9 @@ struct Served {
   std::function<std::size_t(const Text&)> count_tokens;
   // Scores of a text's logits.
   std::function<void(std::span<const float> logits, std::span<float> scores)> score;
+  // What a record of a measurement says of the model, the machine and the setup, as JSON (of
+  // record/json.h): for /info. May be none.
+  std::shared_future<std::string> record{};
 };
 
 struct BodyLimits {

@@ -321,12 +321,14 @@ std::string Service::info_json() const {
   for (const std::string& label : served_.labels) {
     labels += (labels.empty() ? "" : ",") + json_text(label);
   }
+  const std::string record =
+      served_.record.valid() ? R"(,"record":)" + served_.record.get() : std::string();
   return fmt::format(
       R"({{"name":"breakeven","version":"{}","model":{},"precision":{},"max_length":{},"labels":[{}],"pairs":{},)"
-      R"("batch_tokens":{},"batch_texts":{},"limit_s":{},"up_s":{:.3f},"lanes":[{}]}})",
+      R"("batch_tokens":{},"batch_texts":{},"limit_s":{},"up_s":{:.3f},"lanes":[{}]{}}})",
       BREAKEVEN_VERSION, json_text(served_.model), json_text(served_.precision), served_.max_length,
       labels, served_.takes_pairs, options_.limits.batch.tokens, options_.limits.batch.texts,
-      options_.limit_s, now_s() - started_at_s_, lanes);
+      options_.limit_s, now_s() - started_at_s_, lanes, record);
 }
 
 }  // namespace breakeven::serve

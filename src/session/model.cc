@@ -37,24 +37,26 @@ study::EncoderSizes sizes_of(const model::EncoderPlan& plan) {
   return sizes;
 }
 
-Model facts_of(std::shared_ptr<const engine::LoadedModel> loaded) {
-  const model::EncoderPlan& plan = loaded->checkpoint.plan;
-  ModelFacts facts{loaded->name,
-                   loaded->checkpoint.content_hash(),
-                   loaded->folder,
-                   plan.labels,
-                   plan.problem,
-                   record::ModelShape{plan.layers, plan.hidden, plan.heads, plan.intermediate},
-                   engine::length_limit(loaded->tokenizer->info(), plan.positions),
-                   study::work_of(sizes_of(plan))};
-  return {std::move(loaded), std::move(facts), ""};
-}
-
 }  // namespace
+
+ModelFacts facts_of(const engine::LoadedModel& loaded) {
+  const model::EncoderPlan& plan = loaded.checkpoint.plan;
+  return {loaded.name,
+          loaded.checkpoint.content_hash(),
+          loaded.folder,
+          plan.labels,
+          plan.problem,
+          record::ModelShape{plan.layers, plan.hidden, plan.heads, plan.intermediate},
+          engine::length_limit(loaded.tokenizer->info(), plan.positions),
+          study::work_of(sizes_of(plan))};
+}
 
 Result<Model> load_model(const std::string& name, const Wanted& wanted) {
   auto loaded = engine::load_model({name});
-  if (loaded) return facts_of(*std::move(loaded));
+  if (loaded) {
+    ModelFacts facts = facts_of(**loaded);
+    return Model{*std::move(loaded), std::move(facts), ""};
+  }
   if (wanted.native) {
     Error error = std::move(loaded).error();
     if (wanted.others) error.hint += "; or leave the native engine out, as in --runtime pytorch";

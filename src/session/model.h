@@ -25,6 +25,8 @@ struct ModelFacts {
   study::Work work;
 };
 
+ModelFacts facts_of(const engine::LoadedModel& loaded);
+
 struct Model {
   std::shared_ptr<const engine::LoadedModel> loaded;  // null: the native engine refuses it
   ModelFacts facts;     // of a model that is not loaded: without labels and problem

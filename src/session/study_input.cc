@@ -16,10 +16,6 @@
 namespace breakeven::session {
 namespace {
 
-std::string make_run_id() {
-  return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
-}
-
 record::Record make_prototype(const Session& session) {
   record::Record record;
   record.run_id = make_run_id();
@@ -34,6 +30,33 @@ record::Record make_prototype(const Session& session) {
 }
 
 }  // namespace
+
+std::string make_run_id() {
+  return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
+}
+
+record::Record make_prototype(const engine::LoadedModel& model) {
+  record::Record record;
+  const ModelFacts facts = facts_of(model);
+  record.model_name = facts.name;
+  record.model_hash = facts.hash;
+  record.model_shape = facts.shape;
+  record.machine = measure::read_machine();
+  record.instruction_set =
+      engine::native_instruction_set("").value_or(record.machine.instruction_set);
+  record.tokenizer = "breakeven";
+  record.build = measure::read_build();
+  return record;
+}
+
+record::Gpu described(const ops::Gpu& gpu, int driver_version) {
+  record::Gpu told;
+  told.name = gpu.name;
+  told.uuid = gpu.uuid;
+  told.memory_bytes = gpu.memory_bytes;
+  told.runtime = fmt::format("{}.{}", driver_version / 1000, driver_version % 1000 / 10);
+  return told;
+}
 
 Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size_t count) {
   BREAKEVEN_TRY(data::ReviewSet reviews, data::read_reviews(options, count));
@@ -85,12 +108,7 @@ study::Tools make_tools(const Session& session, const ops::GpuList& gpus) {
   tools.stop = session.options().stop;
   tools.reference = [] { return measure::time_reference_loop(engine::default_threads()); };
   for (const ops::Gpu& gpu : gpus.gpus) {
-    record::Gpu& told = tools.gpus[gpu.index];
-    told.name = gpu.name;
-    told.uuid = gpu.uuid;
-    told.memory_bytes = gpu.memory_bytes;
-    const int cuda = gpus.driver_version;
-    told.runtime = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
+    tools.gpus[gpu.index] = described(gpu, gpus.driver_version);
   }
   return tools;
 }

@@ -57,12 +57,15 @@ enum class Arrivals : std::uint8_t {
   none,      // not paced
   constant,  // evenly
   poisson,   // independent of each other, as from many users
+  trace,     // as they came once, faster or slower; over HTTP only
 };
 template <>
 struct Names<Arrivals> {
   static constexpr const char* kWhat = "distribution of arrivals";
-  static constexpr std::pair<Arrivals, std::string_view> kAll[] = {
-      {Arrivals::none, ""}, {Arrivals::constant, "constant"}, {Arrivals::poisson, "poisson"}};
+  static constexpr std::pair<Arrivals, std::string_view> kAll[] = {{Arrivals::none, ""},
+                                                                   {Arrivals::constant, "constant"},
+                                                                   {Arrivals::poisson, "poisson"},
+                                                                   {Arrivals::trace, "trace"}};
 };
 
 // The CPU, or the GPUs that share one stream of batches.

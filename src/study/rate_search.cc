@@ -47,8 +47,7 @@ RateSearch::Try RateSearch::brief(double rate_per_s) const {
 std::optional<RateSearch::Try> RateSearch::proof(double rate_per_s) const {
   // By what requests may be worth at most; twice that carries a p99 nearly always.
   constexpr double kMargin = 2;
-  constexpr double kSpread = 0.5;  // of the times of texts of many lengths
-  const measure::ServerLoad load{rate_per_s / most_per_s(), kSpread};
+  const measure::ServerLoad load{rate_per_s / most_per_s(), measure::kUsualSpread};
   double requests = kMargin / kCounted * static_cast<double>(measure::samples_needed(0.99)) *
                     load.requests_an_independent();
   if (requests * kCounted > static_cast<double>(measure::kMostAnswers)) return std::nullopt;

@@ -28,7 +28,7 @@ TEST(Names, ReadBackAsTheyArePrinted) {
   expect_names_read_back<Padding>();
   expect_names_read_back<Mode>();
   expect_names_read_back<Arrivals>();
-  EXPECT_EQ(list_names<Arrivals>(), "constant, poisson") << "nobody asks for no arrivals";
+  EXPECT_EQ(list_names<Arrivals>(), "constant, poisson, trace") << "nobody asks for no arrivals";
   EXPECT_FALSE(parse<Mode>(""));
 }
 
