@@ -246,6 +246,7 @@ Result<void> run_server(const ServeFlags& flags) {
                                    [](const Device& device) { return !device.is_cpu(); });
   if (!any_gpu) options.elsewhere = known_gpu_machine(*open.model);
   std::vector<std::string> names;
+  names.reserve(lanes.size());
   for (const serve::LaneSetup& lane : lanes) names.push_back(lane.device);
   serve::Served served = served_of(*open.model, setup);
   std::optional<serve::Service> started;

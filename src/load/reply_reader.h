@@ -23,7 +23,7 @@ class ReplyReader {
  public:
   enum class Step : std::uint8_t { more, done, broken };
   static constexpr std::uint32_t kHeaderBytes = 64 * 1024;
-  static constexpr std::uint64_t kBodyBytes = 16 * 1024 * 1024;
+  static constexpr std::uint64_t kBodyBytes = std::uint64_t{16} << 20U;
 
   ReplyReader();
   ReplyReader(ReplyReader&&) noexcept;
