@@ -8,7 +8,8 @@ namespace {
 
 // Opened at the first call, once a process.
 const Result<const cuda::Plugin*>& plugin() {
-  static const auto kOpened = cuda::open_plugin(cuda::package_folders(), list_gpus().driver_version);
+  static const auto kOpened =
+      cuda::open_plugin(cuda::package_folders(), list_gpus().driver_version);
   return kOpened;
 }
 
