@@ -17,6 +17,7 @@
 #include "load/server.h"
 #include "load/study.h"
 #include "measure/environment.h"
+#include "measure/paced_limit.h"
 #include "measure/thresholds.h"
 #include "report/report.h"
 #include "session/study_input.h"
@@ -127,7 +128,7 @@ Result<load::ServerOptions> server_options(const LoadFlags& flags) {
 }
 
 // "highest proven rate: 87.1/s keeps p99 = 50.0 ms in 3 windows; [87.1, 92.0)/s".
-std::string proven_text(const load::Proven& proven, double limit_s) {
+std::string proven_text(const measure::Proven& proven, double limit_s) {
   const std::string limit = format_seconds(limit_s);
   const std::string missed =
       proven.missed_per_s > 0 ? three_digits(proven.missed_per_s) : "not missed";
@@ -153,13 +154,12 @@ std::string calibration_text(const load::Server& server) {
                             format_seconds(*http.client_cpu_s));
 }
 
-int exit_code_of(const load::StudyOutcome& outcome, double limit_s) {
+int exit_code_of(const load::StudyOutcome& outcome, const measure::Proven& proven, double limit_s) {
   if (outcome.interrupted || outcome.records.empty()) return kCannotTell;
   const bool any = std::any_of(outcome.records.begin(), outcome.records.end(),
                                [](const auto& record) { return !measure::is_invalid(record); });
   if (!any) return kCannotTell;
   if (limit_s <= 0) return kOk;
-  const load::Proven proven = load::proven_rate(outcome.records, limit_s);
   if (proven.kept_per_s > 0) return kOk;
   // The answer is no where every rate that was tried misses it.
   const bool all_miss = std::all_of(
@@ -229,12 +229,14 @@ Result<void> run_load(const LoadFlags& flags, Context& context) {
     BREAKEVEN_TRY_VOID(write_output(flags.output, text));
   }
   for (const std::string& note : outcome->notes) tell(note);
+  measure::Proven proven;
   if (study.p99_limit_s > 0) {
-    tell(proven_text(load::proven_rate(outcome->records, study.p99_limit_s), study.p99_limit_s));
+    proven = measure::proven_rate(outcome->records, study.p99_limit_s);
+    tell(proven_text(proven, study.p99_limit_s));
   }
   if (outcome->interrupted) tell("interrupted: what is above is of the windows that ended");
   tell(fmt::format("every request is in {}", journal.path()));
-  context.exit_code = exit_code_of(*outcome, study.p99_limit_s);
+  context.exit_code = exit_code_of(*outcome, proven, study.p99_limit_s);
   return {};
 }
 

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "base/random.h"
 #include "base/units.h"
 #include "measure/paced.h"
-#include "measure/paced_limit.h"
 #include "study/rate_search.h"
 
 namespace breakeven::load {
@@ -107,32 +105,6 @@ Result<void> Study::play_rates() {
 
 Result<StudyOutcome> run_study(const StudyOptions& options, const StudyTools& tools) {
   return Study(options, tools).run();
-}
-
-Proven proven_rate(const std::vector<record::Record>& records, double p99_limit_s) {
-  using measure::LimitKept;
-  struct Seen {
-    LimitKept worst = LimitKept::too_few;
-    int kept = 0;
-  };
-  std::map<double, Seen> rates;
-  for (const record::Record& record : records) {
-    Seen& seen = rates[record.cell.rate_per_s];
-    const LimitKept kept = measure::p99_within(record, p99_limit_s);
-    seen.worst = std::max(seen.worst, kept);
-    seen.kept += kept == LimitKept::kept ? 1 : 0;
-  }
-  Proven proven;
-  for (const auto& [rate, seen] : rates) {
-    if (seen.worst == LimitKept::missed) {
-      proven.missed_per_s = rate;
-      break;
-    }
-    if (seen.worst != LimitKept::kept) continue;
-    proven.kept_per_s = rate;
-    proven.times = seen.kept;
-  }
-  return proven;
 }
 
 }  // namespace breakeven::load

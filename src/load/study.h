@@ -45,12 +45,4 @@ struct StudyOutcome {
 // Errors: those of tools; what was kept before stays kept.
 Result<StudyOutcome> run_study(const StudyOptions& options, const StudyTools& tools);
 
-// The answer of a search: the highest rate that every window kept below the lowest that one missed.
-struct Proven {
-  double kept_per_s = 0;    // 0 = none
-  double missed_per_s = 0;  // 0 = none
-  int times = 0;            // windows that kept it
-};
-Proven proven_rate(const std::vector<record::Record>& records, double p99_limit_s);
-
 }  // namespace breakeven::load

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "record/record.h"
 
@@ -14,5 +16,16 @@ enum class LimitKept : std::uint8_t { too_few, kept, cannot_tell, missed };
 // lies within the limit. Missed: it is at its limit (saturated), or more than 1 %
 // of the requests surely took longer (the interval of some percentile lies above the limit).
 LimitKept p99_within(const record::Record& record, double limit_s);
+
+// The answer of a search: the highest rate that every window kept, below the lowest that one
+// missed.
+struct Proven {
+  double kept_per_s = 0;    // 0 = none
+  double missed_per_s = 0;  // 0 = none
+  int times = 0;            // windows that kept it
+};
+// Of paced records of one configuration, in any order.
+Proven proven_rate(std::span<const record::Record* const> windows, double limit_s);
+Proven proven_rate(const std::vector<record::Record>& windows, double limit_s);
 
 }  // namespace breakeven::measure

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "base/units.h"
@@ -68,20 +67,7 @@ std::string best_percentile(const Record& record) {
 
 // What a search under a limit found. `group`: by rate.
 std::string found_rate(const std::vector<const Record*>& group, double limit_s) {
-  std::map<double, measure::LimitKept> rates;
-  for (const Record* record : group) {
-    auto& worst = rates.emplace(record->cell.rate_per_s, measure::LimitKept::too_few).first->second;
-    worst = std::max(worst, measure::p99_within(*record, limit_s));
-  }
-  double kept = 0;
-  double missed = 0;
-  for (const auto& [rate, worst] : rates) {
-    if (worst == measure::LimitKept::missed) {
-      missed = rate;
-      break;
-    }
-    if (worst == measure::LimitKept::kept) kept = rate;
-  }
+  const auto [kept, missed, times] = measure::proven_rate(group, limit_s);
   const std::string limit = format_seconds(limit_s);
   const std::string not_at =
       missed > 0 ? fmt::format("{}/s misses it", three_digits(missed)) : "no rate missed it";

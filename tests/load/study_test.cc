@@ -8,6 +8,7 @@
 #include <deque>
 
 #include "base/clock.h"
+#include "measure/paced_limit.h"
 #include "measure/statistics.h"
 #include "testing/md1.h"
 
@@ -91,7 +92,7 @@ TEST(LoadStudy, ProvesTheRateOfTheClosedForm) {
     world.options.time_s = 1e6;
     const auto outcome = world.run();
     ASSERT_TRUE(outcome);
-    const Proven proven = proven_rate(outcome->records, kLimit_s);
+    const measure::Proven proven = measure::proven_rate(outcome->records, kLimit_s);
     EXPECT_EQ(world.kept, int(outcome->records.size()));
     EXPECT_GE(proven.kept_per_s, 0.6 * exact) << run;
     holds += proven.kept_per_s <= exact && proven.missed_per_s >= exact ? 1 : 0;
@@ -111,7 +112,7 @@ TEST(LoadStudy, OfAServerThatBatchesToo) {
     world.options.time_s = 1e6;
     const auto outcome = world.run();
     ASSERT_TRUE(outcome);
-    const Proven proven = proven_rate(outcome->records, kLimit_s);
+    const measure::Proven proven = measure::proven_rate(outcome->records, kLimit_s);
     EXPECT_GT(proven.kept_per_s, 0) << run;
     const bool low = proven.kept_per_s > 0 && server.p99_s(proven.kept_per_s) <= kLimit_s;
     const bool high = proven.missed_per_s == 0 || proven.missed_per_s > server.most_per_s() ||
@@ -177,7 +178,7 @@ TEST(LoadStudy, ARateIsAsGoodAsItsWorstWindow) {
   const std::vector<record::Record> records = {
       record_of(10, 0.01, false), record_of(10, 0.02, false), record_of(20, 0.03, false),
       record_of(20, 0.2, false),  record_of(40, 0, true),     record_of(5, 0.01, false)};
-  const Proven proven = proven_rate(records, 0.05);
+  const measure::Proven proven = measure::proven_rate(records, 0.05);
   EXPECT_EQ(proven.kept_per_s, 10);
   EXPECT_EQ(proven.times, 2);
   EXPECT_EQ(proven.missed_per_s, 20);
