@@ -9,6 +9,7 @@
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "base/files.h"
@@ -25,7 +26,6 @@ namespace breakeven::cli {
 namespace {
 
 constexpr std::uint64_t kMaxRows = 10'000'000;
-constexpr const char* kFinished = "_finished.json";
 
 struct Share {
   std::uint64_t index = 0, of = 1;
@@ -89,12 +89,11 @@ Result<std::vector<std::string>> find_inputs(const std::string& first,
                   "check its permissions");
     }
   }
-  for (std::size_t i = 1; i < found.size(); ++i) {
-    if (std::find(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(i), found[i]) ==
-        found.begin() + static_cast<std::ptrdiff_t>(i)) {
-      continue;
+  std::set<std::string_view> seen;
+  for (const std::string& file : found) {
+    if (!seen.insert(file).second) {
+      return fail("flag/shard", fmt::format("{} is given twice", file), "give each file once");
     }
-    return fail("flag/shard", fmt::format("{} is given twice", found[i]), "give each file once");
   }
   return found;
 }
@@ -112,12 +111,6 @@ Result<std::vector<data::SourceOptions>> source_options_of(const std::vector<std
   return all;
 }
 
-std::string name_of(ScoreFunction function) {
-  return function == ScoreFunction::softmax   ? "softmax"
-         : function == ScoreFunction::sigmoid ? "sigmoid"
-                                              : "none";
-}
-
 // What decides the results. Not the device, its instruction set and threads: a job may mix them.
 shards::Fingerprint fingerprint_of(const ShardJob& job, const OpenModel& open) {
   const ReadingFlags& reading = job.text.reading;
@@ -125,7 +118,7 @@ shards::Fingerprint fingerprint_of(const ShardJob& job, const OpenModel& open) {
       {"model", open.model->checkpoint.content_hash()},
       {"--precision", std::string(to_string(open.setup.precision))},
       {"--max-length", fmt::format("{}", open.setup.max_length)},
-      {"--function-to-apply", name_of(job.form.function)},
+      {"--function-to-apply", std::string(name_of(job.form.function))},
       {"--top-k", job.form.top == SIZE_MAX ? "all" : fmt::format("{}", job.form.top)},
       {"--input-format", reading.input_format},
       {"--encoding", reading.encoding},
@@ -362,7 +355,8 @@ Result<void> finish_job(shards::Folder& folder, Context& context) {
   for (const auto& aside : asides) ::unlink(aside.c_str());
   const Json finished = {
       {"rows", plan.rows()}, {"rejected", rejected}, {"parts", std::move(parts)}};
-  BREAKEVEN_TRY_VOID(write_file_atomic(folder.at(kFinished), finished.dump(1) + "\n"));
+  BREAKEVEN_TRY_VOID(
+      write_file_atomic(folder.at(shards::Folder::kFinished), finished.dump(1) + "\n"));
   tell(fmt::format("{}: {} shards, {} texts, {} without a label; breakeven report {}",
                    folder.path(), plan.shards.size(), plan.rows(), rejected,
                    folder.at(shards::Folder::kDone)));

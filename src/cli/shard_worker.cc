@@ -155,15 +155,13 @@ Result<ShardWorker::Outcome> ShardWorker::run(const ShardRequest& request) {
                      request.rejected, folder_.at(aside));
       },
       [&](const shards::Seen& part, bool own) -> Result<std::string> {
-        record::Record record = record_of(request.shard, part);
-        if (!own) {
-          const auto keep = *record.shard;
+        if (!own) {  // whose seconds are not known
+          const std::uint64_t rejected = timed_.rejected;
           timed_ = {};
-          record = record_of(request.shard, part);
-          record.shard->rejected = keep.rejected;
-          record.shard->adopted = true;
+          timed_.rejected = rejected;
+          timed_.adopted = true;
         }
-        BREAKEVEN_TRY(std::string line, record::to_json_line(record));
+        BREAKEVEN_TRY(std::string line, record::to_json_line(record_of(request.shard, part)));
         return line + "\n";
       });
   return attempt.run();
@@ -175,7 +173,7 @@ Result<void> ShardWorker::probe(std::uint64_t shard, std::uint64_t from, std::ui
 
 Result<bool> ShardWorker::check(std::uint64_t shard) {
   const std::string done = shards::Folder::done_name(shard);
-  const std::string name = fmt::format("{}/{:06}.check.json", shards::Folder::kDone, shard);
+  const std::string name = shards::Folder::check_name(shard);
   BREAKEVEN_TRY(const bool is_done, folder_.has(done));
   BREAKEVEN_TRY(const bool checked, folder_.has(name));
   if (!is_done || checked) return false;

@@ -16,6 +16,10 @@ namespace breakeven::cli {
 namespace {
 
 constexpr std::uint64_t kMaxThreads = 4096;
+constexpr std::pair<ScoreFunction, std::string_view> kScoreFunctions[] = {
+    {ScoreFunction::softmax, "softmax"},
+    {ScoreFunction::sigmoid, "sigmoid"},
+    {ScoreFunction::none, "none"}};
 
 // One text, or pair, from the command line.
 class GivenText final : public data::Source {
@@ -123,10 +127,16 @@ Result<std::uint64_t> parse_number(const std::string& flag, const std::string& t
               fmt::format("give for example {} {}", flag, std::max<std::uint64_t>(least, 32)));
 }
 
+std::string_view name_of(ScoreFunction function) {
+  return std::find_if(std::begin(kScoreFunctions), std::end(kScoreFunctions),
+                      [&](const auto& each) { return each.first == function; })
+      ->second;
+}
+
 Result<ScoreFunction> parse_score_function(const std::string& text) {
-  if (text == "softmax") return ScoreFunction::softmax;
-  if (text == "sigmoid") return ScoreFunction::sigmoid;
-  if (text == "none") return ScoreFunction::none;
+  for (const auto& [function, name] : kScoreFunctions) {
+    if (text == name) return function;
+  }
   return fail("flag/choice", fmt::format("--function-to-apply '{}' is not known", text),
               "give softmax, sigmoid or none");
 }

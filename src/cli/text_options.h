@@ -85,6 +85,7 @@ Result<std::string> read_key(const std::string& path);
 
 // Of --function-to-apply. Errors: flag/choice.
 Result<ScoreFunction> parse_score_function(const std::string& text);
+std::string_view name_of(ScoreFunction function);
 
 // No labels are read: a field of any name but the text's is passed on. Tells how the texts are read
 // where they do not say so themselves. Errors: those of source_options and open_source.

@@ -37,7 +37,7 @@ Result<void> make_folder(const std::string& path) {
 
 bool is_ours(const std::string& name) {
   return name == Folder::kPlan || name == Folder::kDone || name == Folder::kAside ||
-         name == "_finished.json" || name.starts_with("part-");
+         name == Folder::kFinished || name.starts_with("part-");
 }
 
 }  // namespace
@@ -141,6 +141,10 @@ std::string Folder::part_name(std::uint64_t shard) {
 
 std::string Folder::done_name(std::uint64_t shard) {
   return fmt::format("{}/{:06}.json", kDone, shard);
+}
+
+std::string Folder::check_name(std::uint64_t shard) {
+  return fmt::format("{}/{:06}.check.json", kDone, shard);
 }
 
 }  // namespace breakeven::shards

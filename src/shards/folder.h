@@ -17,6 +17,7 @@ class Folder final : public Store {
   static constexpr const char* kPlan = "_plan.jsonl";
   static constexpr const char* kDone = "_done";
   static constexpr const char* kAside = "_tmp";
+  static constexpr const char* kFinished = "_finished.json";
 
   // Makes it where it is missing. Errors: file/unwritable; shards/foreign-folder (it holds what is
   // no job's of ours).
@@ -42,6 +43,7 @@ class Folder final : public Store {
   std::string aside(const std::string& name) const;
   static std::string part_name(std::uint64_t shard);
   static std::string done_name(std::uint64_t shard);
+  static std::string check_name(std::uint64_t shard);  // of its comparison with another device
 
  private:
   explicit Folder(std::string path) : path_(std::move(path)) {}

@@ -74,6 +74,15 @@ inline EncoderShape small_bert() {
           .head_activation = ops::Activation::tanh};
 }
 
+// Sizes that no fast kernel takes.
+inline EncoderShape odd_sized(EncoderShape shape, Precision precision) {
+  const bool eights = precision == Precision::fp32x3;  // which wants multiples of 8
+  shape.hidden = eights ? 48 : 36;
+  shape.heads = 3;
+  shape.intermediate = eights ? 56 : 50;
+  return shape;
+}
+
 inline std::vector<Precision> precisions() {
   return {Precision::fp32, Precision::fp32x3, Precision::fp16,
           Precision::bf16, Precision::int8,   Precision::fp8};
