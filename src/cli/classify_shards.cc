@@ -18,9 +18,8 @@
 #include "cli/shard_worker.h"
 #include "decide/shards.h"
 #include "engine/placement.h"
-#include "measure/environment.h"
-#include "ops/cuda/device_list.h"
 #include "record/json.h"
+#include "session/study_input.h"
 
 namespace breakeven::cli {
 namespace {
@@ -156,25 +155,14 @@ Result<shards::Plan> settle_plan(shards::Folder& folder, const ShardFlags& flags
 record::Record prototype_of(const Classifier& classifier, const OpenModel& open,
                             const std::vector<std::string>& command) {
   const ClassifierInfo info = classifier.info();
-  record::Record record;
-  record.run_id = fmt::format("{}-{}", measure::utc_now(), static_cast<long>(::getpid()));
+  record::Record record = session::make_prototype(*open.model);
+  record.run_id = session::make_run_id();
   record.command = command;
   record.cell = static_cast<const Setup&>(info);
   record.cell.mode = Mode::stream;
-  record.model_name = info.model_name;
-  record.model_hash = open.model->checkpoint.content_hash();
   record.instruction_set = info.instruction_set;
   record.tokenizer = info.tokenizer;
-  record.machine = measure::read_machine();
-  record.build = measure::read_build();
-  const std::vector<int>& gpus = info.device.gpus;
-  for (const ops::Gpu& gpu : gpus.empty() ? std::vector<ops::Gpu>() : ops::list_gpus().gpus) {
-    if (gpu.index != gpus.front()) continue;
-    record.gpu.emplace();
-    record.gpu->name = gpu.name;
-    record.gpu->uuid = gpu.uuid;
-    record.gpu->memory_bytes = gpu.memory_bytes;
-  }
+  record.gpu = session::gpu_of(info.device);
   return record;
 }
 

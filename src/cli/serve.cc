@@ -75,14 +75,7 @@ Result<std::string> record_of(const engine::LoadedModel& model, const Setup& set
   record.cell = setup;
   record.cell.runtime.variant =
       devices.size() > 1 ? fmt::format("{}", fmt::join(devices, ",")) : "";
-  if (!setup.device.is_cpu()) {
-    const ops::GpuList list = ops::list_gpus();
-    const int index = setup.device.gpus.front();
-    record::Gpu& gpu = record.gpu.emplace();
-    for (const ops::Gpu& each : list.gpus) {
-      if (each.index == index) gpu = session::described(each, list.driver_version);
-    }
-  }
+  record.gpu = session::gpu_of(setup.device);
   return record::to_json_line(record);
 }
 
@@ -164,10 +157,10 @@ Result<void> keep_those_that_agree(std::vector<serve::LaneSetup>& lanes, Precisi
     std::size_t flips = 0;
     for (std::size_t t = 0; t < texts.size(); ++t)
       flips += first.labels[t] != other.labels[t] ? 1U : 0U;
+    const bool agrees = double(flips) <= allowed * double(texts.size());
     tell(fmt::format("{} gives other labels than {} for {} of {} texts{}", lanes[i].device,
-                     lanes.front().device, flips, texts.size(),
-                     double(flips) <= allowed * double(texts.size()) ? "" : ": it stays out"));
-    if (double(flips) <= allowed * double(texts.size())) {
+                     lanes.front().device, flips, texts.size(), agrees ? "" : ": it stays out"));
+    if (agrees) {
       ++i;
     } else {
       lanes.erase(lanes.begin() + std::ptrdiff_t(i));

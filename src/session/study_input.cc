@@ -16,35 +16,14 @@
 namespace breakeven::session {
 namespace {
 
-record::Record make_prototype(const Session& session) {
+record::Record make_prototype(const ModelFacts& facts, const std::string& instruction_set) {
   record::Record record;
-  record.run_id = make_run_id();
-  record.model_name = session.facts().name;
-  record.model_hash = session.facts().hash;
-  record.model_shape = session.facts().shape;
-  record.machine = measure::read_machine();
-  record.instruction_set = engine::native_instruction_set(session.options().instruction_set)
-                               .value_or(record.machine.instruction_set);
-  record.build = measure::read_build();
-  return record;
-}
-
-}  // namespace
-
-std::string make_run_id() {
-  return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
-}
-
-record::Record make_prototype(const engine::LoadedModel& model) {
-  record::Record record;
-  const ModelFacts facts = facts_of(model);
   record.model_name = facts.name;
   record.model_hash = facts.hash;
   record.model_shape = facts.shape;
   record.machine = measure::read_machine();
   record.instruction_set =
-      engine::native_instruction_set("").value_or(record.machine.instruction_set);
-  record.tokenizer = "breakeven";
+      engine::native_instruction_set(instruction_set).value_or(record.machine.instruction_set);
   record.build = measure::read_build();
   return record;
 }
@@ -56,6 +35,27 @@ record::Gpu described(const ops::Gpu& gpu, int driver_version) {
   told.memory_bytes = gpu.memory_bytes;
   told.runtime = fmt::format("{}.{}", driver_version / 1000, driver_version % 1000 / 10);
   return told;
+}
+
+}  // namespace
+
+std::string make_run_id() {
+  return fmt::format("{}-{}", measure::utc_now(), static_cast<long>(getpid()));
+}
+
+record::Record make_prototype(const engine::LoadedModel& model) {
+  record::Record record = make_prototype(facts_of(model), "");
+  record.tokenizer = "breakeven";
+  return record;
+}
+
+std::optional<record::Gpu> gpu_of(const Device& device) {
+  if (device.is_cpu()) return std::nullopt;
+  const ops::GpuList list = ops::list_gpus();
+  for (const ops::Gpu& gpu : list.gpus) {
+    if (gpu.index == device.gpus.front()) return described(gpu, list.driver_version);
+  }
+  return record::Gpu{};
 }
 
 Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size_t count) {
@@ -92,7 +92,8 @@ study::Input make_input(const Session& session, const data::ReviewSet& reviews, 
   input.work = session.facts().work;
   input.judge = session.judge();
   input.other_judge = session.other_judge();
-  input.prototype = make_prototype(session);
+  input.prototype = make_prototype(session.facts(), session.options().instruction_set);
+  input.prototype.run_id = make_run_id();
   set_texts(input, reviews, timed);
   if (auto cache = cache_folder()) input.cache = *cache + "/judge";
   if (auto shipped = find_program_folder(

@@ -16,7 +16,8 @@ std::string make_run_id();
 
 // What a record says of a model on the native engine here, before anything is measured.
 record::Record make_prototype(const engine::LoadedModel& model);
-record::Gpu described(const ops::Gpu& gpu, int driver_version);
+// The first GPU of a device, as the driver tells it; nothing on a CPU.
+std::optional<record::Gpu> gpu_of(const Device& device);
 
 // The first `count` texts. Errors: those of data::read_reviews; texts/empty.
 Result<data::ReviewSet> read_texts(const data::SourceOptions& options, std::size_t count);
