@@ -21,7 +21,7 @@ import traceback
 import types
 import zlib
 
-from machine import cpu_flags, die_with_parent, native_bf16, peak_rss_bytes, take_stdout, visible_gpus  # pylint: disable=unused-import
+from machine import cpu_flags, die_with_parent, native_bf16, peak_rss_bytes, quiet_numpy, take_stdout, visible_gpus  # pylint: disable=unused-import
 
 PROTOCOL = 2
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")

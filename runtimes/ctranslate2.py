@@ -20,7 +20,7 @@ class CTranslate2(common.Runtime):
     def __init__(self):
         global ct2, np  # pylint: disable=global-variable-undefined
         import ctranslate2 as ct2  # pylint: disable=import-outside-toplevel,import-self
-        import numpy as np  # pylint: disable=import-outside-toplevel
+        np = common.quiet_numpy()
         self.encoder = self.many = self.threads = self.head = self.activate = self.folder = None
 
     def version(self):

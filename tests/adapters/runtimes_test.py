@@ -329,6 +329,14 @@ class TestCtranslate2(Bert):
         """Its positions count pads within a text, too, which RoBERTa's do not: those of its own converter do as well."""
         return [index for index in super().texts_for(model) if index != LITERAL_PADS or "roberta" not in model and "camembert" not in model]
 
+    def test_numpy_has_no_threads_of_its_own(self):
+        """After a product they spin beside the encoder's."""
+        program = ("import os, sys; sys.path.insert(0, sys.argv[1]); import common; common.serve = lambda adapter: adapter(); import runpy; "
+                   "runpy.run_path(sys.argv[1] + '/ctranslate2.py'); import numpy as np; np.ones((900, 900)) @ np.ones((900, 900)); "
+                   "print(len(os.listdir('/proc/self/task')))")
+        answer = subprocess.run([self.interpreter, "-c", program, str(ROOT / "runtimes")], capture_output=True, text=True, check=True)
+        self.assertEqual(answer.stdout.split(), ["1"])
+
     def test_electra_is_refused(self):
         with self.assertRaisesRegex(AssertionError, "unsupported.*CTranslate2 has no 'electra'"):
             self.worker(self.model("electra_narrow"))
