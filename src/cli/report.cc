@@ -21,12 +21,10 @@ struct ReportFlags {
   bool all = false, brief = false;
 };
 
-// What the sliders of the HTML report start with.
+// What the sliders of the HTML report start with; the prices that were given go into `first`, too.
 Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& command,
-                                 report::Format format) {
+                                 report::Format format, report::FirstScreen& first) {
   report::Start start;
-  std::optional<double> cpu_price;
-  std::optional<double> gpu_price;
   static constexpr const char* kForHtml[] = {"--cpu-price", "--gpu-price",     "--load",  "--p99",
                                              "--memory",    "--accuracy-loss", "--budget"};
   for (const char* name : kForHtml) {
@@ -39,16 +37,16 @@ Result<report::Start> read_start(const ReportFlags& flags, const CLI::App& comma
                 "it decides nothing in the other formats: use breakeven advise");
   }
   BREAKEVEN_TRY_VOID(read_quantities(
-      command, {{"--cpu-price", flags.cpu_price, parse_price, cpu_price},
-                {"--gpu-price", flags.gpu_price, parse_price, gpu_price},
+      command, {{"--cpu-price", flags.cpu_price, parse_price, first.cpu_price},
+                {"--gpu-price", flags.gpu_price, parse_price, first.gpu_price},
                 {"--load", flags.load, parse_load, start.load_per_s},
                 {"--p99", flags.p99, parse_latency, start.p99_s},
                 {"--memory", flags.memory, parse_memory, start.memory_bytes},
                 {"--accuracy-loss", flags.accuracy_loss, parse_percent, start.accuracy_loss},
                 {"--budget", flags.budget, parse_budget, start.budget_per_month}}));
-  start.example_prices = !cpu_price || !gpu_price;
-  start.cpu_price = cpu_price.value_or(start.cpu_price);
-  start.gpu_price = gpu_price.value_or(start.gpu_price);
+  start.example_prices = !first.cpu_price || !first.gpu_price;
+  start.cpu_price = first.cpu_price.value_or(start.cpu_price);
+  start.gpu_price = first.gpu_price.value_or(start.gpu_price);
   return start;
 }
 
@@ -56,11 +54,7 @@ Result<void> run_report(const ReportFlags& flags, const CLI::App& command) {
   report::RenderOptions options;
   BREAKEVEN_TRY(options.format, report::parse_format(flags.format));
   options.all = flags.all || (options.format != report::Format::table && !flags.brief);
-  BREAKEVEN_TRY(options.start, read_start(flags, command, options.format));
-  if (!options.start.example_prices) {
-    options.first.cpu_price = options.start.cpu_price;
-    options.first.gpu_price = options.start.gpu_price;
-  }
+  BREAKEVEN_TRY(options.start, read_start(flags, command, options.format, options.first));
   BREAKEVEN_TRY_VOID(check_output(flags.output));
   options.colour = use_colour(flags.output);
   BREAKEVEN_TRY(const std::vector<record::Record> records, read_journals(flags.files));
@@ -86,7 +80,7 @@ void add_report(CLI::App& app, Context& context) {
   command->add_option("-o,--output", flags->output, "File for the report (default: stdout)");
   command->add_option("--cpu-price", flags->cpu_price,
                       "Price of the CPU machine an hour: 0.19; html: where its slider starts");
-  command->add_option("--gpu-price", flags->gpu_price, "html: the same of the GPU machine: 0.53");
+  command->add_option("--gpu-price", flags->gpu_price, "The same of the GPU machine: 0.53");
   command->add_option("--load", flags->load, "html: the load they start with: 40/s, 2M/day");
   command->add_option("--p99", flags->p99, "html: the limit on p99 they start with: 100ms");
   command->add_option("--memory", flags->memory, "html: the same of memory: 2GB, 512MiB");

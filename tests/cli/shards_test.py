@@ -118,6 +118,10 @@ class Shards(unittest.TestCase):
         table = subprocess.run([BINARY, "report", self.out / "_done", "--cpu-price", "0.19", "--gpu-price", "0.53"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
         for words in ("6 shards", "233 texts", "cpu"):
             self.assertIn(words, table)
+        one_price = subprocess.run([BINARY, "report", self.out / "_done", "--cpu-price", "0.19"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
+        self.assertEqual(one_price, table)
+        other_price = subprocess.run([BINARY, "report", self.out / "_done", "--gpu-price", "0.53"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
+        self.assertIn("Cost: --cpu-price and --gpu-price", other_price)
 
     # Failures
 
