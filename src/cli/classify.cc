@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "cli/classify_shards.h"
@@ -24,7 +27,20 @@ constexpr std::uint64_t kMaxTop = 1'000'000;  // a model of fewer labels gives a
 struct ScoreFlags {
   std::string function;  // "" = what the model's config.json makes it
   std::string top;       // "" = no list of scores
+  std::optional<std::string> keep;
 };
+
+// "id,stars" -> the names.
+std::set<std::string> split_names(const std::string& text) {
+  std::set<std::string> names;
+  if (text == "none") return names;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    names.insert(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return names;
+}
 
 // Errors: flag/choice, flag/number.
 Result<LabelForm> check_score_flags(const ScoreFlags& flags) {
@@ -37,6 +53,7 @@ Result<LabelForm> check_score_flags(const ScoreFlags& flags) {
   } else if (!flags.top.empty()) {
     BREAKEVEN_TRY(form.top, parse_number("--top-k", flags.top, 1, kMaxTop));
   }
+  if (flags.keep) form.keep = split_names(*flags.keep);
   return form;
 }
 
@@ -99,6 +116,7 @@ ShardJob shard_job(const TextFlags& flags, const TextOptions& options,
   job.make = [zero_shot](const OpenModel& open) {
     return open_classifier(open.model, open.setup, zero_shot);
   };
+  if (form.keep) job.asked.emplace_back("--keep", fmt::format("{}", fmt::join(*form.keep, ",")));
   const bool asked = zero_shot || !score_flags.function.empty();
   job.function = [asked, given = form.function](const OpenModel& open) {
     return asked ? given : open.model->checkpoint.plan.score;
@@ -155,6 +173,8 @@ void add_classify(CLI::App& app, Context& context) {
   command.add_option("--top-k", score_flags->top,
                      "also list the labels with the N highest scores, or all, as \"scores\" [all "
                      "of --zero-shot]");
+  command.add_option("--keep", score_flags->keep,
+                     "fields of the input that are passed on: id,stars, or none [all]");
   add_zero_shot_flags(command, *zero_shot_flags);
   const auto shard_flags = std::make_shared<ShardFlags>();
   add_shard_flags(command, *shard_flags);

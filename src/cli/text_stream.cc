@@ -57,6 +57,20 @@ void append_rejected(std::uint64_t index, const std::string& why, std::string& o
   data::append_json_string(why, out);
 }
 
+// A name that is misspelt keeps nothing.
+void tell_unknown(const std::set<std::string>& keep, const Window& window) {
+  std::set<std::string> unknown = keep;
+  std::vector<data::JsonField> fields;
+  for (const data::Review& review : window.reviews) {
+    fields.clear();
+    if (review.extra.empty() || !data::parse_object(review.extra, fields)) continue;
+    for (const data::JsonField& field : fields) unknown.erase(data::decode_key(field.key));
+  }
+  if (unknown.empty()) return;
+  tell(fmt::format("--keep {}: none of the first {} records has it", fmt::join(unknown, ","),
+                   window.reviews.size()));
+}
+
 }  // namespace
 
 Result<void> for_each_window(data::Source& source, const WindowLimits& limits,
@@ -83,8 +97,8 @@ Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
 }
 
 void append_extra(std::string_view extra, const std::vector<std::string_view>& taken,
-                  std::string& out) {
-  if (extra.empty()) return;
+                  std::string& out, const std::optional<std::set<std::string>>& keep) {
+  if (extra.empty() || (keep && keep->empty())) return;
   std::vector<data::JsonField> fields;
   const auto parsed = data::parse_object(extra, fields);
   BREAKEVEN_CHECK(parsed.has_value(), "{}", extra);
@@ -98,6 +112,7 @@ void append_extra(std::string_view extra, const std::vector<std::string_view>& t
   };
   for (const data::JsonField& field : fields) {
     std::string key = data::decode_key(field.key);
+    if (keep && !keep->contains(key)) continue;
     out += ',';
     if (is_taken(key)) {
       do {
@@ -145,6 +160,7 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
     }
   };
   const auto convert = [&](const Window& window, std::string& lines) -> Result<void> {
+    if (form.keep && form.first_index + window.first == 0) tell_unknown(*form.keep, window);
     Lap lap(monotonic_clock());
     BREAKEVEN_TRY_VOID(classifier.run_stream(window.texts, batch, result));
     counts.compute_s += lap.seconds();
@@ -164,7 +180,7 @@ Result<void> label_texts(data::Source& source, Classifier& classifier, std::size
       } else {
         append_label(index, logits, lines);
       }
-      append_extra(window.reviews[i].extra, taken, lines);
+      append_extra(window.reviews[i].extra, taken, lines, form.keep);
       lines += "}\n";
       ++counts.texts;
       counts.cut += result.cut[i];

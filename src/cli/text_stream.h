@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +47,9 @@ Result<void> stream_texts(data::Source& source, const WindowLimits& limits,
 
 // Appends the fields of `extra` (a JSON object, or "") to an object under construction, each with a
 // comma in front. A field of a name in `taken` is called input_<name> (again input_ while that is
-// taken, too), so that what we compute is never mixed up with what came in.
+// taken, too), so that what we compute is never mixed up with what came in. `keep`: only these.
 void append_extra(std::string_view extra, const std::vector<std::string_view>& taken,
-                  std::string& out);
+                  std::string& out, const std::optional<std::set<std::string>>& keep = {});
 
 struct LabelCounts {
   std::uint64_t texts = 0;
@@ -60,7 +62,8 @@ struct LabelCounts {
 struct LabelForm {
   ScoreFunction function = ScoreFunction::softmax;
   std::size_t top = 0;  // labels with their scores in "scores", the highest first; 0 = no such list
-  std::uint64_t first_index = 0;  // of the first text
+  std::optional<std::set<std::string>> keep{};  // fields of the input that go along; all of them
+  std::uint64_t first_index = 0;                // of the first text
   // Texts that are not classified, by index, and why: their label, score and logits are null, and
   // the reason stands in "breakeven_rejected".
   std::map<std::uint64_t, std::string> rejected{};

@@ -123,6 +123,18 @@ class Shards(unittest.TestCase):
         other_price = subprocess.run([BINARY, "report", self.out / "_done", "--gpu-price", "0.53"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
         self.assertIn("Cost: --cpu-price and --gpu-price", other_price)
 
+    def test_fields_that_are_kept(self):
+        records = texts_of(20, 1)
+        path = self.file("a.jsonl", jsonl(records))
+        for out, keep, names in (("all", [], {"id", "n"}), ("one", ["--keep", "id"], {"id"}), ("two", ["--keep", "n,id"], {"id", "n"}), ("none", ["--keep", "none"], set())):
+            self.call(path, "--shard", "0/1", *keep, out=out)
+            lines = [json.loads(line) for line in self.parts(self.folder / out).splitlines()]
+            self.assertEqual({frozenset(line.keys() - {"index", "label", "score", "logits"}) for line in lines}, {frozenset(names)})
+            self.assertEqual(self.parts(self.folder / out), self.alone(path, more=keep))
+            if "id" in names:
+                self.assertEqual([line["id"] for line in lines], [record["id"] for record in records])
+        self.assertIn("--keep di: none of the first 20 records has it", self.call(path, "--shard", "0/1", "--keep", "id,di", out="misspelt").stderr)
+
     # Failures
 
     def test_what_is_done_stays(self):
@@ -279,7 +291,7 @@ class Shards(unittest.TestCase):
         path = self.file("a.jsonl", jsonl(texts_of(20, 1)))
         self.call(path, "--plan")
         for flags, says in ((["--precision", "bf16"], "--precision fp32, not bf16"), (["--max-length", "9"], "--max-length 512, not 9"),
-                            (["--top-k", "2"], "--top-k 0, not 2"), (["--text-field", "id"], "--text-field")):
+                            (["--top-k", "2"], "--top-k 0, not 2"), (["--text-field", "id"], "--text-field"), (["--keep", "id"], "--keep (none), not id")):
             self.refused(path, "--shard", "0/1", *flags, says=["out is of another job", says])
         more = self.file("b.jsonl", jsonl(texts_of(20, 2)))
         self.refused(path, more, "--shard", "0/1", says=["1 files, not 2"])
