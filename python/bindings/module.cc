@@ -17,6 +17,7 @@
 #include "bindings/pipeline.h"
 #include "classifier/ranking.h"
 #include "engine/decode.h"
+#include "record/json.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -378,6 +379,11 @@ nb::dict info_of(Handle& handle) {
   return out;
 }
 
+// A line of JSON, for the records of shards that Python does.
+std::string record_of(Handle& handle) {
+  return value_or_throw(record::to_json_line(handle.pipeline()->prototype()));
+}
+
 nb::dict stats_of(Handle& handle) {
   const Stats stats = handle.pipeline()->stats();
   nb::dict out;
@@ -414,5 +420,6 @@ NB_MODULE(_core, module) {
       .def("close", &Handle::close)
       .def_prop_ro("closed", &Handle::closed)
       .def_prop_ro("info", &info_of)
+      .def_prop_ro("record", &record_of)
       .def_prop_ro("stats", &stats_of);
 }

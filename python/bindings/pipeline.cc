@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "engine/placement.h"
 #include "ops/cuda/device_list.h"
+#include "session/study_input.h"
 
 namespace breakeven::python {
 namespace {
@@ -57,6 +58,7 @@ Result<std::shared_ptr<Pipeline>> Pipeline::open(const PipelineOptions& options)
   }
   BREAKEVEN_TRY(pipeline->classifier_, session->make(spec, &pipeline->stop_));
   pipeline->info_ = pipeline->classifier_->info();
+  pipeline->prototype_ = session::make_prototype(*session->native_model(), pipeline->info_);
   pipeline->folder_ = facts.folder;
   pipeline->function_ = session->native_model()->checkpoint.plan.score;
   if (const std::string& note = session->native_model()->note; !note.empty())

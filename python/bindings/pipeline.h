@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/text.h"
 #include "classifier/classifier.h"
+#include "record/record.h"
 #include "session/session.h"
 
 namespace breakeven::python {
@@ -66,6 +67,8 @@ class Pipeline {
   const std::string& folder() const { return folder_; }  // where the model's files lie
   ScoreFunction function() const { return function_; }   // the model's own
   Stats stats() const;
+  // What a record says of it before anything is timed.
+  const record::Record& prototype() const { return prototype_; }
 
  private:
   Pipeline() = default;
@@ -74,6 +77,7 @@ class Pipeline {
 
   std::unique_ptr<Classifier> classifier_;
   ClassifierInfo info_;
+  record::Record prototype_;
   std::vector<std::string> notes_;
   std::string folder_;
   ScoreFunction function_ = ScoreFunction::softmax;

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypedDict, overload
@@ -85,6 +85,7 @@ class Pipeline:
                  batch_size: int | None = None, truncation: bool = True, padding: object = None) -> Iterator[Any]: ...
     def arrow(self, column: _ArrowArray | _ArrowStream, pair: _ArrowArray | _ArrowStream | None = None, *,
               function_to_apply: _Function | None = None) -> Labels: ...
+    def mapper(self, text: str = "text", pair: str | None = None, *, function_to_apply: _Function | None = None) -> Callable[[Any], Any]: ...
     def measure(self, texts: Iterable[str] | None = None, seconds: float = 20, *, device: str = "all", precision: str | None = None, batch: str = "1,32",
                 progress: bool = True) -> Measurement: ...
     @property

@@ -1,5 +1,6 @@
 """Text classification with the calls and answers of transformers' pipeline; what differs is in docs/python.md."""
 import collections.abc
+import json
 import os
 import shutil
 import tempfile
@@ -145,7 +146,7 @@ class Pipeline:
                 raise
             model = _download(model, error)
             self._core = _core.Handle(model, *arguments)
-        self._model = model
+        self._model, self._asked = model, arguments
         for note in self._core.info["notes"]:
             if note.startswith("a GPU was seen"):  # and "auto" took the CPU: nobody should find that out by the time it takes
                 warnings.warn(note, RuntimeWarning, stacklevel=3)
@@ -215,6 +216,12 @@ class Pipeline:
         """
         return self._core.arrow(column, pair, self._function if function_to_apply is None else _function(function_to_apply))
 
+    def mapper(self, text="text", pair=None, *, function_to_apply=None):
+        """-> a function for datasets.Dataset.map(..., batched=True), also after with_format("arrow"): it gives the columns label and score, None where
+        a text is. text, pair: names of columns. num_proc stays 1: the threads are inside.
+        """
+        return Mapper(self, text, pair, None if function_to_apply is None else _function(function_to_apply))
+
     def measure(self, texts=None, seconds=20, *, device="all", precision=None, batch="1,32", progress=True):
         """Measures this model on these texts for so many seconds, by the rules of docs/measuring.md -> Measurement.
 
@@ -265,3 +272,42 @@ class Pipeline:
             return "<breakeven.Pipeline, closed>"
         info = self.info
         return f"<breakeven.Pipeline {info['model']} on {info['device']}, {info['precision']}>"
+
+
+class Mapper:
+    """What Pipeline.mapper() gives. Pickled, it is the model's name, content and options: that is what datasets knows a cached result by."""
+
+    def __init__(self, pipeline, text, pair, function):
+        self._pipeline, self._text, self._pair, self._function = pipeline, text, pair, function
+
+    def __call__(self, batch):
+        is_table = hasattr(batch, "append_column")
+        names = batch.column_names if is_table else list(batch.keys())
+        for name in (self._text, self._pair):
+            if name is not None and name not in names:
+                raise KeyError(f"there is no column {name!r}: {', '.join(names)}")
+        for name in ("label", "score"):
+            if name in names:
+                raise ValueError(f"there is a column {name!r} already: give it another name first, as in rename_column({name!r}, 'given_{name}')")
+        texts, seconds = batch[self._text], batch[self._pair] if self._pair else None
+        if is_table:
+            import pyarrow
+            labels = pyarrow.table(self._pipeline.arrow(texts, seconds, function_to_apply=self._function))
+            return batch.append_column("label", labels["label"].cast(pyarrow.string())).append_column("score", labels["score"])
+        answers = [{"label": None, "score": None}] * len(texts)
+        places = [i for i, text in enumerate(texts) if text is not None and (seconds is None or seconds[i] is not None)]
+        items = [texts[i] if seconds is None else {"text": texts[i], "text_pair": seconds[i]} for i in places]
+        for place, answer in zip(places, self._pipeline._classify(items, 0, self._function or self._pipeline._function, None) if items else ()):
+            answers[place] = answer
+        return {name: [answer[name] for answer in answers] for name in ("label", "score")}
+
+    def __reduce__(self):
+        model = self._pipeline
+        return _open_mapper, (model._model, model._asked, model._function, self._text, self._pair, self._function, json.loads(model._core.record)["model_hash"])
+
+
+def _open_mapper(model, asked, own, text, pair, function, _hash):
+    device, precision, threads, max_length, batch_size = asked
+    made = Pipeline(model, device=device, precision=precision, threads=threads or None, max_length=max_length or None, batch_size=batch_size,
+                    function_to_apply=own)
+    return Mapper(made, text, pair, function)

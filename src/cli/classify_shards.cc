@@ -152,20 +152,6 @@ Result<shards::Plan> settle_plan(shards::Folder& folder, const ShardFlags& flags
   return plan;
 }
 
-record::Record prototype_of(const Classifier& classifier, const OpenModel& open,
-                            const std::vector<std::string>& command) {
-  const ClassifierInfo info = classifier.info();
-  record::Record record = session::make_prototype(*open.model);
-  record.run_id = session::make_run_id();
-  record.command = command;
-  record.cell = static_cast<const Setup&>(info);
-  record.cell.mode = Mode::stream;
-  record.instruction_set = info.instruction_set;
-  record.tokenizer = info.tokenizer;
-  record.gpu = session::gpu_of(info.device);
-  return record;
-}
-
 // Of texts: the other shards can still be done.
 bool is_of_the_texts(const Error& error) {
   return error.code.starts_with("data/");
@@ -392,11 +378,13 @@ Result<void> classify_shards(const ShardFlags& flags, ShardJob job, Context& con
     return {};
   }
   BREAKEVEN_TRY(auto classifier, job.make(open));
+  record::Record prototype = session::make_prototype(*open.model, classifier->info());
+  prototype.command = context.command;
   ShardSetup setup{.form = job.form,
                    .batch = job.options.batch,
                    .limits = job.limits,
                    .problem = open.model->checkpoint.plan.problem,
-                   .prototype = prototype_of(*classifier, open, context.command)};
+                   .prototype = std::move(prototype)};
   ShardWorker worker(folder, plan, std::move(classifier), std::move(setup));
   return share.from_stdin ? serve_stdin(worker, plan) : run_share(worker, plan, share);
 }

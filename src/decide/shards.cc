@@ -36,7 +36,9 @@ ShardSummary summarise_shards(std::span<const record::Record> records,
       ++all.checked;
       all.checked_texts += record.parity->texts;
       all.flips += record.parity->flips;
-      all.logit_abs_max = std::max(all.logit_abs_max, record.parity->logit_abs_max);
+      if (record.parity->logit_sigma > 0) {  // else nobody saw logits
+        all.logit_abs_max = std::max(all.logit_abs_max.value_or(0), record.parity->logit_abs_max);
+      }
       continue;
     }
     ++all.shards;

@@ -32,7 +32,7 @@ struct ShardSummary {
   std::uint64_t adopted = 0;  // shards whose maker is not known
   // Shards that a second kind of device did, too.
   std::uint64_t checked = 0, checked_texts = 0, flips = 0;
-  double logit_abs_max = 0;
+  std::optional<double> logit_abs_max{};  // parts of Parquet hold no logits
 };
 // Of the records of shards among these. Prices are of a machine an hour.
 ShardSummary summarise_shards(std::span<const record::Record> records,

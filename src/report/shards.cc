@@ -45,10 +45,11 @@ void shard_blocks(Document& document, std::span<const record::Record> records,
                     Style::careful);
   }
   if (all.checked > 0) {
-    document.bullet(
-        fmt::format("Two kinds of devices did {}: {} of {} labels differ, logits by at most {}.",
-                    counted(all.checked, "shard"), all.flips, all.checked_texts,
-                    three_digits(all.logit_abs_max)));
+    document.bullet(fmt::format(
+        "Two kinds of devices did {}: {} of {} labels differ{}.", counted(all.checked, "shard"),
+        all.flips, all.checked_texts,
+        all.logit_abs_max ? fmt::format(", logits by at most {}", three_digits(*all.logit_abs_max))
+                          : ""));
   }
 }
 

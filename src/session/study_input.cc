@@ -49,6 +49,17 @@ record::Record make_prototype(const engine::LoadedModel& model) {
   return record;
 }
 
+record::Record make_prototype(const engine::LoadedModel& model, const ClassifierInfo& info) {
+  record::Record record = make_prototype(model);
+  record.run_id = make_run_id();
+  record.cell = static_cast<const Setup&>(info);
+  record.cell.mode = Mode::stream;
+  record.instruction_set = info.instruction_set;
+  record.tokenizer = info.tokenizer;
+  record.gpu = gpu_of(info.device);
+  return record;
+}
+
 std::optional<record::Gpu> gpu_of(const Device& device) {
   if (device.is_cpu()) return std::nullopt;
   const ops::GpuList list = ops::list_gpus();

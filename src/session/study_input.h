@@ -16,6 +16,8 @@ std::string make_run_id();
 
 // What a record says of a model on the native engine here, before anything is measured.
 record::Record make_prototype(const engine::LoadedModel& model);
+// The same of a classifier of it that labels a stream of texts.
+record::Record make_prototype(const engine::LoadedModel& model, const ClassifierInfo& info);
 // The first GPU of a device, as the driver tells it; nothing on a CPU.
 std::optional<record::Gpu> gpu_of(const Device& device);
 

@@ -44,13 +44,21 @@ def install(wheel):
     return python
 
 
-def main():
+def fresh_wheel():
+    """-> the wheel and "", or None and why there is none."""
     wheels = sorted((WORK / "dist").glob("breakeven-*.whl"))
     if not wheels:
-        skip("there is no wheel: tools/build_wheel makes one")
+        return None, "there is no wheel: tools/build_wheel makes one"
     if newest_source().stat().st_mtime > wheels[-1].stat().st_mtime:
-        skip(f"the wheel is older than {newest_source().relative_to(TREE)}: tools/build_wheel makes a new one")
-    python = install(wheels[-1])
+        return None, f"the wheel is older than {newest_source().relative_to(TREE)}: tools/build_wheel makes a new one"
+    return wheels[-1], ""
+
+
+def main():
+    wheel, why = fresh_wheel()
+    if not wheel:
+        skip(why)
+    python = install(wheel)
     names = sys.argv[1:] or sorted(path.name for path in HERE.glob("*_test.py"))
     for name in names:
         subprocess.run([python, HERE / name], check=True, cwd=WORK, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"})
