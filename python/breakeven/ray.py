@@ -22,6 +22,7 @@ from ._errors import ArgumentError, Error
 from ._program import PROGRAM
 
 PILOT_S = 20  # of shards by each class of devices, before the rest is placed
+LONGEST_PILOT_S = 600  # where a worker does not even end its first shard
 DEATHS = 3  # of the program at one shard, until its rows are tried one half after the other; of a node's workers at their start
 CHECK_EVERY = 1000  # as the program's
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -115,10 +116,10 @@ class Report:
 
 
 def _seconds(text):
-    if text is None or isinstance(text, (int, float)):
-        return text
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]+)\s*", text)
-    if not found or found[2] not in _UNITS or float(found[1]) <= 0:
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*", f"{text} s" if isinstance(text, (int, float)) else text)
+    if not found or found[2] not in _UNITS or float(found[1]) == 0:
         raise ArgumentError("flag/deadline", f"deadline is {text!r}", 'give "6h", "90min", or seconds')
     return float(found[1]) * _UNITS[found[2]]
 
@@ -127,19 +128,36 @@ def _duration(seconds):
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def _price(kind, price):
+    if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < float("inf"):
+        raise ArgumentError("flag/prices", f"the price of {kind!r} is {price!r}", "give a number: of a machine an hour")
+    return float(price)
+
+
 def _call(command):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", check=False)
     lines = done.stderr.strip().splitlines() or [f"breakeven ended with {done.returncode}"]
-    return done.returncode, [line.removeprefix("breakeven: ") for line in lines]
+    return done.returncode, [line.removeprefix("breakeven: ") for line in lines if line != "Run with --help for more information."]
 
 
 class _Job:
-    def __init__(self, inputs, out, model, text, precision, shard_rows, prices, deadline, program, options, tell, patience):
+    def __init__(self, inputs, out, model, text, keep, precision, shard_rows, prices, deadline, program, options, tell, patience):
         inputs = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-        self.out, self.program, self.tell, self.patience = pathlib.Path(out).absolute(), str(program or PROGRAM), tell, patience
+        self.out, self.tell, self.patience = pathlib.Path(out).absolute(), tell, patience
         self.files = [os.path.abspath(os.fspath(each)) for each in inputs]
+        parquet = {each.endswith(".parquet") for each in self.files}
+        if len(parquet) > 1:
+            raise ArgumentError("flag/inputs", "inputs are of Parquet and of other files", "call it once for each kind, with a folder each")
+        self.program = [*program] if isinstance(program, (list, tuple)) else [str(program or PROGRAM), "classify"]
+        if parquet == {True} and not program:
+            self.program = [sys.executable, "-m", "breakeven.shards"]
         self.flags = [*(["--model", os.fspath(model)] if model else []), *(["--text-field", text] if text else []), "--precision", precision, *options]
-        self.prices, self.deadline = dict(prices or {}), _seconds(deadline)
+        if keep is not None:
+            with_comma = [name for name in keep if "," in name]
+            if with_comma or isinstance(keep, str):
+                raise ArgumentError("flag/keep", f"keep is {keep!r}", "give a list of names of columns, without commas in them")
+            self.flags += ["--keep", ",".join(keep) or "none"]
+        self.prices, self.deadline = {kind: _price(kind, price) for kind, price in (prices or {}).items()}, _seconds(deadline)
         unknown = self.prices.keys() - {"cpu", "gpu"}
         if unknown:
             raise ArgumentError("flag/prices", f"prices has {', '.join(map(repr, sorted(unknown)))}", 'give {"cpu": 0.19, "gpu": 0.53}, of a machine an hour')
@@ -148,7 +166,7 @@ class _Job:
         if code:
             raise Error("shards/plan", told[-1])
         with open(self.out / "_plan.jsonl", encoding="utf-8") as plan:
-            next(plan)
+            self.rows_a_shard = json.loads(next(plan))["rows_a_shard"]
             self.rows = [json.loads(line)["rows"] for line in plan]
         self.first = [0]
         for rows in self.rows:
@@ -164,7 +182,7 @@ class _Job:
 
     def command(self, kind, threads):
         device = ["--device", "cuda:0"] if kind == "gpu" else ["--device", "cpu", "--threads", str(max(1, int(threads)))]
-        return [self.program, "classify", *self.files, "--output", str(self.out), *self.flags, *device]
+        return [*self.program, *self.files, "--output", str(self.out), *self.flags, *device]
 
     # Workers
 
@@ -343,8 +361,42 @@ class _Job:
         for slot in self.slots.values():
             slot.used = slot is first[slot.kind]
         begin = time.monotonic()
-        while self.queue and any(slot.seconds < PILOT_S for slot in self.slots.values() if slot.used) and time.monotonic() - begin < 5 * PILOT_S:
+        while self.queue and any(slot.seconds < PILOT_S for slot in self.slots.values() if slot.used) and time.monotonic() - begin < LONGEST_PILOT_S:
             self.step()
+        for slot in self.slots.values():
+            slot.used = True
+
+    def weigh(self, begin, dry_run):
+        """The pilot, and what follows from it: who does the rest."""
+        self.pilot()
+        classes, left = self.classes(), max(1, self.left())
+        for each in classes:
+            self.note(f"{each.name}: {each.rate:.0f} texts/s a worker, {each.cap} there"
+                      + ("" if each.price is None else f", {each.cost_of(1e6):.3g} a million texts"))
+        there = {slot.kind for slot in self.slots.values()}
+        for kind in sorted(self.prices.keys() - there):
+            self.note(f"prices has {kind!r}, and no node with one works here")
+        if self.prices and there - self.prices.keys():
+            self.note(f"no price is known of {', '.join(sorted(there - self.prices.keys()))}: the fewest workers are taken, not the cheapest, and no cost is told")
+        if not classes:
+            self.note("no worker did a shard in the pilot: all go on, and no time is foretold")
+            return
+        remaining = None if self.deadline is None else max(1.0, self.deadline - (time.monotonic() - begin))
+        enough = _placement.one_is_enough(classes, left, remaining)
+        if enough:
+            self.note(f"one {enough.name} machine is enough: {_duration(left / enough.rate)}")
+        slowest = min(classes, key=lambda each: each.rate)
+        rows = _placement.shard_rows(slowest.rate, self.first[-1], sum(each.cap for each in classes))
+        if rows < self.rows_a_shard / 2:
+            self.note(f"a shard of {self.rows_a_shard} takes {_duration(self.rows_a_shard / slowest.rate)} on {slowest.name}: "
+                      f"shard_rows={rows} and another folder would end it more evenly")
+        if dry_run:
+            for name, count, seconds, cost in _placement.dry_run(classes, left):
+                self.note(f"{count:5} {name}: {_duration(seconds)}" + ("" if cost is None else f", {cost:.2f}"))
+        found = self.report.placement = _placement.place(classes, left, remaining)
+        self.apply(found)
+        self.note(f"{' + '.join(f'{count} {kind}' for kind, count in found.counts.items() if count)}: {_duration(found.seconds)}"
+                  + ("" if found.cost is None else f", {found.cost:.2f}") + ("" if found.in_time else ": longer than the deadline, with all workers there are"))
 
     def apply(self, found):
         counts = dict(found.counts)
@@ -391,12 +443,13 @@ class _Job:
                 slot.actor = None
 
 
-def classify_files(inputs, out, *, model=None, text=None, deadline=None, prices=None, precision="fp32", shard_rows=10_000, dry_run=False, progress=True,
+def classify_files(inputs, out, *, model=None, text=None, keep=None, deadline=None, prices=None, precision="fp32", shard_rows=10_000, dry_run=False, progress=True,
                    options=(), program=None, patience=60):
     """Labels files of texts on all nodes of the Ray cluster, into the folder `out` that all of them see -> Report.
 
-    inputs: a path or pattern, or a list of them (JSONL, CSV, lines, compressed or not); model, text (the field), precision: as `breakeven classify`
-    has them, and what else it takes in `options`, as ("--top-k", "2"). Again with the same arguments: what is done is not done again.
+    inputs: a path or pattern, or a list of them (JSONL, CSV, lines, compressed or not; or .parquet, whose parts are Parquet, too); model, text (the
+    field or column), precision: as `breakeven classify` has them, and what else it takes in `options`, as ("--top-k", "2"). keep: names of the fields
+    that go along, all by default. shard_rows: texts a shard, of a new folder. Again with the same arguments: what is done is not done again.
     deadline: "6h"; prices: {"cpu": 0.19, "gpu": 0.53}, of a node (or of one GPU) an hour. With either, a pilot on real shards, which are kept, measures
     each kind of device, and the cheapest workers that keep the deadline do the rest. dry_run: the pilot, then a table of what 1, 2, 4, 8 ...
     machines cost. patience: seconds after which the shard of a silent worker is given to an idle one, too.
@@ -405,28 +458,12 @@ def classify_files(inputs, out, *, model=None, text=None, deadline=None, prices=
     if not ray.is_initialized():
         ray.init(address="auto")
     begin = time.monotonic()
-    job = _Job(inputs, out, model, text, precision, shard_rows, prices, deadline, program, options, progress, patience)
+    job = _Job(inputs, out, model, text, keep, precision, shard_rows, prices, deadline, program, options, progress, patience)
     try:
         if job.queue and (job.deadline or job.prices or dry_run):
-            job.pilot()
-            classes = job.classes()
-            for each in classes:
-                job.note(f"{each.name}: {each.rate:.0f} texts/s a worker, {each.cap} there"
-                         + ("" if each.price is None else f", {each.cost_of(1e6):.3g} a million texts"))
-            left = max(1, job.left())
-            enough = _placement.one_is_enough(classes, left, job.deadline)
-            if enough:
-                job.note(f"one {enough.name} machine is enough: {_duration(left / enough.rate)}")
+            job.weigh(begin, dry_run)
             if dry_run:
-                for name, count, seconds, cost in _placement.dry_run(classes, left):
-                    job.note(f"{count:5} {name}: {_duration(seconds)}" + ("" if cost is None else f", {cost:.2f}"))
                 return _closed(job, begin)
-            remaining = None if job.deadline is None else max(1.0, job.deadline - (time.monotonic() - begin))
-            if classes:
-                job.report.placement = _placement.place(classes, left, remaining)
-                job.apply(job.report.placement)
-                if not job.report.placement.in_time:
-                    job.note(f"all workers together take {_duration(job.report.placement.seconds)}: longer than the deadline")
         shown = begin
         while len(job.finished) < len(job.rows):
             if all(not slot.used for slot in job.slots.values()):  # those that were chosen are gone
@@ -443,7 +480,7 @@ def classify_files(inputs, out, *, model=None, text=None, deadline=None, prices=
     if report.failed:
         shard, why = next(iter(report.failed.items()))
         raise Error("shards/failed", f"{len(report.failed)} of {report.shards} shards cannot be done; shard {shard}: {why}", "mend the texts and call it again")
-    code, told = _call([job.program, "classify", "--output", str(job.out), "--finish"])
+    code, told = _call([*job.program, "--output", str(job.out), "--finish"])
     if code:
         raise Error("shards/unfinished", told[-1], "call it again")
     return report
@@ -462,9 +499,7 @@ class Classify:
 
     def __init__(self, text="text", pair=None, **options):
         from ._pipeline import pipeline
-        self._text, self._pair, self._pipeline = text, pair, pipeline(**options)
+        self._label = pipeline(**options).mapper(text, pair)
 
     def __call__(self, batch):
-        import pyarrow
-        labels = pyarrow.table(self._pipeline.arrow(batch[self._text], batch[self._pair] if self._pair else None))
-        return batch.append_column("label", labels["label"]).append_column("score", labels["score"])
+        return self._label(batch)

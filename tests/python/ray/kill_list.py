@@ -19,7 +19,6 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parents[3] / "python"))
 SHARDS, ROWS, POISON, LIMIT_S = 40, 500, 7777, 240
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "PYTHONWARNINGS": "ignore"}
 
@@ -134,6 +133,13 @@ class Bench:
     def finished(self, out):
         return {part: (part.stat().st_ino, part.stat().st_mtime_ns) for part in out.glob("part-*")}
 
+    def wait_for_end(self, pid):
+        """Of a program that woke up: it goes on with its shard, and ends as nobody asks it any more."""
+        begin = time.monotonic()
+        while (pathlib.Path("/proc") / str(pid)).exists() and "\nState:\tZ" not in (pathlib.Path("/proc") / str(pid) / "status").read_text():
+            assert time.monotonic() - begin < LIMIT_S, f"{pid} does not end"
+            time.sleep(0.05)
+
     # What happens, each with a random moment
 
     def kill_actor(self, out, chance):
@@ -167,8 +173,8 @@ class Bench:
                 try:
                     os.kill(pid, signal.SIGCONT)
                 except ProcessLookupError:
-                    pass
-        time.sleep(1)
+                    pass  # an actor that Ray ended; its program lives, stopped
+        self.wait_for_end(worker[1])
         self.check(out, before)
         return report
 
@@ -285,7 +291,7 @@ def main():
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--stop", type=float, default=6)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     os.environ.update(QUIET, PYTHONPATH=str(HERE.parents[3] / "python"))
     failed = False
     with tempfile.TemporaryDirectory(prefix="breakeven-kill-") as folder:
