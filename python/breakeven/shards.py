@@ -347,7 +347,7 @@ def main(arguments=None):
                    "--text-field": options.text_field, "--pair-field": options.pair_field or "", "--keep": ",".join(options.kept)}
     job, shards = settle_plan(folder, files, options.shard_rows, fingerprint)
     if options.plan:
-        _tell(f"{folder.path / PLAN}: {len(shards)} shards of {job['rows_a_shard']} texts, {job['rows']} texts in all")
+        _tell(f"{folder.path / PLAN}: {job['rows']} texts in {len(shards)} shard{'' if len(shards) == 1 else 's'}, {job['rows_a_shard']} in each")
         return 0
     worker = Worker(folder, job, shards, clf, options)
     if options.share:

@@ -373,8 +373,9 @@ Result<void> classify_shards(const ShardFlags& flags, ShardJob job, Context& con
   BREAKEVEN_TRY(const shards::Plan plan,
                 settle_plan(folder, flags, files, fingerprint_of(job, open)));
   if (flags.plan) {
-    tell(fmt::format("{}: {} shards of {} texts, {} texts in all", folder.at(shards::Folder::kPlan),
-                     plan.shards.size(), plan.rows_a_shard, plan.rows()));
+    tell(fmt::format("{}: {} texts in {} shard{}, {} in each", folder.at(shards::Folder::kPlan),
+                     plan.rows(), plan.shards.size(), plan.shards.size() == 1 ? "" : "s",
+                     plan.rows_a_shard));
     return {};
   }
   BREAKEVEN_TRY(auto classifier, job.make(open));

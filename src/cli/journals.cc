@@ -7,11 +7,12 @@
 
 #include "base/files.h"
 #include "cli/output.h"
+#include "shards/folder.h"
 
 namespace breakeven::cli {
 namespace {
 
-// Folders replaced by what they hold.
+// Folders replaced by what they hold; of a job's folder that is the records of its shards.
 Result<std::vector<std::string>> files_of(const std::vector<std::string>& named) {
   std::vector<std::string> files;
   for (const std::string& name : named) {
@@ -19,7 +20,8 @@ Result<std::vector<std::string>> files_of(const std::vector<std::string>& named)
       files.push_back(name);
       continue;
     }
-    BREAKEVEN_TRY(auto entries, list_folder(name));
+    const std::string of_shards = name + "/" + shards::Folder::kDone;
+    BREAKEVEN_TRY(auto entries, list_folder(is_folder(of_shards) ? of_shards : name));
     std::sort(entries.begin(), entries.end());
     const std::size_t before = files.size();
     for (const auto& entry : entries) {

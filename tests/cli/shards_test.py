@@ -118,6 +118,8 @@ class Shards(unittest.TestCase):
         table = subprocess.run([BINARY, "report", self.out / "_done", "--cpu-price", "0.19", "--gpu-price", "0.53"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
         for words in ("6 shards", "233 texts", "cpu"):
             self.assertIn(words, table)
+        whole = subprocess.run([BINARY, "report", self.out, "--cpu-price", "0.19", "--gpu-price", "0.53"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
+        self.assertEqual(whole, table)  # the job's folder is as good as the one of its records
         one_price = subprocess.run([BINARY, "report", self.out / "_done", "--cpu-price", "0.19"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
         self.assertEqual(one_price, table)
         other_price = subprocess.run([BINARY, "report", self.out / "_done", "--gpu-price", "0.53"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
