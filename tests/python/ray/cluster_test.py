@@ -124,6 +124,13 @@ class OnThreeNodes(unittest.TestCase):
         table = subprocess.run([PROGRAM, "report", self.folder / "both/_done"], check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
         self.assertIn(f"0 of {ROWS} labels differ", table)
 
+    def test_parts_are_the_same_bytes_whatever_the_shards(self):
+        for rows in (250, 1999, 30_000):
+            with self.subTest(rows):
+                report = self.run_job(f"rows-{rows}", shard_rows=rows, program=PROGRAM)
+                self.assertEqual((report.done, report.rows), (-(-SHARDS * ROWS // rows), SHARDS * ROWS))
+                self.assertEqual(b"".join(part.read_bytes() for part in sorted((self.folder / f"rows-{rows}").glob("part-*"))), self.expected)
+
     def test_parquet(self):
         rows = [json.loads(line) for line in self.inputs.read_text().splitlines()][:4000]
         source = self.folder / "in.parquet"
