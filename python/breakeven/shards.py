@@ -332,6 +332,8 @@ def _check_columns(options, files):
 
 def main(arguments=None):
     options = _parse(arguments)
+    if options.finish and not os.path.isdir(options.output):
+        raise Error("file/missing", f"there is no folder {options.output}", "--plan makes it")
     folder = Folder(options.output, SUFFIX, _rows_of)
     if options.finish:
         missing, rows, rejected = finish(folder)

@@ -32,7 +32,9 @@ constexpr const char* kWrongFile = "give a file of texts";
 
 constexpr Signature kSignatures[] = {
     {0, "PAR1\x15"sv, "a Parquet file",
-     "convert it, as in: duckdb -c \"copy 'FILE' to 'texts.jsonl'\", or: ", "parquet"},
+     "Python labels it (breakeven.classify_parquet, python -m breakeven.shards); or convert it, as "
+     "in: duckdb -c \"copy 'FILE' to 'texts.jsonl'\", or: ",
+     "parquet"},
     {0, "ARROW1\0"sv, "an Arrow file", kConvert, "feather"},
     {0, "FEA1\0"sv, "a Feather file", kConvert, "feather"},
     {0, "\xFF\xFF\xFF\xFF"sv, "an Arrow stream",
