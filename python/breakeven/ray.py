@@ -25,6 +25,7 @@ PILOT_S = 20  # of shards by each class of devices, before the rest is placed
 LONGEST_PILOT_S = 600  # where a worker does not even end its first shard
 DEATHS = 3  # of the program at one shard, until its rows are tried one half after the other; of a node's workers at their start
 CHECK_EVERY = 1000  # as the program's
+TELL_S = 5  # how far it is
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -470,7 +471,7 @@ def classify_files(inputs, out, *, model=None, text=None, keep=None, deadline=No
                 for slot in job.slots.values():
                     slot.used = True
             job.step()
-            if progress and time.monotonic() - shown > 5:
+            if progress and time.monotonic() - shown > TELL_S:
                 shown = time.monotonic()
                 print(f"breakeven: {job.line(begin)}", file=sys.stderr)
         job.check()

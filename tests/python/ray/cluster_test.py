@@ -3,6 +3,8 @@
 usage: cluster_test.py PROGRAM [unittest's arguments]     with a Python that has ray[data], datasets and the wheel of breakeven
 The GPU is a logical one: a stand-in for the program turns `--device cuda:0` into the CPU held to AVX2, so that there are two kinds of devices.
 """
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 import datasets
 import pyarrow
@@ -92,6 +95,11 @@ class OnThreeNodes(unittest.TestCase):
                 self.check(out)
                 made = [json.loads(path.read_text())["instruction_set"] == "avx2" for path in (self.folder / out / "_done").glob("??????.json")]
                 self.assertGreater(sum(is_gpu == (kind == "gpu") for is_gpu in made), SHARDS / 2, "the pilot's apart, the chosen kind does all")
+
+    def test_it_says_how_far_it_is(self):
+        with unittest.mock.patch.object(breakeven.ray, "TELL_S", 0.2), contextlib.redirect_stderr(io.StringIO()) as told:
+            self.run_job("progress", prices={"cpu": 0.19, "gpu": 0.53}, progress=True)
+        self.assertRegex(told.getvalue(), r"breakeven: \d+\.\d % · \d+ texts/s · \d cpu \+ 1 gpu · \d\.\d\d so far · ends \d\d:\d\d \(in \d+ s\)\n")
 
     def test_a_deadline_that_cannot_be_kept(self):
         report = self.run_job("late", prices={"cpu": 0.19, "gpu": 0.53}, deadline=0.5)
