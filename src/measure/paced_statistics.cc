@@ -21,6 +21,39 @@ double above(std::span<const double> seconds, std::size_t begin, std::size_t end
                                            [bound](double x) { return x > bound; }));
 }
 
+// Requests of a block, and those of them above a bound.
+struct Block {
+  double requests = 0, hits = 0;
+};
+
+// How many more (or fewer) are above the bound than their share.
+double excess(const Block& block, double share_above) {
+  return block.hits - share_above * block.requests;
+}
+
+// Whether neighbours resemble each other: what one more of the queue, or of a slow machine, does to
+// both shows as a correlation beyond what so many blocks show by chance (one in six).
+bool resemble(std::span<const Block> blocks, double share_above) {
+  double products = 0, squares = 0;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const double here = excess(blocks[i], share_above);
+    squares += here * here;
+    if (i + 1 < blocks.size()) products += here * excess(blocks[i + 1], share_above);
+  }
+  return products * std::sqrt(static_cast<double>(blocks.size())) > squares;
+}
+
+// Two neighbours become one; an odd one at the end joins the last pair.
+std::vector<Block> join_pairs(std::span<const Block> blocks) {
+  std::vector<Block> joined(blocks.size() / 2);
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    Block& both = joined[std::min(i / 2, joined.size() - 1)];
+    both.requests += blocks[i].requests;
+    both.hits += blocks[i].hits;
+  }
+  return joined;
+}
+
 std::size_t end_of(std::span<const std::size_t> begins, std::size_t i, std::size_t size) {
   return i + 1 < begins.size() ? begins[i + 1] : size;
 }
@@ -43,35 +76,42 @@ QueueSample::QueueSample(std::span<const double> due_s, std::span<const double> 
   const double block_size = std::sqrt(count);
   double answered_s = -std::numeric_limits<double>::infinity();  // the latest of all before
   for (std::size_t i = 0; i < seconds.size(); ++i) {
-    if (due_s[i] >= answered_s) {
+    const double size = static_cast<double>(i - (blocks_.empty() ? 0 : blocks_.back()));
+    const bool is_too_long = size >= 2 * block_size;
+    if (due_s[i] >= answered_s || is_too_long) {
       periods_.push_back(i);
-      if (blocks_.empty() || static_cast<double>(i - blocks_.back()) >= block_size) {
-        blocks_.push_back(i);
-      }
+      if (blocks_.empty() || size >= block_size) blocks_.push_back(i);
     }
     answered_s = std::max(answered_s, ended_s.empty() ? due_s[i] + seconds[i] : ended_s[i]);
   }
   most_independent_ = count / load.requests_an_independent();
 }
 
-// How many independent requests would tell as much about the share above the percentile.
+// How many independent requests would tell as much about the share above the percentile; 0: blocks
+// resemble each other however long they are.
 // `clusters`: in how many equal bunches they would have come (at most one a request).
 double QueueSample::independent(double share, double& clusters) const {
   const double bound = measure::percentile(ordered_, share);
   const auto count = static_cast<double>(seconds_.size());
   const double mean = above(seconds_, 0, seconds_.size(), bound) / count;
-  double variance = 0;
-  double squares = 0;
+  std::vector<Block> blocks;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const std::size_t end = end_of(blocks_, i, seconds_.size());
-    const double hits = above(seconds_, blocks_[i], end, bound);
-    const double excess = hits - mean * static_cast<double>(end - blocks_[i]);
-    variance += excess * excess;
-    squares += hits * hits;
+    blocks.push_back(
+        {static_cast<double>(end - blocks_[i]), above(seconds_, blocks_[i], end, bound)});
   }
-  const auto blocks = static_cast<double>(blocks_.size());
-  variance *= blocks / (blocks - 1);
-  clusters = squares > 0 ? count * mean * count * mean / squares : blocks;
+  while (resemble(blocks, mean)) {
+    if (blocks.size() < 2 * kFewestBlocks) return 0;
+    blocks = join_pairs(blocks);
+  }
+  double variance = 0, squares = 0;
+  for (const Block& block : blocks) {
+    variance += excess(block, mean) * excess(block, mean);
+    squares += block.hits * block.hits;
+  }
+  const auto many = static_cast<double>(blocks.size());
+  variance *= many / (many - 1);
+  clusters = squares > 0 ? count * mean * count * mean / squares : many;
   return variance > 0 ? std::min(count, mean * (1 - mean) * count * count / variance) : count;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 
 #include "base/random.h"
 #include "measure/paced.h"
@@ -86,7 +87,7 @@ Coverage coverage(double busy, std::size_t count, double spread, double share, d
   return {given / double{kRuns}, given > 0 ? held / static_cast<double>(given) : 0};
 }
 
-// docs/paced.md shows this table.
+// docs/measuring.md shows this table.
 TEST(PacedCoverage, OfAP99AgainstTheClosedForm) {
   struct Case {
     double busy;
@@ -123,6 +124,97 @@ TEST(PacedCoverage, OfTextsOfManyLengths) {
     EXPECT_GT(seen.given, 0.7) << busy << " " << share;
     EXPECT_GE(seen.held, 0.92) << busy << " " << share;
     EXPECT_LE(seen.held, 0.985) << busy << " " << share;
+  }
+}
+
+// A server that computes all that waits (up to 64) together, `fixed_s` and 1 s a request: it never
+// idles. Its speed changes by `swing` as a neighbour comes and goes for `stay_s` on average.
+Requests simulate_batches(double rate_per_s, std::size_t count, double fixed_s, double swing,
+                          double stay_s, std::uint64_t seed) {
+  constexpr std::size_t kMost = 64;
+  Random random(seed, {8});
+  const std::vector<double> due_s = due_times(Arrivals::poisson, rate_per_s, count, seed);
+  Requests requests;
+  double free_s = 0, changes_s = 0;
+  bool slow = false;
+  for (std::size_t next = 0; next < count;) {
+    const double start_s = std::max(free_s, due_s[next]);
+    std::size_t end = next;
+    while (end < count && end - next < kMost && due_s[end] <= start_s) ++end;
+    for (; changes_s < start_s; slow = !slow)
+      changes_s -= stay_s * std::log(random.uniform(1e-9, 1));
+    free_s = start_s + (slow ? swing : 1) * (fixed_s + static_cast<double>(end - next));
+    for (; next < end; ++next) {
+      if (next < count / 10) continue;  // warm-up
+      requests.due_s.push_back(due_s[next]);
+      requests.seconds.push_back(free_s - due_s[next]);
+    }
+  }
+  return requests;
+}
+
+// `lanes` batchers of one request each side by side, times of 1 s on average: some lane is busy
+// nearly always.
+Requests simulate_lanes(double busy, std::size_t count, std::size_t lanes, std::uint64_t seed) {
+  Random random(seed, {9});
+  std::vector<double> free_s(lanes);
+  Requests requests;
+  const std::vector<double> due_s =
+      due_times(Arrivals::poisson, busy * static_cast<double>(lanes), count, seed);
+  for (std::size_t i = 0; i < count; ++i) {
+    double& first = *std::min_element(free_s.begin(), free_s.end());
+    first = std::max(first, due_s[i]) - std::log(random.uniform(1e-9, 1));
+    if (i < count / 10) continue;
+    requests.due_s.push_back(due_s[i]);
+    requests.seconds.push_back(first - due_s[i]);
+  }
+  return requests;
+}
+
+// docs/measuring.md shows this table.
+TEST(PacedCoverage, OfAServerThatNeverIdles) {
+  struct Case {
+    const char* name;
+    double load;  // of the most that it can do
+    std::size_t count;
+    std::function<Requests(std::size_t count, std::uint64_t seed)> play;
+  };
+  const auto batches = [](double load, double fixed_s, double swing, double stay_s) {
+    return [=](std::size_t count, std::uint64_t seed) {
+      const double most = 64 / (fixed_s + 64);
+      return simulate_batches(load * most, count, fixed_s, swing, stay_s, seed);
+    };
+  };
+  const Case cases[] = {
+      {"batches, 0.5", 0.5, 12'000, batches(0.5, 16, 1, 1)},
+      {"batches, 0.7", 0.7, 30'000, batches(0.7, 16, 1, 1)},
+      {"batches, 0.5, two speeds", 0.5, 90'000, batches(0.5, 16, 1.4, 300)},
+      {"8 lanes, 0.7", 0.7, 20'000,
+       [](std::size_t count, std::uint64_t seed) { return simulate_lanes(0.7, count, 8, seed); }},
+  };
+  constexpr int kRuns = 300;
+  for (const auto& [name, load, count, play] : cases) {
+    const double truth = percentile(play(2'000'000, 999).seconds, 0.99);
+    int given = 0, held = 0;
+    std::size_t periods = 0;
+    double width = 0;
+    for (std::uint64_t run = 0; run < kRuns; ++run) {
+      const Requests requests = play(count, run);
+      const QueueSample sample(requests.due_s, requests.seconds, {load, kUsualSpread});
+      periods = std::max(periods, sample.busy_periods());
+      const auto estimate = sample.percentile(0.99);
+      if (!estimate) continue;
+      ++given;
+      width += (estimate->interval->high - estimate->interval->low) / truth;
+      held += estimate->interval->low <= truth && truth <= estimate->interval->high ? 1 : 0;
+    }
+    std::printf(
+        "%s, %zu requests: p99 in %.1f %% of runs, interval holds it in %.1f %%, %.0f %% wide (%zu "
+        "periods)\n",
+        name, count, 100.0 * given / kRuns, 100.0 * held / given, 100.0 * width / given, periods);
+    EXPECT_GT(given, 0.7 * kRuns) << name;
+    EXPECT_GE(held, 0.92 * given) << name;
+    EXPECT_LE(width, 0.15 * given) << name;  // wide enough for two speeds, and no wider
   }
 }
 
