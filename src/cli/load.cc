@@ -14,9 +14,12 @@
 #include "cli/progress.h"
 #include "cli/quantities.h"
 #include "cli/study_flags.h"
+#include "cli/text_options.h"
+#include "engine/native.h"
 #include "load/server.h"
 #include "load/study.h"
 #include "measure/environment.h"
+#include "measure/paced.h"
 #include "measure/paced_limit.h"
 #include "measure/thresholds.h"
 #include "report/report.h"
@@ -29,10 +32,38 @@ struct LoadFlags {
   std::string url, interface, slo, rate, arrivals = "poisson", trace, timeout, connections = "keep";
   std::string key_file, count = "128", time = "3m", format = "table", output, journal;
   std::vector<std::string> headers;
-  std::string texts = "builtin", split = "test", device, precision;
+  std::string texts = "builtin", split = "test", device, precision, model, max_length;
   ReadingFlags reading;
   std::uint64_t seed = 1;
 };
+
+constexpr const char* kJudge = "native cpu fp32";
+
+// What --model says of the server's model, and its labels in fp32 on this CPU, before anything is
+// measured.
+Result<load::Server::Judge> judge_of(const LoadFlags& flags, std::span<const Text> texts,
+                                     const data::ReviewSet& reviews,
+                                     std::optional<std::uint64_t> told_length) {
+  constexpr std::size_t kBatch = 8;
+  TextFlags same;  // the same flags, understood in the same way
+  same.device = "cpu";
+  same.max_length = flags.max_length;
+  BREAKEVEN_TRY(TextOptions options, check_text_flags(same));
+  if (told_length) options.asked_length = told_length;
+  BREAKEVEN_TRY(OpenModel open, open_model(flags.model, options));
+  open.setup.batch = kBatch;
+  tell(fmt::format("{} texts are labelled by {} here, to compare", reviews.reviews.size(),
+                   open.model->name));
+  BREAKEVEN_TRY(const auto classifier, engine::make_native(open.model, {.setup = open.setup}));
+  BREAKEVEN_TRY(const measure::Samples answers, measure::answer_all(*classifier, texts, kBatch));
+  load::Server::Judge judge;
+  judge.facts = session::make_prototype(*open.model);
+  judge.name = kJudge;
+  judge.all = open.model->checkpoint.plan.labels;
+  judge.tokens = answers.tokens;
+  for (const std::uint32_t label : answers.labels) judge.labels.push_back(judge.all[label]);
+  return judge;
+}
 
 // "p99=50ms" or "50ms".
 Result<double> parse_slo(const std::string& text) {
@@ -123,6 +154,10 @@ Result<load::ServerOptions> server_options(const LoadFlags& flags) {
     BREAKEVEN_TRY(const auto chosen, parse_choices<Precision>("--precision", flags.precision));
     options.precision = chosen.front();
   }
+  if (!flags.max_length.empty()) {
+    BREAKEVEN_TRY(options.max_length,
+                  parse_number("--max-length", flags.max_length, 1, kMaxLength));
+  }
   options.stop = &stop_on_interrupt();
   return options;
 }
@@ -200,7 +235,18 @@ Result<void> run_load(const LoadFlags& flags, Context& context) {
   known.run_id = session::make_run_id();
   // Before anything is measured.
   BREAKEVEN_TRY(record::Journal journal, open_journal(flags.journal));
+  std::optional<load::Server::Judge> judge;
+  if (!flags.model.empty()) {
+    // Our own server says where it cuts.
+    BREAKEVEN_TRY(judge, judge_of(flags, input.texts, reviews, server->told_max_length()));
+  }
   BREAKEVEN_TRY_VOID(server->warm_up(input.texts, 0.1 * study.time_s));
+  if (judge) {
+    BREAKEVEN_TRY_VOID(server->compare(*judge));
+    const record::Parity& parity = *known.parity;
+    tell(fmt::format("{} of {} labels are not those of {} in fp32: {}", parity.flips, parity.texts,
+                     known.model_name, to_string(parity.outcome)));
+  }
   constexpr double kCalibration_s = 3;
   BREAKEVEN_TRY_VOID(server->calibrate(std::min(kCalibration_s, 0.1 * study.time_s)));
   tell(calibration_text(*server));
@@ -275,6 +321,11 @@ void add_load(CLI::App& app, Context& context) {
   command.add_option("--device", flags->device,
                      "cpu, cuda:0 ...: what the server computes on, where it does not say so");
   command.add_option("--precision", flags->precision, "likewise");
+  command.add_option("--max-length", flags->max_length,
+                     "tokens at which it cuts a text, where it does not say so [512]");
+  command.add_option("--model", flags->model,
+                     "the server's model, as `classify` names it: its labels in fp32 are compared "
+                     "with the server's");
   command.add_option("--format", flags->format, "table, md, csv, json, jsonl or html [table]");
   command.add_option("-o,--output", flags->output, "file for the report [stdout]");
   command.add_option("--journal", flags->journal,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -14,10 +15,10 @@ std::string quoted(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Result<std::string> body_of(Interface interface, const Text& text) {
+Result<std::string> body_of(const Ask& ask, const Text& text) {
   const std::string first = quoted(text.first);
   const std::string second = text.second ? quoted(*text.second) : "";
-  switch (interface) {
+  switch (ask.interface) {
     case Interface::breakeven:
       return text.second ? fmt::format(R"({{"input":{},"pair":{}}})", first, second)
                          : fmt::format(R"({{"input":{}}})", first);
@@ -30,15 +31,16 @@ Result<std::string> body_of(Interface interface, const Text& text) {
         return fail("load/pair", "vLLM's /classify has no pairs of texts",
                     "give single texts (--text-field), or another --interface");
       }
-      return fmt::format(R"({{"input":{},"truncate_prompt_tokens":-1}})", first);
+      // As a list: Infinity, which has this interface, too, takes no text alone.
+      return fmt::format(R"({{"input":[{}],"truncate_prompt_tokens":-1}})", first);
     case Interface::oip:
       break;
   }
-  const auto tensor = [](std::string_view name, const std::string& value) {
-    return fmt::format(R"({{"name":"{}","shape":[1],"datatype":"BYTES","data":[{}]}})", name,
-                       value);
+  const auto tensor = [&](std::string_view name, const std::string& value) {
+    return fmt::format(R"({{"name":{},"shape":[{}1],"datatype":"BYTES","data":[{}]}})",
+                       quoted(name), ask.dimensions > 1 ? "1," : "", value);
   };
-  std::string inputs = tensor("text", first);
+  std::string inputs = tensor(ask.tensor, first);
   if (text.second) inputs += "," + tensor("pair", second);
   return fmt::format(R"({{"inputs":[{}]}})", inputs);
 }
@@ -102,6 +104,7 @@ std::optional<std::string_view> label_in(Interface interface, JsonValue value) {
     return std::nullopt;
   }
   const auto result = first_of(value, interface == Interface::vllm ? "data" : "results");
+  if (result && result->is_list()) return best_of(*result);  // Infinity's: all labels
   const auto label = result ? result->find("label") : std::nullopt;
   return label ? label->text() : std::nullopt;
 }
@@ -131,8 +134,23 @@ std::string_view usual_path(Interface interface) {
   return "";
 }
 
+bool read_inputs(std::string_view body, Ask& ask) {
+  const auto document = JsonDocument::parse(body, {"", "load/reply", "load/reply", ""});
+  if (!document) return false;
+  const auto inputs = document->value().find("inputs");
+  for (const JsonValue input : inputs ? inputs->list() : std::vector<JsonValue>{}) {
+    const auto name = input.find("name"), type = input.find("datatype"),
+               shape = input.find("shape");
+    if (!name || !name->text() || !type || type->text() != "BYTES" || !shape) continue;
+    ask.tensor = *name->text();
+    ask.dimensions = std::clamp<std::size_t>(shape->list().size(), 1, 2);
+    return true;
+  }
+  return false;
+}
+
 Result<std::string> request_for(const Ask& ask, const Text& text) {
-  BREAKEVEN_TRY(const std::string body, body_of(ask.interface, text));
+  BREAKEVEN_TRY(const std::string body, body_of(ask, text));
   return with_head(ask, "POST", ask.path, body);
 }
 

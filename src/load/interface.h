@@ -22,12 +22,20 @@ struct Ask {
   std::string path, host;  // "/v1/classify", "127.0.0.1:8000"
   std::string fields{};    // further ones, each with its line end
   bool keep_alive = true;
+  // Of the Open Inference Protocol: the tensor that takes texts, and how many dimensions it has (a
+  // model that a server makes batches for has one more).
+  std::string tensor = "text";
+  std::size_t dimensions = 1;
 };
 
 // By the end of a path ("/predict" -> tei); nothing where it is none of these.
 std::optional<Interface> interface_of(std::string_view path);
 // The path that servers of this interface have; "" of oip, whose path names a model.
 std::string_view usual_path(Interface interface);
+
+// What a model of the Open Inference Protocol says of its inputs (GET /v2/models/NAME) -> tensor
+// and dimensions; false where it says nothing of texts.
+bool read_inputs(std::string_view body, Ask& ask);
 
 // A whole request as bytes. Errors: load/pair (vLLM's interface has none).
 Result<std::string> request_for(const Ask& ask, const Text& text);

@@ -1,6 +1,7 @@
 #include "load/server.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "base/json_scan.h"
 #include "load/window.h"
 #include "measure/environment.h"
+#include "measure/parity.h"
 #include "measure/statistics.h"
 #include "measure/thresholds.h"
 #include "record/json.h"
@@ -89,6 +91,7 @@ Result<std::unique_ptr<Server>> Server::meet(const ServerOptions& options) {
   variant = to_string(server->ask_.interface) + (variant.empty() ? "" : "," + variant);
   if (options.device) known.cell.device = *options.device;
   if (options.precision) known.cell.precision = *options.precision;
+  if (options.max_length) known.cell.max_length = *options.max_length;
   server->http_.interface = to_string(server->ask_.interface);
   server->http_.url = options.url.name() + server->ask_.path;
   return server;
@@ -173,6 +176,11 @@ Result<void> Server::choose_interface() {
     return fail("load/interface", "the path of the Open Inference Protocol names a model",
                 "give it: http://HOST:PORT/v2/models/NAME/infer");
   }
+  if (ask_.interface == Interface::oip) {
+    const std::string model = ask_.path.substr(0, ask_.path.rfind("/infer"));
+    BREAKEVEN_TRY(const Reply told, get(model));
+    if (is_success(told.status)) read_inputs(told.body, ask_);
+  }
   if (!null_.empty()) return {};
   const char* health = ask_.interface == Interface::oip ? "/v2/health/live" : "/health";
   BREAKEVEN_TRY(const Reply alive, get(health));
@@ -227,22 +235,60 @@ Result<void> Server::warm_up(std::span<const Text> texts, double most_s) {
   }
   record::Texts& described = prototype.texts;
   described.count = texts.size();
+  std::vector<std::uint32_t> tokens;
   for (const auto& each : told) {
+    labels_.push_back(each ? each->label : "");
     if (!each || !each->tokens) continue;
-    described.token_counts.push_back(*each->tokens);
-    described.real_tokens += *each->tokens;
+    tokens.push_back(*each->tokens);
     described.truncated += each->truncated.value_or(0) > 0 ? 1U : 0U;
   }
-  if (described.token_counts.size() != texts.size()) {  // it does not say, or not of all
-    described.token_counts.clear();
-    described.real_tokens = described.truncated = 0;
+  if (tokens.size() == texts.size()) {  // else it does not say, or not of all
+    describe_tokens(std::move(tokens));
+  } else {
+    described.truncated = 0;
   }
-  described.computed_tokens = described.real_tokens;
-  described.mean_tokens =
-      static_cast<double>(described.real_tokens) / static_cast<double>(texts.size());
   prototype.warmup_passes = 1;
   prototype.warmup_s = monotonic_clock().now_s() - begin_s;
   return {};
+}
+
+std::optional<std::uint64_t> Server::told_max_length() const {
+  if (prototype.model_hash.empty() && !options_.max_length) return std::nullopt;
+  return prototype.cell.max_length;
+}
+
+Result<void> Server::compare(const Judge& judge) {
+  const std::string& hash = prototype.model_hash;
+  if (!hash.empty() && hash != judge.facts.model_hash) {
+    return fail(
+        "load/model",
+        fmt::format("{} has another model ({}) than --model {}: their weights' hashes differ",
+                    ask_.host, prototype.model_name, judge.facts.model_name),
+        "give --model what the server was started with, or leave it out");
+  }
+  for (const std::string& label : labels_) {
+    if (std::find(judge.all.begin(), judge.all.end(), label) != judge.all.end()) continue;
+    return fail("load/model",
+                fmt::format("{} answers the label '{}', which --model {} does not know ({})",
+                            ask_.host, label, judge.facts.model_name, fmt::join(judge.all, ", ")),
+                "give --model what the server was started with, or leave it out");
+  }
+  prototype.model_name = judge.facts.model_name;
+  prototype.model_hash = judge.facts.model_hash;
+  prototype.model_shape = judge.facts.model_shape;
+  prototype.parity =
+      measure::judge_labels(labels_, judge.labels, prototype.cell.precision, judge.name);
+  if (prototype.texts.token_counts.empty()) describe_tokens(judge.tokens);
+  return {};
+}
+
+void Server::describe_tokens(std::vector<std::uint32_t> tokens) {
+  record::Texts& described = prototype.texts;
+  described.real_tokens = std::accumulate(tokens.begin(), tokens.end(), std::uint64_t{0});
+  described.token_counts = std::move(tokens);
+  described.computed_tokens = described.real_tokens;
+  described.mean_tokens = static_cast<double>(described.real_tokens) /
+                          static_cast<double>(std::max<std::size_t>(1, labels_.size()));
 }
 
 Result<void> Server::calibrate(double most_s) {

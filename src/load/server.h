@@ -29,6 +29,7 @@ struct ServerOptions {
   // Where the server does not say so.
   std::optional<Device> device{};
   std::optional<Precision> precision{};
+  std::optional<std::uint64_t> max_length{};
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -42,6 +43,17 @@ class Server {
   // more in flight until it answers no more of them a second. Errors: load/route (404, 405),
   // load/key, load/status (any other), load/reply (no label), and the player's.
   Result<void> warm_up(std::span<const Text> texts, double most_s);
+  // What somebody who has the server's model says of it, and the labels that it must give to the
+  // texts of warm_up(): the flips go into every record. Errors: load/model (the server says that it
+  // has another one, or knows other labels).
+  struct Judge {
+    record::Record facts;             // name, hash, shape
+    std::string name;                 // "native cpu fp32"
+    std::vector<std::string> labels;  // of each text
+    std::vector<std::uint32_t> tokens;
+    std::vector<std::string> all;  // labels that the model knows
+  };
+  Result<void> compare(const Judge& judge);
   // Asks for null replies, if it has one: as many as it gives, and at `rate_per_s`.
   Result<void> calibrate(double most_s);
 
@@ -50,6 +62,8 @@ class Server {
   Result<Windowed> window(const Schedule& schedule, double rate_per_s, Arrivals arrivals,
                           double most_per_s);
 
+  // Tokens at which it cuts texts, where it or the user says so.
+  std::optional<std::uint64_t> told_max_length() const;
   double most_per_s() const { return most_per_s_; }  // that it answered in the warm-up
   const Ask& ask() const { return ask_; }
   const record::Http& http() const { return http_; }
@@ -64,13 +78,15 @@ class Server {
   void take_info(const std::string& body);
   Result<void> refuse(const Reply& reply) const;
   Result<void> settle();
+  void describe_tokens(std::vector<std::uint32_t> tokens);
 
   ServerOptions options_;
   Ask ask_;
   record::Http http_;
   std::unique_ptr<Player> player_;
   std::vector<std::string> requests_;
-  std::string null_;  // a request; "" = it has none
+  std::string null_;                 // a request; "" = it has none
+  std::vector<std::string> labels_;  // that it gave to each text
   double most_per_s_ = 0, lone_s_ = 0;
 };
 

@@ -93,6 +93,7 @@ void add_reasons(const Window& window, record::Record& record) {
     measure::check_threshold(record, "null-rate", window.rate_per_s / *http.null_per_s,
                              "HTTP itself, or this program, is near to what it can do");
   }
+  measure::check_parity(record);
   measure::check_threshold(record, "not-calibrated", http.null_per_s ? 0 : 1,
                            "no null reply says what the way there and back costs");
 }

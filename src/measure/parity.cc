@@ -96,12 +96,32 @@ bool measure_differences(const Outputs& ours, const Outputs& judge, ProblemType 
   return finite;
 }
 
+void check_limit(Precision precision, const std::string& name, double value,
+                 record::Parity& parity) {
+  const std::string key = "model/" + to_string(precision) + "/" + name;
+  if (value > limit(key)) parity.limits_broken.push_back(key);
+}
+
+void check_flips(Precision precision, record::Parity& parity) {
+  check_limit(precision, "flips_share",
+              static_cast<double>(parity.flips) / static_cast<double>(parity.texts), parity);
+}
+
+// Few texts cannot pass, and may fail only by what no further text could mend: a rate over few
+// texts is not yet a rate.
+record::Agreement outcome_of(const record::Parity& parity, bool beyond_doubt, bool small_sample) {
+  const bool enough = static_cast<double>(parity.texts) >= limit("model/texts_min");
+  if (!parity.limits_broken.empty()) {
+    return beyond_doubt || enough ? record::Agreement::failed : record::Agreement::unproven;
+  }
+  return enough || small_sample ? record::Agreement::passed : record::Agreement::unproven;
+}
+
 void check_limits(const JudgeQuestion& question, record::Parity& parity) {
-  const std::string room = "model/" + to_string(question.precision) + "/";
   const auto check = [&](const std::string& name, double value) {
-    if (value > limit(room + name)) parity.limits_broken.push_back(room + name);
+    check_limit(question.precision, name, value, parity);
   };
-  check("flips_share", static_cast<double>(parity.flips) / static_cast<double>(parity.texts));
+  check_flips(question.precision, parity);
   if (keeps_fp32(question.precision)) {
     check("logit_abs_max", parity.logit_abs_max);
   } else {
@@ -138,15 +158,21 @@ Result<record::Parity> judge_outputs(const Outputs& ours, const Outputs& judge,
   }
   check_limits(question, parity);
   if (!finite) parity.limits_broken.insert(parity.limits_broken.begin(), "a logit is not finite");
-  // Few texts cannot pass, and may fail only by what no further text could mend: a rate over few
-  // texts is not yet a rate.
-  const bool enough = static_cast<double>(parity.texts) >= limit("model/texts_min");
-  const bool beyond_doubt = !finite || keeps_fp32(question.precision) || enough;
-  if (!parity.limits_broken.empty() && beyond_doubt) {
-    parity.outcome = record::Agreement::failed;
-  } else if (parity.limits_broken.empty() && (enough || question.small_sample)) {
-    parity.outcome = record::Agreement::passed;
-  }
+  parity.outcome =
+      outcome_of(parity, !finite || keeps_fp32(question.precision), question.small_sample);
+  return parity;
+}
+
+record::Parity judge_labels(std::span<const std::string> ours, std::span<const std::string> judge,
+                            Precision precision, const std::string& name) {
+  BREAKEVEN_CHECK(ours.size() == judge.size(), "ours={} judge={}", ours.size(), judge.size());
+  record::Parity parity;
+  parity.judge = name;
+  parity.texts = ours.size();
+  if (ours.empty()) return parity;
+  for (std::size_t i = 0; i < ours.size(); ++i) parity.flips += ours[i] != judge[i] ? 1U : 0U;
+  check_flips(precision, parity);
+  parity.outcome = outcome_of(parity, keeps_fp32(precision), false);
   return parity;
 }
 

@@ -43,6 +43,11 @@ struct JudgeQuestion {
 Result<record::Parity> judge_outputs(const Outputs& ours, const Outputs& judge,
                                      const JudgeQuestion& question);
 
+// The same where labels alone are known, as of a server: those that differ, by the limit of flips.
+// Both hold as many.
+record::Parity judge_labels(std::span<const std::string> ours, std::span<const std::string> judge,
+                            Precision precision, const std::string& name);
+
 // Share of right labels with its Wilson interval over `distinct` originals (0 = each text is one);
 // texts with label -1 do not count. Nothing when no text has a label.
 std::optional<record::Accuracy> accuracy_of(std::span<const std::uint32_t> ours,

@@ -63,6 +63,15 @@ void check_lateness(record::Record& record) {
                   "our own scheduler sent requests over 1 ms late");
 }
 
+void check_parity(record::Record& record) {
+  if (!breaks_parity(record)) return;
+  check_threshold(
+      record, "parity",
+      static_cast<double>(std::max<std::size_t>(1, record.parity->limits_broken.size())),
+      fmt::format("the outputs are not the judge's within {}",
+                  fmt::join(record.parity->limits_broken, ", ")));
+}
+
 void check_thresholds(const Samples& samples, record::Record& record) {
   if (samples.seconds.empty() && record.samples_s.empty()) {
     check_threshold(record, "no-samples", 1, "nothing was timed");
@@ -84,13 +93,7 @@ void check_thresholds(const Samples& samples, record::Record& record) {
     check_threshold(record, "foreign-gpu", static_cast<double>(record.gpu->foreign_processes),
                     "other processes ran on the GPU");
   }
-  if (breaks_parity(record)) {
-    check_threshold(
-        record, "parity",
-        static_cast<double>(std::max<std::size_t>(1, record.parity->limits_broken.size())),
-        fmt::format("the outputs are not the judge's within {}",
-                    fmt::join(record.parity->limits_broken, ", ")));
-  }
+  check_parity(record);
 }
 
 }  // namespace breakeven::measure

@@ -56,6 +56,8 @@ inline bool is_invalid(const record::Record& record) {
 
 // Rows of what paced mode alone has.
 void check_lateness(record::Record& record);
+// The row of outputs that left the limits.
+void check_parity(record::Record& record);
 
 // All rows that follow from what the record holds: conditions, warm-up, parity.
 struct Samples;

@@ -163,6 +163,22 @@ class Load(unittest.TestCase):
         self.assertGreater(http["null_per_s"], 0)
         self.assertTrue(http["local"])
 
+    def test_labels_that_are_not_those_of_its_model_make_a_row_invalid(self):
+        flags = ["--model", "builtin-narrow", "--max-length", "64"]
+        record = self.rate(self.stand_in(tei), *flags)  # POSITIVE, whatever is asked
+        parity = record["parity"]
+        self.assertEqual((parity["judge"], parity["texts"], parity["outcome"]), ("native cpu fp32", 4, "failed"))
+        self.assertGreater(parity["flips"], 0)
+        self.assertIn(("parity", "invalid"), [(reason["code"], reason["severity"]) for reason in record["reasons"]])
+        self.assertEqual((record["cell"]["max_length"], len(record["texts"]["token_counts"])), (64, 4))
+        self.assertEqual(len(record["model_hash"]), 64)
+        # In int8 a few of many texts may differ, so four prove nothing.
+        record = self.rate(self.stand_in(tei), "--precision", "int8", *flags)
+        self.assertEqual(record["parity"]["outcome"], "unproven")
+        other = self.stand_in(lambda *_: reply(b'[{"label":"SPAM","score":0.9}]'))
+        self.refused("'SPAM', which --model", other.url + "/predict", "--rate", "5", "--count", "4", *flags)
+        self.refused("no-such-model", other.url + "/predict", "--rate", "5", "--count", "4", "--model", "no-such-model")
+
     def test_interim_replies_chunks_and_closed_connections_are_replies(self):
         chunks = (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                   b"5\r\n" + LABEL[:5] + b"\r\n%x\r\n" % (len(LABEL) - 5) + LABEL[5:] + b"\r\n0\r\n\r\n")
@@ -276,6 +292,15 @@ class OurServer(unittest.TestCase):
         self.assertIn("cpu fp32, batch 64", advice.stdout)
         report = subprocess.run([BREAKEVEN, "report", str(self.folder / "ours.jsonl")], capture_output=True, text=True)
         self.assertEqual(report.returncode, 0, report.stderr)
+
+    def test_labels_are_compared_with_those_of_its_model(self):
+        run = self.load("same.jsonl", "--rate", "20", "--time", "3s", "--model", "builtin-narrow")
+        self.assertIn(run.returncode, MEASURED, run.stderr)
+        record = json.loads((self.folder / "same.jsonl").read_text().splitlines()[0])
+        self.assertEqual((record["parity"]["texts"], record["parity"]["flips"], record["parity"]["outcome"]), (3, 0, "unproven"))
+        run = self.load("other.jsonl", "--rate", "20", "--time", "3s", "--model", "builtin")
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertIn("has another model", run.stderr)
 
     def test_every_interface_of_ours_is_measured(self):
         for interface in ("tei", "vllm"):

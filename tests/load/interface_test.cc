@@ -21,12 +21,21 @@ TEST(Interface, RequestsAreThoseOfEachServer) {
   EXPECT_EQ(body_of(*request_for(ask, "a")), R"({"inputs":"a","truncate":true})");
   EXPECT_EQ(body_of(*request_for(ask, {"a", "b"})), R"({"inputs":["a","b"],"truncate":true})");
   ask.interface = Interface::vllm;
-  EXPECT_EQ(body_of(*request_for(ask, "a")), R"({"input":"a","truncate_prompt_tokens":-1})");
+  EXPECT_EQ(body_of(*request_for(ask, "a")), R"({"input":["a"],"truncate_prompt_tokens":-1})");
   EXPECT_EQ(request_for(ask, {"a", "b"}).error().code, "load/pair");
   ask.interface = Interface::oip;
   EXPECT_EQ(body_of(*request_for(ask, {"a", "b"})),
             R"({"inputs":[{"name":"text","shape":[1],"datatype":"BYTES","data":["a"]},)"
             R"({"name":"pair","shape":[1],"datatype":"BYTES","data":["b"]}]})");
+  // A model that its server makes batches for, as it says itself.
+  EXPECT_TRUE(read_inputs(R"({"name":"m","inputs":[{"name":"n","datatype":"FP32","shape":[1]},)"
+                          R"({"name":"words","datatype":"BYTES","shape":[-1,1]}]})",
+                          ask));
+  EXPECT_EQ(body_of(*request_for(ask, "a")),
+            R"({"inputs":[{"name":"words","shape":[1,1],"datatype":"BYTES","data":["a"]}]})");
+  for (const char* nothing : {"", "{}", "[]", R"({"inputs":[{"name":"n"}]})", R"({"inputs":1})"}) {
+    EXPECT_FALSE(read_inputs(nothing, ask)) << nothing;
+  }
   ask.keep_alive = false;
   ask.host = "unix:/x";
   EXPECT_EQ(plain_request(ask, "GET", "/health"),
@@ -57,6 +66,10 @@ TEST(Interface, LabelsAreFoundAsEachServerTellsThem) {
                                R"({"data":[{"index":0,"label":"D"}],"usage":{"prompt_tokens":9}})");
   EXPECT_EQ(vllm->label, "D");
   EXPECT_EQ(vllm->tokens, 9U);
+  EXPECT_EQ(read_label(Interface::vllm,  // Infinity
+                       R"({"data":[[{"label":"N","score":0.1},{"label":"P","score":0.9}]]})")
+                ->label,
+            "P");
   EXPECT_EQ(
       read_label(Interface::oip, R"({"outputs":[{"name":"score","datatype":"FP32","data":[0.9]},)"
                                  R"({"name":"label","datatype":"BYTES","data":["P"]}]})")
