@@ -4,18 +4,30 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace breakeven {
+
+// What a tokenizer made of a text.
+struct TokenIds {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> types{};  // of a pair where the model takes them; else none
+  std::size_t whole = 0;              // tokens before it was cut, where they were counted
+  bool cut = false;
+};
 
 // Views; whoever makes one keeps the bytes alive.
 struct Text {
   std::string_view first;
   // Nothing: `first` alone. An empty second text is one, as in Hugging Face's batches of pairs.
   std::optional<std::string_view> second{};
+  // Made before, as the classifier would make it: then it does not tokenise this text.
+  const TokenIds* ready = nullptr;
 
   Text() = default;
   // Implicit: a string is a text.

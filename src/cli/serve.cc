@@ -12,6 +12,7 @@
 #include <span>
 #include <system_error>
 
+#include "base/cpus.h"
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/units.h"
@@ -35,7 +36,8 @@ namespace {
 
 struct ServeFlags {
   std::string model, precision = "fp32", device = "auto", threads = "all", max_length;
-  std::string listen = "127.0.0.1:8000", p99, key_file, connections = "1024", drain = "30s";
+  std::string listen = "127.0.0.1:8000", p99, key_file, connections = "1024", of_one_address,
+              drain = "30s";
   std::string cpu_price, gpu_price;
   bool insecure = false;
 };
@@ -48,6 +50,11 @@ Result<serve::ListenOptions> listen_options(const ServeFlags& flags) {
   options.address = flags.listen;
   BREAKEVEN_TRY(options.connections,
                 parse_number("--max-connections", flags.connections, 1, 1'000'000));
+  options.of_one_address = serve::usual_of_one_address(options);
+  if (!flags.of_one_address.empty()) {
+    BREAKEVEN_TRY(options.of_one_address,
+                  parse_number("--connections-per-address", flags.of_one_address, 1, 1'000'000));
+  }
   BREAKEVEN_TRY(options.drain_s, parse_latency("--drain", flags.drain));
   if (!flags.key_file.empty()) {
     BREAKEVEN_TRY(options.connection.api_key, read_key(flags.key_file));
@@ -185,6 +192,21 @@ serve::BatchLimits batch_limits(const serve::LaneSetup& lane, std::size_t max_le
   return {static_cast<std::uint64_t>(tokens), kBatchTexts};
 }
 
+// A thread tokenises ahead where it has a core to itself: beside a GPU, or beside CPU lanes that
+// leave one.
+bool has_free_core(const std::vector<Device>& devices, unsigned threads) {
+  const bool any_gpu = std::any_of(devices.begin(), devices.end(),
+                                   [](const Device& device) { return !device.is_cpu(); });
+  return any_gpu || threads < usable_cpus().ids.size();
+}
+
+// Threads of a CPU lane beside GPUs: a core is left for what tokenises, one for what talks to the
+// clients.
+unsigned threads_beside_gpus(unsigned threads) {
+  constexpr unsigned kLeft = 2;
+  return std::max(1U, threads - std::min(threads, kLeft));
+}
+
 Result<void> run_server(const ServeFlags& flags) {
   BREAKEVEN_TRY(const serve::ListenOptions listen, listen_options(flags));
   serve::ServiceOptions options;
@@ -221,6 +243,9 @@ Result<void> run_server(const ServeFlags& flags) {
   for (const data::Review& review : sample.reviews) words += review.text + " ";
 
   std::vector<serve::LaneSetup> lanes;
+  if (devices.devices.size() > 1 && flags.threads == "all") {
+    setup.threads = threads_beside_gpus(setup.threads);
+  }
   for (const Device& device : devices.devices) {
     setup.device = device;
     serve::LaneSetup lane;
@@ -234,6 +259,12 @@ Result<void> run_server(const ServeFlags& flags) {
   BREAKEVEN_TRY_VOID(keep_those_that_agree(lanes, setup.precision));
   options.limits.batch = batch_limits(lanes.front(), setup.max_length);
   options.post = listener->poster();
+  if (has_free_core(devices.devices, setup.threads)) {
+    const auto reader = std::make_shared<engine::TextReader>(
+        *open.model, engine::NativeOptions{.setup = setup, .whole_tokens = true});
+    options.read = [reader](const Text& text, TokenIds& made) { reader->read(text, made); };
+    tell("one batch is tokenised ahead, on a core of its own, while another one is computed");
+  }
   setup.device = devices.devices.front();
   const bool any_gpu = std::any_of(devices.devices.begin(), devices.devices.end(),
                                    [](const Device& device) { return !device.is_cpu(); });
@@ -292,6 +323,8 @@ void add_serve(CLI::App& app, Context& context) {
   command.add_flag("--insecure", flags->insecure,
                    "listen where others can come, without a key: behind a proxy");
   command.add_option("--max-connections", flags->connections, "more are told 503 [1024]");
+  command.add_option("--connections-per-address", flags->of_one_address,
+                     "likewise [64; all where only this machine can reach it]");
   command.add_option("--cpu-price", flags->cpu_price,
                      "of the CPU machine, an hour: what /v1/breakeven goes by");
   command.add_option("--gpu-price", flags->gpu_price, "of the GPU machine, an hour");

@@ -4,50 +4,64 @@
 
 namespace breakeven::engine {
 
+Reading reading_of(const text::Tokenizer& tokenizer, std::size_t token_types,
+                   text::PairCut pair_cut, bool whole) {
+  return {.pair_cut = pair_cut,
+          .whole = whole,
+          .takes_types = tokenizer.info().model_takes_types && token_types > 1};
+}
+
+void make_ids(const text::Tokenizer& tokenizer, const Reading& reading, const Text& text,
+              text::Tokenizer::Scratch& scratch, TokenIds& made) {
+  made.ids.clear();
+  made.types.clear();
+  const text::EncodeOptions options{.max_length = reading.max_length,
+                                    .truncation_side = tokenizer.info().truncation_side,
+                                    .pair_cut = reading.pair_cut,
+                                    .whole = reading.whole ? &made.whole : nullptr};
+  const bool typed = reading.takes_types && text.second;
+  made.cut = tokenizer.encode(text, options, scratch, made.ids, typed ? &made.types : nullptr);
+}
+
 BatchWork::BatchWork(const text::Tokenizer& tokenizer, std::size_t token_types,
                      text::PairCut pair_cut, bool whole_tokens, unsigned threads)
-    : tokenizer_(&tokenizer),
-      pair_cut_(pair_cut),
-      counts_whole_(whole_tokens),
-      takes_types_(tokenizer.info().model_takes_types && token_types > 1) {
-  for (unsigned i = 0; i < threads; ++i) threads_.push_back({tokenizer.make_scratch(), {}, {}});
+    : tokenizer_(&tokenizer), reading_(reading_of(tokenizer, token_types, pair_cut, whole_tokens)) {
+  for (unsigned i = 0; i < threads; ++i) threads_.push_back({tokenizer.make_scratch(), {}});
 }
 
 void BatchWork::start(std::span<const Text> texts, std::size_t max_length) {
-  max_length_ = max_length;
-  typed_ = takes_types_ && any_pair(texts);
+  reading_.max_length = max_length;
+  typed_ = reading_.takes_types && any_pair(texts);
   const std::size_t room = texts.size() * max_length;
   if (ids_.size() < room) ids_.resize(room);
   if (typed_ && token_types_.size() < room) token_types_.resize(room);
   for (Thread& thread : threads_) {
-    thread.ids.reserve(max_length);
-    if (typed_) thread.token_types.reserve(max_length);
+    thread.made.ids.reserve(max_length);
+    if (typed_) thread.made.types.reserve(max_length);
   }
   tokens_.resize(texts.size());
   cut_.resize(texts.size());
-  whole_tokens_.resize(counts_whole_ ? texts.size() : 0);
+  whole_tokens_.resize(reading_.whole ? texts.size() : 0);
 }
 
 void BatchWork::tokenize(unsigned thread, std::span<const Text> texts, std::size_t first,
                          std::size_t count) {
-  std::size_t whole = 0;
-  const text::EncodeOptions options{.max_length = max_length_,
-                                    .truncation_side = tokenizer_->info().truncation_side,
-                                    .pair_cut = pair_cut_,
-                                    .whole = counts_whole_ ? &whole : nullptr};
   Thread& mine = threads_[thread];
   for (std::size_t text = first; text < first + count; ++text) {
-    mine.ids.clear();
-    mine.token_types.clear();
-    cut_[text] = tokenizer_->encode(texts[text], options, *mine.scratch, mine.ids,
-                                    typed_ ? &mine.token_types : nullptr)
-                     ? 1
-                     : 0;
-    if (counts_whole_) whole_tokens_[text] = static_cast<std::uint32_t>(whole);
-    const auto place = static_cast<std::ptrdiff_t>(text * max_length_);
-    std::ranges::copy(mine.ids, ids_.begin() + place);
-    if (typed_) std::ranges::copy(mine.token_types, token_types_.begin() + place);
-    tokens_[text] = static_cast<std::uint32_t>(mine.ids.size());
+    const TokenIds* made = texts[text].ready;
+    if (made == nullptr) {
+      make_ids(*tokenizer_, reading_, texts[text], *mine.scratch, mine.made);
+      made = &mine.made;
+    }
+    cut_[text] = made->cut ? 1 : 0;
+    if (reading_.whole) whole_tokens_[text] = static_cast<std::uint32_t>(made->whole);
+    const auto place = static_cast<std::ptrdiff_t>(text * reading_.max_length);
+    std::ranges::copy(made->ids, ids_.begin() + place);
+    tokens_[text] = static_cast<std::uint32_t>(made->ids.size());
+    if (!typed_) continue;
+    const auto types = token_types_.begin() + place;
+    std::fill_n(types, made->ids.size(), 0);  // of a text without a second one
+    std::ranges::copy(made->types, types);
   }
 }
 

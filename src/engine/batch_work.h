@@ -14,6 +14,19 @@
 
 namespace breakeven::engine {
 
+// How a classifier makes ids of texts.
+struct Reading {
+  std::size_t max_length = 0;
+  text::PairCut pair_cut = text::PairCut::longest_first;
+  bool whole = false;        // all of a text is read, even of one that is cut
+  bool takes_types = false;  // the model has several token types, and takes them
+};
+Reading reading_of(const text::Tokenizer& tokenizer, std::size_t token_types,
+                   text::PairCut pair_cut, bool whole);
+// What `made` held is gone; its memory is used again. `scratch`: of this tokenizer.
+void make_ids(const text::Tokenizer& tokenizer, const Reading& reading, const Text& text,
+              text::Tokenizer::Scratch& scratch, TokenIds& made);
+
 class BatchWork {
  public:
   // `threads`: how many may tokenise at the same time. `token_types`: rows of the model's table.
@@ -34,27 +47,24 @@ class BatchWork {
   std::span<const std::uint32_t> rows() const { return rows_; }
   std::size_t computed_tokens() const { return computed_tokens_; }
   std::span<const std::int32_t> ids(std::uint32_t text) const {
-    return std::span(ids_).subspan(text * max_length_, tokens_[text]);
+    return std::span(ids_).subspan(text * reading_.max_length, tokens_[text]);
   }
   // As many as ids; none where all are 0: without a pair, or where the model has one type or none.
   std::span<const std::int32_t> token_types(std::uint32_t text) const {
     if (!typed_) return {};
-    return std::span(token_types_).subspan(text * max_length_, tokens_[text]);
+    return std::span(token_types_).subspan(text * reading_.max_length, tokens_[text]);
   }
 
  private:
   struct Thread {
     std::unique_ptr<text::Tokenizer::Scratch, void (*)(text::Tokenizer::Scratch*)> scratch;
-    std::vector<std::int32_t> ids, token_types;  // of one text
+    TokenIds made;  // of one text
   };
 
   const text::Tokenizer* tokenizer_;
   std::vector<Thread> threads_;
-  text::PairCut pair_cut_;
-  bool counts_whole_;
-  bool takes_types_;  // the model does
+  Reading reading_;
   bool typed_ = false;
-  std::size_t max_length_ = 0;
   std::vector<std::int32_t> ids_, token_types_;  // [texts, max_length]
   std::vector<std::uint32_t> tokens_, whole_tokens_, rows_;
   std::vector<std::uint8_t> cut_;

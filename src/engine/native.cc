@@ -11,6 +11,7 @@
 #include "base/cpus.h"
 #include "base/memory.h"
 #include "base/units.h"
+#include "engine/batch_work.h"
 #include "engine/native_classifier.h"
 #include "engine/placement.h"
 #include "ops/cpu/cpu_backend.h"
@@ -189,6 +190,26 @@ std::vector<ops::Precision> native_precisions(const Device& device,
 
 Result<std::string> native_instruction_set(const std::string& instruction_set) {
   return ops::cpu_instruction_set(instruction_set);
+}
+
+struct TextReader::Inside {
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  Reading reading;
+  std::unique_ptr<text::Tokenizer::Scratch, void (*)(text::Tokenizer::Scratch*)> scratch;
+};
+
+TextReader::TextReader(const LoadedModel& model, const NativeOptions& options)
+    : inside_(new Inside{model.tokenizer,
+                         reading_of(*model.tokenizer, model.checkpoint.plan.token_types,
+                                    options.pair_cut, options.whole_tokens),
+                         model.tokenizer->make_scratch()}) {
+  inside_->reading.max_length = options.setup.max_length;
+}
+
+TextReader::~TextReader() = default;
+
+void TextReader::read(const Text& text, TokenIds& made) {
+  make_ids(*inside_->tokenizer, inside_->reading, text, *inside_->scratch, made);
 }
 
 }  // namespace breakeven::engine

@@ -36,6 +36,21 @@ struct NativeOptions {
 Result<std::unique_ptr<Classifier>> make_native(const std::shared_ptr<const LoadedModel>& model,
                                                 const NativeOptions& options);
 
+// Makes ids as a classifier of the model and the options makes them, while that one computes: for
+// Text::ready. For one thread at a time.
+class TextReader {
+ public:
+  TextReader(const LoadedModel& model, const NativeOptions& options);
+  ~TextReader();
+  TextReader(const TextReader&) = delete;
+  TextReader& operator=(const TextReader&) = delete;
+  void read(const Text& text, TokenIds& made);
+
+ private:
+  struct Inside;
+  std::unique_ptr<Inside> inside_;
+};
+
 // Precisions that the device can really run fast (no emulation), in the order fp32, fp32x3, bf16,
 // fp16, int8; of several GPUs those that all of them have.
 // `instruction_set`: of the CPU, as NativeOptions has it.

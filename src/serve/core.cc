@@ -165,6 +165,19 @@ std::optional<Start> Core::start_batch(std::size_t index, const PlannedBatch& ba
   return Start{index, runs.parts, runs.shape, lane.time->seconds(runs.shape)};
 }
 
+std::vector<Part> Core::prepare() {
+  std::vector<Part> parts;
+  for (Lane& lane : lanes_) {
+    if (lane.runs) lane.plan.hand_out(parts);
+  }
+  return parts;
+}
+
+void Core::prepared(std::uint64_t request, std::uint32_t text, std::uint32_t tokens) {
+  const auto found = requests_.find(request);
+  if (found != requests_.end()) lanes_[found->second.lane].plan.known(request, text, tokens);
+}
+
 void Core::finished(double now_s, std::size_t index, bool worked) {
   Lane& lane = lanes_[index];
   BREAKEVEN_CHECK(lane.runs, "lane={}", index);

@@ -91,6 +91,12 @@ class Core {
 
   // What a free lane starts now; call until it gives nothing.
   std::optional<Start> start(double now_s);
+  // Texts that should be tokenised now, while their lanes compute others: those of the batch that
+  // comes next on each busy lane. Each is named once.
+  std::vector<Part> prepare();
+  // One of them has so many tokens. It may have been started meanwhile, or its client have left.
+  void prepared(std::uint64_t request, std::uint32_t text, std::uint32_t tokens);
+
   // The lane is done with its batch, or could not do it. A failed batch is tried once more, text by
   // text; a lane that fails kLaneFailures times on end is broken.
   void finished(double now_s, std::size_t lane, bool worked);

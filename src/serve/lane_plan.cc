@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 
@@ -80,8 +81,56 @@ void LanePlan::append(std::uint64_t request, std::span<const std::uint32_t> toke
   }
 }
 
+void LanePlan::hand_out(std::vector<Part>& parts) {
+  // What is laid out as several batches for their deadlines may be started as one.
+  std::size_t texts = 0;
+  std::uint64_t tokens = 0;
+  for (PlannedBatch& batch : batches_) {
+    for (Part& part : batch.parts) {
+      tokens += part.tokens;
+      const bool fits = ++texts <= limits_.texts && tokens <= limits_.tokens;
+      if (texts > 1 && !fits) return;
+      if (!std::exchange(part.handed_out, true)) parts.push_back(part);
+    }
+  }
+}
+
+void LanePlan::known(std::uint64_t request, std::uint32_t text, std::uint32_t tokens) {
+  for (PlannedBatch& batch : batches_) {
+    const auto part = std::find_if(batch.parts.begin(), batch.parts.end(), [&](const Part& each) {
+      return each.request == request && each.text == text;
+    });
+    if (part == batch.parts.end()) continue;
+    const decide::Shape before = shape_of_one(part->tokens), now = shape_of_one(tokens);
+    part->tokens = tokens;
+    batch.shape.tokens += now.tokens - before.tokens;
+    batch.shape.squares += now.squares - before.squares;
+    backlog_s_ -= batch.seconds;
+    batch.seconds = time_->safe_seconds(batch.shape);
+    backlog_s_ += batch.seconds;
+    return;
+  }
+}
+
+// Texts that turned out longer than they looked may be more than a batch: the last ones then wait
+// for the next.
+void LanePlan::split_front() {
+  PlannedBatch& batch = batches_.front();
+  if (batch.parts.size() == 1 || batch.shape.tokens <= static_cast<double>(limits_.tokens)) return;
+  PlannedBatch first, rest;
+  for (const Part& part : batch.parts) {
+    const bool is_full = !first.parts.empty() &&
+                         first.shape.tokens + part.tokens > static_cast<double>(limits_.tokens);
+    (is_full || !rest.parts.empty() ? rest : first).add(part);
+  }
+  batch = std::move(first);
+  rest.seconds = time_->safe_seconds(rest.shape);
+  batches_.insert(batches_.begin() + 1, std::move(rest));
+}
+
 PlannedBatch LanePlan::pop(double now_s) {
   BREAKEVEN_CHECK(!batches_.empty());
+  split_front();
   PlannedBatch batch = std::move(batches_.front());
   batches_.pop_front();
   while (!batches_.empty() && !batches_.front().alone &&

@@ -21,9 +21,10 @@ struct BatchLimits {
 // One text of a request.
 struct Part {
   std::uint64_t request = 0;
-  std::uint32_t text = 0;  // its number in the request
-  std::uint32_t tokens = 0;
+  std::uint32_t text = 0;    // its number in the request
+  std::uint32_t tokens = 0;  // estimated, until it was tokenised
   double deadline_s = 0;
+  bool handed_out = false;  // to whoever tokenises ahead
 };
 
 struct PlannedBatch {
@@ -51,6 +52,11 @@ class LanePlan {
   double backlog_s() const { return backlog_s_; }  // time of all that waits
   const std::deque<PlannedBatch>& batches() const { return batches_; }
 
+  // Texts that the next batch may hold, to be tokenised ahead: each is given out once.
+  void hand_out(std::vector<Part>& parts);
+  // A text that waits has so many tokens, whatever was thought before.
+  void known(std::uint64_t request, std::uint32_t text, std::uint32_t tokens);
+
   // The batch that is due, with all that follows and still fits, if it starts at `now_s`.
   PlannedBatch pop(double now_s);
   // What must be tried again goes first.
@@ -61,6 +67,7 @@ class LanePlan {
  private:
   bool fits(const PlannedBatch& batch, const decide::Shape& shape, double deadline_s,
             double start_s) const;
+  void split_front();
   void count();
 
   const BatchTime* time_;

@@ -16,6 +16,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -39,14 +40,16 @@ constexpr std::string_view kUnix = "unix:";
 // A socket and its Connection. Lives as long as an operation on it is under way.
 class Client : public std::enable_shared_from_this<Client> {
  public:
-  Client(Socket socket, Service& service, const ConnectionOptions& options)
+  Client(Socket socket, std::string from, Service& service, const ConnectionOptions& options)
       : socket_(std::move(socket)),
+        from_(std::move(from)),
         service_(service),
         connection_(service, options, [this] { pump(); }) {}
 
   void pump();
   void tick();
   bool gone() const { return gone_; }
+  const std::string& from() const { return from_; }
   // Nothing of it is left to write.
   bool quiet() const { return !writing_; }
   void close();
@@ -57,6 +60,7 @@ class Client : public std::enable_shared_from_this<Client> {
   void linger();
 
   Socket socket_;
+  std::string from_;  // its address
   Service& service_;
   Connection connection_;
   std::array<char, 16UL * 1024> bytes_{};
@@ -163,7 +167,8 @@ class AsioListener final : public Listener {
   tl::unexpected<Error> cannot(const Failure& failure) const;
   template <class Acceptor>
   void accept(Acceptor& acceptor);
-  void taken(Socket socket);
+  void taken(Socket socket, std::string from);
+  void turn_away(Socket socket, const std::string& why, const std::string& hint);
   void wait_for_signal();
   void asked_to_stop();
   void tick();
@@ -176,6 +181,7 @@ class AsioListener final : public Listener {
   std::string address_, path_;
   Service* service_ = nullptr;
   std::set<std::shared_ptr<Client>> clients_;
+  std::map<std::string, std::size_t> of_address_;  // clients_ from each; none without one
   double drained_s_ = -1;
   bool accept_again_ = false;
 };
@@ -257,6 +263,20 @@ Result<void> AsioListener::listen_local() {
   return {};
 }
 
+// Who is behind a connection: an IPv4 address, or the /64 that an IPv6 client may choose from.
+std::string client_of(const asio::ip::tcp::socket& socket) {
+  Failure gone;
+  const auto address = socket.remote_endpoint(gone).address();
+  if (gone) return "";
+  if (!address.is_v6() || address.to_v6().is_v4_mapped()) {
+    return address.is_v4()
+               ? address.to_string()
+               : asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  }
+  const auto bytes = address.to_v6().to_bytes();
+  return std::string(bytes.begin(), bytes.begin() + 8);
+}
+
 template <class Acceptor>
 void AsioListener::accept(Acceptor& acceptor) {
   accept_again_ = false;
@@ -271,33 +291,42 @@ void AsioListener::accept(Acceptor& acceptor) {
       accept_again_ = true;
       return;
     }
+    std::string from;
     if constexpr (std::is_same_v<Acceptor, Tcp>) {
       Failure ignored;
       socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+      from = client_of(socket);
     }
-    taken(Socket(std::move(socket)));
+    taken(Socket(std::move(socket)), std::move(from));
     accept(acceptor);
   });
 }
 
-void AsioListener::taken(Socket socket) {
-  Metrics& metrics = service_->metrics();
+void AsioListener::turn_away(Socket socket, const std::string& why, const std::string& hint) {
+  ++service_->metrics().connections_refused;
+  HttpReply reply{.status = 503, .close = true};
+  reply.body = render_problem(Route::classify, {503, {"http/connections", why, hint}, 0});
+  Failure ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(to_bytes(reply)), ignored);
+}
+
+void AsioListener::taken(Socket socket, std::string from) {
   if (clients_.size() >= options_.connections) {
-    ++metrics.connections_refused;
-    HttpReply reply{.status = 503, .close = true};
-    reply.body = render_problem(
-        Route::classify,
-        {503,
-         {"http/connections", fmt::format("{} connections are open", options_.connections),
-          "keep connections and use them again"},
-         0});
-    Failure ignored;
-    socket.non_blocking(true, ignored);
-    socket.write_some(asio::buffer(to_bytes(reply)), ignored);
-    return;
+    return turn_away(std::move(socket), fmt::format("{} connections are open", clients_.size()),
+                     "keep connections and use them again");
   }
+  const auto seen = of_address_.find(from);
+  if (seen != of_address_.end() && seen->second >= options_.of_one_address) {
+    return turn_away(std::move(socket),
+                     fmt::format("{} connections are open from this address", seen->second),
+                     "keep connections and use them again; --connections-per-address allows more");
+  }
+  ++of_address_[from];
+  Metrics& metrics = service_->metrics();
   ++metrics.connections;
-  const auto client = std::make_shared<Client>(std::move(socket), *service_, options_.connection);
+  const auto client =
+      std::make_shared<Client>(std::move(socket), std::move(from), *service_, options_.connection);
   clients_.insert(client);
   metrics.connections_open = clients_.size();
   client->pump();
@@ -322,7 +351,13 @@ void AsioListener::tick() {
     service_->tick();
     for (auto at = clients_.begin(); at != clients_.end();) {
       (*at)->tick();
-      at = (*at)->gone() ? clients_.erase(at) : std::next(at);
+      if (!(*at)->gone()) {
+        ++at;
+        continue;
+      }
+      const auto from = of_address_.find((*at)->from());
+      if (--from->second == 0) of_address_.erase(from);
+      at = clients_.erase(at);
     }
     service_->metrics().connections_open = clients_.size();
     if (accept_again_) {
@@ -361,6 +396,7 @@ void AsioListener::run(Service& service) {
   context_.run();
   for (const auto& client : clients_) client->close();
   clients_.clear();
+  of_address_.clear();
 }
 
 }  // namespace
@@ -369,6 +405,12 @@ Result<std::unique_ptr<Listener>> Listener::open(const ListenOptions& options) {
   auto listener = std::make_unique<AsioListener>(options);
   BREAKEVEN_TRY_VOID(listener->listen());
   return listener;
+}
+
+std::size_t usual_of_one_address(const ListenOptions& options) {
+  constexpr std::size_t kStrangers = 64;
+  return is_local(options.address) ? options.connections
+                                   : std::min(kStrangers, options.connections);
 }
 
 bool is_local(const std::string& address) {

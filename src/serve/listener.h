@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@ namespace breakeven::serve {
 struct ListenOptions {
   std::string address = "127.0.0.1:8000";  // "[::1]:8000", "unix:/run/breakeven.sock"
   std::size_t connections = 1024;          // more are told 503
+  std::size_t of_one_address = SIZE_MAX;   // likewise; an IPv6 client's address is its /64
   double drain_s = 30;                     // after the first SIGTERM or SIGINT; the second ends it
   ConnectionOptions connection{};
 };
@@ -42,6 +44,11 @@ class Listener {
  protected:
   Listener() = default;
 };
+
+// How many connections one client may hold unless somebody says otherwise: a few where strangers
+// come, all of them where only this machine can reach it (a proxy is one client for all of its
+// own).
+std::size_t usual_of_one_address(const ListenOptions& options);
 
 // Whether only this machine can reach the address: 127.0.0.0/8, [::1] or a Unix socket.
 bool is_local(const std::string& address);

@@ -86,6 +86,9 @@ std::string Metrics::write(const Core& core, double now_s) const {
   line(out, "breakeven_texts_total", "", texts);
   head(out, "breakeven_truncated_tokens_total", "counter", "Tokens that were cut off");
   line(out, "breakeven_truncated_tokens_total", "", truncated_tokens);
+  head(out, "breakeven_tokenized_ahead_total", "counter",
+       "Texts that were tokenised while a lane computed others");
+  line(out, "breakeven_tokenized_ahead_total", "", tokenized_ahead);
   head(out, "breakeven_connections_total", "counter", "Connections taken");
   line(out, "breakeven_connections_total", "", connections);
   head(out, "breakeven_connections_refused_total", "counter", "Connections over the limit");

@@ -44,6 +44,7 @@ struct Metrics {
   std::array<std::uint64_t, std::size(kStatuses) + 1> replies{};  // the last: any other
   Histogram total_s, queue_s, tokenize_s, compute_s;              // of answered requests
   std::uint64_t texts = 0, truncated_tokens = 0;
+  std::uint64_t tokenized_ahead = 0;                       // texts, while lanes computed others
   std::uint64_t connections = 0, connections_refused = 0;  // accepted in all; told to go
   std::size_t connections_open = 0;
   std::vector<LaneMetrics> lanes;

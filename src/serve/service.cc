@@ -69,6 +69,13 @@ Service::Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions opt
   const auto worked = lanes.front().classifier->run_batch({&text, 1}, result);
   BREAKEVEN_CHECK(worked, "{}", worked ? "" : worked.error().to_string());
   probe_label_ = result.labels.front();
+  if (options_.read) {
+    preparer_ = std::make_unique<Preparer>(
+        std::move(options_.read), [this](std::vector<Preparer::Job> jobs) {
+          auto shared = std::make_shared<std::vector<Preparer::Job>>(std::move(jobs));
+          options_.post([this, shared] { prepared(std::move(*shared)); });
+        });
+  }
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     metrics_.lanes.push_back({});
     metrics_.lanes.back().device = lanes[i].device;
@@ -108,10 +115,12 @@ std::uint64_t Service::submit(std::vector<OwnedText> texts, double received_s, d
   }
   Waiting& waiting = waiting_[id];
   waiting.answer.texts.resize(texts.size());
+  waiting.ids.resize(texts.size());
   waiting.texts = std::make_shared<const std::vector<OwnedText>>(std::move(texts));
   waiting.received_s = received_s;
   waiting.done = std::move(done);
   start();
+  prepare();
   deliver();
   return id;
 }
@@ -124,17 +133,41 @@ void Service::cancel(std::uint64_t request) noexcept {
 void Service::start() {
   while (const auto started = core_.start(now_s())) {
     std::vector<Text> texts;
-    auto keep = std::make_shared<std::vector<std::shared_ptr<const std::vector<OwnedText>>>>();
+    auto keep = std::make_shared<std::vector<std::shared_ptr<const void>>>();
     for (const Part& part : started->parts) {
-      const auto& owned = waiting_.at(part.request).texts;
-      texts.push_back((*owned)[part.text].view());
-      if (keep->empty() || keep->back() != owned) keep->push_back(owned);
+      const Waiting& waiting = waiting_.at(part.request);
+      Text& text = texts.emplace_back((*waiting.texts)[part.text].view());
+      text.ready = waiting.ids[part.text].get();
+      if (keep->empty() || keep->back() != waiting.texts) keep->push_back(waiting.texts);
+      if (text.ready == nullptr) continue;
+      keep->push_back(waiting.ids[part.text]);
+      ++metrics_.tokenized_ahead;
     }
     running_[started->lane] = started->parts;
     started_s_[started->lane] = now_s();
     expected_s_[started->lane] = started->expected_s;
     lanes_[started->lane]->run(std::move(texts), std::move(keep));
   }
+}
+
+void Service::prepare() {
+  if (preparer_ == nullptr || preparer_->busy()) return;
+  std::vector<Preparer::Job> jobs;
+  for (const Part& part : core_.prepare()) {
+    jobs.push_back({part.request, part.text, waiting_.at(part.request).texts});
+  }
+  if (!jobs.empty()) preparer_->run(std::move(jobs));
+}
+
+void Service::prepared(std::vector<Preparer::Job> jobs) noexcept {
+  preparer_->taken();
+  for (Preparer::Job& job : jobs) {
+    const auto found = waiting_.find(job.request);
+    if (found == waiting_.end()) continue;  // its client left
+    core_.prepared(job.request, job.text, static_cast<std::uint32_t>(job.made.ids.size()));
+    found->second.ids[job.text] = std::make_shared<const TokenIds>(std::move(job.made));
+  }
+  prepare();
 }
 
 void Service::finished(std::size_t lane, const LaneResult& result) noexcept {
@@ -164,6 +197,7 @@ void Service::finished(std::size_t lane, const LaneResult& result) noexcept {
   }
   core_.finished(now_s(), lane, result.worked.has_value());
   start();
+  prepare();
   deliver();
 }
 

@@ -19,6 +19,7 @@
 #include "serve/lane.h"
 #include "serve/live.h"
 #include "serve/metrics.h"
+#include "serve/preparer.h"
 #include "serve/traffic.h"
 
 namespace breakeven::serve {
@@ -29,7 +30,9 @@ struct ServiceOptions {
   const Clock* clock = &monotonic_clock();
   Prices prices{};
   std::vector<Machine> elsewhere{};  // devices that are not here, for the break-even
-  // Runs a function on the server's thread, soon. Called from lanes' threads.
+  // Tokenises one batch ahead, as the lanes' classifiers would; none = the lanes do it themselves.
+  Preparer::Read read{};
+  // Runs a function on the server's thread, soon. Called from other threads.
   std::function<void(std::function<void()>)> post;
 };
 
@@ -57,6 +60,7 @@ class Service {
 
   // A few times a second.
   void tick() noexcept;
+  bool preparing() const { return preparer_ != nullptr && preparer_->busy(); }
   void drain(double within_s);
   bool drained() const { return core_.draining() && core_.requests() == 0; }
   bool draining() const { return core_.draining(); }
@@ -78,6 +82,7 @@ class Service {
  private:
   struct Waiting {
     std::shared_ptr<const std::vector<OwnedText>> texts;
+    std::vector<std::shared_ptr<const TokenIds>> ids;  // of each text, as soon as they are made
     Answer answer;
     double received_s = 0;
     double first_start_s = -1, last_tokenize_s = 0;
@@ -85,6 +90,8 @@ class Service {
   };
 
   void start();
+  void prepare();
+  void prepared(std::vector<Preparer::Job> jobs) noexcept;
   void finished(std::size_t lane, const LaneResult& result) noexcept;
   void take(const Part& part, std::size_t place, const LaneResult& result, Waiting& waiting);
   void deliver();
@@ -110,6 +117,7 @@ class Service {
   double live_at_s_ = 0;
   std::vector<std::function<void(const Live*)>> live_waits_;
   std::thread live_thread_;
+  std::unique_ptr<Preparer> preparer_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // last: their threads end first
 };
 

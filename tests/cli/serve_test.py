@@ -111,6 +111,7 @@ class Start(unittest.TestCase):
         self.assertIn("--p99", self.refused("--p99", "soon"))
         self.assertIn("no-such-file", self.refused("--api-key-file", "no-such-file"))
         self.assertIn("--max-connections", self.refused("--max-connections", "0"))
+        self.assertIn("--connections-per-address", self.refused("--connections-per-address", "none"))
 
     def test_a_key_is_asked_for(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -123,8 +124,18 @@ class Start(unittest.TestCase):
                 self.assertEqual(server.ask("/info")[0], 401)
                 self.assertEqual(server.ask("/info", Authorization="Bearer secret")[0], 200)
                 self.assertEqual(server.ask("/livez")[0], 200)
+                # No dump of its memory, which holds the key; nothing of what clients sent in what it tells.
+                limits = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()
+                self.assertRegex(limits, r"Max core file size +0 +0 ")
+                for authorization in ("Bearer secret", "Bearer wrong"):
+                    server.ask("/v1/classify", {"input": "my own words"}, Authorization=authorization)
+                    server.ask("/v1/classify", b"my own words", Authorization=authorization)
             finally:
-                self.assertEqual(server.end()[0], 0)
+                code, told = server.end()
+            self.assertEqual(code, 0)
+            told = "".join(server.told) + told
+            for private in ("my own words", "secret", "wrong"):
+                self.assertNotIn(private, told)
 
 
 if __name__ == "__main__":

@@ -145,6 +145,35 @@ TEST(Pairs, MayStandBesideTextsAlone) {
   }
 }
 
+// Ids that were made before, as a server makes them while a batch is computed: some of a batch or
+// all, pairs with token types, texts that are cut, and texts without a second one among them.
+TEST(Pairs, IdsThatWereMadeBeforeAreTheSame) {
+  const auto model = load(golden_folder("bert_nli"));
+  const NativeOptions options{.setup = {.threads = 2, .max_length = 6, .batch = 4},
+                              .whole_tokens = true};
+  const auto classifier = make(model, options);
+  const std::vector<Text> plain = {
+      "a good film", {"a good film", "bad"}, "bad bad bad bad bad bad bad", {"a good film", ""}};
+  BatchResult expected, got;
+  ASSERT_TRUE(classifier->run_batch(plain, expected).has_value());
+  TextReader reader(*model, options);
+  std::vector<TokenIds> made(plain.size());
+  for (std::size_t i = 0; i < plain.size(); ++i) reader.read(plain[i], made[i]);
+  for (unsigned which = 0; which < 16; ++which) {
+    std::vector<Text> texts = plain;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      if ((which >> i & 1U) == 0) continue;
+      texts[i].ready = &made[i];
+      texts[i].first = "not read";
+    }
+    ASSERT_TRUE(classifier->run_batch(texts, got).has_value());
+    EXPECT_EQ(got.logits, expected.logits) << which;
+    EXPECT_EQ(got.tokens, expected.tokens) << which;
+    EXPECT_EQ(got.cut, expected.cut) << which;
+    EXPECT_EQ(got.whole_tokens, expected.whole_tokens) << which;
+  }
+}
+
 TEST(Pairs, MustHaveRoomForTheirSpecialTokens) {
   const auto model = load(golden_folder("roberta_nli"));
   const auto classifier = make(model, {.setup = {.threads = 1, .max_length = 3, .batch = 1}});

@@ -1,6 +1,8 @@
 // Millions of steps of serve::Core against made-up clients and devices (simulation.h).
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "base/random.h"
 #include "serve/simulation.h"
 
@@ -36,7 +38,7 @@ constexpr double kLoads[] = {0.5, 0.9, 1.0, 1.2, 2, 10};
 // All that can go wrong at once, in many mixes.
 TEST(CoreSimulation, KeepsItsRulesWhateverHappens) {
   std::uint64_t steps = 0, answered = 0, expired = 0, failed = 0, left = 0, refused = 0,
-                drained = 0;
+                drained = 0, ahead = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     Random random(seed, {7});
     World world = random.below(2) == 0 ? one_gpu(1, seed) : one_cpu(1, seed);
@@ -55,6 +57,9 @@ TEST(CoreSimulation, KeepsItsRulesWhateverHappens) {
     if (random.below(2) == 0) world.devices.push_back(one_cpu(1, 1).devices.front());
     if (random.below(4) == 0) world.devices.push_back(FakeDevice{world.devices.front()});
     world.drain_s = random.below(2) == 0 ? random.uniform(0, 0.1) : -1;
+    world.tokenizes_ahead = random.below(2) == 0;
+    world.tokenize_token_s = random.below(2) == 0 ? 0.1 * world.devices.front().b_s : 0;
+    world.estimate_error = random.below(2) == 0 ? 0.3 : 0;
     Seen seen;
     ASSERT_NO_THROW(seen = play(world)) << "seed " << seed;
     steps += seen.steps;
@@ -64,10 +69,11 @@ TEST(CoreSimulation, KeepsItsRulesWhateverHappens) {
     left += seen.left;
     refused += seen.refused;
     drained += seen.drained;
+    ahead += seen.ahead;
   }
   EXPECT_GT(steps, 1'000'000U);
   // Each of them was met.
-  for (const std::uint64_t count : {answered, expired, failed, left, refused, drained}) {
+  for (const std::uint64_t count : {answered, expired, failed, left, refused, drained, ahead}) {
     EXPECT_GT(count, 50U);
   }
 }
@@ -113,6 +119,23 @@ TEST(CoreSimulation, FollowsADeviceThatBecameSlower) {
   // Of a size that was not seen since: the anchors say it, twice as slow.
   EXPECT_NEAR(time.seconds({32, 8192, 2097152}), 2 * slow.seconds({32, 8192, 2097152}),
               0.1 * slow.seconds({32, 8192, 2097152}));
+}
+
+// A batch that is tokenised while another one is computed costs its lane no time for that: at
+// overload as many more are answered.
+TEST(CoreSimulation, ABatchAheadTakesTokenisingOffTheDevice) {
+  World world = one_gpu(1.5, 9);
+  world.requests = 100'000;
+  world.tokenize_token_s = 0.1 * world.devices.front().b_s;
+  const Seen on_its_lane = play(world);
+  world.tokenizes_ahead = true;
+  const Seen ahead = play(world);
+  EXPECT_EQ(on_its_lane.ahead, 0U);
+  EXPECT_GT(double(ahead.ahead), 0.9 * double(ahead.in_time));
+  EXPECT_GT(ahead.goodput_per_s(), 1.06 * on_its_lane.goodput_per_s());
+  EXPECT_LE(double(ahead.late), 0.01 * double(ahead.accepted));
+  std::printf("answered in time: %.0f/s, a batch ahead %.0f/s\n", on_its_lane.goodput_per_s(),
+              ahead.goodput_per_s());
 }
 
 // A slow device beside a fast one answers more, and nobody later.

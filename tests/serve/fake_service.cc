@@ -10,7 +10,8 @@ Result<void> FakeLane::run_batch(std::span<const Text> texts, BatchResult& out) 
   std::unique_lock lock(engine_.mutex);
   engine_.changed.wait(lock, [&] { return !engine_.closed; });
   engine_.texts += texts.size();
-  const bool fails = engine_.fails;
+  for (const Text& text : texts) engine_.ready += text.ready != nullptr ? 1U : 0U;
+  const bool fails = engine_.fails, no_number = engine_.no_number;
   const double batch_s = engine_.batch_s, token_s = engine_.token_s;
   lock.unlock();
   out = {};
@@ -20,7 +21,8 @@ Result<void> FakeLane::run_batch(std::span<const Text> texts, BatchResult& out) 
       return fail("fake/poison", "poison");
     }
     const bool odd = text.bytes() % 2 == 1;
-    out.logits.push_back(odd ? -1.0F : 1.0F);
+    const bool is_nan = no_number && text.first.find("nan") != std::string_view::npos;
+    out.logits.push_back(is_nan ? std::nanf("") : odd ? -1.0F : 1.0F);
     out.logits.push_back(odd ? 1.0F : -1.0F);
     out.labels.push_back(odd ? 1 : 0);
     out.scores.push_back(0);

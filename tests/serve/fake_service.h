@@ -19,11 +19,13 @@ namespace breakeven::testing {
 struct FakeEngine {
   std::mutex mutex;
   std::condition_variable changed;
-  bool closed = false;    // batches wait until it is opened
-  bool fails = false;     // on a text that holds "poison"
-  std::size_t texts = 0;  // computed in all
-  double batch_s = 0;     // real seconds that a batch takes
-  double token_s = 0;     // ... and each of its tokens
+  bool closed = false;     // batches wait until it is opened
+  bool fails = false;      // on a text that holds "poison"
+  bool no_number = false;  // the logits of a text that holds "nan"
+  std::size_t texts = 0;   // computed in all
+  std::size_t ready = 0;   // of these, with ids that were made before
+  double batch_s = 0;      // real seconds that a batch takes
+  double token_s = 0;      // ... and each of its tokens
   void set_closed(bool value) {
     const std::lock_guard lock(mutex);
     closed = value;

@@ -40,6 +40,14 @@ class ListenerTest : public ::testing::Test {
     while (get("/metrics").find(line) == std::string::npos) {
     }
   }
+  void wait_for_a_place() const {
+    std::string reply;
+    while (reply.find("\"odd\"") == std::string::npos) {
+      Client next(server_->address());
+      next.send(post(R"({"input":"abc"})"));
+      reply = next.read_to(kEnd);
+    }
+  }
   void TearDown() override { engine_.set_closed(false); }
 
   FakeEngine engine_;
@@ -113,12 +121,28 @@ TEST_F(ListenerTest, MoreConnectionsThanItHoldsAreTold) {
   Client third(server_->address());
   EXPECT_TRUE(third.read_all().starts_with("HTTP/1.1 503"));
   first.leave();
-  std::string reply;
-  while (reply.find("\"odd\"") == std::string::npos) {  // its place is free soon
-    Client next(server_->address());
-    next.send(post(R"({"input":"abc"})"));
-    reply = next.read_to(kEnd);
+  wait_for_a_place();
+}
+
+// All of these clients come from 127.0.0.1.
+TEST_F(ListenerTest, OneAddressHoldsItsShareOfConnections) {
+  options_.of_one_address = 2;
+  start();
+  Client first(server_->address()), second(server_->address());
+  for (Client* client : {&first, &second}) {
+    client->send(post(R"({"input":"abc"})"));
+    client->read_to(kEnd);
   }
+  const std::string told = Client(server_->address()).read_all();
+  EXPECT_TRUE(told.starts_with("HTTP/1.1 503")) << told;
+  EXPECT_NE(told.find("2 connections are open from this address"), std::string::npos) << told;
+  first.leave();
+  wait_for_a_place();
+  // Strangers get a few; on this machine, where a proxy is one client for all of its own, all.
+  EXPECT_EQ(usual_of_one_address({.address = "0.0.0.0:1"}), 64U);
+  EXPECT_EQ(usual_of_one_address({.address = "0.0.0.0:1", .connections = 8}), 8U);
+  EXPECT_EQ(usual_of_one_address({.address = "127.0.0.1:1"}), 1024U);
+  EXPECT_EQ(usual_of_one_address({.address = "unix:/x", .connections = 5000}), 5000U);
 }
 
 TEST_F(ListenerTest, AClientThatLeavesIsForgotten) {

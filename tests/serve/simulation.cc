@@ -80,7 +80,8 @@ class Play {
   struct Here {  // an accepted request
     double due_s = 0, deadline_s = 0;
     std::size_t lane = 0;
-    std::vector<bool> started;
+    std::vector<std::uint32_t> tokens;  // really
+    std::vector<bool> started, handed_out, ready;
   };
   struct Running {
     double ends_s = kForever;
@@ -101,6 +102,9 @@ class Play {
   void arrive(const Arrival& arrival);
   void start();
   void check_start(const serve::Start& start);
+  double real_batch_s(const serve::Start& start);
+  void prepare();
+  void prepared();
   void collect(double now_s);
 
   const World& world_;
@@ -113,6 +117,8 @@ class Play {
   std::uint64_t next_id_ = 0;
   std::unordered_map<std::uint64_t, Here> here_;
   std::vector<Running> batches_;
+  std::vector<serve::Part> preparing_;
+  double prepared_s_ = kForever;
   std::vector<std::pair<std::uint64_t, std::uint32_t>> last_started_;  // by the lane promised
   std::priority_queue<std::pair<double, std::uint64_t>,
                       std::vector<std::pair<double, std::uint64_t>>, std::greater<>>
@@ -122,8 +128,14 @@ class Play {
 void Play::arrive(const Arrival& arrival) {
   const std::uint64_t id = ++next_id_;
   const double deadline_s = arrival.at_s + arrival.limit_s;
+  std::vector<std::uint32_t> estimates = arrival.tokens;
+  for (std::uint32_t& tokens : estimates) {
+    if (world_.estimate_error <= 0) break;
+    const double factor = 1 + world_.estimate_error * random_.uniform(-1, 1);
+    tokens = std::max(2U, static_cast<std::uint32_t>(tokens * factor));
+  }
   const serve::Admission answer =
-      core_.offer(now_s_, {id, arrival.tokens, 4 * arrival.tokens.size(), deadline_s});
+      core_.offer(now_s_, {id, estimates, 4 * arrival.tokens.size(), deadline_s});
   if (answer.refused) {
     ++seen_.refused;
     must(*answer.refused != serve::Refusal::late || answer.finish_s > deadline_s,
@@ -132,8 +144,8 @@ void Play::arrive(const Arrival& arrival) {
   }
   ++seen_.accepted;
   must(answer.finish_s <= deadline_s, "who is predicted to be late is not let in");
-  here_[id] = {arrival.at_s, deadline_s, answer.lane,
-               std::vector<bool>(arrival.tokens.size(), false)};
+  const std::vector<bool> none(arrival.tokens.size(), false);
+  here_[id] = {arrival.at_s, deadline_s, answer.lane, arrival.tokens, none, none, none};
   if (arrival.leaves_s < kForever) leaving_.push({arrival.leaves_s, id});
   seen_.most_texts = std::max(seen_.most_texts, core_.texts());
   must(core_.texts() <= world_.limits.texts, "memory is bounded");
@@ -146,6 +158,9 @@ void Play::check_start(const serve::Start& start) {
     const auto found = here_.find(part.request);
     must(found != here_.end(), "nothing is computed for a client that left or was answered");
     Here& here = found->second;
+    must(!here.ready[part.text] || part.tokens == here.tokens[part.text],
+         "what was tokenised counts as long as it is");
+    seen_.ahead += here.ready[part.text] ? 1U : 0U;
     if (here.started[part.text]) continue;  // a second try
     here.started[part.text] = true;
     const std::pair<std::uint64_t, std::uint32_t> place{part.request, part.text};
@@ -157,13 +172,59 @@ void Play::check_start(const serve::Start& start) {
   must(start.parts.size() <= world_.limits.batch.texts, "a batch keeps to its texts");
 }
 
+double Play::real_batch_s(const serve::Start& start) {
+  decide::Shape shape;
+  double tokenize_s = 0;
+  for (const serve::Part& part : start.parts) {
+    const Here& here = here_.at(part.request);
+    const double s = here.tokens[part.text];
+    shape = {shape.texts + 1, shape.tokens + s, shape.squares + s * s};
+    if (!here.ready[part.text]) tokenize_s += world_.tokenize_token_s * s;
+  }
+  return tokenize_s + real_seconds(world_.devices[start.lane], shape, random_);
+}
+
+void Play::prepare() {
+  if (!world_.tokenizes_ahead || prepared_s_ < kForever) return;
+  preparing_ = core_.prepare();
+  if (preparing_.empty()) return;
+  double seconds = 0;
+  std::vector<serve::BatchLimits> ahead(world_.devices.size(), {0, 0});
+  for (const serve::Part& part : preparing_) {
+    const auto found = here_.find(part.request);
+    must(found != here_.end(), "nothing is tokenised for a client that left or was answered");
+    Here& here = found->second;
+    must(!here.handed_out[part.text], "a text is tokenised ahead once");
+    serve::BatchLimits& of_lane = ahead[here.lane];
+    of_lane = {of_lane.tokens + part.tokens, of_lane.texts + 1};
+    must(of_lane.texts == 1 || (of_lane.texts <= world_.limits.batch.texts &&
+                                of_lane.tokens <= world_.limits.batch.tokens),
+         "one batch is tokenised ahead");
+    here.handed_out[part.text] = true;
+    seconds += world_.tokenize_token_s * here.tokens[part.text];
+  }
+  must(core_.busy(), "ahead of a batch that is computed");
+  prepared_s_ = now_s_ + seconds;
+}
+
+void Play::prepared() {
+  prepared_s_ = kForever;
+  for (const serve::Part& part : preparing_) {
+    const auto found = here_.find(part.request);
+    if (found == here_.end()) continue;
+    const std::uint32_t tokens = found->second.tokens[part.text];
+    if (!found->second.started[part.text]) found->second.ready[part.text] = true;
+    core_.prepared(part.request, part.text, tokens);
+  }
+}
+
 void Play::start() {
   while (const auto start = core_.start(now_s_)) {
     check_start(*start);
     Running& running = batches_[start->lane];
     must(running.ends_s == kForever, "a lane has one batch at a time");
     const FakeDevice& device = world_.devices[start->lane];
-    const double seconds = real_seconds(device, start->shape, random_);
+    const double seconds = real_batch_s(*start);
     longest_s_ = std::max(longest_s_, seconds);
     running = {now_s_ + seconds, random_.uniform(0, 1) >= device.failure_share};
   }
@@ -215,11 +276,13 @@ Seen Play::run() {
     const double leave_s = leaving_.empty() ? kForever : leaving_.top().first;
     const double arrival_s = more ? arrival.at_s : kForever;
     const double before_s = now_s_;
-    now_s_ = std::min({batches_[lane].ends_s, arrival_s, leave_s, tick_s});
+    now_s_ = std::min({batches_[lane].ends_s, arrival_s, leave_s, prepared_s_, tick_s});
     must(now_s_ >= before_s, "time goes on");
     if (now_s_ == batches_[lane].ends_s) {
       batches_[lane].ends_s = kForever;
       core_.finished(now_s_, lane, batches_[lane].works);
+    } else if (now_s_ == prepared_s_) {
+      prepared();
     } else if (now_s_ == arrival_s) {
       arrive(arrival);
       arrival = clients_.next();
@@ -235,6 +298,7 @@ Seen Play::run() {
     }
     collect(now_s_);
     start();
+    prepare();
     collect(now_s_);
     if (come < world_.requests) continue;
     if (drain_ends_s == kForever && world_.drain_s >= 0) {
