@@ -6,8 +6,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -48,11 +50,21 @@ double program_cpu_s() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-double share(const std::vector<StormResult::Reply>& replies, double at) {
+// Of the replies that are timed from when each was due, or from when it was really sent.
+double share(const std::vector<StormResult::Reply>& replies, double at, bool from_sent = false) {
   std::vector<double> took;
   took.reserve(replies.size());
-  for (const auto& reply : replies) took.push_back(reply.took_s);
+  for (const auto& reply : replies) took.push_back(reply.took_s - (from_sent ? reply.late_s : 0));
   return took.empty() ? 0 : measure::percentile(took, at);
+}
+
+// Seconds that a thread could have run and did not, because its CPU had another one: of the whole
+// life of the thread, by the kernel.
+double waited_for_cpu_s(pid_t thread) {
+  std::ifstream file(fmt::format("/proc/self/task/{}/schedstat", thread));
+  double ran_ns = 0, waited_ns = 0;
+  file >> ran_ns >> waited_ns;
+  return 1e-9 * waited_ns;
 }
 
 std::string post(std::string_view path, std::string_view body) {
@@ -111,30 +123,41 @@ void overload() {
   serve::ServiceOptions options;
   options.limits.batch = {2048, 32};
   options.limit_s = kLimit_s;
+  std::atomic<pid_t> server_thread = 0;
   ListeningServer server(
-      engine, {.address = "127.0.0.1:0", .connections = 20'000}, [] { stay_on(0); }, options);
+      engine, {.address = "127.0.0.1:0", .connections = 20'000},
+      [&] {
+        stay_on(0);
+        server_thread = ::gettid();
+      },
+      options);
   stay_on(1);
   // Of 32 texts of 50 tokens in the mean.
   const double capacity = 32 / (engine.batch_s + 32 * 51.5 * engine.token_s);
   fmt::print("capacity {:.0f} texts/s; limit {:.0f} ms\n", capacity, 1e3 * kLimit_s);
   fmt::print(
-      "| offered | in time/s | accepted p50, p99 ms | late | refused | refusals p50, p99 ms | 504 "
-      "|\n");
+      "| offered | in time/s | accepted p50, p99 ms | late | refused | refusals p50, p99 ms | from "
+      "when sent | 504 | server, client waited for their CPU, ms |\n");
   const auto offer = [&](double times, double for_s, bool show) {
     StormOptions asked;
     asked.address = server.address();
     asked.rate_per_s = times * capacity;
     asked.requests = static_cast<std::size_t>(asked.rate_per_s * for_s);
+    const double server_s = waited_for_cpu_s(server_thread),
+                 client_s = waited_for_cpu_s(::gettid());
     StormResult result = storm(asked);
     const auto in_time = std::count_if(result.answers.begin(), result.answers.end(),
                                        [](const auto& reply) { return reply.took_s <= kLimit_s; });
     if (show) {
-      fmt::print("| {} | {:.0f} | {:.1f}, {:.1f} | {} | {} | {:.2f}, {:.2f} | {} |\n", times,
-                 static_cast<double>(in_time) / result.wall_s, 1e3 * share(result.answers, 0.5),
-                 1e3 * share(result.answers, 0.99),
-                 result.answered - static_cast<std::uint64_t>(in_time), result.refused,
-                 1e3 * share(result.refusals, 0.5), 1e3 * share(result.refusals, 0.99),
-                 result.others);
+      fmt::print(
+          "| {} | {:.0f} | {:.1f}, {:.1f} | {} | {} | {:.2f}, {:.2f} | {:.2f} | {} | {:.0f}, "
+          "{:.0f} |\n",
+          times, static_cast<double>(in_time) / result.wall_s, 1e3 * share(result.answers, 0.5),
+          1e3 * share(result.answers, 0.99), result.answered - static_cast<std::uint64_t>(in_time),
+          result.refused, 1e3 * share(result.refusals, 0.5), 1e3 * share(result.refusals, 0.99),
+          1e3 * share(result.refusals, 0.99, true), result.others,
+          1e3 * (waited_for_cpu_s(server_thread) - server_s),
+          1e3 * (waited_for_cpu_s(::gettid()) - client_s));
     }
     return result;
   };

@@ -28,7 +28,7 @@ struct Peer {
   Descriptor socket;
   bool busy = false;
   Kind kind = Kind::good;
-  double planned_s = 0;
+  double planned_s = 0, late_s = 0;
   std::string received;
 };
 
@@ -123,6 +123,7 @@ class Storm {
     peer.planned_s = planned_s - start_s;
     std::string bytes = request(peer.kind);
     if (peer.kind == Kind::aborted) bytes.resize(random_.scaled_below(bytes.size()) + 1);
+    peer.late_s = now_s() - planned_s;
     const ssize_t sent = ::send(peer.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (peer.kind == Kind::aborted) {
       ++result_.aborted;
@@ -172,7 +173,7 @@ class Storm {
     Peer& peer = peers_[index];
     if (!peer.busy) return connect(index);  // it was told to go before it asked
     const std::string_view status = std::string_view(peer.received).substr(9, 3);
-    const StormResult::Reply timed{peer.planned_s, at_s - peer.planned_s};
+    const StormResult::Reply timed{peer.planned_s, at_s - peer.planned_s, peer.late_s};
     if (peer.kind == Kind::malformed && status[0] == '4') {
       ++result_.malformed;
     } else if (status == "200") {

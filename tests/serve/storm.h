@@ -27,6 +27,7 @@ struct StormResult {
   // From the time that each was planned for, in the order of the replies.
   struct Reply {
     double planned_s = 0, took_s = 0;  // planned_s: since the start
+    double late_s = 0;                 // of took_s: until it was really sent
   };
   std::vector<Reply> answers, refusals;
   double wall_s = 0, cpu_s = 0;  // of the thread that played it
