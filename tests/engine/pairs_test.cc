@@ -65,6 +65,7 @@ std::vector<Pairs> golden_pairs(const std::string& name) {
     for (const float logit : one.at("logits")) pairs.logits.push_back(logit);
   }
   std::vector<Pairs> all;
+  all.reserve(by_length.size());
   for (auto& [length, pairs] : by_length) all.push_back(std::move(pairs));
   EXPECT_EQ(all.size(), 3U);
   return all;

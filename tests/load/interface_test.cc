@@ -153,7 +153,7 @@ TEST(ReplyReader, WhatServersSayOfThemselves) {
 TEST(ReplyReader, BrokenOnesSayWhy) {
   const std::string lots(ReplyReader::kHeaderBytes + 10, 'x');
   for (const std::string& bytes :
-       {std::string("SSH-2.0-OpenSSH_9.2\r\n"), std::string("\x15\x03\x01\x00\x02\x02\x46"),
+       {std::string("SSH-2.0-OpenSSH_9.2\r\n"), std::string("\x15\x03\x01\x00\x02\x02\x46", 7),
         std::string("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"),
         std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
         std::string("HTTP/1.1 101 Switching\r\n\r\n"), "HTTP/1.1 200 OK\r\nA: " + lots}) {
