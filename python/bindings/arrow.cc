@@ -94,13 +94,13 @@ Result<Layout> layout_of(const ArrowSchema& given) {
               "cast it to text first");
 }
 
-Result<void> add_rows(const Layout& layout, const ArrowArray& given,
+Result<void> add_rows(const Layout& layout, const ArrowArray& given, const std::atomic<bool>& stop,
                       std::vector<std::optional<std::string_view>>& rows) {
   const ArrowArray& array = layout.in_table ? *given.children[0] : given;
   const std::int64_t shift = array.offset + (layout.in_table ? given.offset : 0);
   const void* valid = layout.all_null ? nullptr : array.buffers[0];
   const void* outer = layout.in_table && given.n_buffers > 0 ? given.buffers[0] : nullptr;
-  for (std::int64_t row = 0; row < given.length; ++row) {
+  for (std::int64_t row = 0; row < given.length && !stop; ++row) {
     const std::int64_t at = row + shift;
     if (layout.all_null || !bit(valid, at) || !bit(outer, row + given.offset)) {
       rows.emplace_back();
@@ -126,6 +126,7 @@ Result<void> add_rows(const Layout& layout, const ArrowArray& given,
     }
     rows.emplace_back(text);
   }
+  if (stop) return fail("arrow/stopped", "reading the column was stopped");
   return {};
 }
 
@@ -139,7 +140,7 @@ Error producer_failed(ArrowArrayStream& stream, int code) {
 
 }  // namespace
 
-Result<TextColumn> TextColumn::read(Owned<ArrowArrayStream> stream) {
+Result<TextColumn> TextColumn::read(Owned<ArrowArrayStream> stream, const std::atomic<bool>& stop) {
   Owned<ArrowSchema> schema;
   if (const int code = stream->get_schema(stream.get(), schema.get()); code != 0) {
     return tl::unexpected<Error>(producer_failed(*stream, code));
@@ -153,15 +154,16 @@ Result<TextColumn> TextColumn::read(Owned<ArrowArrayStream> stream) {
     }
     if (next.release == nullptr) return column;
     column.chunks_.emplace_back(next);
-    BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), column.rows_));
+    BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), stop, column.rows_));
   }
 }
 
-Result<TextColumn> TextColumn::read(Owned<ArrowSchema> schema, Owned<ArrowArray> array) {
+Result<TextColumn> TextColumn::read(Owned<ArrowSchema> schema, Owned<ArrowArray> array,
+                                    const std::atomic<bool>& stop) {
   BREAKEVEN_TRY(const Layout layout, layout_of(*schema));
   TextColumn column;
   column.chunks_.push_back(std::move(array));
-  BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), column.rows_));
+  BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), stop, column.rows_));
   return column;
 }
 

@@ -3,6 +3,7 @@
 // Arrow is linked. Without Python.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -81,9 +82,10 @@ class Owned {
 class TextColumn {
  public:
   // Errors: arrow/type (of the column, named by its format), arrow/producer (what it says itself),
-  // arrow/utf8 (a row that is none).
-  static Result<TextColumn> read(Owned<ArrowArrayStream> stream);
-  static Result<TextColumn> read(Owned<ArrowSchema> schema, Owned<ArrowArray> array);
+  // arrow/utf8 (a row that is none), arrow/stopped (another thread set `stop`).
+  static Result<TextColumn> read(Owned<ArrowArrayStream> stream, const std::atomic<bool>& stop);
+  static Result<TextColumn> read(Owned<ArrowSchema> schema, Owned<ArrowArray> array,
+                                 const std::atomic<bool>& stop);
 
   // Nothing where the row is null.
   const std::vector<std::optional<std::string_view>>& rows() const { return rows_; }

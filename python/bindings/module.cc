@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -27,6 +28,8 @@ namespace {
 
 // How long Ctrl-C may wait until somebody looks, and the engine then ends within an op of a layer.
 constexpr std::chrono::milliseconds kLook{20};
+// Objects of Python's that are made or read in less time than that.
+constexpr std::size_t kObjectsALook = 32768;
 
 [[noreturn]] void throw_error(const Error& error) {
   const nb::object make = nb::module_::import_("breakeven._errors").attr("make");
@@ -72,6 +75,11 @@ auto run_interruptibly(const Work& work, const GiveUp& give_up) {
   }
   if (raised) throw std::move(*raised);
   return *std::move(result);
+}
+
+// Of a loop that holds the interpreter's lock, once for each of its objects.
+void look_for_signals(std::size_t object) {
+  if (object % kObjectsALook == 0 && PyErr_CheckSignals() != 0) throw nb::python_error();
 }
 
 std::string shorten(const nb::object& value) {
@@ -218,6 +226,7 @@ nb::list classify(Handle& handle, const nb::tuple& texts, const nb::object& seco
                   std::size_t first, const std::string& function, std::optional<std::size_t> top) {
   std::vector<Text> views(texts.size());
   for (std::size_t i = 0; i < views.size(); ++i) {
+    look_for_signals(i);
     views[i] = view_of(texts[i], {"text ", first + i});
     if (seconds.is_none()) continue;
     if (const nb::handle second = seconds[i]; !second.is_none())
@@ -230,6 +239,7 @@ nb::list classify(Handle& handle, const nb::tuple& texts, const nb::object& seco
   nb::list out;
   Ranking ranking(answers, labels.size(), chosen);
   for (std::size_t text = 0; text < views.size(); ++text) {
+    look_for_signals(text);
     if (!top && chosen == pipeline->function()) {
       out.append(answer(labels[answers.labels[text]], answers.scores[text]));
       continue;
@@ -269,20 +279,26 @@ nb::object capsule_of(std::unique_ptr<Struct> value, const char* name) {
   return nb::steal(capsule);
 }
 
+// `work` gets a flag that ends it.
+template <class Work>
+TextColumn read_unlocked(const Work& work) {
+  std::atomic<bool> stop{false};
+  return value_or_throw(run_interruptibly([&] { return work(stop); }, [&] { stop = true; }));
+}
+
 TextColumn read_column(const nb::object& column, const std::string& what) {
   if (nb::hasattr(column, "__arrow_c_stream__")) {
     const nb::object capsule = column.attr("__arrow_c_stream__")();
     Owned stream(capsule_value<ArrowArrayStream>(capsule, "arrow_array_stream"));
-    return value_or_throw([&] {
-      const nb::gil_scoped_release unlocked;  // a producer that needs the lock takes it
-      return TextColumn::read(std::move(stream));
-    }());
+    // A producer that needs the interpreter's lock takes it.
+    return read_unlocked([&](auto& stop) { return TextColumn::read(std::move(stream), stop); });
   }
   if (nb::hasattr(column, "__arrow_c_array__")) {
     const nb::object capsules = column.attr("__arrow_c_array__")();
     Owned schema(capsule_value<ArrowSchema>(capsules[0], "arrow_schema"));
     Owned array(capsule_value<ArrowArray>(capsules[1], "arrow_array"));
-    return value_or_throw(TextColumn::read(std::move(schema), std::move(array)));
+    return read_unlocked(
+        [&](auto& stop) { return TextColumn::read(std::move(schema), std::move(array), stop); });
   }
   const std::string type = nb::cast<std::string>(nb::object(column.type().attr("__name__")));
   throw nb::type_error((what + " is " + type +
@@ -314,6 +330,44 @@ struct Labels {
   }
 };
 
+// Fills `out` in, which is empty. Without Python.
+Result<void> label_rows(Pipeline& pipeline, const TextColumn& first,
+                        const std::optional<TextColumn>& second, const std::string& function,
+                        LabelColumns& out, Call& call) {
+  const std::size_t rows = first.rows().size();
+  std::vector<Text> texts;
+  std::vector<std::size_t> places;  // the rows that have a text
+  for (std::size_t row = 0; row < rows && !call.stopped(); ++row) {
+    const auto& text = first.rows()[row];
+    if (!text || (second && !second->rows()[row])) continue;
+    texts.emplace_back(*text, second ? second->rows()[row] : std::nullopt);
+    places.push_back(row);
+  }
+  Answers answers;
+  BREAKEVEN_TRY_VOID(pipeline.run(texts, answers, call));
+  out.names = pipeline.info().labels;
+  out.labels.resize(rows);
+  out.scores.resize(rows);
+  out.nulls = static_cast<std::int64_t>(rows - places.size());
+  if (out.nulls > 0) out.present.resize((rows + 7) / 8);
+  const ScoreFunction chosen = function_of(function, pipeline.function());
+  Ranking ranking(answers, out.names.size(), chosen);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const std::size_t row = places[i];
+    if (chosen == pipeline.function()) {
+      out.labels[row] = static_cast<std::int32_t>(answers.labels[i]);
+      out.scores[row] = answers.scores[i];
+    } else {
+      ranking.rank(i);
+      out.labels[row] = static_cast<std::int32_t>(ranking.label(0));
+      out.scores[row] = ranking.score(0);
+    }
+    if (out.nulls > 0)
+      out.present[row / 8] = static_cast<std::uint8_t>(out.present[row / 8] | (1U << (row % 8)));
+  }
+  return {};
+}
+
 Labels classify_arrow(Handle& handle, const nb::object& column, const nb::object& pair,
                       const std::string& function) {
   const std::shared_ptr<Pipeline> pipeline = handle.pipeline();
@@ -327,38 +381,12 @@ Labels classify_arrow(Handle& handle, const nb::object& column, const nb::object
                            std::to_string(second->rows().size()))
                               .c_str());
   }
-  const ScoreFunction chosen = function_of(function, pipeline->function());
   auto columns = std::make_shared<LabelColumns>();
-  columns->names = pipeline->info().labels;
-  std::vector<Text> texts;
-  std::vector<std::size_t> places;  // the rows that have a text
-  for (std::size_t row = 0; row < rows; ++row) {
-    const auto& text = first.rows()[row];
-    if (!text || (second && !second->rows()[row])) continue;
-    texts.emplace_back(*text, second ? second->rows()[row] : std::nullopt);
-    places.push_back(row);
-  }
-  const Answers answers = run(*pipeline, texts);
-  const nb::gil_scoped_release unlocked;
-  columns->labels.resize(rows);
-  columns->scores.resize(rows);
-  columns->nulls = static_cast<std::int64_t>(rows - places.size());
-  if (columns->nulls > 0) columns->present.resize((rows + 7) / 8);
-  Ranking ranking(answers, columns->names.size(), chosen);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const std::size_t row = places[i];
-    if (chosen == pipeline->function()) {
-      columns->labels[row] = static_cast<std::int32_t>(answers.labels[i]);
-      columns->scores[row] = answers.scores[i];
-    } else {
-      ranking.rank(i);
-      columns->labels[row] = static_cast<std::int32_t>(ranking.label(0));
-      columns->scores[row] = ranking.score(0);
-    }
-    if (columns->nulls > 0)
-      columns->present[row / 8] =
-          static_cast<std::uint8_t>(columns->present[row / 8] | (1U << (row % 8)));
-  }
+  Call call;
+  auto done = run_interruptibly(
+      [&] { return label_rows(*pipeline, first, second, function, *columns, call); },
+      [&] { pipeline->interrupt(call); });
+  if (!done) throw_error(done.error());
   return {std::move(columns)};
 }
 

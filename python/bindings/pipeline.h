@@ -45,6 +45,9 @@ struct Stats {
 
 // One call of run(), which Pipeline::interrupt() ends.
 class Call {
+ public:
+  bool stopped() const { return stop_; }
+
  private:
   friend class Pipeline;
   std::atomic<bool> stop_{false};

@@ -14,6 +14,9 @@ def __getattr__(name):
     if name == "__version__":
         from ._core import version
         return version
+    if name == "Labels":
+        from ._core import Labels
+        return Labels
     if name == "Measurement":
         from ._measure import Measurement
         return Measurement

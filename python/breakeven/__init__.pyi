@@ -1,25 +1,29 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypedDict, overload
+from typing import Any, Literal, Protocol, TypedDict, overload, type_check_only
 
 __version__: str
 _Function = Literal["default", "sigmoid", "softmax", "none"]
 
+@type_check_only
 class Answer(TypedDict):
     label: str
     score: float
 
+@type_check_only
 class _Pair(TypedDict):
     text: str
     text_pair: str
 
+@type_check_only
 class Stats(TypedDict):
     texts: int
     truncated: int
     tokens: int
     seconds: float
 
+@type_check_only
 class Info(TypedDict):
     model: str
     folder: str
@@ -32,9 +36,11 @@ class Info(TypedDict):
     weight_bytes: int
     notes: list[str]
 
+@type_check_only
 class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
+@type_check_only
 class _ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 

@@ -1,9 +1,13 @@
-"""Columns of pyarrow, polars and duckdb in, labels and scores out: the same as the list of their texts gives."""
+"""Columns of pyarrow, polars, duckdb, nanoarrow and pandas in, labels and scores out: the same as the list of their texts gives."""
 import itertools
+import os
+import signal
 import threading
 import unittest
 
 import duckdb
+import nanoarrow
+import pandas
 import polars
 import pyarrow
 
@@ -77,6 +81,14 @@ class Arrow(unittest.TestCase):
         counted = duckdb.sql("select count(label), count(*) from labels").fetchall()[0]
         self.assertEqual(counted, (len(DEFINED), labels.num_rows))
 
+    def test_nanoarrow_and_pandas(self):
+        self.check(nanoarrow.Array(TEXTS, nanoarrow.string()), TEXTS)
+        self.check(nanoarrow.c_array(TEXTS, nanoarrow.string()), TEXTS)  # not string_view: nanoarrow 0.9 breaks its own memory, beside pyarrow, too
+        self.check(nanoarrow.ArrayStream(pyarrow.chunked_array([TEXTS, TEXTS[2:5]])), TEXTS + TEXTS[2:5])
+        self.assertEqual(nanoarrow.Array(self.clf.arrow(nanoarrow.Array(TEXTS, nanoarrow.large_string()))["score"]).to_pylist().count(None), 2)
+        self.check(pandas.Series(TEXTS, dtype="str"), TEXTS)
+        self.check(pandas.DataFrame({"body": TEXTS})[["body"]][2:6], TEXTS[2:6])
+
     def test_one_column_of_the_answer(self):
         labels = self.clf.arrow(pyarrow.array(TEXTS))
         self.assertEqual(len(labels), len(TEXTS))
@@ -114,6 +126,24 @@ class Arrow(unittest.TestCase):
         reader = pyarrow.RecordBatchReader.from_batches(pyarrow.schema({"body": pyarrow.string()}), batches())
         with self.assertRaisesRegex(RuntimeError, "the disk went away"):
             self.clf.arrow(reader)
+
+    def interrupted(self, column):
+        """What a call over it does when Ctrl-C is pressed in its midst."""
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        before = self.clf.stats["texts"]
+        with self.assertRaises(KeyboardInterrupt):
+            timer.start()
+            self.clf.arrow(column)
+        self.assertEqual(self.clf.stats["texts"], before)
+        self.check(pyarrow.array(TEXTS), TEXTS)
+
+    def test_ctrl_c_ends_a_column_that_takes_hours(self):
+        rows = 5_000_000
+        self.interrupted(pyarrow.DictionaryArray.from_arrays(pyarrow.repeat(pyarrow.scalar(0, pyarrow.int8()), rows), ["a very long text " * 200]))
+
+    def test_ctrl_c_ends_the_reading_of_a_column_without_an_end(self):
+        batch = pyarrow.record_batch({"body": TEXTS[:1]})
+        self.interrupted(pyarrow.RecordBatchReader.from_batches(batch.schema, itertools.repeat(batch)))
 
     def test_threads(self):
         column, counts = pyarrow.array(TEXTS * 4), []

@@ -33,6 +33,8 @@ class Measure(unittest.TestCase):
         self.assertIn("<iframe srcdoc=", measured._repr_html_())
         frame = measured.to_polars()
         self.assertEqual(frame["cell_batch"].unique().to_list(), [8])
+        self.assertEqual(measured.to_pandas()["cell_batch"].unique().tolist(), [8])
+        self.assertEqual(list(measured.to_pandas().columns), frame.columns)
         with tempfile.TemporaryDirectory() as folder:
             journal = pathlib.Path(folder) / "journal.jsonl"
             measured.save(journal)
@@ -107,6 +109,8 @@ class Stubs(unittest.TestCase):
         stub = ast.parse((pathlib.Path(breakeven.__file__).parent / "__init__.pyi").read_text())
         told = {node.name: node for node in stub.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
         self.assertEqual(set(breakeven.__all__) - set(told), set())
+        for name, node in told.items():  # and nothing that is not there
+            self.assertTrue(hasattr(breakeven, name) or any(getattr(each, "id", "") == "type_check_only" for each in node.decorator_list), name)
 
         def parameters(function):
             return {argument.arg for argument in function.args.posonlyargs + function.args.args + function.args.kwonlyargs}

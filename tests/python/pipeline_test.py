@@ -143,7 +143,8 @@ class Calls(unittest.TestCase):
             self.assertEqual(len(clf("fine")), 1)
         self.assertTrue(clf.closed)
         clf.close()
-        for use in (lambda: clf("fine"), lambda: clf(iter(["fine"])), lambda: clf.stats):
+        for use in (lambda: clf("fine"), lambda: clf(["fine"]), lambda: clf(iter(["fine"])), lambda: clf.arrow(None), lambda: clf.measure(["fine"]),
+                    lambda: clf.stats, lambda: clf.info):
             with self.assertRaisesRegex(ValueError, "closed"):
                 use()
         self.assertIn("closed", repr(clf))
