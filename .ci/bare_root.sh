@@ -50,7 +50,7 @@ remove_bare_root() {
 in_bare_root() {
   local name passed=()
   for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL PIP_CERT PIP_DEFAULT_TIMEOUT SSL_CERT_FILE CI \
-    BREAKEVEN_CI_OFFLINE BREAKEVEN_ISA CCACHE_DIR CCACHE_BASEDIR CCACHE_NOHASHDIR; do
+    BREAKEVEN_CI_OFFLINE BREAKEVEN_REQUIRE_WHEEL BREAKEVEN_ISA CCACHE_DIR CCACHE_BASEDIR CCACHE_NOHASHDIR; do
     [ -z "${!name:-}" ] || passed+=("$name=${!name}")
   done
   # shellcheck disable=SC2016

@@ -89,7 +89,7 @@ install_cuda_wheels() {
     mkdir -p "${folder%/*}"
     part=$(mktemp -d "$folder.part.XXXXXX")
     log="$part/pip.log"
-    install_packages slow # python3-venv, which brings pip
+    install_packages test # python3-venv, which brings pip
     if ! { python3 -m venv "$part/venv" &&
       "$part/venv/bin/python" -m pip install --no-deps --no-compile --only-binary :all: --require-hashes --target "$part/site" \
         -r "$root/tools/requirements-cuda.txt"; } >"$log" 2>&1 </dev/null; then

@@ -62,6 +62,11 @@ Ran 3 tests in 0.1s
 
 
 class Scripts(unittest.TestCase):
+    def stand_in(self, name, body):
+        script = self.tree / name
+        script.write_text(f"#!/bin/bash\n{body}\n")
+        script.chmod(0o755)
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="break even ")  # a path with a space
         self.addCleanup(folder.cleanup)
@@ -73,6 +78,7 @@ class Scripts(unittest.TestCase):
         for name in ("run", "test", "tools/setup.sh", "tools/cuda_toolkit.sh", "tools/packages.txt", "tools/summarize_tests.py",
                      "tools/requirements-oracle.txt", "tools/requirements-cuda.txt"):
             shutil.copy(ROOT / name, self.tree / name)
+        self.stand_in("tools/build_wheel", "exit 0")
         for name, body in FAKES.items():
             script = fakes / name
             body = body.replace("log", 'echo "${0##*/} $*" >> "$STATE/calls"', 1)
@@ -337,6 +343,16 @@ touch "$2/nvidia/cu13/lib/libcudart.so.13" "$2/nvidia/cu13/lib/libcublasLt.so.13
         ])
         self.assertIn("-LE slow", self.calls())
 
+    def test_a_wheel_that_cannot_be_made_here_is_said_and_one_that_breaks_ends_it(self):
+        self.stand_in("tools/build_wheel", "echo 'SKIPPED: no wheel: no PyPI' >&2; exit 77")
+        skipped = self.call("test")
+        self.assertEqual(skipped.returncode, 0, skipped.stderr)
+        self.assertIn("SKIPPED: no wheel: no PyPI", skipped.stderr)
+        self.stand_in("tools/build_wheel", "exit 2")
+        self.assertEqual(self.call("test").returncode, 2)
+        self.assertEqual(self.call("test", "-R", "python").returncode, 2)
+        self.assertEqual(self.call("test", "-R", "text").returncode, 0, "no wheel is made for some other tests")
+
     def test_failing_tests_are_shown_and_fail(self):
         self.write("tests-fail")
         result = self.call("test")
@@ -459,7 +475,7 @@ echo "in the root, $user: $*" >> "$STATE/calls"
     def test_the_list_of_packages_is_sound(self):
         lines = [line.split() for line in (ROOT / "tools" / "packages.txt").read_text().splitlines()
                  if line and not line.startswith("#")]
-        self.assertTrue(all(len(line) == 2 and line[0] in ("build", "test", "slow", "check", "browser") for line in lines), lines)
+        self.assertTrue(all(len(line) == 2 and line[0] in ("build", "test", "check", "browser") for line in lines), lines)
         names = [name for _, name in lines]
         self.assertEqual(len(names), len(set(names)), "no name twice")
 
