@@ -84,6 +84,7 @@ std::vector<unsigned> nodes_of_threads(const Placement& placement) {
 CpuRunner::CpuRunner(const Setting& setting)
     : setting_(setting),
       placement_(place(read_topology(usable_cpus().ids), setting.options.setup.threads)),
+      costs_{.text = text_cost_of(setting.plan)},
       node_of_(nodes_of_threads(placement_)),
       work_(setting.tokenizer, setting.plan.token_types, setting.options.pair_cut,
             setting.options.whole_tokens, setting.options.setup.threads),

@@ -6,17 +6,19 @@
 #include "base/check.h"
 
 namespace breakeven::engine {
-namespace {
 
-// Length S at which a sequence's attention costs as much as its linear layers: a row takes 12 H^2
-// multiply-adds in the linear layers (4 of H x H, 2 of H x 4H) and 2 S H in attention, so S = 6 H.
-// DistilBERT's H = 768 serves for all shapes: the number only balances groups.
-constexpr double kAttentionRows = 4608;
-
-}  // namespace
-
-double text_cost(std::uint32_t rows) {
-  return rows + double(rows) * rows / kAttentionRows;
+// A row takes 4 H^2 + 2 H F multiply-adds in the linear layers (3 H F of a gated FFN), and 2 H a
+// key in attention.
+TextCost text_cost_of(const model::EncoderPlan& plan) {
+  const bool gated = plan.form.ffn == ops::EncoderForm::Ffn::gated;
+  TextCost cost;
+  cost.keys = 2.0 * double(plan.hidden) + (gated ? 1.5 : 1.0) * double(plan.intermediate);
+  for (const model::LayerScope& scope : plan.scopes) {
+    if (scope.window == 0) continue;
+    cost.near += 1 / double(plan.layers);
+    cost.seen = std::max(cost.seen, 2 * double(scope.window) + 1);
+  }
+  return cost;
 }
 
 void Groups::clear() {
@@ -28,7 +30,7 @@ void Groups::clear() {
 // Which of `count` groups each text goes to: the dearest text first, each to the least loaded group
 // that still has room. False when a text found no room.
 bool GroupPlanner::spread(std::span<const std::uint32_t> lengths, std::size_t row_budget,
-                          std::size_t count) {
+                          std::size_t count, const TextCost& cost) {
   rows_.assign(count, 0);
   load_.assign(count, 0.0);
   for (const std::uint32_t text : by_cost_) {
@@ -40,13 +42,14 @@ bool GroupPlanner::spread(std::span<const std::uint32_t> lengths, std::size_t ro
     if (best == rows_.size()) return false;
     group_of_[text] = static_cast<std::uint32_t>(best);
     rows_[best] += lengths[text];
-    load_[best] += text_cost(lengths[text]);
+    load_[best] += cost(lengths[text]);
   }
   return true;
 }
 
 void GroupPlanner::cut(std::span<const std::uint32_t> lengths, std::uint32_t first_text,
-                       std::size_t row_budget, std::size_t wanted, Groups& out) {
+                       std::size_t row_budget, std::size_t wanted, Groups& out,
+                       const TextCost& cost) {
   BREAKEVEN_CHECK(!lengths.empty() && row_budget > 0 && wanted > 0);
   const std::size_t total = std::accumulate(lengths.begin(), lengths.end(), std::size_t{0});
   std::size_t count =
@@ -59,7 +62,7 @@ void GroupPlanner::cut(std::span<const std::uint32_t> lengths, std::uint32_t fir
   std::sort(by_cost_.begin(), by_cost_.end(), [&](std::uint32_t a, std::uint32_t b) {
     return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b;
   });
-  while (count < lengths.size() && !spread(lengths, row_budget, count)) ++count;
+  while (count < lengths.size() && !spread(lengths, row_budget, count, cost)) ++count;
   if (count == lengths.size()) {  // each text alone
     std::iota(group_of_.begin(), group_of_.end(), 0U);
     rows_.assign(lengths.begin(), lengths.end());

@@ -160,7 +160,7 @@ void Planner::cut(const Work& work, const Choice& how, const CostModel& model, G
     for (const std::uint32_t length : batch) share += model.text(length);
     const double groups = std::max(1.0, std::floor(how.wanted * share / cost + how.rounding));
     cutter_.cut(batch, work.first + static_cast<std::uint32_t>(first), kGroupRows,
-                static_cast<std::size_t>(groups), out);
+                static_cast<std::size_t>(groups), out, model.text);
   }
   std::vector<double>& costs = plan_.costs;
   costs.assign(out.count(), model.group);

@@ -23,8 +23,8 @@ struct CostModel {
   double member = 0.75;   // what each further thread on a group costs all of them: waiting at ops
   double token = 0.0005;  // tokenising
   unsigned most_members = 16;  // threads on one group: more would wait longer than they save
+  TextCost text{};             // text(rows): of a text of so many
 
-  double text(std::uint32_t rows) const { return text_cost(rows); }
   // The time that `members` threads take for a group of this cost.
   double pass(double cost, unsigned members) const {
     return cost / members + member * (members - 1);

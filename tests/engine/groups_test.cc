@@ -85,6 +85,56 @@ TEST(Groups, ASecondBatchFollowsTheFirst) {
   EXPECT_EQ(groups.rows[2], 11U);
 }
 
+// Multiply-adds of a text, layer by layer and row by row.
+double work_of(const model::EncoderPlan& plan, std::size_t rows) {
+  const auto hidden = double(plan.hidden);
+  const bool gated = plan.form.ffn == ops::EncoderForm::Ffn::gated;
+  double work = 0;
+  for (std::size_t layer = 0; layer < plan.layers; ++layer) {
+    const std::size_t window = plan.scopes.empty() ? 0 : plan.scopes[layer].window;
+    const std::size_t seen = window == 0 ? rows : std::min(rows, 2 * window + 1);
+    work +=
+        double(rows) * (4 * hidden * hidden + (gated ? 3 : 2) * hidden * double(plan.intermediate) +
+                        2 * hidden * double(seen));
+  }
+  return work;
+}
+
+TEST(TextCost, IsTheTextsWorkWithAndWithoutWindows) {
+  const auto bert =
+      model::parse_plan(R"({"model_type": "bert", "vocab_size": 100})", "config.json");
+  const auto modern = model::parse_plan(
+      R"({"model_type": "modernbert", "vocab_size": 50368, "pad_token_id": 50283})", "config.json");
+  for (const auto& plan : {bert, modern}) {
+    ASSERT_TRUE(plan) << plan.error().to_string();
+    const TextCost cost = text_cost_of(*plan);
+    for (const std::uint32_t rows : {10U, 129U, 512U, 8192U}) {
+      EXPECT_NEAR(cost(rows) / cost(1), work_of(*plan, rows) / work_of(*plan, 1),
+                  0.001 * cost(rows));
+    }
+  }
+  EXPECT_DOUBLE_EQ(text_cost_of(*bert)(512), TextCost{}(512));
+  EXPECT_LT(text_cost_of(*modern)(8192), 16000);  // 28,760 if all layers saw all keys
+}
+
+// One text of 8,192 rows and 32 of 512: without windows the long one costs as much as 48 of them,
+// with ModernBERT's as much as 28.
+TEST(Groups, AreBalancedByTheCostOfTheirModel) {
+  std::vector<std::uint32_t> lengths(32, 512);
+  lengths.push_back(8192);
+  GroupPlanner planner;
+  Groups groups;
+  const auto beside_the_long_one = [&](const TextCost& cost) {
+    groups.clear();
+    planner.cut(lengths, 0, 100000, 2, groups, cost);
+    const auto first = groups.members(0);
+    const bool there = std::ranges::find(first, 32U) != first.end();
+    return groups.members(there ? 0 : 1).size() - 1;
+  };
+  EXPECT_EQ(beside_the_long_one({.keys = 3264}), 0U);
+  EXPECT_EQ(beside_the_long_one({.keys = 3264, .near = 14.0 / 22, .seen = 129}), 2U);
+}
+
 TEST(Decode, EveryFunctionHasItsOwnScore) {
   const std::vector<float> logits = {1.0F, 3.0F, -1.0F};
   const Decoded softmax = decode(logits, ScoreFunction::softmax);
