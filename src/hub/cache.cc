@@ -190,7 +190,13 @@ Result<std::string> find_cached(const std::string& name, const std::string& revi
 
 Result<std::string> find_cached(const std::string& name, Files needed) {
   BREAKEVEN_TRY(const Settings settings, settings_from_environment());
-  return find_cached(name, "main", settings.cache, needed);
+  Result<std::string> found = find_cached(name, "main", settings.cache, needed);
+  if (!found && found.error().code == "hub/not-cached" && !settings.old_cache.empty()) {
+    found.error().hint +=
+        "; TRANSFORMERS_CACHE is set, and neither Transformers 5 nor this program "
+        "looks there: HF_HUB_CACHE names another cache";
+  }
+  return found;
 }
 
 Result<void> link_snapshot(const fs::path& model, const std::string& commit,

@@ -113,6 +113,7 @@ Result<Settings> settings_from_environment(const Lookup& lookup) {
   std::string cache = text_of(lookup, "HF_HUB_CACHE");
   if (cache.empty()) cache = text_of(lookup, "HUGGINGFACE_HUB_CACHE");
   settings.cache = cache.empty() ? home_folder / "hub" : expand(cache, home, lookup);
+  settings.old_cache = text_of(lookup, "TRANSFORMERS_CACHE");
 
   if (std::string endpoint = text_of(lookup, "HF_ENDPOINT"); !endpoint.empty()) {
     endpoint.erase(endpoint.find_last_not_of('/') + 1);

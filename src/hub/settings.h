@@ -17,6 +17,7 @@ struct Settings {
   std::string endpoint = "https://huggingface.co";  // HF_ENDPOINT
   std::filesystem::path cache;  // HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
                                 // $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub
+  std::string old_cache;        // TRANSFORMERS_CACHE, at which nobody looks any more
   std::string token;            // HF_TOKEN, HUGGING_FACE_HUB_TOKEN, the file HF_TOKEN_PATH or
                                 // $HF_HOME/token; empty: none. Goes into no message.
   bool offline = false;         // HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE

@@ -207,6 +207,12 @@ TEST_F(Cache, TheEnvironmentNamesTheCache) {
   const fs::path snapshot = add("org/name", {"config.json", "model.safetensors"});
   ASSERT_EQ(::setenv("HF_HUB_CACHE", folder_.path().c_str(), 1), 0);
   EXPECT_EQ(*find_cached("org/name"), snapshot);
+  ASSERT_EQ(::setenv("TRANSFORMERS_CACHE", folder_.path().c_str(), 1), 0);
+  EXPECT_EQ(*find_cached("org/name"), snapshot);
+  const auto other = find_cached("org/other");
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().hint.find("TRANSFORMERS_CACHE is set"), std::string::npos);
+  ::unsetenv("TRANSFORMERS_CACHE");
   ::unsetenv("HF_HUB_CACHE");
 }
 
