@@ -2,8 +2,10 @@
 
 usage: torch_export.py FOLDER OUT.onnx      onnx_export.py runs it with the Python of the runtime pytorch
 
-Inputs input_ids and attention_mask [B, S] int64, of any B and S; the output is logits [B, C] fp32.
+Inputs input_ids and attention_mask, and token_type_ids where the model has a table of them, [B, S] int64, of any B and S; the output
+is logits [B, C] fp32.
 """
+import inspect
 import os
 import sys
 
@@ -15,7 +17,9 @@ import transformers  # noqa: E402  pylint: disable=wrong-import-position
 def main():
     folder, out = sys.argv[1:]
     net = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    example = {name: torch.ones(2, 9, dtype=torch.int64) for name in ("input_ids", "attention_mask")}  # no size of it stays in the graph
+    takes_types = "token_type_ids" in inspect.signature(net.forward).parameters and getattr(net.config, "type_vocab_size", 0) > 0
+    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * takes_types
+    example = {name: torch.ones(2, 9, dtype=torch.int64) for name in names}  # no size of it stays in the graph
     shapes = {name: {0: "batch", 1: "sequence"} for name in example}
     torch.onnx.export(net, (), out, kwargs=example, input_names=list(example), output_names=["logits"], dynamic_shapes=shapes,
                       external_data=False)

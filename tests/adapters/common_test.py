@@ -130,6 +130,19 @@ class Models(unittest.TestCase):
             common.Model(self.folder / "nothing")
 
 
+class Document(unittest.TestCase):
+    def test_who_runs_what_is_what_the_adapters_know(self):
+        shapes = common.sibling("shapes")
+        told = re.search(r'KNOWN = \((.*), \*common.ROBERTAS\)', (RUNTIMES / "ctranslate2.py").read_text())
+        by_ctranslate2 = set(re.findall(r'"(.*?)"', told[1])) | set(common.ROBERTAS)
+        rows = [[cell.strip() for cell in line.strip("|\n").split("|")]
+                for line in (RUNTIMES.parent / "docs" / "models.md").read_text().splitlines() if line.startswith("| `")][1:]
+        self.assertLessEqual(set(shapes.KNOWN), {row[0].strip("`") for row in rows})
+        for kind, _, _, _, _, graph, ctranslate2 in rows:
+            self.assertEqual(graph, "our graph" if kind.strip("`") in shapes.KNOWN else "torch.onnx", kind)
+            self.assertEqual(ctranslate2, "yes" if kind.strip("`") in by_ctranslate2 else "no", kind)
+
+
 class Converted(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

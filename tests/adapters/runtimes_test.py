@@ -186,12 +186,12 @@ class Common(Case):
         self.assertEqual(converted(), first)
         self.assertFalse([name for name, _ in first if name.startswith(".")], "half-made folders")
 
-    def check_pairs(self, name, variants=("seed", "plain", "tuned")):
+    def check_pairs(self, name, variants=("seed", "plain", "tuned"), lengths=None):
         """Pairs, uncut and cut, through both modes; and beside a text alone."""
         folder = ROOT / "tests/golden/pairs" / name
         pairs = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["pairs"]
         for variant in {one["variant"] for one in self.told["abilities"]} & set(variants):
-            for length in {pair["max_length"] for pair in pairs}:
+            for length in lengths or {pair["max_length"] for pair in pairs}:
                 some = [pair for pair in pairs if pair["max_length"] == length]
                 with self.subTest(model=name, variant=variant, max_length=length):
                     worker = self.worker(str(folder), variant=variant, max_length=length)
@@ -205,7 +205,7 @@ class Common(Case):
                         for a, b in zip(ours, pair["logits"], strict=True):
                             self.assertAlmostEqual(a, b, delta=2e-5)
                     self.assertEqual(told[0]["tokens"], [len(pair["input_ids"]) for pair in some])
-                    self.assertTrue(any(told[0]["cut"]))
+                    self.assertTrue(any(told[0]["cut"]), length)
                     self.assertFalse(any(cut and tokens < length for cut, tokens in zip(told[0]["cut"], told[0]["tokens"])))
                     mixed = worker.ok("run", indices=[0, places[1]])
                     alone = worker.ok("run", indices=[0])["logits"] + [some[1]["logits"]]
@@ -370,6 +370,12 @@ class TestPytorch(Electra):
         for index in range(len(TEXTS)):
             self.check(worker.ok("run", indices=[index]), "distilbert_gelu", "fp32", [index])
         self.check(worker.ok("run", indices=[3, 0]), "distilbert_gelu", "fp32", [3, 0])
+
+    def test_compiled_with_pairs(self):
+        """And with token types that come only now."""
+        if not any(one["variant"] == "compile" for one in self.told["abilities"]):
+            self.skipTest("SKIPPED: torch.compile needs g++ and Python.h")
+        self.check_pairs("bert_nli", ("compile",), lengths=(64,))
 
 
 def load_tests(loader, _tests, _pattern):
