@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Our tokenizer against Hugging Face's `tokenizers`, one thread each, rounds alternating in one run.
+"""Our tokenizer against Hugging Face's `tokenizers` and, where it is installed, `tokie`: one thread each, in turns within one run.
 
 usage: compare_with_tokenizers.py BENCH MODEL ARCHIVE [--texts N] [--rounds N] [--full-length]
 
-BENCH is the tokenizer_bench program, ARCHIVE aclImdb.tar.xz. Every text is cut
-at 512 ids, or, with --full-length, at none: only then is every byte read. The peer is
-the fastest of its own calls (encode, encode_batch, encode_batch_fast), chosen in the warm-up. Both
+BENCH is the tokenizer_bench program, MODEL a folder with a tokenizer.json, ARCHIVE aclImdb.tar.xz. Every text is cut
+at 512 ids, or, with --full-length, at none: only then is every byte read. Each peer takes
+the fastest of its own calls (encode, or one of CALLS), chosen in the warm-up. All
 clocks hold encoding alone: texts in memory to ids in memory. The ids are compared first.
 """
 
 import argparse
+import importlib.metadata
 import os
 import pathlib
 import statistics
@@ -25,15 +26,60 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tools"))
 import tokenizer_oracle
 
 
-def spread(values, digits=1):
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:,.{digits}f} ({low:,.{digits}f}-{high:,.{digits}f})"
+CALLS = ("encode_batch", "encode_batch_fast", "encode_batch_flat")
 
 
-def timed(call, texts):
-    begin = time.perf_counter()
-    encodings = call(texts)
-    return time.perf_counter() - begin, encodings
+def spread(values):
+    low, middle, high = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low}-{high})"
+
+
+class Ours:
+    def __init__(self, bench, model, file, limit):
+        self.process = subprocess.Popen([bench, model, file, "--serve", str(limit)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.name = "breakeven"
+
+    def round(self):
+        self.process.stdin.write("round\n")
+        self.process.stdin.flush()
+        seconds, self.ids, self.total = self.process.stdout.readline().split()
+        return float(seconds)
+
+
+class Peer:
+    """A tokenizer of another package, by the fastest of its calls."""
+
+    def __init__(self, package, tokenizer, texts, limit):
+        self.name = f"{package} {importlib.metadata.version(package)}"
+        self.tokenizer, self.texts = tokenizer, texts
+        # Not all packages put special tokens around a text.
+        self.ids = [list(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
+        if limit:
+            tokenizer.enable_truncation(limit)
+        calls = [lambda ts: [tokenizer.encode(t) for t in ts]]
+        calls += [getattr(tokenizer, name) for name in CALLS if hasattr(tokenizer, name)]
+        self.call = min(calls, key=lambda call: min(self.timed(call)[0] for _ in range(2)))
+
+    def timed(self, call):
+        begin = time.perf_counter()
+        kept = call(self.texts)  # freed behind the clock
+        return time.perf_counter() - begin, kept
+
+    def round(self):
+        return self.timed(self.call)[0]
+
+
+def make_peers(model, texts, limit):
+    yield Peer("tokenizers", tokenizer_oracle.load(model), texts, limit)
+    try:
+        import tokie
+    except ImportError:
+        print("tokie is not installed here")
+        return
+    tokenizer = tokie.Tokenizer.from_json(str(pathlib.Path(model) / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    yield Peer("tokie", tokenizer, texts, limit)
 
 
 def main():
@@ -50,46 +96,29 @@ def main():
     reviews = reviews[:: max(1, len(reviews) // options.texts)][: options.texts]
     texts = [r.decode("utf-8", "replace") for r in reviews]
     megabytes = sum(map(len, reviews)) / 1e6
-    tokenizer = tokenizer_oracle.load(options.model)
-    if not options.full_length:
-        tokenizer.enable_truncation(512)
-    calls = {
-        "encode": lambda ts: [tokenizer.encode(t) for t in ts],
-        "encode_batch": tokenizer.encode_batch,
-        "encode_batch_fast": tokenizer.encode_batch_fast,
-    }
+    limit = 0 if options.full_length else 512
     with tempfile.NamedTemporaryFile() as file:
         for review in reviews:
             file.write(struct.pack("<I", len(review)) + review)
         file.flush()
-        ours = subprocess.Popen([options.bench, options.model, file.name, "--serve", str(1 << 30 if options.full_length else 512)], text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-        def our_round():
-            ours.stdin.write("round\n")
-            ours.stdin.flush()
-            seconds, ids, total = ours.stdout.readline().split()
-            return float(seconds), int(ids), int(total)
-
-        _, ids, total = our_round()
-        warm = {name: timed(call, texts) for name, call in calls.items()}
-        peer = min(warm, key=lambda name: warm[name][0])
-        wanted = [e.ids for e in warm[peer][1]]
-        del warm
-        if (ids, total) != (sum(map(len, wanted)), sum(map(sum, wanted))):
-            sys.exit("the ids differ; run the slow tests")
-        ratios, our_times, peer_times = [], [], []
+        ours = Ours(options.bench, options.model, file.name, limit or 1 << 30)
+        peers = list(make_peers(options.model, texts, limit))
+        wanted = [encoding.ids for encoding in peers[0].tokenizer.encode_batch(texts)]
+        ours.round()
+        if (int(ours.ids), int(ours.total)) != (sum(map(len, wanted)), sum(map(sum, wanted))):
+            sys.exit("the ids differ from those of tokenizers; run the slow tests")
+        times = {one: [] for one in [*peers, ours]}
         for _ in range(options.rounds):
-            peer_times.append(timed(calls[peer], texts)[0])
-            our_times.append(our_round()[0])
-            ratios.append(peer_times[-1] / our_times[-1])
-        ours.stdin.close()
-        ours.wait()
-    print(f"{len(texts)} reviews, {megabytes:.2f} MB, {ids} ids, {options.rounds} rounds; median (min-max)")
-    for name, times in (("breakeven", our_times), (f"tokenizers.{peer}", peer_times)):
-        print(f"{name:30} {spread([megabytes / t for t in times]):>24} MB/s "
-              f"{spread([len(texts) / t for t in times], 0):>28} reviews/s")
-    print(f"ratio {spread(ratios)}")
+            for one in times:
+                times[one].append(one.round())
+        ours.process.stdin.close()
+        ours.process.wait()
+    print(f"{len(texts)} reviews, {megabytes:.2f} MB, {ours.ids} ids, {options.rounds} rounds; median (min-max)")
+    for one in reversed(times):
+        ratios = [theirs / own for theirs, own in zip(times[one], times[ours])]
+        wrong = 0 if one is ours else sum(ids != right for ids, right in zip(one.ids, peers[0].ids))
+        print(f"| {one.name} | {spread([megabytes / t for t in times[one]])} MB/s | {spread([len(texts) / t for t in times[one]])} reviews/s"
+              + ("" if one is ours else f" | breakeven is {spread(ratios)} times as fast | other ids in {wrong} texts") + " |")
 
 
 if __name__ == "__main__":
