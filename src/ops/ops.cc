@@ -7,6 +7,19 @@
 
 namespace breakeven::ops {
 
+// Blocks as wide as the hidden layer where they fit, so that up and down are as large as the
+// projection; else as few as a CPU's L2 can hold beside a chunk of rows, and a GPU's warp a row of.
+// 64: a tile's row of bytes.
+FfnCut cut_ffn(std::size_t hidden, std::size_t intermediate) {
+  constexpr std::size_t kStep = 64, kLargest = 1024;
+  if (intermediate % hidden == 0 && hidden % kStep == 0 && hidden <= kLargest) {
+    return {hidden, intermediate / hidden};
+  }
+  const std::size_t blocks = (intermediate + kLargest - 1) / kLargest;
+  const std::size_t even = (intermediate + blocks - 1) / blocks;
+  return {(even + kStep - 1) / kStep * kStep, blocks};
+}
+
 std::size_t RelativeDistances::row(std::ptrdiff_t distance) const {
   const auto away = static_cast<double>(distance < 0 ? -distance : distance);
   const auto linear = static_cast<double>(near);

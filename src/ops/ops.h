@@ -109,6 +109,14 @@ struct RelativeWeights {
 // the D / 2 cosines, then the sines: [positions, D]. D is even.
 std::vector<float> rotary_table(double theta, std::size_t head_size, std::size_t positions);
 
+// The FFN's hidden layer of F columns as `blocks` blocks of `block` columns, zeros behind the last
+// of F. int8 gives each block of a row a range of its own, so every backend cuts as this says: the
+// same weights and ranges on all devices.
+struct FfnCut {
+  std::size_t block = 0, blocks = 0;
+};
+FfnCut cut_ffn(std::size_t hidden, std::size_t intermediate);
+
 // In what one encoder differs from another beside sizes and activation, a field for each question;
 // the defaults are BERT's. A backend computes the forms that it has kernels for, and refuses others
 // in pack().

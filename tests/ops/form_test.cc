@@ -45,6 +45,20 @@ TEST(RelativeDistances, GrowLogarithmicallyBeyondHalfTheBuckets) {
               ElementsAre(3, 3, 3, 2, 1, 0, 0));
 }
 
+TEST(FfnCut, IsAsWideAsTheHiddenLayerOrEvenWithinAWarpsRow) {
+  const auto cut = [](std::size_t hidden, std::size_t intermediate) {
+    const FfnCut made = cut_ffn(hidden, intermediate);
+    return std::pair(made.block, made.blocks);
+  };
+  EXPECT_EQ(cut(768, 3072), std::pair(768UL, 4UL));   // BERT-base
+  EXPECT_EQ(cut(384, 1536), std::pair(384UL, 4UL));   // MiniLM
+  EXPECT_EQ(cut(768, 1152), std::pair(576UL, 2UL));   // ModernBERT-base
+  EXPECT_EQ(cut(1024, 2624), std::pair(896UL, 3UL));  // ModernBERT-large: 64 zeros behind it
+  EXPECT_EQ(cut(312, 1200), std::pair(640UL, 2UL));   // TinyBERT
+  EXPECT_EQ(cut(1536, 6144), std::pair(1024UL, 6UL));
+  EXPECT_EQ(cut(32, 37), std::pair(64UL, 1UL));
+}
+
 // What torch gives in fp32 for a base of 10,000 and heads of 8: 1 and 0.1 at positions 3 and 8191.
 TEST(RotaryTable, HasAnglesOfFp32) {
   const std::vector<float> table = rotary_table(10'000, 8, 8192);

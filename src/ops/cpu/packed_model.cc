@@ -11,21 +11,6 @@ namespace breakeven::ops::cpu {
 namespace {
 
 constexpr std::size_t kLargestHead = 128;
-// Weights of one FFN block stay in L2 together with a chunk's rows up to about this many columns.
-constexpr std::size_t kLargestBlock = 1024;
-
-// As wide as the hidden layer when that divides F: up and down are then as large as the projection.
-void cut_ffn(ModelShape& shape, std::size_t step) {
-  const std::size_t width = padded(shape.intermediate, step);
-  if (width % shape.hidden_padded == 0 && shape.hidden_padded <= kLargestBlock) {
-    shape.block = shape.hidden_padded;
-    shape.blocks = width / shape.block;
-    return;
-  }
-  shape.blocks = (width + kLargestBlock - 1) / kLargestBlock;
-  shape.block = padded((width + shape.blocks - 1) / shape.blocks, step);
-}
-
 }  // namespace
 
 Formats formats_for(Precision precision, InstructionSet set) {
@@ -115,7 +100,9 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, const Formats& format
   shape.labels_padded = padded(shape.labels);
   shape.activation = weights.activation;
   shape.head_activation = weights.head.activation;
-  cut_ffn(shape, formats.width_step);
+  const FfnCut ffn = cut_ffn(shape.hidden, shape.intermediate);
+  shape.block = ffn.block;
+  shape.blocks = ffn.blocks;
   return shape;
 }
 

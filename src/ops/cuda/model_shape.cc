@@ -10,19 +10,6 @@ namespace {
 // What a block gets without asking for more, on every architecture.
 constexpr std::size_t kSharedLimit_bytes = std::size_t{48} * 1024;
 
-// int8: blocks as wide as the hidden layer, as on the CPU. A model that they do not fit gets the
-// fewest equal blocks that a warp can hold, or one where there are none.
-std::size_t ffn_block_of(std::size_t hidden, std::size_t intermediate) {
-  if (intermediate % hidden == 0 && hidden <= kWidestRow) return hidden;
-  constexpr std::size_t kMostBlocks = 64;
-  for (std::size_t blocks = 1; blocks <= kMostBlocks; ++blocks) {
-    if (intermediate % blocks != 0) continue;
-    const std::size_t block = intermediate / blocks;
-    if (block <= kWidestRow && block % 16 == 0) return block;
-  }
-  return intermediate;
-}
-
 // Projected embeddings stand in memory made for x, and the product's rows become x at once: in bf16
 // the residual stream would need them in fp32.
 Result<void> check_embedding(const ModelShape& shape, Precision precision) {
@@ -87,14 +74,14 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision) 
       .head_activation = weights.head.activation};
   BREAKEVEN_TRY_VOID(check_embedding(shape, precision));
   BREAKEVEN_TRY_VOID(check_range(shape, precision));
-  if (precision == Precision::int8) {
-    shape.codes = Codes::s8;
-    shape.ffn_block = ffn_block_of(shape.hidden, shape.intermediate);
-  } else if (precision == Precision::fp8) {
-    shape.codes = Codes::e4m3;
-    // A gated FFN's rows are quantised by warps.
-    shape.ffn_block =
-        shape.gated() ? ffn_block_of(shape.hidden, shape.intermediate) : shape.intermediate;
+  if (precision == Precision::int8) shape.codes = Codes::s8;
+  if (precision == Precision::fp8) shape.codes = Codes::e4m3;
+  if (shape.codes == Codes::s8 || (shape.quantised() && shape.gated())) {
+    const FfnCut ffn = cut_ffn(shape.hidden, shape.intermediate);
+    shape.ffn_block = ffn.block;
+    shape.intermediate = ffn.block * ffn.blocks;
+  } else if (shape.quantised()) {  // a row of e4m3 has one scale; but warps quantise a gated FFN's
+    shape.ffn_block = shape.intermediate;
   }
   shape.split = precision == Precision::fp32x3;
   if (shape.split && (shape.hidden % 8 != 0 || shape.intermediate % 8 != 0)) {

@@ -14,7 +14,8 @@ namespace breakeven::ops::cuda {
 enum class Codes : std::uint8_t { none, s8, e4m3 };
 
 struct ModelShape {
-  std::size_t hidden = 0, heads = 0, head_size = 0, intermediate = 0;
+  std::size_t hidden = 0, heads = 0, head_size = 0;
+  std::size_t intermediate = 0;  // with the zeros behind it of ops::cut_ffn, where that cuts it
   std::size_t vocabulary = 0, positions = 0, token_types = 0, labels = 0, layers = 0;
   std::int32_t uncounted_id = -1;  // as EmbeddingWeights has it
   std::size_t embedding = 0;       // E

@@ -149,6 +149,26 @@ void add_quantised(Uploader& uploader, std::span<const LinearWeights* const> fro
   uploader.add_whole(bias, to.bias);
 }
 
+// A matrix with zeros where ops::cut_ffn has more columns of the FFN's hidden layer than the model:
+// behind each of `parts` equal parts of its rows, and behind each row.
+class Widened {
+ public:
+  Widened(const LinearWeights& from, std::size_t parts, std::size_t out, std::size_t in)
+      : weight_(out * in), bias_(from.bias.empty() ? 0 : out), out_(out), in_(in) {
+    for (std::size_t o = 0; o < from.out; ++o) {
+      const std::size_t of_a_part = from.out / parts;
+      const std::size_t row = o / of_a_part * (out / parts) + o % of_a_part;
+      std::copy_n(from.weight.data() + o * from.in, from.in, weight_.data() + row * in);
+      if (!bias_.empty()) bias_[row] = from.bias[o];
+    }
+  }
+  LinearWeights view() const { return {weight_, bias_, out_, in_}; }
+
+ private:
+  std::vector<float> weight_, bias_;
+  std::size_t out_, in_;
+};
+
 template <class T>
 void add_qkv(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to, std::size_t hidden) {
   const std::size_t square = hidden * hidden;
@@ -179,8 +199,11 @@ void add_layer(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to,
   if (shape.quantised()) {
     const LinearWeights* const qkv[] = {&from.query, &from.key, &from.value};
     const LinearWeights* const project[] = {&from.project};
-    const LinearWeights* const up[] = {&from.up};
-    const LinearWeights* const down[] = {&from.down};
+    const Widened wide_up(from.up, shape.gated() ? 2 : 1, shape.up_width(), hidden);
+    const Widened wide_down(from.down, 1, hidden, shape.intermediate);
+    const LinearWeights up_view = wide_up.view(), down_view = wide_down.view();
+    const LinearWeights* const up[] = {&up_view};
+    const LinearWeights* const down[] = {&down_view};
     if (to.qkv == nullptr) add_quantised(uploader, qkv, shape.codes, 1, to.coded_qkv);
     add_quantised(uploader, project, shape.codes, 1, to.coded_project);
     add_quantised(uploader, up, shape.codes, 1, to.coded_up);
