@@ -47,7 +47,7 @@ template <class T>
 void Blocks<T>::choose_kernels(const ModelShape& shape) {
   used_ = fitting(shape, options_.kernels);
   if (std::is_same_v<T, float>) used_.attention &= options_.switches.fp32_tiles;
-  used_.attention &= !shape.relative();
+  if (shape.relative()) used_.attention &= sizeof(T) == 2;
   used_.wide_rows &= options_.switches.wide_rows;
   used_.cls_tiles &= sizeof(T) == 2 && options_.switches.cls_tiles;
 }
@@ -150,8 +150,18 @@ void Blocks<T>::attend(const DeviceLane<T>& lane, std::size_t layer, bool first_
                                    .positions = narrow(shape.positions),
                                    .hidden = narrow(shape.hidden),
                                    .rows = first_rows ? 1 : KeyWindow::kAll};
-    return launch(lane, PlainAttention<T, RelativeKeys<T>>{parameters, relative},
-                  {.x = tiles_of(lane.bucket()), .y = shape.heads});
+    Grid grid{.x = tiles_of(lane.bucket()), .y = shape.heads};
+    if constexpr (sizeof(T) == 2) {
+      if (used_.attention && shape.head_size == 64) {
+        grid.shared_bytes = RelativeAttention<T, 64>::kSharedBytes;
+        return launch(lane, RelativeAttention<T, 64>{{parameters}, relative}, grid);
+      }
+      if (used_.attention && shape.head_size == 32) {
+        grid.shared_bytes = RelativeAttention<T, 32>::kSharedBytes;
+        return launch(lane, RelativeAttention<T, 32>{{parameters}, relative}, grid);
+      }
+    }
+    return launch(lane, PlainAttention<T, RelativeKeys<T>>{parameters, relative}, grid);
   }
   if (!first_rows && weights.window == KeyWindow::kAll)
     return attend_in(lane, parameters, AllKeys{});

@@ -28,9 +28,9 @@ Result<void> check_embedding(const ModelShape& shape, Precision precision) {
   return {};
 }
 
-// mDeBERTa, the one published model of relative positions with so many words, has activations
-// beyond fp16's 65,504 (microsoft/DeBERTa#77), which all of these precisions have around their
-// products.
+// mDeBERTa has activations beyond fp16's 65,504 (microsoft/DeBERTa#77), which all of these
+// precisions have around their products. Its config.json is DeBERTa-v3-base's but for vocab_size,
+// 251,000 against 128,100, and no published DeBERTa but those made of it has so many words.
 Result<void> check_range(const ModelShape& shape, Precision precision) {
   constexpr std::size_t kWordsOfMDeberta = 250'000;
   if (!shape.relative() || shape.vocabulary < kWordsOfMDeberta || precision == Precision::fp32 ||
@@ -119,6 +119,7 @@ KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed) {
   if (shape.rotary()) choice.rows &= shape.head_size % 16 == 0;
   choice.attention &= shape.hidden % 8 == 0 && (shape.head_size == 64 || shape.head_size == 32);
   if (shape.windowed()) choice.attention &= choice.window;
+  if (shape.relative()) choice.attention &= choice.relative;
   // Where keys are not absorbed, the last layer's attention is that of the others.
   if (shape.absorbs()) {
     choice.cls_attention &=

@@ -58,6 +58,7 @@ struct KernelChoice {
   bool wide_rows = true;      // wide_embed_norm, wide_residual_norm: where rows are few
   bool attention = true;      // flash_attention
   bool window = true;         // flash_attention with a window; counts where it is needed
+  bool relative = true;       // relative_attention; counts where it is needed, in 16 bits
   bool cls_attention = true;  // cls_attention
   bool cls_tiles = true;      // cls_tiles and cls_merge, where they fit instead of cls_attention
   bool gemm = true;           // the library's

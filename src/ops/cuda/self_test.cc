@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <memory>
-#include <random>
 #include <vector>
 
-#include "ops/cuda/arena.h"
+#include "ops/cuda/self_test_memory.h"
 
 namespace breakeven::ops::cuda {
 namespace {
@@ -22,8 +20,6 @@ constexpr std::size_t kCodeRows = 48;
 constexpr std::size_t kSplitRows = 16;
 constexpr std::size_t kSequences = 2;
 constexpr std::size_t kWide = 3 * kHidden;
-constexpr std::size_t kMemory_bytes = std::size_t{2} << 20;
-constexpr std::size_t kWorkspace_bytes = std::size_t{4} << 20;
 
 // Of the format's rounding error; sums are fp32 in both twins.
 template <class T>
@@ -37,16 +33,14 @@ constexpr double kSplitTolerance = 4e-5;
 constexpr double kE4m3Tolerance = 2e-2;
 
 template <class T>
-class Tester {
+class Tester : private TestMemory {
  public:
   using R = ResidualOf<T>;
-  explicit Tester(Runtime& runtime) : runtime_(runtime) {}
+  using TestMemory::TestMemory;
 
   // Of int8, fp8 and fp32x3 also the kernels that stand around their products, and those products.
   Result<SelfTest> run(Precision precision) {
-    BREAKEVEN_TRY(memory_, runtime_.allocate(kMemory_bytes, Purpose::library));
-    BREAKEVEN_TRY(workspace_, runtime_.allocate(kWorkspace_bytes, Purpose::library));
-    stream_ = runtime_.make_stream();
+    BREAKEVEN_TRY_VOID(allocate());
     SelfTest result;
     result.passed.rows = check(result, "rows", [this](bool fast) { return rows(fast, false); });
     result.passed.wide_rows =
@@ -58,6 +52,12 @@ class Tester {
     result.passed.window =
         check(result, "window of 64", [&](bool fast) { return attention<64>(fast, near); }) &&
         check(result, "window of 32", [&](bool fast) { return attention<32>(fast, near); });
+    if constexpr (sizeof(T) == 2) {
+      result.passed.relative = check(result, "relative attention of 64",
+                                     [this](bool f) { return relative_keys<64>(f); }) &&
+                               check(result, "relative attention of 32",
+                                     [this](bool f) { return relative_keys<32>(f); });
+    }
     result.passed.form_rows =
         check(result, "other rows", [this](bool fast) { return form_rows(fast); });
     result.passed.cls_attention =
@@ -119,9 +119,7 @@ class Tester {
 
   template <class Twin>
   Values start_and_read(const Twin& twin, bool fast) {
-    random_.seed(7);
-    arena_ = Arena(memory_->data);
-    held_.clear();
+    start_anew();
     const auto [at, count] = twin(fast);
     std::vector<T> values(count);
     runtime_.copy_to_host(*stream_, values.data(), at, count * sizeof(T));
@@ -131,29 +129,6 @@ class Tester {
     return widened;
   }
 
-  // Random numbers on the device. The host's copy lives until the device has read it.
-  template <class V>
-  V* numbers(std::size_t count, float mean = 0) {
-    std::normal_distribution<float> normal(mean, 1);
-    std::vector<V> values(count);
-    for (V& value : values) value = from_float<V>(normal(random_));
-    return place(values);
-  }
-  template <class V>
-  V* place(const std::vector<V>& values) {
-    const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
-    const auto& kept = held_.emplace_back(
-        std::make_unique<std::vector<std::byte>>(bytes, bytes + values.size() * sizeof(V)));
-    V* at = arena_.take<V>(values.size());
-    runtime_.copy_to_device(*stream_, at, kept->data(), kept->size());
-    return at;
-  }
-  template <class V>
-  V* empty(std::size_t count) {
-    V* at = arena_.take<V>(count);
-    runtime_.fill_zero(*stream_, at, count * sizeof(V));
-    return at;
-  }
   template <class K>
   void launch(const K& kernel, const Grid& grid) {
     runtime_.launch(*stream_, {KernelOf<T>(kernel), grid});
@@ -234,8 +209,8 @@ class Tester {
   }
 
   // A sequence of two tiles and a half, of which some keys are padding, and a short one.
-  template <unsigned Size, class Scope = AllKeys>
-  std::pair<const T*, std::size_t> attention(bool fast, const Scope& scope = {}) {
+  template <unsigned Size, class Twins>
+  std::pair<const T*, std::size_t> attend(bool fast, const Twins& twins) {
     const std::vector<AttentionTile> tiles{
         {0, 0, 150, 140}, {0, 64, 150, 140}, {0, 128, 150, 140}, {150, 0, 10, 10}, {}};
     AttentionParameters<T> parameters;
@@ -245,14 +220,36 @@ class Tester {
     parameters.hidden = kHidden;
     parameters.head_size = Size;
     parameters.scale = 1.0F / std::sqrt(static_cast<float>(Size));
+    const auto [tiled, plain] = twins(parameters);
     Grid grid{.x = tiles.size(), .y = kHidden / Size};
     if (fast) {
-      grid.shared_bytes = FlashAttention<T, Size>::kSharedBytes;
-      launch(FlashAttention<T, Size, Scope>{parameters, scope}, grid);
+      grid.shared_bytes = std::decay_t<decltype(tiled)>::kSharedBytes;
+      launch(tiled, grid);
     } else {
-      launch(PlainAttention<T, Scope>{parameters, scope}, grid);
+      launch(plain, grid);
     }
     return {parameters.ctx, kRows * kHidden};
+  }
+  template <unsigned Size, class Scope = AllKeys>
+  std::pair<const T*, std::size_t> attention(bool fast, const Scope& scope = {}) {
+    return attend<Size>(fast, [&](const AttentionParameters<T>& parameters) {
+      return std::pair(FlashAttention<T, Size, Scope>{parameters, scope},
+                       PlainAttention<T, Scope>{parameters, scope});
+    });
+  }
+  template <unsigned Size>
+  std::pair<const T*, std::size_t> relative_keys(bool fast) {
+    const RelativeDistances distances{.span = 24, .near = 12, .farthest = 100};
+    const RelativeKeys<T> keys{.keys = numbers<T>(2 * distances.span * kHidden),
+                               .queries = numbers<T>(2 * distances.span * kHidden),
+                               .places = place(distances.rows(kRows)),
+                               .positions = unsigned{kRows},
+                               .hidden = unsigned{kHidden},
+                               .rows = KeyWindow::kAll};
+    return attend<Size>(fast, [&](const AttentionParameters<T>& parameters) {
+      return std::pair(RelativeAttention<T, Size>{{parameters}, keys},
+                       PlainAttention<T, RelativeKeys<T>>{parameters, keys});
+    });
   }
 
   // A sequence of `valid` rows, and a short one.
@@ -321,26 +318,24 @@ class Tester {
     call.out = out;
     call.out_row = kHidden;
     call.out_stride = kHeadSize;
-    multiply(fast, call);
+    multiply<T>(fast, call);
     call.b_in_by_out = true;
     call.b_stride = kHeadSize;
     call.bias = nullptr;
     call.bias_stride = 0;
     call.out = out + kRows * kHidden;
-    multiply(fast, call);
+    multiply<T>(fast, call);
     return {out, 2 * kRows * kHidden};
   }
-  void multiply(bool fast, const GemmCall& call) {
-    if (!fast) return launch(PlainGemm<T>{call}, PlainGemm<T>::grid(call));
-    by_library(call);
-  }
   // A call that the library has no algorithm for is computed plainly later on, too.
-  void by_library(const GemmCall& call) { by_library(call, PlainGemm<T>{call}); }
-  template <class Plain>
-  void by_library(const GemmCall& call, const Plain& plain) {
-    const auto algorithms = runtime_.gemm_algorithms(call, workspace_->bytes, 1);
-    if (algorithms.empty()) return launch(plain, Plain::grid(call));
-    runtime_.multiply(*stream_, call, algorithms.front(), *workspace_);
+  template <class V>
+  void multiply(bool fast, const GemmCall& call) {
+    if (fast) {
+      const auto algorithms = runtime_.gemm_algorithms(call, workspace_->bytes, 1);
+      if (!algorithms.empty())
+        return runtime_.multiply(*stream_, call, algorithms.front(), *workspace_);
+    }
+    launch(PlainGemm<V>{call}, PlainGemm<V>::grid(call));
   }
 
   void add_halves(SelfTest& result) {
@@ -394,8 +389,7 @@ class Tester {
                                   numbers<Half>(3 * depth * columns), out);
     call.precision = Precision::fp32x3;
     call.bias = bias;
-    if (!fast) return launch(PlainGemm<SplitHalf>{call}, PlainGemm<SplitHalf>::grid(call));
-    by_library(call, PlainGemm<SplitHalf>{call});
+    multiply<SplitHalf>(fast, call);
   }
 
   template <class Code>
@@ -434,7 +428,7 @@ class Tester {
     call.out = sums;
     call.out_row = kInner;
     const Dequantise<Code> up = weights_for<Code>(call, sums, in, 1);
-    multiply_codes<Code>(fast_products, call);
+    multiply<Code>(fast_products, call);
     activate(fast_rows, up, inner);
     GemmCall down{.precision = kPrecisionOfCode<Code>,
                   .rows = kCodeRows,
@@ -455,7 +449,7 @@ class Tester {
                                       .rows = unsigned{kCodeRows},
                                       .hidden = unsigned{kHidden},
                                       .blocks = unsigned{kBlocks}};
-    multiply_codes<Code>(fast_products, down);
+    multiply<Code>(fast_products, down);
     if (stream) {
       const DequantisePreNorm<T, Code> pre{add, numbers<float>(kCodeRows * kHidden)};
       launch_rows(fast_rows, pre, PlainDequantisePreNorm<T, Code>{pre}, kCodeRows);
@@ -467,7 +461,7 @@ class Tester {
                                        .out = x,
                                        .rows = unsigned{kCodeRows},
                                        .columns = unsigned{kHidden}};
-    multiply_codes<Code>(fast_products, call);
+    multiply<Code>(fast_products, call);
     launch_rows(fast_rows, last, PlainDequantiseBias<T, Code>{last}, kCodeRows * kHidden);
     return {x, kCodeRows * kHidden};
   }
@@ -515,18 +509,6 @@ class Tester {
             kHasZero<Code> ? place(whole) : nullptr,
             numbers<float>(call.columns)};
   }
-  template <class Code>
-  void multiply_codes(bool fast, const GemmCall& call) {
-    if (!fast) return launch(PlainGemm<Code>{call}, PlainGemm<Code>::grid(call));
-    by_library(call, PlainGemm<Code>{call});
-  }
-
-  Runtime& runtime_;
-  std::mt19937 random_;
-  Arena arena_;
-  std::vector<std::unique_ptr<std::vector<std::byte>>> held_;
-  std::unique_ptr<Runtime::Memory> memory_, workspace_;
-  std::unique_ptr<Runtime::Stream> stream_;
 };
 
 }  // namespace

@@ -374,6 +374,7 @@ TEST(CudaSelfTest, AKernelThatIsOffIsNotUsedAndSaidSo) {
   EXPECT_EQ(broken("wide_residual_norm").passed, (KernelChoice{.wide_rows = false}));
   EXPECT_EQ(broken("embed_norm").passed, (KernelChoice{.rows = false}));
   EXPECT_EQ(broken("window_attention").passed, (KernelChoice{.window = false}));
+  EXPECT_EQ(broken("relative_attention").passed, (KernelChoice{.relative = false}));
   for (const char* kernel : {"rotate", "gated_activation", "pre_norm", "wide_pre_norm"}) {
     EXPECT_EQ(broken(kernel).passed, (KernelChoice{.form_rows = false})) << kernel;
   }

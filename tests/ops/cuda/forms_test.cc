@@ -78,6 +78,22 @@ TEST(CudaForms, EveryTableOfDistancesAgreesWithTheReference) {
   }
 }
 
+// On tensor cores, where a tile has 64 queries and 32 keys.
+TEST(CudaForms, RelativePositionsAgreeWithTheReferenceAtTheEndsOfTiles) {
+  std::size_t index = 0;
+  for (const std::size_t length : {1U, 15U, 16U, 17U, 31U, 32U, 33U, 63U, 64U, 65U, 97U, 129U}) {
+    const Precision precision = index / 2 % 2 == 0 ? Precision::fp16 : Precision::bf16;
+    EncoderShape shape = small_deberta({.span = 24, .near = 12, .farthest = 100});
+    shape.heads = index++ % 2 == 0 ? 2 : 4;
+    shape.layers = 2;
+    SCOPED_TRACE(::testing::Message()
+                 << shape.heads << " " << length << " " << to_string(precision));
+    expect_agreement({.shape = shape,
+                      .sequences = {{length, length}, {length, length + 5}, {3, 3}},
+                      .precision = precision});
+  }
+}
+
 // Each field of the form alone, with and without biases.
 TEST(CudaForms, EveryFieldAloneAgreesWithTheReference) {
   const Form forms[] = {{.norm = Form::Norm::pre},
@@ -206,6 +222,9 @@ TEST(CudaForms, WhatIsWrongIsNotUsed) {
   EXPECT_EQ(kernels(small(kModern), {.form_rows = false, .window = false}),
             "plain: rows, attention");
   EXPECT_EQ(kernels(small_bert(), {.form_rows = false, .window = false}), "fast");
+  const EncoderShape deberta = small_deberta({.span = 16, .near = 8, .farthest = 60});
+  EXPECT_EQ(kernels(deberta, {.window = false}), "fast");
+  EXPECT_EQ(kernels(deberta, {.relative = false}), "plain: attention");
   EncoderShape odd = small(kModern);
   odd.heads = 16;  // of 8: no line of eight pairs
   EXPECT_EQ(kernels(odd, {}), "plain: rows, attention");

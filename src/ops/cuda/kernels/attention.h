@@ -127,15 +127,20 @@ struct FlashAttention {
     float out[kOutTiles][4];
     SoftmaxRows softmax;
   };
+  static BREAKEVEN_DEVICE void clear(Rows& rows) {
+    cuda::clear(rows.softmax);
+    BREAKEVEN_UNROLL
+    for (unsigned i = 0; i < 4 * kOutTiles; ++i) rows.out[i / 4][i % 4] = 0;
+  }
 
-  // Starts to copy rows begin .. begin + 64 of `from` (a column of qkv, row 0 of the sequence) into
-  // a tile; rows from `end` on become zeros.
-  template <class Thread>
+  // Starts to copy rows begin .. begin + 64, or fewer, of `from` (a column of qkv, row 0 of the
+  // sequence) into a tile; rows from `end` on become zeros.
+  template <unsigned Rows = kTileRows, class Thread>
   BREAKEVEN_DEVICE void fetch(Thread& t, T* tile, const T* from, unsigned begin,
                               unsigned end) const {
     const std::size_t stride = std::size_t{3} * p.hidden;
     BREAKEVEN_UNROLL
-    for (unsigned i = 0; i < kTileRows * kLines / kThreads; ++i) {
+    for (unsigned i = 0; i < Rows * kLines / kThreads; ++i) {
       const unsigned index = i * kThreads + t.thread();
       const unsigned row = index / kLines;
       const unsigned line = index % kLines;
@@ -145,12 +150,24 @@ struct FlashAttention {
     }
   }
 
-  // scores = queries x keys of the tile.
+  // 16 rows of a tile, as one operand of products.
   template <class Thread>
-  BREAKEVEN_DEVICE void multiply_keys(Thread& t, const Rows& rows, const T* keys,
-                                      float (&scores)[kKeyTiles][4]) const {
+  static BREAKEVEN_DEVICE void load_rows(Thread& t, const T* tile, unsigned first,
+                                         std::uint32_t (&to)[kDepthSteps][4]) {
     BREAKEVEN_UNROLL
-    for (unsigned n = 0; n < kKeyTiles; ++n) {
+    for (unsigned step = 0; step < kDepthSteps; ++step) {
+      t.load_matrices(to[step], tile + place_in_tile<kHeadSize>(first + t.lane() % 16,
+                                                                2 * step + t.lane() / 16));
+    }
+  }
+
+  // scores = queries x keys of the tile, eight keys after eight.
+  template <class Thread, unsigned Eights>
+  static BREAKEVEN_DEVICE void multiply_keys(Thread& t,
+                                             const std::uint32_t (&queries)[kDepthSteps][4],
+                                             const T* keys, float (&scores)[Eights][4]) {
+    BREAKEVEN_UNROLL
+    for (unsigned n = 0; n < Eights; ++n) {
       BREAKEVEN_UNROLL
       for (int i = 0; i < 4; ++i) scores[n][i] = 0;
       BREAKEVEN_UNROLL
@@ -160,19 +177,22 @@ struct FlashAttention {
             b, keys + place_in_tile<kHeadSize>(8 * n + t.lane() % 8, 4 * half + t.lane() / 8));
         const std::uint32_t low[2] = {b[0], b[1]};
         const std::uint32_t high[2] = {b[2], b[3]};
-        t.template multiply<T>(scores[n], rows.query[2 * half], low);
-        t.template multiply<T>(scores[n], rows.query[2 * half + 1], high);
+        t.template multiply<T>(scores[n], queries[2 * half], low);
+        t.template multiply<T>(scores[n], queries[2 * half + 1], high);
       }
     }
   }
 
-  // out += shares x values of the tile. A result of the first product is an operand of the second:
-  // two groups of eight keys make one step of depth 16.
-  template <class Thread>
-  BREAKEVEN_DEVICE void multiply_values(Thread& t, Rows& rows, const float (&shares)[kKeyTiles][4],
-                                        const T* values) const {
+  // out = shrink out + shares x values of the tile. A result of the first product is an operand of
+  // the second: two groups of eight keys make one step of depth 16.
+  template <class Thread, unsigned Eights>
+  static BREAKEVEN_DEVICE void multiply_values(Thread& t, Rows& rows,
+                                               const float (&shares)[Eights][4],
+                                               const float (&shrink)[2], const T* values) {
     BREAKEVEN_UNROLL
-    for (unsigned step = 0; step < kTileRows / 16; ++step) {
+    for (unsigned i = 0; i < 4 * kOutTiles; ++i) rows.out[i / 4][i % 4] *= shrink[i % 4 / 2];
+    BREAKEVEN_UNROLL
+    for (unsigned step = 0; step < Eights / 2; ++step) {
       const float(&left)[4] = shares[2 * step];
       const float(&right)[4] = shares[2 * step + 1];
       const std::uint32_t a[4] = {pack_pair<T>(left[0], left[1]), pack_pair<T>(left[2], left[3]),
@@ -246,12 +266,7 @@ struct FlashAttention {
     fetch_stage(first_tile);
 
     Rows rows;
-    clear(rows.softmax);
-    BREAKEVEN_UNROLL
-    for (unsigned n = 0; n < kOutTiles; ++n) {
-      BREAKEVEN_UNROLL
-      for (int i = 0; i < 4; ++i) rows.out[n][i] = 0;
-    }
+    clear(rows);
     unsigned tiles = (keys_end + kTileRows - 1) / kTileRows;
     if (Scope::kMayBeBlind && tiles <= first_tile) tiles = first_tile + 1;
     for (unsigned i = first_tile; i < tiles; ++i) {
@@ -262,27 +277,15 @@ struct FlashAttention {
         t.template wait_copies<0>();
       }
       t.sync();
-      if (i == first_tile) {
-        BREAKEVEN_UNROLL
-        for (unsigned step = 0; step < kDepthSteps; ++step) {
-          t.load_matrices(rows.query[step],
-                          shared + place_in_tile<kHeadSize>(16 * t.warp() + t.lane() % 16,
-                                                            2 * step + t.lane() / 16));
-        }
-      }
+      if (i == first_tile) load_rows(t, shared, 16 * t.warp(), rows.query);
       const T* stage = stages + (i % 2) * 2 * kTile;
       float scores[kKeyTiles][4];
-      multiply_keys(t, rows, stage, scores);
+      multiply_keys(t, rows.query, stage, scores);
       float shrink[2];
       const unsigned query = query_begin + 16 * t.warp() + t.lane() / 4;
       soften<Scope::kMayBeBlind>(t, rows.softmax, scores, shrink,
                                  scope.seen(valid, i * kTileRows, query), p.scale);
-      BREAKEVEN_UNROLL
-      for (unsigned n = 0; n < kOutTiles; ++n) {
-        BREAKEVEN_UNROLL
-        for (unsigned j = 0; j < 4; ++j) rows.out[n][j] *= shrink[j / 2];
-      }
-      multiply_values(t, rows, scores, stage + kTile);
+      multiply_values(t, rows, scores, shrink, stage + kTile);
       t.sync();  // the next round overwrites the stage that was just read
     }
     finish(t, rows, tile, shared);

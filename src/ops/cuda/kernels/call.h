@@ -6,6 +6,7 @@
 
 #include "ops/cuda/kernels/attention.h"
 #include "ops/cuda/kernels/attention_fp32.h"
+#include "ops/cuda/kernels/attention_relative.h"
 #include "ops/cuda/kernels/cls.h"
 #include "ops/cuda/kernels/cls_tiles.h"
 #include "ops/cuda/kernels/forms.h"
@@ -46,7 +47,8 @@ struct EveryKernel {
                    BiasActivation<T>, FlashAttention<T, 64>, FlashAttention<T, 32>, GatherCls<T, R>,
                    ClsAttention<T>, ClsTiles<T, 4>, ClsTiles<T, 8>, ClsMerge<T>, Head<T>,
                    PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
-                   PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>>;
+                   PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>, RelativeAttention<T, 64>,
+                   RelativeAttention<T, 32>>;
 };
 // Products of codes have fp16 around them. The stream of norms before the blocks is fp32.
 template <>
@@ -66,9 +68,11 @@ struct EveryKernel<Half> {
       PlainDequantiseRowActivation, PlainDequantiseNorm<Half, E4m3>, PlainGemm<E4m3>,
       EmbedNorm<Half, float>, WideEmbedNorm<Half, float>, PlainEmbedNorm<Half, float>,
       GatherCls<Half, float>, DequantisePreNorm<Half, std::int8_t>, DequantisePreNorm<Half, E4m3>,
-      PlainDequantisePreNorm<Half, std::int8_t>, PlainDequantisePreNorm<Half, E4m3>>;
+      PlainDequantisePreNorm<Half, std::int8_t>, PlainDequantisePreNorm<Half, E4m3>,
+      RelativeAttention<Half, 64>, RelativeAttention<Half, 32>>;
 };
-// The last layer's attention on tensor cores takes 16-bit numbers only. Products of halves have
+// The last layer's attention on tensor cores, and that of relative positions, take 16-bit numbers
+// only. Products of halves have
 // fp32 around them.
 template <>
 struct EveryKernel<float> {
