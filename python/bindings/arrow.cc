@@ -163,6 +163,7 @@ Result<TextColumn> TextColumn::read(Owned<ArrowSchema> schema, Owned<ArrowArray>
   BREAKEVEN_TRY(const Layout layout, layout_of(*schema));
   TextColumn column;
   column.chunks_.push_back(std::move(array));
+  column.rows_.reserve(static_cast<std::size_t>(column.chunks_.back()->length));
   BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), stop, column.rows_));
   return column;
 }

@@ -337,6 +337,8 @@ Result<void> label_rows(Pipeline& pipeline, const TextColumn& first,
   const std::size_t rows = first.rows().size();
   std::vector<Text> texts;
   std::vector<std::size_t> places;  // the rows that have a text
+  texts.reserve(rows);              // growing would copy it all, deaf to Ctrl-C meanwhile
+  places.reserve(rows);
   for (std::size_t row = 0; row < rows && !call.stopped(); ++row) {
     const auto& text = first.rows()[row];
     if (!text || (second && !second->rows()[row])) continue;
