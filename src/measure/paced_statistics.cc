@@ -71,24 +71,29 @@ QueueSample::QueueSample(std::span<const double> due_s, std::span<const double> 
   BREAKEVEN_CHECK(due_s.size() == seconds.size(), "due={} seconds={}", due_s.size(),
                   seconds.size());
   std::sort(ordered_.begin(), ordered_.end());
-  const auto count = static_cast<double>(seconds.size());
   // Noise of the machine outlives a busy period: blocks of several stand for it, too.
-  const double block_size = std::sqrt(count);
-  double answered_s = -std::numeric_limits<double>::infinity();  // the latest of all before
-  for (std::size_t i = 0; i < seconds.size(); ++i) {
-    const double size = static_cast<double>(i - (blocks_.empty() ? 0 : blocks_.back()));
-    const bool is_too_long = size >= 2 * block_size;
-    if (due_s[i] >= answered_s || is_too_long) {
-      periods_.push_back(i);
-      if (blocks_.empty() || size >= block_size) blocks_.push_back(i);
+  const double block_size = std::sqrt(static_cast<double>(seconds.size()));
+  const auto make_blocks = [&] {
+    periods_.clear();
+    blocks_.clear();
+    double answered_s = -std::numeric_limits<double>::infinity();  // the latest of all before
+    for (std::size_t i = 0; i < seconds.size(); ++i) {
+      const double size = static_cast<double>(i - (blocks_.empty() ? 0 : blocks_.back()));
+      if (due_s[i] >= answered_s || (is_cut_ && size >= 2 * block_size)) {
+        periods_.push_back(i);
+        if (blocks_.empty() || size >= block_size) blocks_.push_back(i);
+      }
+      answered_s = std::max(answered_s, ended_s.empty() ? due_s[i] + seconds[i] : ended_s[i]);
     }
-    answered_s = std::max(answered_s, ended_s.empty() ? due_s[i] + seconds[i] : ended_s[i]);
-  }
-  most_independent_ = count / load.requests_an_independent();
+  };
+  make_blocks();
+  is_cut_ = blocks_.size() < kFewestBlocks;
+  if (is_cut_) make_blocks();
+  most_independent_ = static_cast<double>(seconds.size()) / load.requests_an_independent();
 }
 
-// How many independent requests would tell as much about the share above the percentile; 0: blocks
-// resemble each other however long they are.
+// How many independent requests would tell as much about the share above the percentile; 0: pieces
+// of busy periods resemble each other however long they are.
 // `clusters`: in how many equal bunches they would have come (at most one a request).
 double QueueSample::independent(double share, double& clusters) const {
   const double bound = measure::percentile(ordered_, share);
@@ -100,7 +105,7 @@ double QueueSample::independent(double share, double& clusters) const {
     blocks.push_back(
         {static_cast<double>(end - blocks_[i]), above(seconds_, blocks_[i], end, bound)});
   }
-  while (resemble(blocks, mean)) {
+  while (is_cut_ && resemble(blocks, mean)) {
     if (blocks.size() < 2 * kFewestBlocks) return 0;
     blocks = join_pairs(blocks);
   }

@@ -2,8 +2,9 @@
 // one busy period (while somebody waits or is served) share its queue, so that a hundred slow
 // requests may be one stall. The unit of replication is therefore a block of whole busy periods:
 // batch means, as for the output of a simulation (Law and Carson 1979, Heidelberger and Lewis
-// 1984). A server that never idles has one busy period: where one is longer than two blocks, it is
-// cut, and blocks are joined until neighbours no longer resemble each other (Fishman 1978).
+// 1984). A server that never idles has one busy period: where whole ones make fewer than ten blocks,
+// long ones are cut, and pieces are joined until neighbours no longer resemble each other (Fishman
+// 1978). Whole ones are not joined: what is left in their likeness is the machine's own drift.
 #pragma once
 
 #include <cstddef>
@@ -39,9 +40,9 @@ class QueueSample {
   QueueSample(std::span<const double> due_s, std::span<const double> seconds,
               const ServerLoad& load, std::span<const double> ended_s = {});
 
-  // With its 95 % interval, from the variance between at least ten blocks that do not resemble
-  // their neighbours. Nothing when the requests are worth too few independent ones:
-  // samples_needed(share).
+  // With its 95 % interval, from the variance between at least ten blocks of whole busy periods, or
+  // of pieces that do not resemble their neighbours. Nothing when the requests are worth too few
+  // independent ones: samples_needed(share).
   std::optional<record::Estimate> percentile(double share) const;
 
   // Busy periods (or pieces of long ones) that hold a request above the percentile: on how many
@@ -57,6 +58,7 @@ class QueueSample {
   std::vector<double> ordered_;
   std::vector<std::size_t> periods_;  // the first request of each busy period, or piece of one
   std::vector<std::size_t> blocks_;   // the first request of each block
+  bool is_cut_ = false;               // blocks hold pieces of busy periods
   double most_independent_ = 0;       // by the load
 };
 
