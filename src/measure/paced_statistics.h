@@ -2,9 +2,10 @@
 // one busy period (while somebody waits or is served) share its queue, so that a hundred slow
 // requests may be one stall. The unit of replication is therefore a block of whole busy periods:
 // batch means, as for the output of a simulation (Law and Carson 1979, Heidelberger and Lewis
-// 1984). A server that never idles has one busy period: where whole ones make fewer than ten blocks,
-// long ones are cut, and pieces are joined until neighbours no longer resemble each other (Fishman
-// 1978). Whole ones are not joined: what is left in their likeness is the machine's own drift.
+// 1984). A server that never idles has one busy period: where whole ones make fewer than ten
+// blocks, long ones are cut, and pieces are joined until neighbours no longer resemble each other
+// (Fishman 1978). Whole ones are not joined: what is left in their likeness is the machine's own
+// drift.
 #pragma once
 
 #include <cstddef>
