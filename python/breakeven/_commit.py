@@ -9,6 +9,10 @@ import uuid
 
 from ._errors import Error
 
+# As src/shards/folder.h and src/cli/shard_worker.h have them.
+PLAN, DONE, ASIDE, FINISHED = "_plan.jsonl", "_done", "_tmp", "_finished.json"
+CHECK_EVERY = 1000  # shards, of which one is also done by another kind of device
+
 _mark, _count = f"{os.getpid()}-{uuid.uuid4().hex[:16]}", itertools.count()
 
 
@@ -87,12 +91,12 @@ class Folder:
         try:
             self.path.mkdir(exist_ok=True)
             found = sorted(each.name for each in self.path.iterdir())  # before the plan is looked for: others may be planning
-            if not (self.path / "_plan.jsonl").exists():
+            if not (self.path / PLAN).exists():
                 for name in found:
-                    if name not in ("_done", "_tmp", "_finished.json"):
-                        raise Error("shards/foreign-folder", f"{self.path} holds {name} and no _plan.jsonl: it is no job's folder",
+                    if name not in (DONE, ASIDE, FINISHED):
+                        raise Error("shards/foreign-folder", f"{self.path} holds {name} and no {PLAN}: it is no job's folder",
                                     "name a new folder, or an empty one")
-            for name in ("_done", "_tmp"):
+            for name in (DONE, ASIDE):
                 (self.path / name).mkdir(exist_ok=True)
         except FileExistsError:
             raise Error("shards/foreign-folder", f"{self.path} is a file, and shards go into a folder", "name another --output") from None
@@ -103,10 +107,10 @@ class Folder:
         return f"part-{shard:06}{self._suffix}"
 
     def done(self, shard):
-        return f"_done/{shard:06}.json"
+        return f"{DONE}/{shard:06}.json"
 
     def names(self, shard):
-        aside = f"_tmp/{self.part(shard)}.{_mark}-{next(_count)}"
+        aside = f"{ASIDE}/{self.part(shard)}.{_mark}-{next(_count)}"
         return Names(self.part(shard), self.done(shard), aside, aside + ".done")
 
     def has(self, name):
@@ -144,7 +148,7 @@ class Folder:
         (self.path / name).unlink(missing_ok=True)
 
     def put(self, name, content):
-        aside = f"_tmp/{os.path.basename(name)}.{_mark}-{next(_count)}"
+        aside = f"{ASIDE}/{os.path.basename(name)}.{_mark}-{next(_count)}"
         self.write_aside(aside, content)
         try:
             return self.publish(aside, name)

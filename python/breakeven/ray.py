@@ -18,13 +18,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from . import _placement
+from ._commit import CHECK_EVERY, DONE, PLAN
 from ._errors import ArgumentError, Error
 from ._program import PROGRAM
 
 PILOT_S = 20  # of shards by each class of devices, before the rest is placed
 LONGEST_PILOT_S = 600  # where a worker does not even end its first shard
 DEATHS = 3  # of the program at one shard, until its rows are tried one half after the other; of a node's workers at their start
-CHECK_EVERY = 1000  # as the program's
 TELL_S = 5  # how far it is
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -166,7 +166,7 @@ class _Job:
         code, told = _call(self.command("cpu", 1) + ["--plan", "--shard-rows", str(shard_rows)])
         if code:
             raise Error("shards/plan", told[-1])
-        with open(self.out / "_plan.jsonl", encoding="utf-8") as plan:
+        with open(self.out / PLAN, encoding="utf-8") as plan:
             self.rows_a_shard = json.loads(next(plan))["rows_a_shard"]
             self.rows = [json.loads(line)["rows"] for line in plan]
         self.first = [0]
@@ -175,7 +175,7 @@ class _Job:
         self.slots, self.bad_nodes = {}, {}
         self.attempts = collections.Counter()
         self.report = Report(shards=len(self.rows), rows=self.first[-1])
-        self.finished = {shard for shard in range(len(self.rows)) if (self.out / "_done" / f"{shard:06}.json").exists()}
+        self.finished = {shard for shard in range(len(self.rows)) if (self.out / DONE / f"{shard:06}.json").exists()}
         self.report.done_before = len(self.finished)
         self.queue = collections.deque(shard for shard in range(len(self.rows)) if shard not in self.finished)
         self.pending = {}  # ref -> (slot, actor, what)

@@ -19,12 +19,11 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from ._commit import Folder, run
+from ._commit import ASIDE, CHECK_EVERY, DONE, FINISHED, PLAN, Folder, run
 from ._errors import Error
 from ._pipeline import pipeline
 
-SUFFIX, PLAN, FINISHED, END_BYTES, REJECTED = ".parquet", "_plan.jsonl", "_finished.json", 65536, b"breakeven_rejected"
-CHECK_EVERY = 1000  # as the program's
+SUFFIX, END_BYTES, REJECTED = ".parquet", 65536, b"breakeven_rejected"
 
 
 def _rows_of(path):
@@ -209,7 +208,7 @@ class Worker:
 
     def check(self, shard):
         """Does a finished shard once more where another kind of device made its part, and writes how the labels compare -> False: nothing to do."""
-        done, name, part = self.folder.done(shard), f"_done/{shard:06}.check.json", self.folder.part(shard)
+        done, name, part = self.folder.done(shard), f"{DONE}/{shard:06}.check.json", self.folder.part(shard)
         if not self.folder.has(done) or self.folder.has(name):
             return False
         theirs = json.loads((self.folder.path / done).read_text(encoding="utf-8"))
@@ -265,7 +264,7 @@ def finish(folder):
         rejected += record["rejected"]
         parts.append({"part": part, "rows": record["rows"], "sha256": record["sha256"]})
     if not missing:
-        for aside in (folder.path / "_tmp").iterdir():
+        for aside in (folder.path / ASIDE).iterdir():
             aside.unlink()
         folder.remove_aside(FINISHED)
         folder.put(FINISHED, json.dumps({"rows": job["rows"], "rejected": rejected, "parts": parts}, indent=1) + "\n")
@@ -317,7 +316,7 @@ def _check_columns(options, files):
     for path in files:
         with _open(path) as file:
             known = file.schema_arrow.names
-        kept = [name for name in known] if options.keep is None else [] if options.keep == "none" else options.keep.split(",")
+        kept = known if options.keep is None else [] if options.keep == "none" else options.keep.split(",")
         for name in [options.text_field, *([options.pair_field] if options.pair_field else []), *kept]:
             if name not in known:
                 raise Error("data/missing-field", f"{path} has no column {name!r}: {', '.join(known)}", "--text-field and --keep name columns")
@@ -340,7 +339,7 @@ def main(arguments=None):
         if missing:
             _tell(f"{len(missing)} shards are not done: {', '.join(map(str, missing[:20]))}{' ...' if len(missing) > 20 else ''}; run --shard again")
             return 1
-        _tell(f"{folder.path}: {rows} texts, {rejected} without a label; breakeven report {folder.path / '_done'}")
+        _tell(f"{folder.path}: {rows} texts, {rejected} without a label; breakeven report {folder.path / DONE}")
         return 0
     files = find_inputs(options.files)
     _check_columns(options, files)
