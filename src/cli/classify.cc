@@ -10,9 +10,11 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/classify_shards.h"
 #include "cli/commands.h"
+#include "cli/study_flags.h"
 #include "cli/text_options.h"
 #include "cli/text_stream.h"
 #include "cli/zero_shot.h"
@@ -30,18 +32,6 @@ struct ScoreFlags {
   std::optional<std::string> keep;
 };
 
-// "id,stars" -> the names.
-std::set<std::string> split_names(const std::string& text) {
-  std::set<std::string> names;
-  if (text == "none") return names;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    names.insert(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return names;
-}
-
 // Errors: flag/choice, flag/number.
 Result<LabelForm> check_score_flags(const ScoreFlags& flags) {
   LabelForm form;
@@ -53,7 +43,11 @@ Result<LabelForm> check_score_flags(const ScoreFlags& flags) {
   } else if (!flags.top.empty()) {
     BREAKEVEN_TRY(form.top, parse_number("--top-k", flags.top, 1, kMaxTop));
   }
-  if (flags.keep) form.keep = split_names(*flags.keep);
+  if (flags.keep) {
+    const std::vector<std::string> names = split_list(*flags.keep == "none" ? "" : *flags.keep);
+    form.keep.emplace(names.begin(), names.end());
+    form.keep->erase("");  // none, or a comma at the end
+  }
   return form;
 }
 

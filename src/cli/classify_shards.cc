@@ -15,6 +15,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/numbers.h"
+#include "base/units.h"
 #include "cli/shard_worker.h"
 #include "decide/shards.h"
 #include "engine/placement.h"
@@ -373,9 +374,8 @@ Result<void> classify_shards(const ShardFlags& flags, ShardJob job, Context& con
   BREAKEVEN_TRY(const shards::Plan plan,
                 settle_plan(folder, flags, files, fingerprint_of(job, open)));
   if (flags.plan) {
-    tell(fmt::format("{}: {} texts in {} shard{}, {} in each", folder.at(shards::Folder::kPlan),
-                     plan.rows(), plan.shards.size(), plan.shards.size() == 1 ? "" : "s",
-                     plan.rows_a_shard));
+    tell(fmt::format("{}: {} texts in {}, {} in each", folder.at(shards::Folder::kPlan),
+                     plan.rows(), counted(plan.shards.size(), "shard"), plan.rows_a_shard));
     return {};
   }
   BREAKEVEN_TRY(auto classifier, job.make(open));

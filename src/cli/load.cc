@@ -24,6 +24,7 @@
 #include "measure/thresholds.h"
 #include "report/report.h"
 #include "session/study_input.h"
+#include "study/judging.h"
 
 namespace breakeven::cli {
 namespace {
@@ -36,8 +37,6 @@ struct LoadFlags {
   ReadingFlags reading;
   std::uint64_t seed = 1;
 };
-
-constexpr const char* kJudge = "native cpu fp32";
 
 // What --model says of the server's model, and its labels in fp32 on this CPU, before anything is
 // measured.
@@ -58,7 +57,7 @@ Result<load::Server::Judge> judge_of(const LoadFlags& flags, std::span<const Tex
   BREAKEVEN_TRY(const measure::Samples answers, measure::answer_all(*classifier, texts, kBatch));
   load::Server::Judge judge;
   judge.facts = session::make_prototype(*open.model);
-  judge.name = kJudge;
+  judge.name = study::kNativeJudge;
   judge.all = open.model->checkpoint.plan.labels;
   judge.tokens = answers.tokens;
   for (const std::uint32_t label : answers.labels) judge.labels.push_back(judge.all[label]);

@@ -192,14 +192,6 @@ serve::BatchLimits batch_limits(const serve::LaneSetup& lane, std::size_t max_le
   return {static_cast<std::uint64_t>(tokens), kBatchTexts};
 }
 
-// A thread tokenises ahead where it has a core to itself: beside a GPU, or beside CPU lanes that
-// leave one.
-bool has_free_core(const std::vector<Device>& devices, unsigned threads) {
-  const bool any_gpu = std::any_of(devices.begin(), devices.end(),
-                                   [](const Device& device) { return !device.is_cpu(); });
-  return any_gpu || threads < usable_cpus().ids.size();
-}
-
 // Threads of a CPU lane beside GPUs: a core is left for what tokenises, one for what talks to the
 // clients.
 unsigned threads_beside_gpus(unsigned threads) {
@@ -259,15 +251,17 @@ Result<void> run_server(const ServeFlags& flags) {
   BREAKEVEN_TRY_VOID(keep_those_that_agree(lanes, setup.precision));
   options.limits.batch = batch_limits(lanes.front(), setup.max_length);
   options.post = listener->poster();
-  if (has_free_core(devices.devices, setup.threads)) {
+  const bool any_gpu = std::any_of(devices.devices.begin(), devices.devices.end(),
+                                   [](const Device& device) { return !device.is_cpu(); });
+  // A thread tokenises ahead where it has a core to itself: beside a GPU, or beside CPU lanes that
+  // leave one.
+  if (any_gpu || setup.threads < usable_cpus().ids.size()) {
     const auto reader = std::make_shared<engine::TextReader>(
         *open.model, engine::NativeOptions{.setup = setup, .whole_tokens = true});
     options.read = [reader](const Text& text, TokenIds& made) { reader->read(text, made); };
     tell("one batch is tokenised ahead, on a core of its own, while another one is computed");
   }
   setup.device = devices.devices.front();
-  const bool any_gpu = std::any_of(devices.devices.begin(), devices.devices.end(),
-                                   [](const Device& device) { return !device.is_cpu(); });
   if (!any_gpu) options.elsewhere = known_gpu_machine(*open.model);
   std::vector<std::string> names;
   names.reserve(lanes.size());

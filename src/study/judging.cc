@@ -94,7 +94,7 @@ Result<void> Judges::find_shipped(Spec judge) {
   for (const record::Cell& cell : input_.cells) {
     judge.max_length = cell.max_length;
     if (by_length_.count(cell.max_length) > 0) continue;
-    auto logits = measure::cached_judge(key_of(judge, hash, kShippedJudge), input_.texts.size(),
+    auto logits = measure::cached_judge(key_of(judge, hash, kNativeJudge), input_.texts.size(),
                                         input_.shipped);
     if (!logits) continue;
     BREAKEVEN_TRY(const std::unique_ptr<Classifier> here, tools_.make(judge));

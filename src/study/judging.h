@@ -24,8 +24,8 @@ inline constexpr std::uint64_t kReferenceLength = 64;
 // Of Input::time_s: what judging texts that are not timed may take.
 inline constexpr double kJudgingShare = 0.25;
 
-// How JudgeKey::judge names the logits that ship: the fp32 CPU path of any build and machine.
-inline constexpr const char* kShippedJudge = "native cpu fp32";
+// How records, and the key of the logits that ship, name the fp32 CPU path of any machine.
+inline constexpr const char* kNativeJudge = "native cpu fp32";
 
 class Judges {
  public:

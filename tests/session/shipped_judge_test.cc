@@ -29,7 +29,7 @@ void check(const std::string& texts) {
   ASSERT_TRUE(reviews) << reviews.error().to_string();
   const study::Input input = make_input(**session, *reviews, 64);
   const measure::JudgeKey key{input.prototype.model_hash, measure::hash_texts(input.texts),
-                              study::kShippedJudge, 512};
+                              study::kNativeJudge, 512};
   const auto folder = (testing::source_dir() / "data/judge").string();
   EXPECT_EQ(std::filesystem::path(input.shipped).lexically_normal(),
             std::filesystem::path(folder).lexically_normal());

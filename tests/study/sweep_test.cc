@@ -97,7 +97,7 @@ TEST_F(SweepTest, LogitsThatShipSpareTheJudgeItsWork) {
   add_texts(1100);
   input_.shipped = (root_ / "shipped").string();
   FakeClassifier fake(machine_.clock, [](auto...) { return 0.0; });
-  const measure::JudgeKey key{"model", measure::hash_texts(input_.texts), kShippedJudge, 512};
+  const measure::JudgeKey key{"model", measure::hash_texts(input_.texts), kNativeJudge, 512};
   ASSERT_TRUE(measure::judge_logits(fake, input_.texts, 8, key, input_.shipped));
   machine_.seconds_per_letter = [](const Spec& spec) {
     return spec.precision == Precision::fp32 ? 1e-3 : 1e-6;

@@ -71,9 +71,9 @@ struct EveryKernel<Half> {
       PlainDequantisePreNorm<Half, std::int8_t>, PlainDequantisePreNorm<Half, E4m3>,
       RelativeAttention<Half, 64>, RelativeAttention<Half, 32>>;
 };
-// The last layer's attention on tensor cores, and that of relative positions, take 16-bit numbers
-// only. Products of halves have
-// fp32 around them.
+// The last layer's attention on tensor cores and that of relative positions take 16-bit numbers
+// only.
+// Products of halves have fp32 around them.
 template <>
 struct EveryKernel<float> {
   using Type =
