@@ -46,14 +46,14 @@ def placement(classes, counts, texts, deadline_s=None):
 
 
 def place(classes, texts, deadline_s=None):
-    """Without a deadline all workers. With one the cheapest that keep it: the class with the lowest cost a text up to its cap, then the next; a mix
+    """Without a deadline, or behind it, all workers. With one the cheapest that keep it: the class with the lowest cost a text up to its cap, then the next; a mix
     pays only where the cheap class is capped. Without prices a class counts as cheap as it is slow: the fewest workers.
     """
     if not classes:
         raise ValueError("there is no worker")
     everything = {each.name: each.cap for each in classes}
-    if deadline_s is None:
-        return placement(classes, everything, texts)
+    if deadline_s is None or deadline_s <= 0:
+        return placement(classes, everything, texts, deadline_s)
     needed = texts / deadline_s
     priced = all(each.price is not None for each in classes)
     order = sorted(classes, key=lambda each: (each.price / each.rate, -each.rate) if priced else (0, -each.rate))

@@ -382,7 +382,7 @@ class _Job:
         if not classes:
             self.note("no worker did a shard in the pilot: all go on, and no time is foretold")
             return
-        remaining = None if self.deadline is None else max(1.0, self.deadline - (time.monotonic() - begin))
+        remaining = None if self.deadline is None else self.deadline - (time.monotonic() - begin)
         enough = _placement.one_is_enough(classes, left, remaining)
         if enough:
             self.note(f"one {enough.name} machine is enough: {_duration(left / enough.rate)}")

@@ -32,6 +32,12 @@ class Placement(unittest.TestCase):
                 # Whole workers: what the last one does too fast costs at most its own hour's share.
                 self.assertLessEqual(found.cost, best * 1.05 + max(each.price for each in classes) * found.seconds / 3600 / 3)
 
+    def test_a_deadline_that_is_over_is_not_kept_however_little_is_left(self):
+        classes = [DeviceClass("cpu", 1000.0, 3, 0.2), DeviceClass("gpu", 9000.0, 1, 2.0)]
+        for gone_s in (0.0, -0.5):
+            found = place(classes, 10, gone_s)
+            self.assertEqual((found.counts, found.in_time), ({"cpu": 3, "gpu": 1}, False))
+
     def test_without_a_deadline_all_work(self):
         found = place([DeviceClass("cpu", 300, 40), DeviceClass("gpu", 17_000, 3)], 10**8)
         self.assertEqual((found.counts, found.cost), ({"cpu": 40, "gpu": 3}, None))
