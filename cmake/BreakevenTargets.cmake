@@ -33,14 +33,14 @@ function(breakeven_library name)
   target_link_libraries(${name} PUBLIC breakeven_flags ${arg_DEPS})
 endfunction()
 
-# breakeven_data_folder(TARGET MACRO FOLDER): a folder of this tree that a program reads as it is run. A program that is packed for
-# other machines looks beside itself only.
-function(breakeven_data_folder target macro folder)
+# breakeven_data_folder(SOURCE MACRO FOLDER): a folder of this tree that a program reads as it is run; one source file knows it, so that
+# all other objects are the same in every checkout. A program that is packed for other machines looks beside itself only.
+function(breakeven_data_folder source macro folder)
   set(path "${CMAKE_SOURCE_DIR}/${folder}")
   if(BREAKEVEN_PYTHON)
     set(path "")
   endif()
-  target_compile_definitions(${target} PRIVATE "${macro}=\"${path}\"")
+  set_source_files_properties(${source} PROPERTIES COMPILE_DEFINITIONS "${macro}=\"${path}\"")
 endfunction()
 
 # breakeven_test(NAME SOURCES a.cc ... DEPS target ... [LABELS slow]): one GoogleTest program, one ctest entry.
@@ -52,7 +52,10 @@ function(breakeven_test name)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE breakeven_flags breakeven_testing ${arg_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE BREAKEVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  # With sanitizers an optimised test compiles for twice as long and finds no more: what it tests lies in the libraries.
+  if(BREAKEVEN_SANITIZE)
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}")
 endfunction()
@@ -62,7 +65,6 @@ function(breakeven_bench name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE breakeven_flags ${arg_DEPS} benchmark::benchmark)
-  target_compile_definitions(${name} PRIVATE BREAKEVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 endfunction()
 
 # breakeven_fuzzer(NAME SOURCES ... DEPS ...): one libFuzzer program.

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "cli/real_program.h"
+#include "testing/paths.h"
 
 namespace breakeven {
 namespace {
@@ -25,8 +26,8 @@ class DecideTest : public testing::RealProgram {
     return name;
   }
 
-  const std::string imdb_ =
-      "'" BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl' ";
+  const std::string source_ = testing::source_dir().string();
+  const std::string imdb_ = "'" + source_ + "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl' ";
   const std::string advise_ = "advise " + imdb_ + "--cpu-price 0.19 ";
 };
 
@@ -82,7 +83,7 @@ TEST_F(DecideTest, AdviceOnTheRealCpuRecords) {
 }
 
 TEST_F(DecideTest, AP99IsDecidedFromTheRealPacedRecords) {
-  const std::string ask = "advise '" BREAKEVEN_SOURCE_DIR
+  const std::string ask = "advise '" + source_ +
                           "/results/2026-11-22-xeon-amx-2cpu/paced.jsonl' --cpu-price 0.19 "
                           "--load 100/s --p99 ";
   const Ended kept = run(ask + "50ms");
@@ -98,7 +99,7 @@ TEST_F(DecideTest, AP99IsDecidedFromTheRealPacedRecords) {
 // The built-in model is of the shape of the shipped record; the texts' lengths come from the
 // journal.
 TEST_F(DecideTest, AKnownGpuStandsBesideTheCpuOnItsOwnLengths) {
-  const Ended known = run("advise '" BREAKEVEN_SOURCE_DIR
+  const Ended known = run("advise '" + source_ +
                           "/results/2026-11-22-xeon-amx-2cpu/pytorch-128.jsonl' --gpu h100 "
                           "--cpu-price 0.19 --gpu-price 2 --load 20000/s");
   EXPECT_EQ(known.code, 0) << known.err << known.out;
@@ -108,12 +109,12 @@ TEST_F(DecideTest, AKnownGpuStandsBesideTheCpuOnItsOwnLengths) {
 }
 
 TEST_F(DecideTest, TheNewestKnownGpuStandsOnTheFirstScreen) {
-  const Ended screen = run("report --brief '" BREAKEVEN_SOURCE_DIR
-                           "/results/2026-11-26-epyc-zen5-2cpu/builtin.jsonl'");
+  const Ended screen =
+      run("report --brief '" + source_ + "/results/2026-11-26-epyc-zen5-2cpu/builtin.jsonl'");
   EXPECT_EQ(screen.code, 0) << screen.err << screen.out;
   EXPECT_THAT(screen.out, HasSubstr("Against the H200 record of 2026-11-27"));
   const std::string help = run("advise --help").out;
-  for (const auto& file : std::filesystem::directory_iterator(BREAKEVEN_SOURCE_DIR "/data/known")) {
+  for (const auto& file : std::filesystem::directory_iterator(source_ + "/data/known")) {
     if (file.path().extension() != ".jsonl") continue;
     std::string name = file.path().stem().string();
     EXPECT_THAT(help, HasSubstr(name));
@@ -154,7 +155,7 @@ TEST_F(DecideTest, BrokenJournalsAreClearErrors) {
 }
 
 TEST_F(DecideTest, ATornLineIsNamedOnceAndLeftOut) {
-  std::ifstream original(BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl");
+  std::ifstream original(source_ + "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl");
   std::string line;
   std::getline(original, line);
   file("torn.jsonl", line + "\n" + line.substr(0, line.size() / 2));
@@ -195,7 +196,7 @@ TEST_F(DecideTest, CompareRefusesByName) {
   expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect 0", "minimum effect of 0 %");
   expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect 100%", "minimum effect of 100 %");
   expect_refused("compare " + imdb_ + imdb_ + "--minimum-effect much", "--minimum-effect");
-  std::ifstream original(BREAKEVEN_SOURCE_DIR "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl");
+  std::ifstream original(source_ + "/results/2026-11-22-xeon-amx-2cpu/imdb.jsonl");
   std::stringstream text;
   text << original.rdbuf();
   std::string other = text.str();

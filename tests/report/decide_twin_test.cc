@@ -223,10 +223,10 @@ TEST(DecideTwin, ThePageAnswersAsAdviseDoes) {
   }
   EXPECT_GT(count, 2000U);
   std::ofstream(folder / "cases.json") << cases;
+  const std::string source = testing::source_dir().string();
   const testing::Ended ended = testing::run_shell(
-      "node '" BREAKEVEN_SOURCE_DIR "/tests/report/decide_twin.js' '" BREAKEVEN_SOURCE_DIR
-      "/src/report/page/decide.js' '" +
-          (folder / "cases.json").string() + "'",
+      "node '" + source + "/tests/report/decide_twin.js' '" + source +
+          "/src/report/page/decide.js' '" + (folder / "cases.json").string() + "'",
       (folder / "err").string());
   EXPECT_EQ(ended.code, 0) << ended.out << ended.err;
 }

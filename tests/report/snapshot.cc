@@ -6,10 +6,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "testing/paths.h"
+
 namespace breakeven::testing {
 
 void expect_snapshot(const std::string& name, const std::string& actual) {
-  const std::string path = std::string(BREAKEVEN_SOURCE_DIR) + "/tests/report/snapshots/" + name;
+  const std::string path = testing::source_dir().string() + "/tests/report/snapshots/" + name;
   const char* update = std::getenv("SNAP_UPDATE");
   if (update != nullptr && std::string(update) == "1") {
     std::ofstream(path, std::ios::binary) << actual;
