@@ -4,8 +4,8 @@
 usage: cuda_report.py [--arch 75,90a] [--nvcc FILE] [--nvdisasm FILE] [--write DOC]
 
 Compiles src/ops/cuda/kernels_*.cu to PTX and to machine code (ptxas -v -warn-spills -warn-lmem-usage), no GPU needed. Exit 1 when a
-kernel that is not a plain twin spills, uses local memory (LDL, STL) or lacks its matrix instructions: FlashAttention, RelativeAttention and
-ClsTiles must hold HMMA and LDSM. Without nvdisasm the machine code is not looked at, and the table says so. --write puts the table into a document.
+kernel that is not a plain twin spills, uses local memory (LDL, STL) or lacks its matrix instructions: FlashAttention, WideAttention,
+RelativeAttention and ClsTiles must hold HMMA and LDSM. Without nvdisasm the machine code is not looked at, and the table says so. --write puts the table into a document.
 """
 import argparse
 import dataclasses
@@ -25,7 +25,7 @@ MULTIPROCESSORS = {
     120: (48, 24, 100 << 10, 1 << 10),
 }
 REGISTERS = 64 << 10  # of a multiprocessor; a warp takes them in steps of 256
-MATRIX_INSTRUCTIONS = dict.fromkeys(("FlashAttention", "RelativeAttention", "ClsTiles"), ("HMMA", "LDSM"))
+MATRIX_INSTRUCTIONS = dict.fromkeys(("FlashAttention", "WideAttention", "RelativeAttention", "ClsTiles"), ("HMMA", "LDSM"))
 NO_MATRIX_UNITS = {("75", "Bf16")}  # sm_75 multiplies no bf16: the engine refuses bf16 there
 
 

@@ -49,6 +49,7 @@ void Blocks<T>::choose_kernels(const ModelShape& shape) {
   if (std::is_same_v<T, float>) used_.attention &= options_.switches.fp32_tiles;
   if (shape.relative()) used_.attention &= sizeof(T) == 2;
   used_.wide_rows &= options_.switches.wide_rows;
+  used_.wide_attention &= sizeof(T) == 2 && options_.switches.wide_attention;
   used_.cls_tiles &= sizeof(T) == 2 && options_.switches.cls_tiles;
 }
 
@@ -174,6 +175,12 @@ void Blocks<T>::attend_in(const DeviceLane<T>& lane, const AttentionParameters<T
                           const Scope& scope) const {
   const std::size_t head_size = parameters.head_size;
   Grid grid{.x = tiles_of(lane.bucket()), .y = lane.model().shape().heads};
+  if constexpr (sizeof(T) == 2) {
+    if (lane.bucket().tile_rows == kWideTileRows) {
+      if (head_size == 64) return attend_in_wide_tiles<64>(lane, parameters);
+      return attend_in_wide_tiles<32>(lane, parameters);
+    }
+  }
   if (used_.attention && head_size == 64) {
     grid.shared_bytes = FlashAttention<T, 64>::kSharedBytes;
     return launch(lane, FlashAttention<T, 64, Scope>{parameters, scope}, grid);
@@ -183,6 +190,17 @@ void Blocks<T>::attend_in(const DeviceLane<T>& lane, const AttentionParameters<T
     return launch(lane, FlashAttention<T, 32, Scope>{parameters, scope}, grid);
   }
   launch(lane, PlainAttention<T, Scope>{parameters, scope}, grid);
+}
+
+// Only models whose layers all see every key have such tiles.
+template <class T>
+template <unsigned HeadSize>
+void Blocks<T>::attend_in_wide_tiles(const DeviceLane<T>& lane,
+                                     const AttentionParameters<T>& parameters) const {
+  launch(lane, WideAttention<T, HeadSize>{{parameters}},
+         {.x = tiles_of(lane.bucket()),
+          .y = lane.model().shape().heads,
+          .shared_bytes = WideAttention<T, HeadSize>::kSharedBytes});
 }
 
 // Of x, and of the residual stream wherever it is.

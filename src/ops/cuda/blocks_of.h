@@ -41,7 +41,9 @@ class Blocks : public Backend {
   std::size_t lane_bytes(const PackedModel& model, const LaneLimits& limits) const override;
   Result<std::unique_ptr<Lane>> make_lane(std::shared_ptr<const PackedModel> model,
                                           const LaneLimits& limits) override;
-  void upload(Lane& lane, const Batch& batch) override { own(lane).upload(batch); }
+  void upload(Lane& lane, const Batch& batch) override {
+    own(lane).upload(batch, used_.wide_attention);
+  }
   void run(Lane& lane, const std::function<void()>& body) override;
   std::span<const float> wait(Lane& lane) override { return own(lane).wait(); }
   DeviceSeconds device_seconds(const Lane& lane) const override {
@@ -123,6 +125,9 @@ class Blocks : public Backend {
   template <class Scope>
   void attend_in(const DeviceLane<T>& lane, const AttentionParameters<T>& parameters,
                  const Scope& scope) const;
+  template <unsigned HeadSize>
+  void attend_in_wide_tiles(const DeviceLane<T>& lane,
+                            const AttentionParameters<T>& parameters) const;
   void gather_first_rows(const DeviceLane<T>& lane) const;
   void attend_cls(const DeviceLane<T>& lane, const GroupInput& input) const;
   void choose_kernels(const ModelShape& shape);

@@ -25,16 +25,18 @@ Bucket largest_bucket(const LaneLimits& limits) {
   return {rounded_rows(limits.rows), limits.sequences};
 }
 
-Bucket bucket_for(std::size_t rows, std::size_t sequences, const LaneLimits& limits) {
+Bucket bucket_for(std::size_t rows, std::size_t sequences, const LaneLimits& limits, bool wide) {
   BREAKEVEN_CHECK(rows > 0 && rows <= limits.rows, "T={} of {}", rows, limits.rows);
   BREAKEVEN_CHECK(sequences > 0 && sequences <= limits.sequences, "B={} of {}", sequences,
                   limits.sequences);
-  return {rounded_rows(rows), std::min(std::bit_ceil(sequences), limits.sequences)};
+  const bool in_wide_tiles = wide && rows > kFewRows && rows > sequences * kTileRows;
+  return {rounded_rows(rows), std::min(std::bit_ceil(sequences), limits.sequences),
+          in_wide_tiles ? kWideTileRows : kTileRows};
 }
 
-// A sequence of r rows has ceil(r / 64) tiles, which is below r / 64 + 1.
+// A sequence of r rows has ceil(r / n) tiles of n rows, which is below r / n + 1.
 std::size_t tiles_of(const Bucket& bucket) {
-  return bucket.rows / kTileRows + bucket.sequences;
+  return bucket.rows / bucket.tile_rows + bucket.sequences;
 }
 
 }  // namespace breakeven::ops::cuda

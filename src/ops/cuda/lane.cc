@@ -40,7 +40,8 @@ void write_input(const Batch& batch, std::int32_t uncounted_id, const Bucket& bu
     const std::int32_t length = batch.cu_seqlens[b + 1] - first;
     to.first_row[b] = first;
     to.valid[b] = batch.valid_len[b];
-    for (std::int32_t begin = 0; begin < length; begin += std::int32_t{kTileRows}) {
+    for (std::int32_t begin = 0; begin < length;
+         begin += static_cast<std::int32_t>(bucket.tile_rows)) {
       *tile++ = {first, begin, length, batch.valid_len[b]};
     }
   }
@@ -156,10 +157,10 @@ DeviceLane<T>::~DeviceLane() {
 }
 
 template <class T>
-void DeviceLane<T>::upload(const Batch& batch) {
+void DeviceLane<T>::upload(const Batch& batch, bool wide_tiles) {
   rows_ = batch.rows();
   sequences_ = batch.sequences();
-  bucket_ = bucket_for(rows_, sequences_, limits_);
+  bucket_ = bucket_for(rows_, sequences_, limits_, wide_tiles);
   write_input(batch, model_->shape().uncounted_id, bucket_, input_at(pinned_input_->data, bucket_));
   runtime_->record(*begin_, *stream_);
   runtime_->copy_to_device(*stream_, act_.input, pinned_input_->data, input_bytes(bucket_));

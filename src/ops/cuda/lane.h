@@ -80,7 +80,8 @@ class DeviceLane final : public Lane {
   ~DeviceLane() override;
   std::size_t activation_bytes() const override { return memory_->bytes; }
 
-  void upload(const Batch& batch);
+  // `wide_tiles`: whether attention tiles may have 128 rows (bucket_for).
+  void upload(const Batch& batch, bool wide_tiles);
   // Runs body eagerly the first time that a bucket is seen, so that kernels are loaded and GEMM
   // algorithms chosen; captures it the second time; replays the graph from then on. True when the
   // bucket was new.

@@ -118,6 +118,8 @@ KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed) {
   if (shape.pre_norm() || shape.gated() || shape.rotary()) choice.rows &= choice.form_rows;
   if (shape.rotary()) choice.rows &= shape.head_size % 16 == 0;
   choice.attention &= shape.hidden % 8 == 0 && (shape.head_size == 64 || shape.head_size == 32);
+  // One list of tiles serves all layers of a model.
+  choice.wide_attention &= choice.attention && shape.absorbs();
   if (shape.windowed()) choice.attention &= choice.window;
   if (shape.relative()) choice.attention &= choice.relative;
   // Where keys are not absorbed, the last layer's attention is that of the others.

@@ -53,16 +53,17 @@ Result<ModelShape> shape_of(const EncoderWeights& weights, Precision precision);
 
 // Which kernels run: the fast ones, or their plain twins.
 struct KernelChoice {
-  bool rows = true;           // embed_norm, residual_norm, bias_activation, quantising
-  bool form_rows = true;      // those of kernels/forms.h; counts where they are needed
-  bool wide_rows = true;      // wide_embed_norm, wide_residual_norm: where rows are few
-  bool attention = true;      // flash_attention
-  bool window = true;         // flash_attention with a window; counts where it is needed
-  bool relative = true;       // relative_attention; counts where it is needed, in 16 bits
-  bool cls_attention = true;  // cls_attention
-  bool cls_tiles = true;      // cls_tiles and cls_merge, where they fit instead of cls_attention
-  bool gemm = true;           // the library's
-  bool residual_gemm = true;  // the library's, where it adds the residual
+  bool rows = true;            // embed_norm, residual_norm, bias_activation, quantising
+  bool form_rows = true;       // those of kernels/forms.h; counts where they are needed
+  bool wide_rows = true;       // wide_embed_norm, wide_residual_norm: where rows are few
+  bool attention = true;       // flash_attention
+  bool wide_attention = true;  // wide_attention, where sequences are many and of more than 64 rows
+  bool window = true;          // flash_attention with a window; counts where it is needed
+  bool relative = true;        // relative_attention; counts where it is needed, in 16 bits
+  bool cls_attention = true;   // cls_attention
+  bool cls_tiles = true;       // cls_tiles and cls_merge, where they fit instead of cls_attention
+  bool gemm = true;            // the library's
+  bool residual_gemm = true;   // the library's, where it adds the residual
   friend bool operator==(const KernelChoice&, const KernelChoice&) = default;
 };
 // `allowed` without those that this shape does not fit.

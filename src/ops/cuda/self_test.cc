@@ -53,6 +53,11 @@ class Tester : private TestMemory {
         check(result, "window of 64", [&](bool fast) { return attention<64>(fast, near); }) &&
         check(result, "window of 32", [&](bool fast) { return attention<32>(fast, near); });
     if constexpr (sizeof(T) == 2) {
+      result.passed.wide_attention =
+          check(result, "wide attention of 64",
+                [this](bool fast) { return wide_attention<64>(fast); }) &&
+          check(result, "wide attention of 32",
+                [this](bool fast) { return wide_attention<32>(fast); });
       result.passed.relative = check(result, "relative attention of 64",
                                      [this](bool f) { return relative_keys<64>(f); }) &&
                                check(result, "relative attention of 32",
@@ -210,9 +215,9 @@ class Tester : private TestMemory {
 
   // A sequence of two tiles and a half, of which some keys are padding, and a short one.
   template <unsigned Size, class Twins>
-  std::pair<const T*, std::size_t> attend(bool fast, const Twins& twins) {
-    const std::vector<AttentionTile> tiles{
-        {0, 0, 150, 140}, {0, 64, 150, 140}, {0, 128, 150, 140}, {150, 0, 10, 10}, {}};
+  std::pair<const T*, std::size_t> attend(bool fast, const Twins& twins, bool wide = false) {
+    std::vector<AttentionTile> tiles{{0, 0, 150, 140}, {0, 128, 150, 140}, {150, 0, 10, 10}, {}};
+    if (!fast || !wide) tiles.insert(tiles.begin(), {0, 64, 150, 140});
     AttentionParameters<T> parameters;
     parameters.tiles = place(tiles);
     parameters.qkv = numbers<T>(kRows * kWide);
@@ -236,6 +241,13 @@ class Tester : private TestMemory {
       return std::pair(FlashAttention<T, Size, Scope>{parameters, scope},
                        PlainAttention<T, Scope>{parameters, scope});
     });
+  }
+  template <unsigned Size>
+  std::pair<const T*, std::size_t> wide_attention(bool fast) {
+    const auto twins = [](const AttentionParameters<T>& parameters) {
+      return std::pair(WideAttention<T, Size>{{parameters}}, PlainAttention<T>{parameters});
+    };
+    return attend<Size>(fast, twins, true);
   }
   template <unsigned Size>
   std::pair<const T*, std::size_t> relative_keys(bool fast) {

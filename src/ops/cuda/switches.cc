@@ -17,6 +17,7 @@ constexpr std::array kAll{Named{"graphs", &Switches::graphs},
                           Named{"fp32_tiles", &Switches::fp32_tiles},
                           Named{"residual_beta", &Switches::residual_beta},
                           Named{"wide_rows", &Switches::wide_rows},
+                          Named{"wide_attention", &Switches::wide_attention},
                           Named{"cls_tiles", &Switches::cls_tiles},
                           Named{"pinned_logits", &Switches::pinned_logits}};
 

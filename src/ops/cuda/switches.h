@@ -11,12 +11,13 @@ namespace breakeven::ops::cuda {
 
 // Each member's name is what a person writes; false: left out.
 struct Switches {
-  bool graphs = true;         // captured graphs; without them the host launches every kernel
-  bool fp32_tiles = true;     // fp32 attention on tensor cores, by halves of 16 bits
-  bool residual_beta = true;  // in fp16 and fp32 the product adds the residual, not residual_norm
-  bool wide_rows = true;      // LayerNorm of few rows with a block a row, not a warp
-  bool cls_tiles = true;      // the last layer's attention on tensor cores, in fp16 and bf16
-  bool pinned_logits = true;  // few rows: the head writes logits to the host's memory itself
+  bool graphs = true;          // captured graphs; without them the host launches every kernel
+  bool fp32_tiles = true;      // fp32 attention on tensor cores, by halves of 16 bits
+  bool residual_beta = true;   // in fp16 and fp32 the product adds the residual, not residual_norm
+  bool wide_rows = true;       // LayerNorm of few rows with a block a row, not a warp
+  bool wide_attention = true;  // attention of 128 query rows a block, in fp16 and bf16
+  bool cls_tiles = true;       // the last layer's attention on tensor cores, in fp16 and bf16
+  bool pinned_logits = true;   // few rows: the head writes logits to the host's memory itself
   friend bool operator==(const Switches&, const Switches&) = default;
 };
 

@@ -370,6 +370,7 @@ TEST(CudaSelfTest, AKernelThatIsOffIsNotUsedAndSaidSo) {
   EXPECT_EQ(result.passed, (KernelChoice{.attention = false}));
   EXPECT_THAT(result.note, HasSubstr("attention of 64 is off by"));
   EXPECT_EQ(broken("cls_tiles").passed, (KernelChoice{.cls_tiles = false}));
+  EXPECT_EQ(broken("wide_attention").passed, (KernelChoice{.wide_attention = false}));
   EXPECT_EQ(broken("cls_merge").passed, (KernelChoice{.cls_tiles = false}));
   EXPECT_EQ(broken("wide_residual_norm").passed, (KernelChoice{.wide_rows = false}));
   EXPECT_EQ(broken("embed_norm").passed, (KernelChoice{.rows = false}));

@@ -57,6 +57,36 @@ TEST(Buckets, FewOfThemCoverAllBatchesOfARun) {
   EXPECT_LE(seen.size(), 256U);  // as many as a lane keeps graphs
 }
 
+TEST(Buckets, TilesAreWideWhereRowsAreManyAndSequencesLong) {
+  const LaneLimits limits{.rows = 70000, .sequences = 600};
+  EXPECT_EQ(bucket_for(513, 8, limits, true), (Bucket{544, 8, 128}));
+  EXPECT_EQ(bucket_for(512, 4, limits, true).tile_rows, 64U);  // few rows
+  EXPECT_EQ(bucket_for(576, 9, limits, true).tile_rows, 64U);  // 64 a sequence
+  EXPECT_EQ(bucket_for(577, 9, limits, true), (Bucket{608, 16, 128}));
+  EXPECT_EQ(bucket_for(577, 9, limits, false).tile_rows, 64U);
+  EXPECT_LT(bucket_for(577, 9, limits, false), bucket_for(577, 9, limits, true));
+  EXPECT_EQ(tiles_of({608, 16, 128}), 20U);
+  EXPECT_EQ(tiles_of({608, 16}), 25U);
+}
+
+TEST(GroupInput, WideTilesHoldUpTo128Rows) {
+  const std::vector<std::int32_t> ids(300, 9);
+  const std::vector<std::int32_t> cu_seqlens{0, 129, 300};
+  const std::vector<std::int32_t> valid{129, 160};
+  const Bucket bucket{304, 2, 128};
+  std::vector<std::byte> memory(input_bytes(bucket));
+  const GroupInput input = input_at(memory.data(), bucket);
+  write_input({.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid}, -1,
+              bucket, input);
+  std::vector<std::vector<std::int32_t>> tiles;
+  for (std::size_t i = 0; i < tiles_of(bucket); ++i) {
+    const AttentionTile& t = input.tiles[i];
+    tiles.push_back({t.first_row, t.query_begin, t.rows, t.valid});
+  }
+  EXPECT_THAT(tiles, ElementsAre(ElementsAre(0, 0, 129, 129), ElementsAre(0, 128, 129, 129),
+                                 ElementsAre(129, 0, 171, 160), ElementsAre(129, 128, 171, 160)));
+}
+
 TEST(GroupInput, IsPaddedToItsBucket) {
   const std::vector<std::int32_t> ids(70, 9);
   const std::vector<std::int32_t> cu_seqlens{0, 3, 70};
@@ -93,14 +123,15 @@ TEST(GroupInput, TilesOfEveryGroupFitTheirBucket) {
     std::vector<std::int32_t> valid;
     const std::size_t sequences = 1 + random() % 40;
     for (std::size_t b = 0; b < sequences; ++b) {
-      const auto rows = static_cast<std::int32_t>(1 + random() % 130);
+      const auto rows = static_cast<std::int32_t>(1 + random() % 260);
       valid.push_back(rows);
       cu_seqlens.push_back(cu_seqlens.back() + rows);
     }
     const std::vector<std::int32_t> ids(static_cast<std::size_t>(cu_seqlens.back()), 1);
     const LaneLimits limits{.rows = ids.size() + random() % 50, .sequences = sequences};
-    const Bucket bucket = bucket_for(ids.size(), sequences, limits);
+    const Bucket bucket = bucket_for(ids.size(), sequences, limits, round % 2 == 0);
     std::vector<std::byte> memory(input_bytes(bucket));
+    ASSERT_LE(memory.size(), input_bytes(largest_bucket(limits)));
     // write_input aborts when they do not.
     write_input({.ids = ids, .token_types = {}, .cu_seqlens = cu_seqlens, .valid_len = valid}, -1,
                 bucket, input_at(memory.data(), bucket));

@@ -2,7 +2,8 @@
 // head a block, keys and values streamed through shared memory 64 rows at a time. Scores never
 // reach memory: softmax is computed online (running maximum and sum), in fp32.
 //
-// FlashAttention: the tensor cores' way, head size 32 or 64; of fp32 in attention_fp32.h.
+// FlashAttention: the tensor cores' way, head size 32 or 64; of fp32 in attention_fp32.h, for many
+// sequences of more than 64 rows in attention_wide.h.
 // PlainAttention: its twin for every number format and every head size up to 256.
 // Scope: which keys a query sees (scope.h).
 #pragma once
@@ -183,14 +184,17 @@ struct FlashAttention {
     }
   }
 
-  // out = shrink out + shares x values of the tile. A result of the first product is an operand of
-  // the second: two groups of eight keys make one step of depth 16.
-  template <class Thread, unsigned Eights>
-  static BREAKEVEN_DEVICE void multiply_values(Thread& t, Rows& rows,
-                                               const float (&shares)[Eights][4],
-                                               const float (&shrink)[2], const T* values) {
+  // out = shrink out
+  static BREAKEVEN_DEVICE void shrink_sums(Rows& rows, const float (&shrink)[2]) {
     BREAKEVEN_UNROLL
     for (unsigned i = 0; i < 4 * kOutTiles; ++i) rows.out[i / 4][i % 4] *= shrink[i % 4 / 2];
+  }
+
+  // out += shares x values of the tile. A result of the first product is an operand of the second:
+  // two groups of eight keys make one step of depth 16.
+  template <class Thread, unsigned Eights>
+  static BREAKEVEN_DEVICE void add_values(Thread& t, Rows& rows, const float (&shares)[Eights][4],
+                                          const T* values) {
     BREAKEVEN_UNROLL
     for (unsigned step = 0; step < Eights / 2; ++step) {
       const float(&left)[4] = shares[2 * step];
@@ -285,7 +289,8 @@ struct FlashAttention {
       const unsigned query = query_begin + 16 * t.warp() + t.lane() / 4;
       soften<Scope::kMayBeBlind>(t, rows.softmax, scores, shrink,
                                  scope.seen(valid, i * kTileRows, query), p.scale);
-      multiply_values(t, rows, scores, shrink, stage + kTile);
+      shrink_sums(rows, shrink);
+      add_values(t, rows, scores, stage + kTile);
       t.sync();  // the next round overwrites the stage that was just read
     }
     finish(t, rows, tile, shared);

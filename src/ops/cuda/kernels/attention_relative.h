@@ -132,7 +132,8 @@ struct RelativeAttention : FlashAttention<T, HeadSize> {
       add_to_scores(t, rows, band_of_keys, added, scores);
       float shrink[2];
       soften<false>(t, rows.softmax, scores, shrink, AllKeys::seen(valid, begin, 0), from.scale);
-      Flash::multiply_values(t, rows, scores, shrink, values);
+      Flash::shrink_sums(rows, shrink);
+      Flash::add_values(t, rows, scores, values);
       t.sync();  // the next round overwrites all but the queries
     }
     this->finish(t, rows, tile, band_of_keys);

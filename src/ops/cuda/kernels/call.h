@@ -7,6 +7,7 @@
 #include "ops/cuda/kernels/attention.h"
 #include "ops/cuda/kernels/attention_fp32.h"
 #include "ops/cuda/kernels/attention_relative.h"
+#include "ops/cuda/kernels/attention_wide.h"
 #include "ops/cuda/kernels/cls.h"
 #include "ops/cuda/kernels/cls_tiles.h"
 #include "ops/cuda/kernels/forms.h"
@@ -48,7 +49,7 @@ struct EveryKernel {
                    ClsAttention<T>, ClsTiles<T, 4>, ClsTiles<T, 8>, ClsMerge<T>, Head<T>,
                    PlainEmbedNorm<T, R>, PlainResidualNorm<T, R>, PlainBiasActivation<T>,
                    PlainAttention<T>, PlainClsAttention<T>, PlainGemm<T>, RelativeAttention<T, 64>,
-                   RelativeAttention<T, 32>>;
+                   RelativeAttention<T, 32>, WideAttention<T, 64>, WideAttention<T, 32>>;
 };
 // Products of codes have fp16 around them. The stream of norms before the blocks is fp32.
 template <>
@@ -69,7 +70,8 @@ struct EveryKernel<Half> {
       EmbedNorm<Half, float>, WideEmbedNorm<Half, float>, PlainEmbedNorm<Half, float>,
       GatherCls<Half, float>, DequantisePreNorm<Half, std::int8_t>, DequantisePreNorm<Half, E4m3>,
       PlainDequantisePreNorm<Half, std::int8_t>, PlainDequantisePreNorm<Half, E4m3>,
-      RelativeAttention<Half, 64>, RelativeAttention<Half, 32>>;
+      RelativeAttention<Half, 64>, RelativeAttention<Half, 32>, WideAttention<Half, 64>,
+      WideAttention<Half, 32>>;
 };
 // The last layer's attention on tensor cores and that of relative positions take 16-bit numbers
 // only.

@@ -7,9 +7,10 @@
 namespace breakeven::ops::cuda {
 
 inline constexpr unsigned kTileRows = 64;
+inline constexpr unsigned kWideTileRows = 128;  // of WideAttention, query rows only
 
-// 64 query rows of one sequence, or fewer at its end. `rows` 0 marks a tile of a bucket that the
-// group does not need.
+// 64 or 128 query rows of one sequence, as Bucket::tile_rows says, or fewer at its end. `rows` 0
+// marks a tile of a bucket that the group does not need.
 struct alignas(16) AttentionTile {
   std::int32_t first_row = 0;    // of the sequence, in the group
   std::int32_t query_begin = 0;  // in the sequence
