@@ -23,8 +23,9 @@ struct LaneSetup {
   std::vector<decide::Point> anchors;      // of measure_anchors()
 };
 
-// Runs a few batches of very different sizes, of `sample` cut to so many bytes, and says what they
-// took. `most_texts`: of a batch. Errors: the classifier's.
+// Runs three batches of very different sizes, of `sample` cut to so many bytes, and two longer ones
+// where that took no longer than 0.2 s; says what they took. `most_texts`: of a batch. Errors: the
+// classifier's.
 Result<std::vector<decide::Point>> measure_anchors(Classifier& classifier, std::string_view sample,
                                                    std::size_t most_texts, const Clock& clock);
 

@@ -37,19 +37,27 @@ double RateSearch::most_per_s() const {
   return std::max(4 * first_per_s_, 1.2 * kept_up_per_s_);
 }
 
+// How many requests are played so that those counted carry a percentile nearly always: twice those
+// that it needs, by what requests may be worth at most under that load.
+double RateSearch::played_for(double percentile, double rate_per_s) const {
+  constexpr double kMargin = 2;
+  const measure::ServerLoad load{rate_per_s / most_per_s(), measure::kUsualSpread};
+  return kMargin / kCounted * static_cast<double>(measure::samples_needed(percentile)) *
+         load.requests_an_independent();
+}
+
 // Long enough to see that a queue grows, or that half of the requests take too long.
 RateSearch::Try RateSearch::brief(double rate_per_s) const {
   constexpr double kRequests = 150;
   constexpr double kWindow_s = 1;
-  return {rate_per_s, static_cast<std::size_t>(std::max(kRequests, kWindow_s * rate_per_s))};
+  double requests = std::max(kRequests, kWindow_s * rate_per_s);
+  if (rate_per_s < most_per_s()) requests = std::max(requests, played_for(0.5, rate_per_s));
+  return {rate_per_s,
+          static_cast<std::size_t>(std::min(requests, static_cast<double>(measure::kMostAnswers)))};
 }
 
 std::optional<RateSearch::Try> RateSearch::proof(double rate_per_s) const {
-  // By what requests may be worth at most; twice that carries a p99 nearly always.
-  constexpr double kMargin = 2;
-  const measure::ServerLoad load{rate_per_s / most_per_s(), measure::kUsualSpread};
-  double requests = kMargin / kCounted * static_cast<double>(measure::samples_needed(0.99)) *
-                    load.requests_an_independent();
+  double requests = played_for(0.99, rate_per_s);
   if (requests * kCounted > static_cast<double>(measure::kMostAnswers)) return std::nullopt;
   const auto seen = rates_.find(rate_per_s);
   if (seen != rates_.end() && seen->second.too_few > 0) requests *= 2;

@@ -56,6 +56,7 @@ class RateSearch {
   };
   using Rates = std::map<double, Seen>;
 
+  double played_for(double percentile, double rate_per_s) const;
   Try brief(double rate_per_s) const;
   std::optional<Try> proof(double rate_per_s) const;  // nothing: no record holds so many requests
   std::optional<Try> higher_or_lower() const;
