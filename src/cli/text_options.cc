@@ -54,7 +54,7 @@ Result<std::unique_ptr<data::Source>> open_given(const TextFlags& flags) {
 void add_reading_flags(CLI::App& command, ReadingFlags& flags) {
   command.add_option(
       "--input-format", flags.input_format,
-      "of texts: auto (by name, else by the first byte), jsonl (JSON, too), csv, lines "
+      "of texts: auto (by name, else by how it begins), jsonl (JSON, too), csv, lines "
       "[auto]");
   command.add_option(
       "--encoding", flags.encoding,

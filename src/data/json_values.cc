@@ -127,7 +127,8 @@ Result<std::optional<std::string_view>> JsonValues::next() {
     return wrong(line_,
                  fmt::format("{} stands where an object is expected",
                              json_type_name(std::string_view(&first, 1))),
-                 "give an array of objects; jq -c '.[] | {text: .}' makes objects of strings");
+                 "give an array of objects; jq -c '.[] | {text: .}' makes objects of strings; for "
+                 "plain text give --input-format lines");
   }
   BREAKEVEN_TRY(handed_out_, value_bytes());
   BREAKEVEN_TRY(const std::string_view text, lines_.ahead(handed_out_));

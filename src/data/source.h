@@ -69,7 +69,8 @@ class Source {
   virtual std::string losses() const { return {}; }
 };
 
-// automatic: by the file's name, else JSON when it begins with '{' or with '[' and '{', else lines.
+// automatic: by the file's name; of .txt and other names by the beginning: JSON, a CSV header that
+// has the texts' fields, else lines.
 enum class Format : std::uint8_t { automatic, jsonl, csv, lines };
 Result<Format> parse_format(std::string_view text);  // auto, jsonl, csv, lines; errors: data/format
 

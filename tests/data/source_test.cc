@@ -4,7 +4,11 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <chrono>
+#include <thread>
 
 #include "data/json_values.h"
 #include "data/labels.h"
@@ -14,6 +18,7 @@ namespace breakeven::data {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 class JsonlSource : public ::testing::Test {
  protected:
@@ -245,16 +250,74 @@ TEST_F(JsonlSource, RefusesFilesWithoutRecords) {
   EXPECT_REFUSED(read("\xEF\xBB\xBF"), "data/empty", {"t.jsonl"});
 }
 
-TEST_F(JsonlSource, TheFormatComesFromTheOptionTheNameOrTheFirstByte) {
+TEST_F(JsonlSource, TheFormatComesFromTheOptionTheNameOrTheBeginning) {
   EXPECT_EQ(read("{\"text\":\"a\"}\n", "noname").value()[0].text, "a");
-  EXPECT_EQ(read("text,b\n", "noname").value()[0].text, "text,b");
-  EXPECT_EQ(read("{\"text\":\"a\"}\n", "t.txt").value()[0].text, "{\"text\":\"a\"}");
+  EXPECT_EQ(read("text\nb\n", "noname").value()[0].text, "text");
+  EXPECT_EQ(read("Texts, labels\nb\n", "noname").value()[0].text, "Texts, labels");
+  EXPECT_EQ(read("{a} is a set\n", "t.txt").value()[0].text, "{a} is a set");
   options_.format = Format::csv;
   EXPECT_EQ(read("text,b\nx,y\n", "noname").value()[0].text, "x");
   options_.format = Format::lines;
   EXPECT_EQ(read("{\"text\":\"a\"}\n").value()[0].text, "{\"text\":\"a\"}");
   options_.format = Format::jsonl;
   EXPECT_REFUSED(read("hello\n", "t.txt"), "data/json", {"--input-format lines"});
+}
+
+TEST_F(JsonlSource, RecordsInAFileOfAnotherNameAreReadAndSaid) {
+  const auto said = [&](std::string_view content, const std::string& name, std::size_t texts) {
+    options_.texts = put_file(folder_ / name, content);
+    const ReviewSet set = read_reviews(options_, 100).value();
+    EXPECT_EQ(set.reviews.size(), texts) << name;
+    EXPECT_EQ(set.reviews[0].text, "a") << name;
+    return set.remarks.empty() ? "" : set.remarks[0];
+  };
+  EXPECT_THAT(said("{\"text\":\"a\"}\n{\"text\":\"b\"}\n", "t.txt", 2),
+              HasSubstr("t.txt: it begins as JSON does"));
+  EXPECT_THAT(said("[\n {\"text\":\"a\"}]\n", "array.txt", 1), HasSubstr("--input-format lines"));
+  EXPECT_THAT(said("text,label\na,1\nb,0\n", "t.txt", 2), HasSubstr("a CSV header"));
+  EXPECT_THAT(said("id;text\n1;a\n", "noname", 1), HasSubstr("a CSV header"));
+  EXPECT_THAT(said("premise\thypothesis\na\tb\n", "pair.dat", 1), HasSubstr("a CSV header"));
+  options_.text_field = "body";
+  EXPECT_THAT(said("body,id\na,1\n", "t.log", 1), HasSubstr("a CSV header"));
+  options_.text_field = "2";
+  options_.header = false;
+  EXPECT_EQ(said("1,a\n2,b\n", "t.txt", 2), "");  // the flag says it
+}
+
+TEST_F(JsonlSource, AnArrayOfStringsIsNoPlainText) {
+  for (const char* name : {"t.txt", "noname"}) {
+    EXPECT_REFUSED(read("[\"a\", \"b\"]\n", name), "data/json",
+                   {"a string stands", "jq -c", "--input-format lines"});
+  }
+  EXPECT_EQ(read("[a] b\n", "noname").value()[0].text, "[a] b");
+}
+
+TEST_F(JsonlSource, FieldsOfPlainLinesAreRefused) {
+  options_.text_field = "body";
+  EXPECT_REFUSED(read("hello\n", "t.txt"), "data/missing-field",
+                 {"--text-field body", "t.txt", "lines", "--input-format jsonl or csv"});
+  options_.text_field = "";
+  options_.label_required = true;
+  EXPECT_REFUSED(read("hello\n", "t.txt"), "data/missing-field", {"--label-field label", "lines"});
+}
+
+// A pipe hands out what was written so far.
+TEST_F(JsonlSource, AnArrayIsKnownHoweverItsBytesArrive) {
+  const std::string path = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&path] {
+    const int pipe = ::open(path.c_str(), O_WRONLY);
+    for (const std::string_view part : {"[", "\n ", "{\"text\":\"a\"}", "]"}) {
+      EXPECT_EQ(::write(pipe, part.data(), part.size()), static_cast<ssize_t>(part.size()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ::close(pipe);
+  });
+  options_.texts = path;
+  const auto reviews = all_of(options_);
+  writer.join();
+  ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+  EXPECT_THAT(texts_of(*reviews), ElementsAre("a"));
 }
 
 TEST(SourceOptionsTest, FormatsAreParsed) {
