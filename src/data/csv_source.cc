@@ -48,9 +48,11 @@ class CsvSource final : public FileSource {
       return fail("data/empty", fmt::format("{} holds only blank lines", name()),
                   "give a CSV file whose first line names the columns");
     }
-    if (!has_header_ && options.columns.empty()) {
-      waiting_ = header_;
-      for (std::size_t i = 0; i < header_.size(); ++i) header_[i] = fmt::format("column_{}", i + 1);
+    if (!has_header_ && options.columns.empty()) waiting_ = header_;
+    for (std::size_t i = 0; i < header_.size(); ++i) {
+      // Spreadsheets leave such columns behind, pandas writes its index as one.
+      const bool has_name = has_header_ && !trimmed(header_[i]).empty();
+      if (!has_name && options.columns.empty()) header_[i] = fmt::format("column_{}", i + 1);
     }
     for (std::size_t i = 0; i < header_.size(); ++i) {
       if (std::find(header_.begin(), header_.begin() + static_cast<std::ptrdiff_t>(i),

@@ -177,6 +177,14 @@ TEST_F(CsvSource, ABlankBesideAColumnsNameDoesNotHideIt) {
   EXPECT_THAT(texts_of(read("text, text\n1,a\n").value()), ElementsAre("1"));
 }
 
+// As spreadsheets write a sheet that was wider once, and pandas its index.
+TEST_F(CsvSource, ColumnsWithoutANameAreCalledByTheirNumbers) {
+  const auto reviews = read(",text, ,\n0,good,x,\n1,bad,,y\n");
+  ASSERT_TRUE(reviews.has_value()) << reviews.error().to_string();
+  EXPECT_THAT(texts_of(*reviews), ElementsAre("good", "bad"));
+  EXPECT_EQ((*reviews)[0].extra, R"({"column_1":"0","column_3":"x","column_4":""})");
+}
+
 TEST_F(CsvSource, LinesMayEndAsOnOldMacs) {
   EXPECT_THAT(texts_of(read("text,id\ra,1\r\"b\rc\",2\r").value()), ElementsAre("a", "b\rc"));
 }
