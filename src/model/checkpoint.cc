@@ -295,6 +295,7 @@ Result<std::string> read_config(const fs::path& folder) {
   }
   auto config = read_file(folder / "config.json");
   if (!config && config.error().code == "file/missing") {
+    if (const auto other = other_model(folder.string())) return tl::unexpected<Error>(*other);
     return fail("model/no-config", fmt::format("{} has no config.json", folder.string()),
                 "give the folder that save_pretrained() wrote, or fetch the model");
   }

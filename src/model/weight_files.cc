@@ -4,6 +4,7 @@
 
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -115,12 +116,27 @@ Result<std::vector<WeightFile>> open_shards(const fs::path& folder, const Format
   return shards;
 }
 
+constexpr const char* kAsTransformers = "take the model as Hugging Face Transformers saves it";
+
+// model.fp16.safetensors: what from_pretrained(variant="fp16") asks for; nothing where none is.
+std::string variant_in(const fs::path& folder) {
+  for (const fs::path& entry : entries_of(folder)) {
+    std::string name = entry.filename().string();
+    for (const auto& [begin, end] :
+         {std::pair("model.", ".safetensors"), {"pytorch_model.", ".bin"}})
+      if (name.starts_with(begin) && name.ends_with(end)) return name;
+  }
+  return "";
+}
+
 // Nothing that can be read: says what is there instead.
 tl::unexpected<Error> no_weights(const fs::path& folder) {
+  if (const auto other = other_model(folder.string())) return tl::unexpected<Error>(*other);
   static constexpr std::pair<const char*, const char*> kOthers[] = {
       {"tf_model.h5", ", from_tf=True"},
       {"flax_model.msgpack", ", from_flax=True"},
       {"model.onnx", ""},
+      {"onnx/model.onnx", ""},
   };
   for (const auto& [other, flag] : kOthers) {
     if (!is_there(folder / other)) continue;
@@ -128,12 +144,19 @@ tl::unexpected<Error> no_weights(const fs::path& folder) {
                 fmt::format("{} has {} but neither model.safetensors nor pytorch_model.bin",
                             folder.string(), other),
                 *flag == '\0'
-                    ? std::string("take the model as Hugging Face Transformers saves it")
+                    ? std::string(kAsTransformers)
                     : fmt::format("convert it once in Python with transformers 4: from "
                                   "transformers import AutoModelForSequenceClassification "
                                   "as M; M.from_pretrained(FOLDER{}).save_pretrained("
                                   "FOLDER)",
                                   flag));
+  }
+  if (const std::string variant = variant_in(folder); !variant.empty()) {
+    return fail("model/other-weights",
+                fmt::format("{} has {}, a variant, but neither model.safetensors nor "
+                            "pytorch_model.bin",
+                            folder.string(), variant),
+                "leave the part between the dots out of its name");
   }
   return fail("model/no-weights",
               fmt::format("{} has neither model.safetensors nor pytorch_model.bin (nor an index of "
@@ -143,6 +166,25 @@ tl::unexpected<Error> no_weights(const fs::path& folder) {
 }
 
 }  // namespace
+
+std::optional<Error> other_model(const std::string& folder) {
+  if (is_there(fs::path(folder) / "adapter_config.json")) {
+    return Error{
+        "model/other-weights",
+        fmt::format("{} holds an adapter (adapter_config.json), not a whole model", folder),
+        "merge it with its base once in Python: from peft import "
+        "AutoPeftModelForSequenceClassification as M; M.from_pretrained(FOLDER)"
+        ".merge_and_unload().save_pretrained(OUT); OUT needs the tokenizer's files, too"};
+  }
+  for (const fs::path& entry : entries_of(folder)) {
+    if (entry.extension() != ".gguf") continue;
+    return Error{
+        "model/other-weights",
+        fmt::format("{} holds {}, which is llama.cpp's format", folder, entry.filename().string()),
+        kAsTransformers};
+  }
+  return std::nullopt;
+}
 
 Result<std::vector<WeightFile>> open_weights(const std::string& folder) {
   const fs::path path(folder);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,9 +31,14 @@ struct WeightFile {
   std::shared_ptr<void> owner;       // keeps all of it alive
 };
 
+// Why a folder without config.json or without weights has none, where its files tell (an adapter,
+// llama.cpp's file): model/other-weights.
+std::optional<Error> other_model(const std::string& folder);
+
 // The weights of a model folder, as Transformers looks for them: model.safetensors, else the shards
 // that model.safetensors.index.json names, in the order of their names, else pytorch_model.bin or
-// its shards. Errors: model/no-weights, model/other-weights (TensorFlow's, Flax's or ONNX's alone),
+// its shards. Errors: model/no-weights, model/other-weights (TensorFlow's, Flax's,
+// ONNX's, an adapter's or a variant's alone),
 // those of safetensors.h and torch_file.h, and for the index: index/json, index/field, index/path
 // (a shard outside the folder), index/shard-missing, index/duplicate (a tensor in two shards),
 // index/disagrees (a tensor is not where the index says).

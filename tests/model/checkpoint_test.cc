@@ -463,6 +463,8 @@ TEST(Checkpoint, WrongFoldersAreNamed) {
   };
   EXPECT_EQ(code(folder / "none"), "model/missing");
   EXPECT_EQ(code(folder.path()), "model/no-config");
+  write_file(folder / "adapter_config.json", "{}");
+  EXPECT_EQ(code(folder.path()), "model/other-weights");
   write_file(folder / "config.json", "");
   EXPECT_EQ(code(folder / "config.json"), "model/not-a-folder");
   EXPECT_EQ(code(folder.path()), "config/json");

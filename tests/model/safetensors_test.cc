@@ -317,5 +317,21 @@ TEST(Weights, AFolderWithoutWeightsSaysWhatIsThere) {
   EXPECT_THAT(opened.error().hint, HasSubstr("from_tf=True"));
 }
 
+TEST(Weights, VariantsAdaptersAndOtherFormatsAreNamed) {
+  for (const auto& [file, message, hint] : std::initializer_list<std::array<const char*, 3>>{
+           {"model.fp16.safetensors", "model.fp16.safetensors, a variant", "between the dots"},
+           {"pytorch_model.fp16.bin", "pytorch_model.fp16.bin, a variant", "between the dots"},
+           {"adapter_config.json", "an adapter", "merge_and_unload"},
+           {"model-q8.gguf", "model-q8.gguf", "Hugging Face Transformers"}}) {
+    const breakeven::testing::TempDir folder;
+    write_file(folder / file, "");
+    const auto opened = open_weights(folder.path().string());
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, "model/other-weights");
+    EXPECT_THAT(opened.error().message, HasSubstr(message));
+    EXPECT_THAT(opened.error().hint, HasSubstr(hint));
+  }
+}
+
 }  // namespace
 }  // namespace breakeven::model
