@@ -1,5 +1,7 @@
 // Any bytes as a CSV file: no crash, every record as wide as the header, and records that are
-// written out again with every field in quotes are read back the same.
+// written out again with every field in quotes are read back the same. The first byte chooses how
+// the file is said to be written; 0 says no more than its name.
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -46,7 +48,8 @@ std::string quoted(const Records& records) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  if (size == 0) return 0;
+  const std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
   const Records records = records_of(input);
   const std::string again = quoted(records);
   // Quoting makes a record longer; over the limit it would be refused.
@@ -54,8 +57,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   SourceOptions options;
   options.labels = {"NEGATIVE", "POSITIVE"};
+  if ((data[0] & 1) != 0) options.label_field = "";
+  constexpr Quoting kQuoting[] = {Quoting::automatic, Quoting::on, Quoting::off,
+                                  Quoting::automatic};
+  options.quoting = kQuoting[data[0] >> 2 & 3];
+  options.header = (data[0] & 16) == 0;
+  if (!options.header) options.text_field = "1";
+  if ((data[0] & 32) != 0) options.separator = ';';
+  const char by_name = (data[0] & 2) != 0 ? '\t' : ',';
   auto source =
-      open_csv({std::make_unique<LineReader>(bytes_of(input, "fuzz"), 4096), {}}, ',', options);
+      open_csv({std::make_unique<LineReader>(bytes_of(input, "fuzz"), 4096), {}}, by_name, options);
   while (source) {
     const auto review = (*source)->next();
     if (!review || !*review) break;

@@ -21,11 +21,12 @@ using breakeven::text::EncodeOptions;
 using breakeven::text::Route;
 using breakeven::text::Tokenizer;
 
-constexpr std::array<std::array<const char*, 3>, 4> kFiles = {
+constexpr std::array<std::array<const char*, 3>, 5> kFiles = {
     {{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"},
      {"vocab.txt", "tokenizer_config.json", "added_tokens.json"},
      {"vocab.json", "merges.txt", "tokenizer_config.json"},
-     {"spm.model", "tokenizer_config.json", "config.json"}}};
+     {"spm.model", "tokenizer_config.json", "config.json"},
+     {"sentencepiece.bpe.model", "tokenizer_config.json", "config.json"}}};
 
 // One folder for the whole run; memory-backed where the system has such a place.
 const std::string& folder() {
