@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "engine/native.h"
 #include "engine/native_classifier.h"
+#include "measure/paced.h"
 #include "ops/cuda/blocks.h"
 #include "ops/cuda/cuda_backend.h"
 #include "ops/cuda/emulator/host_runtime.h"
@@ -217,6 +220,73 @@ TEST(NativeGpus, TheSmallestOneDecidesWhatFits) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "ops/memory");
   EXPECT_THAT(refused.error().message, HasSubstr("on cuda:1"));
+}
+
+// A classifier whose batches take a second each, and what each of them asked of the device.
+class Counted final : public Classifier {
+ public:
+  struct Batch {
+    std::size_t texts, launches, graphs, waits;
+  };
+  Counted(Gpu& gpu, ManualClock& clock) : gpu_(gpu), clock_(clock) {}
+  ClassifierInfo info() const override { return gpu_.classifier->info(); }
+  Result<void> run_batch(std::span<const Text> texts, BatchResult& out) override {
+    const HostRuntime& runtime = *gpu_.runtime;
+    const Batch before{0, runtime.launches(), runtime.graph_launches(), runtime.synchronisations()};
+    auto result = gpu_.classifier->run_batch(texts, out);
+    batches.push_back({texts.size(), runtime.launches() - before.launches,
+                       runtime.graph_launches() - before.graphs,
+                       runtime.synchronisations() - before.waits});
+    clock_.advance(1);
+    return result;
+  }
+  Result<void> run_stream(std::span<const Text> texts, std::size_t batch,
+                          StreamResult& out) override {
+    return gpu_.classifier->run_stream(texts, batch, out);
+  }
+
+  std::vector<Batch> batches;
+
+ private:
+  Gpu& gpu_;
+  ManualClock& clock_;
+};
+
+// Texts of one length, so that a batch's bucket is its number of texts.
+TEST(NativeCuda, RequestsThatWaitTogetherShareOneLaunchInPacedMode) {
+  const std::vector<Text> texts(8, "a great film");
+  Gpu gpu({.setup = {.precision = ops::Precision::fp16, .max_length = 32, .batch = 4}});
+  ManualClock clock;
+  Counted counted(gpu, clock);
+  const measure::PacedOptions options{.rate_per_s = 2.5, .max_batch = 4, .window_s = 40};
+  const auto outputs = measure::answer_all(counted, texts, options.max_batch);
+  const auto played = measure::run_paced(counted, texts, options, *outputs, clock);
+  ASSERT_TRUE(played);
+  EXPECT_FALSE(played->saturated);
+  std::map<std::size_t, std::size_t> met;  // batches of so many texts
+  for (const Counted::Batch& batch : counted.batches) {
+    SCOPED_TRACE(::testing::Message() << batch.texts << " texts, met " << met[batch.texts]);
+    EXPECT_EQ(batch.graphs, met[batch.texts] > 0 ? 1U : 0U);
+    if (met[batch.texts] > 1) {
+      EXPECT_EQ(batch.launches, 1U);
+      EXPECT_EQ(batch.waits, 1U);
+    }
+    ++met[batch.texts];
+  }
+  EXPECT_LT(counted.batches.size(), 2 + options.rate_per_s * options.window_s / 2)
+      << "requests have waited together";
+  for (std::size_t size = 2; size <= 4; ++size) EXPECT_GT(met[size], 2U) << size;
+}
+
+// In a stream nobody waits: batches of one text stay launches of their own.
+TEST(NativeCuda, AStreamOfSingleTextsLaunchesEachAlone) {
+  const std::vector<Text> texts(12, "a great film");
+  Gpu gpu({.setup = {.precision = ops::Precision::fp16, .max_length = 32, .batch = 1}});
+  StreamResult out;
+  ASSERT_TRUE(gpu.classifier->run_stream(texts, 1, out));
+  const std::size_t before = gpu.runtime->synchronisations();
+  ASSERT_TRUE(gpu.classifier->run_stream(texts, 1, out));
+  EXPECT_EQ(gpu.runtime->synchronisations() - before, texts.size());
 }
 
 TEST(NativeCuda, AGpuThatIsNotThereIsRefused) {
