@@ -21,6 +21,7 @@ import traceback
 import types
 import zlib
 
+import bpe_files
 from machine import cpu_flags, die_with_parent, native_bf16, peak_rss_bytes, quiet_numpy, take_stdout, visible_gpus  # pylint: disable=unused-import
 
 PROTOCOL = 2
@@ -158,8 +159,11 @@ def load_tokenizer(folder, max_length):
             str(folder / "vocab.txt"), lowercase=told.get("do_lower_case", True), strip_accents=told.get("strip_accents"),
             handle_chinese_chars=told.get("tokenize_chinese_chars", True))
         tokenizer = tokenizers.Tokenizer.from_str(wrapper.to_str())
+    elif bpe_files.is_there(folder):
+        tokenizer = bpe_files.load(folder)
     else:
-        raise Refused("model", f"{folder} has neither tokenizer.json nor vocab.txt", "take --runtime pytorch, which knows more tokenizers")
+        raise Refused("model", f"{folder} has neither tokenizer.json, nor vocab.txt, nor vocab.json and merges.txt",
+                      "take --runtime pytorch, which knows more tokenizers")
     return prepared(tokenizer, max_length)
 
 
