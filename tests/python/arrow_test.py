@@ -159,5 +159,9 @@ class Arrow(unittest.TestCase):
         self.assertEqual(counts, [8] * 80)
 
 
+def setUpModule():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with Ctrl-C ignored, and Python leaves it so
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

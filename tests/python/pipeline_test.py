@@ -271,5 +271,9 @@ class Package(unittest.TestCase):
         self.assertGreaterEqual(code.count("\n"), 5)
 
 
+def setUpModule():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with Ctrl-C ignored, and Python leaves it so
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
