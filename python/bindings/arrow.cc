@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -62,15 +63,8 @@ IndexAt index_reader(std::string_view format) {
   return nullptr;
 }
 
-// How the rows of a column are read; of a table, those of its one column.
-struct Layout {
-  bool in_table = false, all_null = false;
-  TextAt text = nullptr;
-  IndexAt index = nullptr;  // of a dictionary
-};
-
-Result<Layout> layout_of(const ArrowSchema& given) {
-  Layout layout;
+Result<ColumnLayout> layout_of(const ArrowSchema& given) {
+  ColumnLayout layout;
   const ArrowSchema* schema = &given;
   if (std::string_view(schema->format) == "+s") {
     if (schema->n_children != 1) {
@@ -94,40 +88,18 @@ Result<Layout> layout_of(const ArrowSchema& given) {
               "cast it to text first");
 }
 
-Result<void> add_rows(const Layout& layout, const ArrowArray& given, const std::atomic<bool>& stop,
-                      std::vector<std::optional<std::string_view>>& rows) {
+std::optional<std::string_view> row_of(const ColumnLayout& layout, const ArrowArray& given,
+                                       std::int64_t row) {
+  if (layout.all_null) return std::nullopt;
   const ArrowArray& array = layout.in_table ? *given.children[0] : given;
-  const std::int64_t shift = array.offset + (layout.in_table ? given.offset : 0);
-  const void* valid = layout.all_null ? nullptr : array.buffers[0];
+  const std::int64_t at = row + array.offset + (layout.in_table ? given.offset : 0);
   const void* outer = layout.in_table && given.n_buffers > 0 ? given.buffers[0] : nullptr;
-  for (std::int64_t row = 0; row < given.length && !stop; ++row) {
-    const std::int64_t at = row + shift;
-    if (layout.all_null || !bit(valid, at) || !bit(outer, row + given.offset)) {
-      rows.emplace_back();
-      continue;
-    }
-    std::string_view text;
-    if (layout.index == nullptr) {
-      text = layout.text(array, at);
-    } else {
-      const ArrowArray& values = *array.dictionary;
-      const std::int64_t index = layout.index(array, at) + values.offset;
-      if (!bit(values.buffers[0], index)) {
-        rows.emplace_back();
-        continue;
-      }
-      text = layout.text(values, index);
-    }
-    if (!is_valid_utf8(text)) {
-      return fail(
-          "arrow/utf8",
-          fmt::format("row {} is no UTF-8 from byte {} on", rows.size(), first_invalid_utf8(text)),
-          "decode the column anew");
-    }
-    rows.emplace_back(text);
-  }
-  if (stop) return fail("arrow/stopped", "reading the column was stopped");
-  return {};
+  if (!bit(array.buffers[0], at) || !bit(outer, row + given.offset)) return std::nullopt;
+  if (layout.index == nullptr) return layout.text(array, at);
+  const ArrowArray& values = *array.dictionary;
+  const std::int64_t index = layout.index(array, at) + values.offset;
+  if (!bit(values.buffers[0], index)) return std::nullopt;
+  return layout.text(values, index);
 }
 
 Error producer_failed(ArrowArrayStream& stream, int code) {
@@ -140,32 +112,55 @@ Error producer_failed(ArrowArrayStream& stream, int code) {
 
 }  // namespace
 
+Result<void> TextColumn::add(Owned<ArrowArray> chunk, const std::atomic<bool>& stop) {
+  const std::size_t first = size();
+  const ArrowArray& array = *chunks_.emplace_back(std::move(chunk));
+  for (std::int64_t row = 0; row < array.length && !stop; ++row) {
+    const auto text = row_of(layout_, array, row);
+    if (!text || is_valid_utf8(*text)) continue;
+    return fail("arrow/utf8",
+                fmt::format("row {} is no UTF-8 from byte {} on",
+                            first + static_cast<std::size_t>(row), first_invalid_utf8(*text)),
+                "decode the column anew");
+  }
+  if (stop) return fail("arrow/stopped", "reading the column was stopped");
+  ends_.push_back(first + static_cast<std::size_t>(array.length));
+  return {};
+}
+
 Result<TextColumn> TextColumn::read(Owned<ArrowArrayStream> stream, const std::atomic<bool>& stop) {
   Owned<ArrowSchema> schema;
   if (const int code = stream->get_schema(stream.get(), schema.get()); code != 0) {
     return tl::unexpected<Error>(producer_failed(*stream, code));
   }
-  BREAKEVEN_TRY(const Layout layout, layout_of(*schema));
-  TextColumn column;
+  BREAKEVEN_TRY(const ColumnLayout layout, layout_of(*schema));
+  TextColumn column(layout);
   while (true) {
     ArrowArray next{};
     if (const int code = stream->get_next(stream.get(), &next); code != 0) {
       return tl::unexpected<Error>(producer_failed(*stream, code));
     }
     if (next.release == nullptr) return column;
-    column.chunks_.emplace_back(next);
-    BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), stop, column.rows_));
+    BREAKEVEN_TRY_VOID(column.add(Owned(next), stop));
   }
 }
 
 Result<TextColumn> TextColumn::read(Owned<ArrowSchema> schema, Owned<ArrowArray> array,
                                     const std::atomic<bool>& stop) {
-  BREAKEVEN_TRY(const Layout layout, layout_of(*schema));
-  TextColumn column;
-  column.chunks_.push_back(std::move(array));
-  column.rows_.reserve(static_cast<std::size_t>(column.chunks_.back()->length));
-  BREAKEVEN_TRY_VOID(add_rows(layout, *column.chunks_.back(), stop, column.rows_));
+  BREAKEVEN_TRY(const ColumnLayout layout, layout_of(*schema));
+  TextColumn column(layout);
+  BREAKEVEN_TRY_VOID(column.add(std::move(array), stop));
   return column;
+}
+
+void TextColumn::rows(std::size_t first, std::span<std::optional<std::string_view>> out) const {
+  auto chunk = static_cast<std::size_t>(std::ranges::upper_bound(ends_, first) - ends_.begin());
+  for (std::optional<std::string_view>& row : out) {
+    while (first >= ends_[chunk]) ++chunk;
+    const std::size_t begin = chunk == 0 ? 0 : ends_[chunk - 1];
+    row = row_of(layout_, *chunks_[chunk], static_cast<std::int64_t>(first - begin));
+    ++first;
+  }
 }
 
 namespace {

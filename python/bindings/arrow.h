@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,7 @@ class Owned {
   Owned& operator=(const Owned&) = delete;
   ~Owned() { release(value_); }
   Struct& operator*() { return value_; }
+  const Struct& operator*() const { return value_; }
   Struct* operator->() { return &value_; }
   Struct* get() { return &value_; }
 
@@ -77,22 +79,37 @@ class Owned {
   Struct value_{};
 };
 
+// How the rows of a column are read; of a table, those of its one column.
+struct ColumnLayout {
+  bool in_table = false, all_null = false;
+  std::string_view (*text)(const ArrowArray&, std::int64_t row) = nullptr;
+  std::int64_t (*index)(const ArrowArray&, std::int64_t row) = nullptr;  // of a dictionary
+};
+
 // A column of texts: utf8, large_utf8 or string_view, a dictionary of one of them, or nulls alone;
-// or a table of one such column. The rows are views into the producer's buffers.
+// or a table of one such column. It holds the producer's buffers and nothing for each row, so that
+// giving it back takes no time that grows with the rows.
 class TextColumn {
  public:
   // Errors: arrow/type (of the column, named by its format), arrow/producer (what it says itself),
-  // arrow/utf8 (a row that is none), arrow/stopped (another thread set `stop`).
+  // arrow/utf8 (a row that is none), arrow/stopped (another thread set `stop`, which is looked at
+  // for each row and each chunk).
   static Result<TextColumn> read(Owned<ArrowArrayStream> stream, const std::atomic<bool>& stop);
   static Result<TextColumn> read(Owned<ArrowSchema> schema, Owned<ArrowArray> array,
                                  const std::atomic<bool>& stop);
 
-  // Nothing where the row is null.
-  const std::vector<std::optional<std::string_view>>& rows() const { return rows_; }
+  std::size_t size() const { return ends_.empty() ? 0 : ends_.back(); }
+  // Rows `first` to first + out.size() - 1 of size(), views into the producer's buffers; nothing
+  // where a row is null.
+  void rows(std::size_t first, std::span<std::optional<std::string_view>> out) const;
 
  private:
+  explicit TextColumn(const ColumnLayout& layout) : layout_(layout) {}
+  Result<void> add(Owned<ArrowArray> chunk, const std::atomic<bool>& stop);
+
+  ColumnLayout layout_;
   std::vector<Owned<ArrowArray>> chunks_;
-  std::vector<std::optional<std::string_view>> rows_;
+  std::vector<std::size_t> ends_;  // of each chunk, the row behind its last one
 };
 
 // Labels and scores of n rows, some of them null in both.

@@ -15,9 +15,8 @@
 #include <thread>
 
 #include "bindings/arrow.h"
+#include "bindings/label_rows.h"
 #include "bindings/pipeline.h"
-#include "classifier/ranking.h"
-#include "engine/decode.h"
 #include "record/json.h"
 
 namespace nb = nanobind;
@@ -190,28 +189,9 @@ Answers run(Pipeline& pipeline, const std::vector<Text>& texts) {
   auto done = run_interruptibly([&] { return pipeline.run(texts, answers, call); },
                                 [&] { pipeline.interrupt(call); });
   if (!done) throw_error(done.error());
+  pipeline.count(call);
   return answers;
 }
-
-// Scores of one text by a function, and the labels in the order of the scores, as Python sorts.
-class Ranking {
- public:
-  Ranking(const Answers& answers, std::size_t classes, ScoreFunction function)
-      : answers_(answers), function_(function), scores_(classes) {}
-  void rank(std::size_t text) {
-    const auto logits = std::span(answers_.logits).subspan(text * scores_.size(), scores_.size());
-    engine::score(logits, function_, scores_);
-    rank_labels(scores_, order_);
-  }
-  std::size_t label(std::size_t place) const { return order_[place]; }
-  float score(std::size_t place) const { return scores_[order_[place]]; }
-
- private:
-  const Answers& answers_;
-  ScoreFunction function_;
-  std::vector<float> scores_;
-  std::vector<std::size_t> order_;
-};
 
 std::vector<nb::object> label_objects(const Pipeline& pipeline) {
   std::vector<nb::object> labels;
@@ -237,14 +217,14 @@ nb::list classify(Handle& handle, const nb::tuple& texts, const nb::object& seco
   const std::vector<nb::object> labels = label_objects(*pipeline);
   const ScoreFunction chosen = function_of(function, pipeline->function());
   nb::list out;
-  Ranking ranking(answers, labels.size(), chosen);
+  Ranking ranking(labels.size(), chosen);
   for (std::size_t text = 0; text < views.size(); ++text) {
     look_for_signals(text);
     if (!top && chosen == pipeline->function()) {
       out.append(answer(labels[answers.labels[text]], answers.scores[text]));
       continue;
     }
-    ranking.rank(text);
+    ranking.rank(answers, text);
     if (!top) {
       out.append(answer(labels[ranking.label(0)], ranking.score(0)));
       continue;
@@ -330,63 +310,30 @@ struct Labels {
   }
 };
 
-// Fills `out` in, which is empty. Without Python.
-Result<void> label_rows(Pipeline& pipeline, const TextColumn& first,
-                        const std::optional<TextColumn>& second, const std::string& function,
-                        LabelColumns& out, Call& call) {
-  const std::size_t rows = first.rows().size();
-  std::vector<Text> texts;
-  std::vector<std::size_t> places;  // the rows that have a text
-  texts.reserve(rows);              // growing would copy it all, deaf to Ctrl-C meanwhile
-  places.reserve(rows);
-  for (std::size_t row = 0; row < rows && !call.stopped(); ++row) {
-    const auto& text = first.rows()[row];
-    if (!text || (second && !second->rows()[row])) continue;
-    texts.emplace_back(*text, second ? second->rows()[row] : std::nullopt);
-    places.push_back(row);
-  }
-  Answers answers;
-  BREAKEVEN_TRY_VOID(pipeline.run(texts, answers, call));
-  out.names = pipeline.info().labels;
-  out.labels.resize(rows);
-  out.scores.resize(rows);
-  out.nulls = static_cast<std::int64_t>(rows - places.size());
-  if (out.nulls > 0) out.present.resize((rows + 7) / 8);
-  const ScoreFunction chosen = function_of(function, pipeline.function());
-  Ranking ranking(answers, out.names.size(), chosen);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const std::size_t row = places[i];
-    if (chosen == pipeline.function()) {
-      out.labels[row] = static_cast<std::int32_t>(answers.labels[i]);
-      out.scores[row] = answers.scores[i];
-    } else {
-      ranking.rank(i);
-      out.labels[row] = static_cast<std::int32_t>(ranking.label(0));
-      out.scores[row] = ranking.score(0);
-    }
-    if (out.nulls > 0)
-      out.present[row / 8] = static_cast<std::uint8_t>(out.present[row / 8] | (1U << (row % 8)));
-  }
-  return {};
-}
-
 Labels classify_arrow(Handle& handle, const nb::object& column, const nb::object& pair,
                       const std::string& function) {
   const std::shared_ptr<Pipeline> pipeline = handle.pipeline();
   const TextColumn first = read_column(column, "the column");
   std::optional<TextColumn> second;
   if (!pair.is_none()) second = read_column(pair, "the column of second texts");
-  const std::size_t rows = first.rows().size();
-  if (second && second->rows().size() != rows) {
-    throw nb::value_error(("the column has " + std::to_string(rows) +
-                           " rows, and that of the second texts " +
-                           std::to_string(second->rows().size()))
+  if (second && second->size() != first.size()) {
+    throw nb::value_error(("the column has " + std::to_string(first.size()) +
+                           " rows, and that of the second texts " + std::to_string(second->size()))
                               .c_str());
   }
   auto columns = std::make_shared<LabelColumns>();
+  const LabelForm form{pipeline->info().labels, pipeline->function(),
+                       function_of(function, pipeline->function())};
   Call call;
   auto done = run_interruptibly(
-      [&] { return label_rows(*pipeline, first, second, function, *columns, call); },
+      [&]() -> Result<void> {
+        const auto answer = [&](std::span<const Text> texts, Answers& answers) {
+          return pipeline->run(texts, answers, call);
+        };
+        BREAKEVEN_TRY_VOID(label_rows(first, second ? &*second : nullptr, form, answer, *columns));
+        pipeline->count(call);
+        return {};
+      },
       [&] { pipeline->interrupt(call); });
   if (!done) throw_error(done.error());
   return {std::move(columns)};

@@ -88,6 +88,7 @@ void Pipeline::interrupt(Call& call) {
 }
 
 Result<void> Pipeline::run(std::span<const Text> texts, Answers& out, Call& call) {
+  if (call.stopped()) return fail("engine/stopped", "the call was stopped");
   if (texts.empty()) return {};
   Lap lap(monotonic_clock());
   BREAKEVEN_TRY_VOID(take_turn(call));
@@ -95,25 +96,25 @@ Result<void> Pipeline::run(std::span<const Text> texts, Answers& out, Call& call
   const bool one_batch = texts.size() <= info_.batch;
   Result<void> done = one_batch ? classifier_->run_batch(texts, batch_)
                                 : classifier_->run_stream(texts, info_.batch, stream_);
-  Stats more;
   if (done) {
     one_batch ? copy_answers(batch_, out) : copy_answers(stream_, out);
     const auto& tokens = one_batch ? batch_.tokens : stream_.tokens;
     const auto& cut = one_batch ? batch_.cut : stream_.cut;
-    more = {.texts = texts.size(),
-            .tokens = std::accumulate(tokens.begin(), tokens.end(), std::uint64_t{0}),
-            .truncated = static_cast<std::uint64_t>(std::count(cut.begin(), cut.end(), 1)),
-            .seconds = lap.seconds()};
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    stats_.texts += more.texts;
-    stats_.tokens += more.tokens;
-    stats_.truncated += more.truncated;
-    stats_.seconds += more.seconds;
+    call.done_.texts += texts.size();
+    call.done_.tokens += std::accumulate(tokens.begin(), tokens.end(), std::uint64_t{0});
+    call.done_.truncated += static_cast<std::uint64_t>(std::count(cut.begin(), cut.end(), 1));
+    call.done_.seconds += lap.seconds();
   }
   end_turn(call);
   return done;
+}
+
+void Pipeline::count(const Call& call) {
+  const std::lock_guard lock(mutex_);
+  stats_.texts += call.done_.texts;
+  stats_.tokens += call.done_.tokens;
+  stats_.truncated += call.done_.truncated;
+  stats_.seconds += call.done_.seconds;
 }
 
 Stats Pipeline::stats() const {

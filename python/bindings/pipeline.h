@@ -43,7 +43,7 @@ struct Stats {
   double seconds = 0;                   // text to label, of all calls
 };
 
-// One call of run(), which Pipeline::interrupt() ends.
+// One call of Python's: one run() or several, which Pipeline::interrupt() ends.
 class Call {
  public:
   bool stopped() const { return stop_; }
@@ -51,6 +51,7 @@ class Call {
  private:
   friend class Pipeline;
   std::atomic<bool> stop_{false};
+  Stats done_;  // of its runs so far
 };
 
 class Pipeline {
@@ -62,6 +63,8 @@ class Pipeline {
   // From any thread; callers take turns, and each has the whole device. Errors: engine/stopped,
   // those of Classifier::run_stream.
   Result<void> run(std::span<const Text> texts, Answers& out, Call& call);
+  // What went through in a call whose runs all went well counts from now on.
+  void count(const Call& call);
   // By another thread than the one that is in run(): it ends within one op of a layer.
   void interrupt(Call& call);
 

@@ -100,6 +100,15 @@ class Arrow(unittest.TestCase):
         with self.assertRaisesRegex(KeyError, "'logits'"):
             self.clf.arrow(pyarrow.array(["a"]))["logits"]
 
+    def test_a_column_longer_than_what_is_held_at_a_time(self):
+        window = 1 << 18  # kWindowRows
+        texts = [None] * (2 * window + 3)
+        for place, text in zip((0, 9, window - 1, window, len(texts) - 1), itertools.cycle(DEFINED)):
+            texts[place] = text
+        before = self.clf.stats["texts"]
+        self.check(pyarrow.array(texts, pyarrow.string()), texts)
+        self.assertEqual(self.clf.stats["texts"], before + 5)
+
     def test_pairs_and_functions(self):
         first, second = pyarrow.array(["A good film.", None, "a"]), polars.Series(["It is good.", "b", None])
         got = pyarrow.record_batch(self.clf.arrow(first, second)).to_pylist()
