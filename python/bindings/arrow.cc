@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <type_traits>
 
 #include "base/utf8.h"
 
@@ -243,14 +244,26 @@ ArrowSchema score_schema() {
   finish(std::make_unique<GivenSchema>(GivenSchema{"score"}), "f", kNullable, out);
   return out;
 }
-ArrowSchema schema_of(Part part) {
+ArrowSchema struct_schema(const char* name, std::int64_t flags, std::vector<ArrowSchema> children) {
+  auto given = std::make_unique<GivenSchema>(GivenSchema{name, std::move(children)});
+  ArrowSchema out{};
+  finish(std::move(given), "+s", flags, out);
+  return out;
+}
+ArrowSchema scores_schema() {
+  auto given = std::make_unique<GivenSchema>(GivenSchema{"scores"});
+  given->children = {struct_schema("item", kNullable, {label_schema(), score_schema()})};
+  ArrowSchema out{};
+  finish(std::move(given), "+L", kNullable, out);
+  return out;
+}
+ArrowSchema schema_of(const LabelColumns& columns, Part part) {
   if (part == Part::label) return label_schema();
   if (part == Part::score) return score_schema();
-  auto given = std::make_unique<GivenSchema>();
-  given->children = {label_schema(), score_schema()};
-  ArrowSchema out{};
-  finish(std::move(given), "+s", 0, out);
-  return out;
+  if (part == Part::scores) return scores_schema();
+  std::vector<ArrowSchema> children = {label_schema(), score_schema()};
+  if (!columns.ranked_ends.empty()) children.push_back(scores_schema());
+  return struct_schema("", 0, std::move(children));
 }
 
 ArrowArray names_array(const std::shared_ptr<const LabelColumns>& columns) {
@@ -265,21 +278,45 @@ ArrowArray names_array(const std::shared_ptr<const LabelColumns>& columns) {
   finish(std::move(given), static_cast<std::int64_t>(columns->names.size()), 0, out);
   return out;
 }
-ArrowArray array_of(const std::shared_ptr<const LabelColumns>& columns, Part part) {
+// Labels by their index, or scores: of the rows, or of what is ranked, of which nothing is null.
+template <class Value>
+ArrowArray values_array(const std::shared_ptr<const LabelColumns>& columns,
+                        const std::vector<Value>& values, const void* bits, std::int64_t nulls) {
   auto given = std::make_unique<GivenArray>(GivenArray{columns});
-  const bool table = part == Part::table;
-  if (table) {
-    given->buffers = {nullptr};
-    given->children = {array_of(columns, Part::label), array_of(columns, Part::score)};
-  } else if (part == Part::label) {
-    given->buffers = {bits_of(*columns), columns->labels.data()};
-    given->dictionary = names_array(columns);
-  } else {
-    given->buffers = {bits_of(*columns), columns->scores.data()};
-  }
+  given->buffers = {bits, values.data()};
+  if constexpr (std::is_same_v<Value, std::int32_t>) given->dictionary = names_array(columns);
   ArrowArray out{};
-  finish(std::move(given), rows_of(*columns), table ? 0 : columns->nulls, out);
+  finish(std::move(given), static_cast<std::int64_t>(values.size()), nulls, out);
   return out;
+}
+ArrowArray struct_array(const std::shared_ptr<const LabelColumns>& columns, std::int64_t rows,
+                        std::vector<ArrowArray> children) {
+  auto given = std::make_unique<GivenArray>(GivenArray{columns});
+  given->buffers = {nullptr};
+  given->children = std::move(children);
+  ArrowArray out{};
+  finish(std::move(given), rows, 0, out);
+  return out;
+}
+ArrowArray scores_array(const std::shared_ptr<const LabelColumns>& columns) {
+  auto given = std::make_unique<GivenArray>(GivenArray{columns});
+  given->buffers = {bits_of(*columns), columns->ranked_ends.data()};
+  given->children = {struct_array(columns, static_cast<std::int64_t>(columns->ranked_labels.size()),
+                                  {values_array(columns, columns->ranked_labels, nullptr, 0),
+                                   values_array(columns, columns->ranked_scores, nullptr, 0)})};
+  ArrowArray out{};
+  finish(std::move(given), rows_of(*columns), columns->nulls, out);
+  return out;
+}
+ArrowArray array_of(const std::shared_ptr<const LabelColumns>& columns, Part part) {
+  const void* bits = bits_of(*columns);
+  if (part == Part::label) return values_array(columns, columns->labels, bits, columns->nulls);
+  if (part == Part::score) return values_array(columns, columns->scores, bits, columns->nulls);
+  if (part == Part::scores) return scores_array(columns);
+  std::vector<ArrowArray> children = {array_of(columns, Part::label),
+                                      array_of(columns, Part::score)};
+  if (!columns->ranked_ends.empty()) children.push_back(scores_array(columns));
+  return struct_array(columns, rows_of(*columns), std::move(children));
 }
 
 struct GivenStream {
@@ -292,7 +329,7 @@ struct GivenStream {
 
 void give(const std::shared_ptr<const LabelColumns>& columns, Part part, ArrowSchema& schema,
           ArrowArray& array) {
-  schema = schema_of(part);
+  schema = schema_of(*columns, part);
   array = array_of(columns, part);
 }
 
@@ -300,7 +337,8 @@ void give(const std::shared_ptr<const LabelColumns>& columns, Part part, ArrowAr
   stream.private_data =
       new GivenStream{columns, part};  // NOLINT(cppcoreguidelines-owning-memory): release() has it
   stream.get_schema = [](ArrowArrayStream* self, ArrowSchema* out) {
-    *out = schema_of(static_cast<GivenStream*>(self->private_data)->part);
+    const auto& given = *static_cast<GivenStream*>(self->private_data);
+    *out = schema_of(*given.columns, given.part);
     return 0;
   };
   stream.get_next = [](ArrowArrayStream* self, ArrowArray* out) {

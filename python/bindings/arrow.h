@@ -119,13 +119,18 @@ struct LabelColumns {
   std::vector<float> scores;          // [n]
   std::vector<std::uint8_t> present;  // [(n + 7) / 8] bits, least first; empty: no row is null
   std::int64_t nulls = 0;
+  // Where more than the first label was asked for: of each row that is not null, so many labels
+  // and their scores, the highest first.
+  std::vector<std::int32_t> ranked_labels;  // index into names
+  std::vector<float> ranked_scores;
+  std::vector<std::int64_t> ranked_ends;  // [n + 1] from 0: where a row's labels end; or empty
 };
 
-// What of it is given away: a table of both columns, or one of them.
-enum class Part : std::uint8_t { table, label, score };
+// What of it is given away: a table of its columns, or one of them.
+enum class Part : std::uint8_t { table, label, score, scores };
 
-// The label is a dictionary<int32, utf8>, the score a float. The buffers live until the receiver
-// releases what it got.
+// The label is a dictionary<int32, utf8>, the score a float; scores, where they were asked for, a
+// large_list<struct<label, score>>. The buffers live until the receiver releases what it got.
 void give(const std::shared_ptr<const LabelColumns>& columns, Part part, ArrowSchema& schema,
           ArrowArray& array);
 // A stream of one batch of the table.

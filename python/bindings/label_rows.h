@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ struct LabelForm {
   std::vector<std::string> names;                 // [C] of the labels
   ScoreFunction own = ScoreFunction::softmax;     // the model's: labels and scores come by it
   ScoreFunction chosen = ScoreFunction::softmax;  // what the caller wants them by
+  std::optional<std::size_t> top = std::nullopt;  // labels a row that are ranked, C at most
 };
 
 // Answers a window's texts. It is asked once a window, also where that has none, so that its error

@@ -306,12 +306,15 @@ struct Labels {
   Labels column(const std::string& name) const {
     if (part == Part::table && name == "label") return {columns, Part::label};
     if (part == Part::table && name == "score") return {columns, Part::score};
-    throw nb::key_error(("there is no column '" + name + "': label, score").c_str());
+    const bool ranked = part == Part::table && !columns->ranked_ends.empty();
+    if (ranked && name == "scores") return {columns, Part::scores};
+    throw nb::key_error(
+        ("there is no column '" + name + "': label, score" + (ranked ? ", scores" : "")).c_str());
   }
 };
 
 Labels classify_arrow(Handle& handle, const nb::object& column, const nb::object& pair,
-                      const std::string& function) {
+                      const std::string& function, std::optional<std::size_t> top) {
   const std::shared_ptr<Pipeline> pipeline = handle.pipeline();
   const TextColumn first = read_column(column, "the column");
   std::optional<TextColumn> second;
@@ -323,7 +326,7 @@ Labels classify_arrow(Handle& handle, const nb::object& column, const nb::object
   }
   auto columns = std::make_shared<LabelColumns>();
   const LabelForm form{pipeline->info().labels, pipeline->function(),
-                       function_of(function, pipeline->function())};
+                       function_of(function, pipeline->function()), top};
   Call call;
   auto done = run_interruptibly(
       [&]() -> Result<void> {
@@ -379,7 +382,8 @@ NB_MODULE(_core, module) {
   module.attr("version") = BREAKEVEN_VERSION;
   nb::class_<Labels>(module, "Labels",
                      "Labels and scores of a column, by Arrow's PyCapsule interface: a table of "
-                     "label (dictionary of str) and score (float32), or one of its columns.")
+                     "label (dictionary of str), score (float32) and, with top_k, scores (list of "
+                     "both), or one of its columns.")
       .def("__len__", [](const Labels& labels) { return labels.columns->labels.size(); })
       .def("__arrow_c_array__", &Labels::array, "requested_schema"_a = nb::none())
       .def("__arrow_c_stream__", &Labels::stream, "requested_schema"_a = nb::none())
@@ -393,7 +397,8 @@ NB_MODULE(_core, module) {
            })
       .def("classify", &classify, "texts"_a, "seconds"_a.none(), "first"_a, "function"_a,
            "top"_a.none())
-      .def("arrow", &classify_arrow, "column"_a.none(), "pair"_a.none(), "function"_a)
+      .def("arrow", &classify_arrow, "column"_a.none(), "pair"_a.none(), "function"_a,
+           "top"_a.none())
       .def("close", &Handle::close)
       .def_prop_ro("closed", &Handle::closed)
       .def_prop_ro("info", &info_of)

@@ -207,14 +207,16 @@ class Pipeline:
                     failed.add_note(f"breakeven: raised by the texts' own iterator, for text {first}")
                 raise failed
 
-    def arrow(self, column, pair=None, *, function_to_apply=None):
+    def arrow(self, column, pair=None, *, top_k=_LEAVE, function_to_apply=None):
         """Labels a whole column without making Python objects of its texts or labels.
 
         column: anything with __arrow_c_stream__ or __arrow_c_array__ (pyarrow, polars, duckdb, pandas 3 ...): utf8, large_utf8, string_view, a
-        dictionary of them, nulls, slices, chunks. pair: the second texts, a column of as many rows.
-        -> Labels: a table of `label` (dictionary of str) and `score` (float32) with the same interface; null where a text is null.
+        dictionary of them, nulls, slices, chunks. pair: the second texts, a column of as many rows. top_k: so many labels a row, None = all.
+        -> Labels: a table of `label` (dictionary of str) and `score` (float32) with the same interface, and with top_k of `scores`, too (a list of
+        both, the highest score first); null where a text is null.
         """
-        return self._core.arrow(column, pair, self._function if function_to_apply is None else _function(function_to_apply))
+        top = None if top_k is _LEAVE else _top(top_k)
+        return self._core.arrow(column, pair, self._function if function_to_apply is None else _function(function_to_apply), top)
 
     def mapper(self, text="text", pair=None, *, function_to_apply=None):
         """-> a function for datasets.Dataset.map(..., batched=True), also after with_format("arrow"): it gives the columns label and score, None where

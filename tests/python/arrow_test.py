@@ -109,6 +109,34 @@ class Arrow(unittest.TestCase):
         self.check(pyarrow.array(texts, pyarrow.string()), texts)
         self.assertEqual(self.clf.stats["texts"], before + 5)
 
+    def test_more_labels_than_the_first(self):
+        """As a list of the same texts has them, in what each receiver makes of a list of structs."""
+        for top, function in ((1, "default"), (2, "sigmoid"), (None, "default"), (7, "none")):
+            with self.subTest(top=top, function=function):
+                labels = self.clf.arrow(pyarrow.array(TEXTS), top_k=top, function_to_apply=function)
+                ranked = pyarrow.table(labels)
+                ranked.validate(full=True)
+                self.assertEqual(ranked.schema.names, ["label", "score", "scores"])
+                wanted = dict(zip(DEFINED, self.clf(DEFINED, top_k=top, function_to_apply=function)))
+                for got in (ranked["scores"].to_pylist(), pyarrow.array(labels["scores"]).to_pylist(), polars.DataFrame(labels)["scores"].to_list(),
+                            [row[0] for row in duckdb.sql("select scores from ranked").fetchall()]):
+                    self.assertEqual(len(got), len(TEXTS))
+                    for text, row, first in zip(TEXTS, got, ranked.to_pylist()):
+                        if text is None:
+                            self.assertIsNone(row)
+                            continue
+                        self.assertEqual([each["label"] for each in row], [each["label"] for each in wanted[text]])
+                        for each, other in zip(row, wanted[text]):
+                            self.assertAlmostEqual(each["score"], other["score"], places=5)
+                        self.assertEqual(row[0], {"label": first["label"], "score": first["score"]})
+        self.assertEqual(pyarrow.table(self.clf.arrow(pyarrow.nulls(2), top_k=2)).to_pylist(), [{"label": None, "score": None, "scores": None}] * 2)
+        self.assertEqual(pyarrow.table(self.clf.arrow(pyarrow.array([], pyarrow.string()), top_k=2))["scores"].to_pylist(), [])
+        for top, kind in ((0, ValueError), ("2", TypeError)):
+            with self.assertRaisesRegex(kind, "top_k"):
+                self.clf.arrow(pyarrow.array(TEXTS), top_k=top)
+        with self.assertRaisesRegex(KeyError, "'scores': label, score$|'scores': label, score\""):
+            self.clf.arrow(pyarrow.array(TEXTS))["scores"]
+
     def test_pairs_and_functions(self):
         first, second = pyarrow.array(["A good film.", None, "a"]), polars.Series(["It is good.", "b", None])
         got = pyarrow.record_batch(self.clf.arrow(first, second)).to_pylist()

@@ -247,6 +247,30 @@ TEST(LabelRows, AsksForWindowsOfNullsToo) {
   EXPECT_THAT(out.present, Each(0));
 }
 
+TEST(LabelRows, RanksAsManyLabelsAsAskedFor) {
+  Texts texts({Row("four"), std::nullopt, Row("a"), std::nullopt});
+  const std::atomic<bool> stop{false};
+  const auto column = TextColumn::read(schema_of("u"), texts.array(), stop);
+  ASSERT_TRUE(column);
+  LabelForm form = kForm;
+  form.own = form.chosen = ScoreFunction::none;
+  for (const std::size_t top : {1U, 2U, 9U}) {
+    form.top = top;
+    Asked asked;
+    LabelColumns out;
+    ASSERT_TRUE(label_rows(*column, nullptr, form, asked.answer(), out));
+    if (top == 1) {
+      EXPECT_THAT(out.ranked_labels, ElementsAre(0, 1));
+      EXPECT_THAT(out.ranked_scores, ElementsAre(4, 3));
+      EXPECT_THAT(out.ranked_ends, ElementsAre(0, 1, 1, 2, 2));
+    } else {
+      EXPECT_THAT(out.ranked_labels, ElementsAre(0, 1, 1, 0));
+      EXPECT_THAT(out.ranked_scores, ElementsAre(4, 3, 3, 1));
+      EXPECT_THAT(out.ranked_ends, ElementsAre(0, 2, 2, 4, 4));
+    }
+  }
+}
+
 TEST(LabelRows, KeepsEachRowInItsPlace) {
   std::vector<Row> rows(2 * kWindowRows + 3);
   const std::vector<std::size_t> places = {0, 7, kWindowRows - 1, kWindowRows, rows.size() - 1};

@@ -68,6 +68,16 @@ class Parquet(unittest.TestCase):
         self.assertEqual([str(label) if label else None for label in out["label"].to_pylist()], [labels.get(text) for text in self.rows])
         self.assertEqual(polars.read_parquet(self.target)["score"].null_count(), 25)
 
+    def test_more_labels_than_the_first(self):
+        clf = pipeline(model="builtin-narrow")
+        self.assertEqual(classify_parquet(self.source, self.target, "body", keep=["id"], top_k=None, model=clf), 100)
+        out = pyarrow.parquet.read_table(self.target)
+        self.assertEqual(out.schema.names, ["id", "label", "score", "scores"])
+        labels = {text: [answer["label"] for answer in clf(text, top_k=None)] for text in TEXTS if text}
+        self.assertEqual([row and [each["label"] for each in row] for row in out["scores"].to_pylist()], [labels.get(text) for text in self.rows])
+        with self.assertRaisesRegex(ValueError, "'scores' already"):
+            classify_parquet(self.target, self.source, "label", keep=["scores"], top_k=2, model=clf)
+
     def test_a_file_without_rows(self):
         pyarrow.parquet.write_table(pyarrow.table({"body": pyarrow.array([], pyarrow.string())}), self.source)
         self.assertEqual(classify_parquet(self.source, self.target, "body", model="builtin-narrow"), 0)
