@@ -11,6 +11,7 @@
 
 namespace {
 
+using breakeven::Text;
 using breakeven::text::EncodeOptions;
 using breakeven::text::Route;
 using breakeven::text::Tokenizer;

@@ -1,5 +1,6 @@
 // Any bytes as tokenizer.json: refused with an Error, or read into a description whose ids all lie
 // inside the vocabulary. (Building a tokenizer from it takes too long for a fuzzer.)
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -31,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   BREAKEVEN_CHECK(file != nullptr);
   BREAKEVEN_CHECK(std::fwrite(data, 1, size, file) == size);
   std::fclose(file);
-  const auto spec = breakeven::text::read_tokenizer_spec(folder());
+  constexpr auto kAnyRows = static_cast<std::size_t>(-1);  // of the embedding
+  const auto spec = breakeven::text::read_tokenizer_spec(folder(), kAnyRows);
   if (!spec) {
     BREAKEVEN_CHECK(spec.error().code.starts_with("tokenizer/"), "{}", spec.error().code);
     return 0;
