@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "decide/comparison.h"
 #include "record/journal.h"
+#include "report/comparison_document.h"
 #include "report/page_assets.h"
 #include "report/report.h"
 
