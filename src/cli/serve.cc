@@ -242,8 +242,10 @@ Result<void> run_server(const ServeFlags& flags) {
     setup.device = device;
     serve::LaneSetup lane;
     lane.device = to_string(device);
-    BREAKEVEN_TRY(lane.classifier,
-                  engine::make_native(open.model, {.setup = setup, .whole_tokens = true}));
+    lane.make_anew = [model = open.model, setup] {
+      return engine::make_native(model, {.setup = setup, .whole_tokens = true});
+    };
+    BREAKEVEN_TRY(lane.classifier, lane.make_anew());
     BREAKEVEN_TRY(lane.anchors,
                   serve::measure_anchors(*lane.classifier, words, kBatchTexts, monotonic_clock()));
     lanes.push_back(std::move(lane));
@@ -251,6 +253,7 @@ Result<void> run_server(const ServeFlags& flags) {
   BREAKEVEN_TRY_VOID(keep_those_that_agree(lanes, setup.precision));
   options.limits.batch = batch_limits(lanes.front(), setup.max_length);
   options.post = listener->poster();
+  options.tell = [](const std::string& line) { tell(line); };
   const bool any_gpu = std::any_of(devices.devices.begin(), devices.devices.end(),
                                    [](const Device& device) { return !device.is_cpu(); });
   // A thread tokenises ahead where it has a core to itself: beside a GPU, or beside CPU lanes that
@@ -291,7 +294,9 @@ Result<void> run_server(const ServeFlags& flags) {
                    ended(serve::Outcome::answered),
                    ended(serve::Outcome::drained) + ended(serve::Outcome::failed) +
                        ended(serve::Outcome::expired)));
-  return {};
+  if (!service.hopeless()) return {};
+  return fail("serve/no-device", "no device works any more, and what was made anew did not, either",
+              "start it again, as systemd does (tools/breakeven.service)");
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ Core::Core(std::vector<std::vector<decide::Point>> lanes, const CoreLimits& limi
   for (auto& anchors : lanes) {
     auto time = std::make_unique<BatchTime>(std::move(anchors));
     LanePlan plan(*time, limits.batch);
-    lanes_.push_back({std::move(time), std::move(plan), false, {}, 0, 0});
+    lanes_.push_back({std::move(time), std::move(plan), false, {}, 0, 0, Repair::none});
   }
 }
 
@@ -202,10 +202,28 @@ void Core::finished(double now_s, std::size_t index, bool worked) {
     }
   }
   lane.failures = worked ? 0 : lane.failures + 1;
+  if (worked) lane.repair = Repair::none;
+  if (broken(index) && lane.repair == Repair::none) lane.repair = Repair::wanted;
   if (worked && lane.time->observe(batch.shape, now_s - lane.started_s)) lane.plan.time_changed();
   if (!ready()) {
     while (!requests_.empty()) end(requests_.begin()->first, Outcome::failed);
   }
+}
+
+std::optional<std::size_t> Core::take_repair() {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (lanes_[i].repair != Repair::wanted) continue;
+    lanes_[i].repair = Repair::under_way;
+    return i;
+  }
+  return std::nullopt;
+}
+
+void Core::repaired(std::size_t index, bool works) {
+  Lane& lane = lanes_[index];
+  BREAKEVEN_CHECK(lane.repair == Repair::under_way, "lane={}", index);
+  lane.repair = Repair::done;
+  if (works) lane.failures = 0;
 }
 
 void Core::drain(double until_s) {
@@ -232,6 +250,13 @@ bool Core::busy() const {
 bool Core::ready() const {
   return std::any_of(lanes_.begin(), lanes_.end(),
                      [](const Lane& lane) { return lane.failures < kLaneFailures; });
+}
+
+bool Core::hopeless() const {
+  return std::none_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
+    return lane.failures < kLaneFailures || lane.repair == Repair::wanted ||
+           lane.repair == Repair::under_way;
+  });
 }
 
 double Core::backlog_s(double now_s) const {

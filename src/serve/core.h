@@ -101,6 +101,12 @@ class Core {
   // text; a lane that fails kLaneFailures times on end is broken.
   void finished(double now_s, std::size_t lane, bool worked);
 
+  // A broken lane that is to be made anew; call until it gives nothing. Each is named once, and
+  // again only if it computed a batch since: one that breaks as soon as it is new stays broken.
+  std::optional<std::size_t> take_repair();
+  // That was tried: the lane works again, or stays broken.
+  void repaired(std::size_t lane, bool works);
+
   // From now on nobody is let in; at `until_s` who still is here is told so. May be called again
   // with an earlier time.
   void drain(double until_s);
@@ -113,8 +119,9 @@ class Core {
   bool draining() const { return drain_until_s_.has_value(); }
   std::size_t requests() const { return requests_.size(); }  // waiting or running
   std::size_t texts() const { return texts_; }
-  bool busy() const;   // any lane
-  bool ready() const;  // any lane works
+  bool busy() const;      // any lane
+  bool ready() const;     // any lane works
+  bool hopeless() const;  // no lane works, and none is to be made anew
   // When what waits will be done on the lane that is done first.
   double backlog_s(double now_s) const;
   const Counters& counters() const { return counters_; }
@@ -131,6 +138,7 @@ class Core {
     std::size_t bytes = 0;
     double deadline_s = 0;
   };
+  enum class Repair : std::uint8_t { none, wanted, under_way, done };
   struct Lane {
     std::unique_ptr<BatchTime> time;
     LanePlan plan;
@@ -138,6 +146,7 @@ class Core {
     PlannedBatch batch;  // that runs
     double started_s = 0;
     unsigned failures = 0;  // one after the other
+    Repair repair = Repair::none;
   };
 
   double free_s(const Lane& lane, double now_s) const;

@@ -51,11 +51,30 @@ Lane::~Lane() {
 }
 
 void Lane::run(std::vector<Text> texts, std::shared_ptr<const void> keep) {
+  begin({std::move(texts), std::move(keep)});
+}
+
+void Lane::make_anew(MakeClassifier make, std::function<void(Result<void>)> made) {
+  begin({{}, nullptr, std::move(make), std::move(made)});
+}
+
+void Lane::begin(Job job) {
   {
     const std::lock_guard lock(mutex_);
-    job_ = Job{std::move(texts), std::move(keep)};
+    job_ = std::move(job);
   }
   changed_.notify_one();
+}
+
+// The old one goes first: a device may not hold two.
+Result<void> Lane::replace(const MakeClassifier& make) {
+  try {
+    classifier_.reset();
+    BREAKEVEN_TRY(classifier_, make());
+    return {};
+  } catch (const std::exception& error) {
+    return fail("serve/lane", error.what());
+  }
 }
 
 void Lane::work() {
@@ -66,6 +85,10 @@ void Lane::work() {
     const Job job = *std::move(job_);
     job_.reset();
     lock.unlock();
+    if (job.make) {
+      job.made(replace(job.make));
+      continue;
+    }
     LaneResult result;
     result.started_s = clock_.now_s();
     try {

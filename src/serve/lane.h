@@ -17,10 +17,13 @@
 
 namespace breakeven::serve {
 
+using MakeClassifier = std::function<Result<std::unique_ptr<Classifier>>()>;
+
 struct LaneSetup {
   std::unique_ptr<Classifier> classifier;  // its batches have whole_tokens
   std::string device;                      // "cpu", "cuda:0"
   std::vector<decide::Point> anchors;      // of measure_anchors()
+  MakeClassifier make_anew{};              // such a classifier; none = a broken lane stays broken
 };
 
 // Runs three batches of very different sizes, of `sample` cut to so many bytes, and two longer ones
@@ -47,13 +50,20 @@ class Lane {
 
   // The texts live as long as `keep`.
   void run(std::vector<Text> texts, std::shared_ptr<const void> keep);
+  // Ends the classifier, then makes another one and tells whether that worked, on the lane's
+  // thread. If it did not, there is nothing that could run.
+  void make_anew(MakeClassifier make, std::function<void(Result<void>)> made);
 
  private:
   struct Job {
     std::vector<Text> texts;
     std::shared_ptr<const void> keep;
+    MakeClassifier make{};  // instead of texts
+    std::function<void(Result<void>)> made{};
   };
+  void begin(Job job);
   void work();
+  Result<void> replace(const MakeClassifier& make);
 
   std::unique_ptr<Classifier> classifier_;
   const Clock& clock_;

@@ -369,6 +369,7 @@ void AsioListener::tick() {
           },
           acceptor_);
     }
+    if (service_->hopeless() && !service_->draining()) asked_to_stop();
     if (service_->drained()) {
       const double now_s = service_->now_s();
       if (drained_s_ < 0) drained_s_ = now_s;

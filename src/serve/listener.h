@@ -37,7 +37,8 @@ class Listener {
   // As ServiceOptions::post. Lives as long as the listener.
   virtual std::function<void(std::function<void()>)> poster() = 0;
   // Takes connections until a signal or stop(), then drains: nobody new is let in, /readyz says so,
-  // what was accepted is answered, and all of it within ListenOptions::drain_s. Returns when done.
+  // what was accepted is answered, and all of it within ListenOptions::drain_s. Returns when done,
+  // or when the service is hopeless.
   virtual void run(Service& service) = 0;
   virtual void stop() = 0;  // from any thread; as a signal
 

@@ -109,6 +109,8 @@ std::string Metrics::write(const Core& core, double now_s) const {
        [&](auto i) { return lanes[i].tokens; });
   each("breakeven_batch_failures_total", "counter", "Batches that failed",
        [&](auto i) { return lanes[i].failures; });
+  each("breakeven_lanes_made_anew_total", "counter", "Times that it was made anew, or tried to",
+       [&](auto i) { return lanes[i].made_anew; });
   each("breakeven_busy_seconds_total", "counter", "Time with a batch under way",
        [&](auto i) { return lanes[i].busy_s; });
   each("breakeven_batch_excess_seconds_total", "counter",

@@ -31,7 +31,7 @@ class Histogram {
 
 struct LaneMetrics {
   std::string device;
-  std::uint64_t batches = 0, texts = 0, tokens = 0, failures = 0;
+  std::uint64_t batches = 0, texts = 0, tokens = 0, failures = 0, made_anew = 0;
   double busy_s = 0;
   // What batches took less what they were expected to: the model of times on trial.
   double excess_s = 0, absolute_excess_s = 0;

@@ -27,6 +27,19 @@ std::vector<std::vector<decide::Point>> anchors_of(const std::vector<LaneSetup>&
   return all;
 }
 
+// A lane's new classifier, if it gives the text the label that the first one gave.
+MakeClassifier checked(MakeClassifier make, std::size_t label) {
+  if (!make) return {};
+  return [make = std::move(make), label]() -> Result<std::unique_ptr<Classifier>> {
+    BREAKEVEN_TRY(std::unique_ptr<Classifier> made, make());
+    BatchResult result;
+    const Text text(kProbe);
+    BREAKEVEN_TRY_VOID(made->run_batch({&text, 1}, result));
+    if (result.labels.front() == label) return made;
+    return fail("serve/lane", "a new one gives another label than the first one gave", "");
+  };
+}
+
 Problem problem_of(const Admission& admission) {
   const double retry_s = std::max(0.001, admission.retry_after_s);
   switch (*admission.refused) {
@@ -48,7 +61,7 @@ Problem problem_of(const Admission& admission) {
     case Refusal::no_lane:
       break;
   }
-  return {503, {"serve/no-device", "no device works", "restart the server; see its log"}, 0};
+  return {503, {"serve/no-device", "no device works now", "try again: it is made anew"}, 1};
 }
 
 }  // namespace
@@ -61,6 +74,7 @@ Service::Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions opt
       running_(lanes.size()),
       started_s_(lanes.size()),
       expected_s_(lanes.size()),
+      told_s_(lanes.size(), -kForever),
       traffic_(lanes.size(), options_.clock->now_s()) {
   BREAKEVEN_CHECK(options_.post != nullptr);
   started_at_s_ = answered_s_ = probed_s_ = now_s();
@@ -84,6 +98,7 @@ Service::Service(Served served, std::vector<LaneSetup> lanes, ServiceOptions opt
       auto shared = std::make_shared<LaneResult>(std::move(lane_result));
       options_.post([this, i, shared] { this->finished(i, *shared); });
     };
+    make_anew_.push_back(checked(std::move(lanes[i].make_anew), probe_label_));
     lanes_.push_back(
         std::make_unique<Lane>(std::move(lanes[i].classifier), *options_.clock, finished));
   }
@@ -187,7 +202,7 @@ void Service::finished(std::size_t lane, const LaneResult& result) noexcept {
     metrics.batch_s.add(took_s);
     answered_s_ = now_s();
   } else {
-    ++metrics.failures;
+    failed(lane, result.worked.error());
   }
   for (std::size_t i = 0; i < parts.size() && result.worked; ++i) {
     const auto found = waiting_.find(parts[i].request);
@@ -196,6 +211,45 @@ void Service::finished(std::size_t lane, const LaneResult& result) noexcept {
     found->second.answer.device = metrics.device;
   }
   core_.finished(now_s(), lane, result.worked.has_value());
+  repair();
+  start();
+  prepare();
+  deliver();
+}
+
+void Service::failed(std::size_t lane, const Error& error) {
+  LaneMetrics& metrics = metrics_.lanes[lane];
+  ++metrics.failures;
+  if (now_s() - told_s_[lane] < kTellEvery_s) return;
+  told_s_[lane] = now_s();
+  options_.tell(fmt::format("{}: a batch failed: {}", metrics.device, error.to_string()));
+}
+
+void Service::repair() {
+  while (const auto lane = core_.take_repair()) {
+    const std::string& device = metrics_.lanes[*lane].device;
+    if (!make_anew_[*lane]) {
+      options_.tell(fmt::format("{}: {} batches on end failed: it is not used any more", device,
+                                Core::kLaneFailures));
+      core_.repaired(*lane, false);
+      continue;
+    }
+    options_.tell(
+        fmt::format("{}: {} batches on end failed: it is made anew", device, Core::kLaneFailures));
+    lanes_[*lane]->make_anew(make_anew_[*lane], [this, lane = *lane](const Result<void>& made) {
+      options_.post([this, lane, made] { repaired(lane, made); });
+    });
+  }
+}
+
+void Service::repaired(std::size_t lane, const Result<void>& made) noexcept {
+  LaneMetrics& metrics = metrics_.lanes[lane];
+  ++metrics.made_anew;
+  if (made) answered_s_ = now_s();
+  options_.tell(made ? fmt::format("{}: a new one works", metrics.device)
+                     : fmt::format("{}: a new one does not work either: {}", metrics.device,
+                                   made.error().to_string()));
+  core_.repaired(lane, made.has_value());
   start();
   prepare();
   deliver();

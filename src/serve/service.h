@@ -32,12 +32,16 @@ struct ServiceOptions {
   std::vector<Machine> elsewhere{};  // devices that are not here, for the break-even
   // Tokenises one batch ahead, as the lanes' classifiers would; none = the lanes do it themselves.
   Preparer::Read read{};
+  // Of lanes that fail: a line for whoever runs the server, of each lane one in kTellEvery_s, and
+  // what becomes of a broken one. What clients sent is in none. On the server's thread.
+  std::function<void(const std::string&)> tell = [](const std::string&) {};
   // Runs a function on the server's thread, soon. Called from other threads.
   std::function<void(std::function<void()>)> post;
 };
 
 class Service {
  public:
+  static constexpr double kTellEvery_s = 10;
   using Done = std::function<void(Checked<Answer>)>;
 
   // At least one lane. When nobody asks, a text is asked again whose label must stay what the first
@@ -66,6 +70,8 @@ class Service {
   bool draining() const { return core_.draining(); }
 
   bool ready() const;  // lately a batch gave what it must
+  // No lane works, and none will: whoever runs it should end it and start it again.
+  bool hopeless() const { return core_.hopeless(); }
   double now_s() const { return options_.clock->now_s(); }
   const Served& served() const { return served_; }
   const Core& core() const { return core_; }
@@ -93,6 +99,9 @@ class Service {
   void prepare();
   void prepared(std::vector<Preparer::Job> jobs) noexcept;
   void finished(std::size_t lane, const LaneResult& result) noexcept;
+  void failed(std::size_t lane, const Error& error);
+  void repair();
+  void repaired(std::size_t lane, const Result<void>& made) noexcept;
   void take(const Part& part, std::size_t place, const LaneResult& result, Waiting& waiting);
   void deliver();
   Checked<Answer> answer_of(Outcome outcome, Waiting& waiting);
@@ -108,7 +117,8 @@ class Service {
   std::uint64_t next_id_ = 0;
   std::unordered_map<std::uint64_t, Waiting> waiting_;
   std::vector<std::vector<Part>> running_;  // by lane
-  std::vector<double> started_s_, expected_s_;
+  std::vector<double> started_s_, expected_s_, told_s_;
+  std::vector<MakeClassifier> make_anew_;  // and it gives the label that it must
   double answered_s_ = 0, probed_s_ = 0;
   std::size_t probe_label_ = 0;
   double started_at_s_ = 0;

@@ -38,7 +38,7 @@ constexpr double kLoads[] = {0.5, 0.9, 1.0, 1.2, 2, 10};
 // All that can go wrong at once, in many mixes.
 TEST(CoreSimulation, KeepsItsRulesWhateverHappens) {
   std::uint64_t steps = 0, answered = 0, expired = 0, failed = 0, left = 0, refused = 0,
-                drained = 0, ahead = 0;
+                drained = 0, ahead = 0, repaired = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     Random random(seed, {7});
     World world = random.below(2) == 0 ? one_gpu(1, seed) : one_cpu(1, seed);
@@ -53,7 +53,9 @@ TEST(CoreSimulation, KeepsItsRulesWhateverHappens) {
     FakeDevice& device = world.devices.front();
     device.stall_share = random.below(2) == 0 ? 0.002 : 0;
     device.stall_s = 0.2;
-    device.failure_share = random.below(3) == 0 ? 0.1 : 0;
+    device.failure_share = random.below(3) == 0 ? random.uniform(0.1, 0.5) : 0;
+    world.repair_s = random.below(2) == 0 ? 0.5 : -1;
+    world.repaired_share = random.below(2) == 0 ? 0.7 : 1;
     if (random.below(2) == 0) world.devices.push_back(one_cpu(1, 1).devices.front());
     if (random.below(4) == 0) world.devices.push_back(FakeDevice{world.devices.front()});
     world.drain_s = random.below(2) == 0 ? random.uniform(0, 0.1) : -1;
@@ -70,12 +72,14 @@ TEST(CoreSimulation, KeepsItsRulesWhateverHappens) {
     refused += seen.refused;
     drained += seen.drained;
     ahead += seen.ahead;
+    repaired += seen.repaired;
   }
   EXPECT_GT(steps, 1'000'000U);
   // Each of them was met.
   for (const std::uint64_t count : {answered, expired, failed, left, refused, drained, ahead}) {
     EXPECT_GT(count, 50U);
   }
+  EXPECT_GT(repaired, 10U);
 }
 
 TEST(CoreSimulation, SameSeedSameRun) {

@@ -125,6 +125,52 @@ TEST_F(CoreTest, AnotherLaneTakesOverFromABrokenOne) {
   EXPECT_EQ(core.start(0.01)->lane, 1U);
 }
 
+// Batches of one text that fail until the lane is broken.
+void break_lane(Core& core, std::uint64_t first_id) {
+  for (unsigned i = 0; i < Core::kLaneFailures; ++i) {
+    const std::uint32_t tokens[] = {10};
+    ASSERT_FALSE(core.offer(0, {first_id + i, tokens, 100, kForever}).refused);
+    ASSERT_TRUE(core.start(0));
+    core.finished(0, 0, false);
+  }
+}
+
+TEST_F(CoreTest, ABrokenLaneIsMadeAnewOnceUntilItComputesAgain) {
+  Core core = make();
+  EXPECT_FALSE(core.take_repair());
+  for (std::uint64_t round = 0; round < 2; ++round) {
+    break_lane(core, 1 + 10 * round);
+    EXPECT_EQ(core.take_repair(), 0U);
+    EXPECT_FALSE(core.take_repair());  // named once
+    EXPECT_FALSE(core.ready());
+    EXPECT_FALSE(core.hopeless());
+    EXPECT_EQ(ask(core, 0, 5 + 10 * round, {10}).refused, Refusal::no_lane);
+    core.repaired(0, true);
+    EXPECT_TRUE(core.ready());
+    ask(core, 0, 6 + 10 * round, {10});
+    ASSERT_TRUE(core.start(0));
+    core.finished(0, 0, true);
+  }
+  EXPECT_EQ(core.counters().ended[0], 2U);
+  // The third time it breaks as soon as it is new.
+  break_lane(core, 100);
+  EXPECT_TRUE(core.take_repair());
+  core.repaired(0, true);
+  break_lane(core, 110);
+  EXPECT_FALSE(core.take_repair());
+  EXPECT_TRUE(core.hopeless());
+}
+
+TEST_F(CoreTest, ALaneThatCannotBeMadeAnewStaysBroken) {
+  Core core = make();
+  break_lane(core, 1);
+  EXPECT_TRUE(core.take_repair());
+  core.repaired(0, false);
+  EXPECT_FALSE(core.ready());
+  EXPECT_TRUE(core.hopeless());
+  EXPECT_FALSE(core.take_repair());
+}
+
 TEST_F(CoreTest, AFreeLaneTakesWhatAnotherOneIsTooLateFor) {
   Core core = make(2);
   ask(core, 0, 1, {400});

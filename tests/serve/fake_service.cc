@@ -11,16 +11,18 @@ Result<void> FakeLane::run_batch(std::span<const Text> texts, BatchResult& out) 
   engine_.changed.wait(lock, [&] { return !engine_.closed; });
   engine_.texts += texts.size();
   for (const Text& text : texts) engine_.ready += text.ready != nullptr ? 1U : 0U;
-  const bool fails = engine_.fails, no_number = engine_.no_number;
+  const bool fails = engine_.fails, no_number = engine_.no_number, broken = engine_.broken,
+             other = engine_.other;
   const double batch_s = engine_.batch_s, token_s = engine_.token_s;
   lock.unlock();
+  if (broken) return fail("fake/broken", "broken");
   out = {};
   std::size_t computed_tokens = 0;
   for (const Text& text : texts) {
     if (fails && text.first.find("poison") != std::string_view::npos) {
       return fail("fake/poison", "poison");
     }
-    const bool odd = text.bytes() % 2 == 1;
+    const bool odd = (text.bytes() % 2 == 1) != other;
     const bool is_nan = no_number && text.first.find("nan") != std::string_view::npos;
     out.logits.push_back(is_nan ? std::nanf("") : odd ? -1.0F : 1.0F);
     out.logits.push_back(odd ? 1.0F : -1.0F);
@@ -54,6 +56,13 @@ serve::LaneSetup fake_lane(FakeEngine& engine) {
   serve::LaneSetup lane;
   lane.classifier = std::make_unique<FakeLane>(engine);
   lane.device = "cpu";
+  lane.make_anew = [&engine]() -> Result<std::unique_ptr<Classifier>> {
+    std::unique_lock lock(engine.mutex);
+    engine.changed.wait(lock, [&] { return engine.makes; });
+    ++engine.made;
+    engine.broken = engine.lasts;
+    return std::make_unique<FakeLane>(engine);
+  };
   const double token_s = engine.token_s > 0 ? engine.token_s : 1e-6;
   lane.anchors = {{{1, 10, 100}, engine.batch_s + 10 * token_s},
                   {{1, 100, 10000}, engine.batch_s + 100 * token_s}};

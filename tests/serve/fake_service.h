@@ -21,6 +21,11 @@ struct FakeEngine {
   std::condition_variable changed;
   bool closed = false;     // batches wait until it is opened
   bool fails = false;      // on a text that holds "poison"
+  bool broken = false;     // every batch fails, until the lane is made anew
+  bool lasts = false;      // ... and then, too
+  bool other = false;      // even is odd, and odd is even
+  bool makes = true;       // false: a lane that is to be made anew waits until it may
+  std::size_t made = 0;    // lanes made anew
   bool no_number = false;  // the logits of a text that holds "nan"
   std::size_t texts = 0;   // computed in all
   std::size_t ready = 0;   // of these, with ids that were made before

@@ -86,6 +86,7 @@ class Play {
   struct Running {
     double ends_s = kForever;
     bool works = true;
+    double repaired_s = kForever;  // it is made anew until then
   };
 
   std::vector<std::vector<decide::Point>> lanes() const {
@@ -105,6 +106,8 @@ class Play {
   double real_batch_s(const serve::Start& start);
   void prepare();
   void prepared();
+  void repair();
+  void repaired(Running& running);
   void collect(double now_s);
 
   const World& world_;
@@ -223,10 +226,13 @@ void Play::start() {
     check_start(*start);
     Running& running = batches_[start->lane];
     must(running.ends_s == kForever, "a lane has one batch at a time");
+    must(running.repaired_s == kForever && !core_.broken(start->lane),
+         "a broken lane starts nothing");
     const FakeDevice& device = world_.devices[start->lane];
     const double seconds = real_batch_s(*start);
     longest_s_ = std::max(longest_s_, seconds);
-    running = {now_s_ + seconds, random_.uniform(0, 1) >= device.failure_share};
+    running.ends_s = now_s_ + seconds;
+    running.works = random_.uniform(0, 1) >= device.failure_share;
   }
   if (world_.devices.size() == 1 && core_.requests() > 0 && core_.ready()) {
     must(core_.busy(), "a lane does not idle while somebody waits");
@@ -261,6 +267,25 @@ void Play::collect(double now_s) {
   }
 }
 
+void Play::repair() {
+  while (const auto lane = core_.take_repair()) {
+    must(core_.broken(*lane), "only a broken lane is made anew");
+    if (world_.repair_s < 0) {
+      core_.repaired(*lane, false);
+    } else {
+      batches_[*lane].repaired_s = now_s_ + world_.repair_s;
+    }
+  }
+}
+
+void Play::repaired(Running& running) {
+  running.repaired_s = kForever;
+  const auto lane = static_cast<std::size_t>(&running - batches_.data());
+  const bool works = random_.uniform(0, 1) < world_.repaired_share;
+  core_.repaired(lane, works);
+  seen_.repaired += works ? 1U : 0U;
+}
+
 Seen Play::run() {
   constexpr double kTick_s = 0.05;
   double tick_s = kTick_s, drain_ends_s = kForever;
@@ -273,14 +298,20 @@ Seen Play::run() {
     for (std::size_t i = 1; i < batches_.size(); ++i) {
       if (batches_[i].ends_s < batches_[lane].ends_s) lane = i;
     }
+    Running& anew = *std::min_element(
+        batches_.begin(), batches_.end(),
+        [](const Running& a, const Running& b) { return a.repaired_s < b.repaired_s; });
     const double leave_s = leaving_.empty() ? kForever : leaving_.top().first;
     const double arrival_s = more ? arrival.at_s : kForever;
     const double before_s = now_s_;
-    now_s_ = std::min({batches_[lane].ends_s, arrival_s, leave_s, prepared_s_, tick_s});
+    now_s_ =
+        std::min({batches_[lane].ends_s, arrival_s, leave_s, prepared_s_, anew.repaired_s, tick_s});
     must(now_s_ >= before_s, "time goes on");
     if (now_s_ == batches_[lane].ends_s) {
       batches_[lane].ends_s = kForever;
       core_.finished(now_s_, lane, batches_[lane].works);
+    } else if (now_s_ == anew.repaired_s) {
+      repaired(anew);
     } else if (now_s_ == prepared_s_) {
       prepared();
     } else if (now_s_ == arrival_s) {
@@ -296,6 +327,7 @@ Seen Play::run() {
       tick_s += kTick_s;
       core_.tick(now_s_);
     }
+    repair();
     collect(now_s_);
     start();
     prepare();

@@ -32,6 +32,8 @@ struct World {
   double leave_share = 0;    // of the accepted ones whose client leaves at a random time
   std::uint32_t most_texts = 1;
   std::uint32_t most_tokens = 512;
+  double repair_s = -1;          // to make a broken lane anew; < 0 = it stays broken
+  double repaired_share = 1;     // of the lanes made anew: they work
   double drain_s = -1;           // at the end: so long at most; < 0 = none
   double estimate_error = 0;     // relative, of the tokens that the core is told at first
   double tokenize_token_s = 0;   // of a text that was not tokenised ahead, on its lane
@@ -40,7 +42,7 @@ struct World {
 
 struct Seen {
   std::uint64_t steps = 0, accepted = 0, refused = 0, in_time = 0, late = 0, expired = 0,
-                failed = 0, drained = 0, left = 0, ahead = 0;
+                failed = 0, drained = 0, left = 0, ahead = 0, repaired = 0;
   double seconds = 0;  // of made-up time
   std::size_t most_texts = 0;
   double worst_late_s = 0;
