@@ -1,7 +1,9 @@
 // breakeven serve: a model behind HTTP.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -219,6 +221,12 @@ Result<void> run_server(const ServeFlags& flags) {
   texts.device = "cpu";
   BREAKEVEN_TRY(TextOptions asked, check_text_flags(texts));
   BREAKEVEN_TRY(const auto devices, ops::select_devices(flags.device, ops::list_gpus()));
+  // Whatever it may start has no more rights than itself. Not before GPUs were looked for: their
+  // driver may start a program to make their devices.
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (::geteuid() == 0) {
+    tell("it runs as root: a user of its own can do less harm (tools/breakeven.service has one)");
+  }
   if (!listen.connection.api_key.empty()) {
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_CORE, &none);  // a dump would hold the key

@@ -1,6 +1,7 @@
 """`breakeven serve` as a person runs it, on the narrow built-in model: serve_test.py BREAKEVEN."""
 import http.client
 import json
+import os
 import pathlib
 import re
 import signal
@@ -112,6 +113,18 @@ class Start(unittest.TestCase):
         self.assertIn("no-such-file", self.refused("--api-key-file", "no-such-file"))
         self.assertIn("--max-connections", self.refused("--max-connections", "0"))
         self.assertIn("--connections-per-address", self.refused("--connections-per-address", "none"))
+
+    def test_it_gives_up_rights_that_it_does_not_need(self):
+        server = Server()
+        try:
+            state = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+            threads = [thread / "status" for thread in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()]
+            for each in (state, *[thread.read_text() for thread in threads]):
+                self.assertIn("NoNewPrivs:\t1", each)
+        finally:
+            code, told = server.end()
+        self.assertEqual(code, 0)
+        self.assertEqual(os.geteuid() == 0, "it runs as root" in "".join(server.told) + told)
 
     def test_a_key_is_asked_for(self):
         with tempfile.TemporaryDirectory() as folder:
