@@ -1,6 +1,7 @@
 // The server over sockets with an engine that sleeps: what it costs, what it does at overload, and
 // whether it grows. The server's thread has the first CPU, the clients' thread the second. usage:
-// serve_bench cost | overload | soak REQUESTS | client HOST:PORT PATH BODIES REQUESTS CONNECTIONS
+// serve_bench cost | overload | soak REQUESTS | overload-of HOST:PORT LIMIT_MS TEXTS |
+//   client HOST:PORT PATH BODIES REQUESTS CONNECTIONS
 #include <fmt/format.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -114,7 +115,61 @@ void cost() {
   fmt::print("p50 over the engine in the program: {:.0f} us\n", 1e6 * (http_s - inside_s));
 }
 
-constexpr double kLimit_s = 0.2;
+// Offers so many times `capacity` texts a second, one after the other; `waited_s`: of the server's
+// thread for its CPU so far.
+void offer_all(const StormOptions& base, double capacity, double limit_s, double each_s,
+               const std::function<double()>& waited_s) {
+  fmt::print("capacity {:.0f} texts/s; limit {:.0f} ms\n", capacity, 1e3 * limit_s);
+  fmt::print(
+      "| offered | in time/s | accepted p50, p99 ms | late | refused | refusals p50, p99 ms | from "
+      "when sent | 504 | server, client waited for their CPU, ms |\n");
+  const auto offer = [&](double times, double for_s, bool show) {
+    StormOptions asked = base;
+    asked.rate_per_s = times * capacity;
+    asked.requests = static_cast<std::size_t>(asked.rate_per_s * for_s);
+    const double server_s = waited_s(), client_s = waited_for_cpu_s(::gettid());
+    StormResult result = storm(asked);
+    const auto in_time = std::count_if(result.answers.begin(), result.answers.end(),
+                                       [&](const auto& reply) { return reply.took_s <= limit_s; });
+    if (show) {
+      fmt::print(
+          "| {} | {:.0f} | {:.1f}, {:.1f} | {} | {} | {:.2f}, {:.2f} | {:.2f} | {} | {:.0f}, "
+          "{:.0f} |\n",
+          times, static_cast<double>(in_time) / result.wall_s, 1e3 * share(result.answers, 0.5),
+          1e3 * share(result.answers, 0.99), result.answered - static_cast<std::uint64_t>(in_time),
+          result.refused, 1e3 * share(result.refusals, 0.5), 1e3 * share(result.refusals, 0.99),
+          1e3 * share(result.refusals, 0.99, true), result.others, 1e3 * (waited_s() - server_s),
+          1e3 * (waited_for_cpu_s(::gettid()) - client_s));
+    }
+    return result;
+  };
+  offer(0.5, 3, false);  // the model of times learns
+  for (const double times : {0.5, 0.9, 1.0, 1.2, 2.0, 10.0}) offer(times, each_s, true);
+  // Right behind the burst: when was the last one refused, or later than the limit?
+  const StormResult after = offer(0.5, 4, false);
+  double last_s = 0;
+  for (const auto& reply : after.refusals) last_s = std::max(last_s, reply.planned_s);
+  for (const auto& reply : after.answers) {
+    if (reply.took_s > limit_s) last_s = std::max(last_s, reply.planned_s);
+  }
+  fmt::print("recovery to 0.5 after 10: {:.0f} ms; {} others\n", 1e3 * last_s, after.others);
+}
+
+constexpr double kLimit_s = 0.2, kEach_s = 8;
+
+// A server that runs: pieces of a file of text, of up to 400 bytes.
+void overload_of(char** argv) {
+  StormOptions asked;
+  asked.address = argv[2];
+  asked.words = testing::plain_words(argv[4]);
+  asked.most_bytes = 400;
+  asked.requests = 5000;
+  storm(asked);  // the first ones make room
+  const StormResult full = storm(asked);
+  asked.most_connections = 900;  // fewer than it holds
+  offer_all(asked, static_cast<double>(full.answered) / full.wall_s, 1e-3 * std::atof(argv[3]),
+            kEach_s, [] { return 0.0; });
+}
 
 void overload() {
   FakeEngine engine;
@@ -134,43 +189,9 @@ void overload() {
   stay_on(1);
   // Of 32 texts of 50 tokens in the mean.
   const double capacity = 32 / (engine.batch_s + 32 * 51.5 * engine.token_s);
-  fmt::print("capacity {:.0f} texts/s; limit {:.0f} ms\n", capacity, 1e3 * kLimit_s);
-  fmt::print(
-      "| offered | in time/s | accepted p50, p99 ms | late | refused | refusals p50, p99 ms | from "
-      "when sent | 504 | server, client waited for their CPU, ms |\n");
-  const auto offer = [&](double times, double for_s, bool show) {
-    StormOptions asked;
-    asked.address = server.address();
-    asked.rate_per_s = times * capacity;
-    asked.requests = static_cast<std::size_t>(asked.rate_per_s * for_s);
-    const double server_s = waited_for_cpu_s(server_thread),
-                 client_s = waited_for_cpu_s(::gettid());
-    StormResult result = storm(asked);
-    const auto in_time = std::count_if(result.answers.begin(), result.answers.end(),
-                                       [](const auto& reply) { return reply.took_s <= kLimit_s; });
-    if (show) {
-      fmt::print(
-          "| {} | {:.0f} | {:.1f}, {:.1f} | {} | {} | {:.2f}, {:.2f} | {:.2f} | {} | {:.0f}, "
-          "{:.0f} |\n",
-          times, static_cast<double>(in_time) / result.wall_s, 1e3 * share(result.answers, 0.5),
-          1e3 * share(result.answers, 0.99), result.answered - static_cast<std::uint64_t>(in_time),
-          result.refused, 1e3 * share(result.refusals, 0.5), 1e3 * share(result.refusals, 0.99),
-          1e3 * share(result.refusals, 0.99, true), result.others,
-          1e3 * (waited_for_cpu_s(server_thread) - server_s),
-          1e3 * (waited_for_cpu_s(::gettid()) - client_s));
-    }
-    return result;
-  };
-  offer(0.5, 3, false);  // the model of times learns
-  for (const double times : {0.5, 0.9, 1.0, 1.2, 2.0, 10.0}) offer(times, 8, true);
-  // Right behind the burst: when was the last one refused, or later than the limit?
-  const StormResult after = offer(0.5, 4, false);
-  double last_s = 0;
-  for (const auto& reply : after.refusals) last_s = std::max(last_s, reply.planned_s);
-  for (const auto& reply : after.answers) {
-    if (reply.took_s > kLimit_s) last_s = std::max(last_s, reply.planned_s);
-  }
-  fmt::print("recovery to 0.5 after 10: {:.0f} ms; {} others\n", 1e3 * last_s, after.others);
+  StormOptions asked;
+  asked.address = server.address();
+  offer_all(asked, capacity, kLimit_s, kEach_s, [&] { return waited_for_cpu_s(server_thread); });
 }
 
 std::string memory() {
@@ -236,14 +257,16 @@ int main(int argc, char** argv) {
     cost();
   } else if (what == "overload") {
     overload();
+  } else if (what == "overload-of" && argc == 5) {
+    overload_of(argv);
   } else if (what == "client" && argc == 7) {
     client(argv);
   } else if (what == "soak" && argc == 3) {
     soak(std::strtoull(argv[2], nullptr, 10));
   } else {
     fmt::print(stderr,
-               "usage: serve_bench cost | overload | soak REQUESTS |\n  client HOST:PORT PATH "
-               "BODIES REQUESTS CONNECTIONS\n");
+               "usage: serve_bench cost | overload | soak REQUESTS |\n  overload-of HOST:PORT "
+               "LIMIT_MS TEXTS |\n  client HOST:PORT PATH BODIES REQUESTS CONNECTIONS\n");
     return 2;
   }
   return 0;

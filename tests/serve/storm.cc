@@ -8,9 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <deque>
+#include <fstream>
 #include <limits>
 #include <string_view>
 
@@ -103,7 +105,12 @@ class Storm {
   std::string request(Kind kind) {
     if (!options_.sent.empty()) return options_.sent[next_++ % options_.sent.size()];
     std::string body = R"({"input":")";
-    body.append(random_.scaled_below(options_.most_bytes) + 1, 'x');
+    const std::size_t bytes = random_.scaled_below(options_.most_bytes) + 1;
+    if (options_.words.empty()) {
+      body.append(bytes, 'x');
+    } else {
+      body.append(options_.words, random_.scaled_below(options_.words.size() - bytes), bytes);
+    }
     body += R"("})";
     if (kind == Kind::malformed) body.pop_back();
     return "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -205,6 +212,16 @@ class Storm {
 
 StormResult storm(const StormOptions& options) {
   return Storm(options).play();
+}
+
+std::string plain_words(const std::string& path) {
+  std::ifstream file(path);
+  std::string all;
+  for (char c = 0; file.get(c);) {
+    if (std::isalpha(static_cast<unsigned char>(c)) != 0 || c == ' ') all += c;
+  }
+  BREAKEVEN_CHECK(!all.empty(), "{}", path);
+  return all;
 }
 
 }  // namespace breakeven::testing

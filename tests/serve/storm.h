@@ -18,6 +18,8 @@ struct StormOptions {
   std::size_t most_connections = 4000;
   double aborted = 0, malformed = 0;  // shares
   std::size_t most_bytes = 98;        // of a text
+  std::string words{};  // texts are pieces of it, longer than most_bytes; none = one letter again
+                        // and again. JSON takes its bytes as they are
   std::uint64_t seed = 1;
 };
 
@@ -35,5 +37,8 @@ struct StormResult {
 };
 
 StormResult storm(const StormOptions& options);
+
+// Letters and blanks of a file of text, for StormOptions::words.
+std::string plain_words(const std::string& path);
 
 }  // namespace breakeven::testing
