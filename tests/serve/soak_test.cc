@@ -16,6 +16,7 @@
 
 #include "serve/socket_client.h"
 #include "serve/storm.h"
+#include "testing/paths.h"
 
 namespace breakeven::serve {
 namespace {
@@ -134,7 +135,7 @@ TEST(Soak, AMillionRequestsLeaveNothingBehind) {
   asked.address = program.address();
   asked.aborted = asked.malformed = 0.05;
   asked.most_bytes = 300;
-  asked.words = testing::plain_words(BREAKEVEN_SOURCE_DIR "/data/reviews.jsonl");
+  asked.words = testing::plain_words(testing::source_dir() / "data/reviews.jsonl");
   asked.requests = requests / kParts;
   StormResult sum;
   State warm;  // the most of what was there while it was warming up
@@ -186,7 +187,7 @@ TEST(Soak, AtOverloadTheProgramAnswersOrRefuses) {
   ASSERT_FALSE(program.address().empty());
   StormOptions asked;
   asked.address = program.address();
-  asked.words = testing::plain_words(BREAKEVEN_SOURCE_DIR "/data/reviews.jsonl");
+  asked.words = testing::plain_words(testing::source_dir() / "data/reviews.jsonl");
   asked.most_bytes = 400;
   asked.requests = 5000;
   const StormResult full = storm(asked);
