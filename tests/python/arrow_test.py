@@ -183,7 +183,7 @@ class Arrow(unittest.TestCase):
         self.interrupted(pyarrow.RecordBatchReader.from_batches(batch.schema, itertools.repeat(batch)))
 
     def test_threads(self):
-        column, counts = pyarrow.array(TEXTS * 4), []
+        column, counts = pyarrow.array(TEXTS[:-1] * 4), []  # short texts: sanitizers make a long one take seconds
 
         def work():
             for _ in range(10):
