@@ -6,7 +6,7 @@
 
 : "${root:?the source tree, set by the caller}"
 bare=$root/build/bare_root
-longest_s=2400 # of one command in it: what hangs is named by its check, and the others still run
+longest_s=3600 # of one command in it: what hangs is named by its check, and the others still run
 
 # What keeps this machine from making one; empty when nothing does.
 why_no_bare_root() {
