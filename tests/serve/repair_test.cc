@@ -20,6 +20,7 @@ class Repair : public ::testing::Test {
   // The status of a text alone, or of several in one request.
   int ask(std::vector<std::string> texts) {
     std::vector<OwnedText> asked;
+    asked.reserve(texts.size());
     for (std::string& text : texts) asked.push_back({std::move(text), std::nullopt});
     int status = 0;
     Service& service = fake_.service();

@@ -128,7 +128,7 @@ TEST(Soak, AMillionRequestsLeaveNothingBehind) {
   constexpr std::size_t kParts = 20, kWarm = 8;
   // What the allocator may keep or give back: of 600,000 requests that each leave 8 bytes it is
   // more.
-  constexpr std::size_t kSlack_kib = 4096;
+  constexpr std::size_t kSlackKib = 4096;
   Program program("10min");
   ASSERT_FALSE(program.address().empty());
   StormOptions asked;
@@ -157,7 +157,7 @@ TEST(Soak, AMillionRequestsLeaveNothingBehind) {
       warm.descriptors = state.descriptors;
       continue;
     }
-    EXPECT_LE(state.resident_kib, warm.resident_kib + kSlack_kib);
+    EXPECT_LE(state.resident_kib, warm.resident_kib + kSlackKib);
     EXPECT_EQ(state.threads, warm.threads);
     EXPECT_EQ(state.descriptors, warm.descriptors);
   }
