@@ -107,7 +107,7 @@ class Checks(unittest.TestCase):
         self.archive("pack", inside)
         for program, body in OTHERS.items():
             self.fake(program, body)
-        for name, value in (("algorithms", "cached 5"), ("gpus", "1"), ("capability", "8.6\n")):
+        for name, value in (("algorithms", "cached 5"), ("gpus", "1"), ("capability", "9.0\n")):
             (self.state / name).write_text(value)
 
     def program(self, path, text):
@@ -159,7 +159,7 @@ class GpuCheck(Checks):
         self.assertEqual(list(self.summary()), GPU_STAGES)
         for name, line in self.summary().items():
             self.assertTrue(line.startswith("ok, "), (name, line))
-        self.assertTrue(self.called("--device cuda ", "--precision fp32,fp32x3,fp16,bf16,int8 ", "--count 1000"), self.calls())
+        self.assertTrue(self.called("--device cuda ", "--precision fp32,fp32x3,fp16,bf16,int8,fp8 ", "--count 1000"), self.calls())
         self.assertTrue(self.called("--runtime pytorch:compile", f"--python pytorch={self.fakes / 'python3'}"))
         self.assertEqual(len(self.called("ops_cuda_device_test --gtest_filter=*KnownAnswer*")), 4)
         kernels = (self.out / "kernels.csv").read_text().splitlines()
@@ -204,6 +204,7 @@ class GpuCheck(Checks):
             shutil.rmtree(self.out, ignore_errors=True)
             self.run_it()
             self.assertEqual(bool(self.called("--precision fp32,fp32x3,fp16,bf16,int8,fp8 ")), has, capability)
+            self.assertEqual("switch_product_scales" in self.summary(), has, capability)
         self.assertFalse(self.called("cuda:all"))
         (self.state / "gpus").write_text("2")
         self.run_it()

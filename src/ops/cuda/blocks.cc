@@ -11,6 +11,7 @@ template <class T>
 Blocks<T>::Blocks(std::shared_ptr<Runtime> runtime, Precision precision, BlocksOptions options)
     : runtime_(std::move(runtime)), precision_(precision), options_(std::move(options)) {
   options_.kernels.gemm &= runtime_->info().gemm_library;
+  options_.kernels.scaled_gemm &= runtime_->info().scaled_gemm && options_.switches.product_scales;
   options_.kernels.residual_gemm &= options_.switches.residual_beta;
   if (options_.tuner == nullptr) {
     options_.tuner = std::make_shared<GemmTuner>(runtime_, TunerOptions{.measure = false});

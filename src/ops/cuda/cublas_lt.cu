@@ -9,6 +9,9 @@
 #include "ops/cuda/packages.h"
 #include "ops/cuda/runtime.h"
 
+// A scale for each row and each column of a product came with 12.9.
+#define BREAKEVEN_OUTER_SCALES (CUBLAS_VERSION >= 120900)
+
 namespace breakeven::ops::cuda {
 namespace {
 
@@ -54,6 +57,7 @@ CublasLtApi load() {
     const std::size_t version = api.version();
     api.note =
         fmt::format("cublasLt {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+    api.outer_scales = BREAKEVEN_OUTER_SCALES && version >= 120900;
   } else {
     api.note = fmt::format("libcublasLt.so.{} lacks functions", CUBLAS_VER_MAJOR);
   }
@@ -78,8 +82,8 @@ struct Types {
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   cudaDataType_t scale = CUDA_R_32F;
 };
-Types types_of(Precision precision) {
-  switch (precision) {
+Types types_of(const GemmCall& call) {
+  switch (call.precision) {
     case Precision::fp16:
       return {.in = CUDA_R_16F, .out = CUDA_R_16F};
     case Precision::bf16:
@@ -89,7 +93,7 @@ Types types_of(Precision precision) {
     // Without scale pointers, a tensor's scale is 1; without FAST_ACCUM, parts of sums that tensor
     // cores keep in fewer bits are added in fp32.
     case Precision::fp8:
-      return {.in = CUDA_R_8F_E4M3, .out = CUDA_R_16BF};
+      return {.in = CUDA_R_8F_E4M3, .out = call.row_scale == nullptr ? CUDA_R_16BF : CUDA_R_16F};
     case Precision::fp32x3:
       return {.in = CUDA_R_16F, .out = CUDA_R_32F};
     default:
@@ -108,7 +112,7 @@ const CublasLtApi& cublas_lt() {
 struct CublasLt::Descriptions {
   Descriptions(const CublasLtApi& api_in, const GemmCall& call) : api(api_in) {
     const ColumnMajorGemm gemm = to_column_major(call);
-    const Types types = types_of(call.precision);
+    const Types types = types_of(call);
     check(api, api.description_create(&product, types.compute, types.scale),
           "cublasLtMatmulDescCreate");
     const cublasOperation_t first_operation = gemm.transpose_first ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -120,6 +124,15 @@ struct CublasLt::Descriptions {
         set(CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, static_cast<std::int64_t>(gemm.bias_stride));
       }
     }
+#if BREAKEVEN_OUTER_SCALES
+    if (gemm.first_scale != nullptr) {
+      const auto mode = static_cast<std::int32_t>(CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F);
+      set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, mode);
+      set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, mode);
+      set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, gemm.first_scale);
+      set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, gemm.second_scale);
+    }
+#endif
     const std::size_t height = gemm.transpose_first ? gemm.k : gemm.m;
     const std::size_t width = gemm.transpose_first ? gemm.m : gemm.k;
     lay_out(first, types.in, height, width, gemm.first_ld, gemm.first_stride, gemm.batch);
@@ -194,7 +207,10 @@ std::vector<GemmAlgorithm> CublasLt::algorithms(const GemmCall& call, std::size_
                             static_cast<int>(std::min(most, kMost)), proposals, &found);
   }
   api_.preference_destroy(preference);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
+  // With scales, what it cannot do it may call an invalid value.
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED ||
+      (status != CUBLAS_STATUS_SUCCESS && call.row_scale != nullptr))
+    return {};
   check(api_, status, "cublasLtMatmulAlgoGetHeuristic");
   std::vector<GemmAlgorithm> usable;
   for (int i = 0; i < found; ++i) {

@@ -34,6 +34,7 @@ struct CublasLtApi {
   std::string note;   // version, or why it could not be loaded
   std::string tried;  // files up to the one that was loaded
   bool loaded = false;
+  bool outer_scales = false;  // whether both header and library know a scale a row and a column
 };
 // Loaded once a process, from where cublas_lt_files() (packages.h) says.
 const CublasLtApi& cublas_lt();

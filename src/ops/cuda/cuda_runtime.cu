@@ -40,6 +40,7 @@ class CudaRuntime final : public Runtime {
     BREAKEVEN_CUDA_CHECK(cudaDriverGetVersion(&info_.driver));
     info_.gemm_library = cublas_lt().loaded;
     info_.gemm_note = cublas_lt().note;
+    info_.scaled_gemm = cublas_lt().outer_scales && info_.major == 9;
     if (info_.gemm_library) gemm_ = std::make_unique<CublasLt>();
     BREAKEVEN_CUDA_CHECK(load_kernels<float>());
     BREAKEVEN_CUDA_CHECK(load_kernels<Half>());

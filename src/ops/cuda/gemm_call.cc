@@ -41,6 +41,8 @@ ColumnMajorGemm to_column_major(const GemmCall& call) {
           .second = call.a,
           .second_ld = call.a_row,
           .second_stride = call.a_stride,
+          .first_scale = call.column_scale,
+          .second_scale = call.row_scale,
           .bias = call.bias,
           .bias_stride = call.bias_stride,
           .add = call.add,
@@ -56,11 +58,12 @@ std::size_t alignment_of(const GemmCall& call) {
 }
 
 std::string key_of(const GemmCall& call, std::size_t workspace_bytes) {
-  return fmt::format("{}:{}x{}x{}:{}:{},{}:{},{}{}:{},{}:{}{}:{}:{}", to_string(call.precision),
+  return fmt::format("{}:{}x{}x{}:{}:{},{}:{},{}{}:{},{}:{}{}{}:{}:{}", to_string(call.precision),
                      call.rows, call.columns, call.depth, call.batch, call.a_row, call.a_stride,
                      call.b_row, call.b_stride, call.b_in_by_out ? "t" : "", call.out_row,
                      call.out_stride, call.bias == nullptr ? "none" : "bias",
-                     call.add == nullptr ? "" : ",add", alignment_of(call), workspace_bytes);
+                     call.add == nullptr ? "" : ",add", call.row_scale == nullptr ? "" : ",scales",
+                     alignment_of(call), workspace_bytes);
 }
 
 }  // namespace breakeven::ops::cuda

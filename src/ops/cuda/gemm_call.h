@@ -14,7 +14,8 @@ namespace breakeven::ops::cuda {
 // the batch.
 // Everything is row-major and of one number format; sums are fp32. Strides count values. int8: a
 // and w are s8, out and the sums s32; fp8: a and w are e4m3, out is bf16, and values stand for
-// themselves, without a scale. In both w is [columns][depth], with neither bias nor add.
+// themselves, without a scale. In both w is [columns][depth], with neither bias nor add. fp8 with
+// scales: out and bias are fp16, out[r][c] = bias[c] + the sum times row_scale[r] column_scale[c].
 // fp32x3: a and w are halves as kernels/split.h has them, three for each number of the depth, and
 // the sums are divided by kSplitLift; bias and out are fp32, and there is no add.
 struct GemmCall {
@@ -32,7 +33,9 @@ struct GemmCall {
   bool b_in_by_out = false;    // w is stored [depth][columns], not [columns][depth]
   const void* bias = nullptr;  // [columns], or null
   std::size_t bias_stride = 0;
-  const void* add = nullptr;  // laid out as out, and another matrix; or null
+  const void* add = nullptr;            // laid out as out, and another matrix; or null
+  const float* row_scale = nullptr;     // [rows]; fp8 only, of one product, and both or none
+  const float* column_scale = nullptr;  // [columns]
   void* out = nullptr;
   std::size_t out_row = 0;
   std::size_t out_stride = 0;
@@ -54,7 +57,9 @@ struct ColumnMajorGemm {
   const void* second = nullptr;  // stored [k, n]
   std::size_t second_ld = 0;
   std::size_t second_stride = 0;
-  const void* bias = nullptr;  // [m]
+  const float* first_scale = nullptr;   // [m]
+  const float* second_scale = nullptr;  // [n]
+  const void* bias = nullptr;           // [m]
   std::size_t bias_stride = 0;
   const void* add = nullptr;  // BLAS's C, with beta 1; laid out as out
   void* out = nullptr;

@@ -134,6 +134,7 @@ KernelChoice fitting(const ModelShape& shape, const KernelChoice& allowed) {
                  shape.head_size % 8 == 0;
   if (shape.quantised()) choice.gemm &= shape.hidden % 16 == 0 && shape.ffn_block % 16 == 0;
   choice.residual_gemm &= choice.gemm;
+  choice.scaled_gemm &= choice.gemm && shape.codes == Codes::e4m3;
   return choice;
 }
 

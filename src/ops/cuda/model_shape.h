@@ -63,7 +63,8 @@ struct KernelChoice {
   bool cls_attention = true;   // cls_attention
   bool cls_tiles = true;       // cls_tiles and cls_merge, where they fit instead of cls_attention
   bool gemm = true;            // the library's
-  bool residual_gemm = true;   // the library's, where it adds the residual
+  bool scaled_gemm = true;  // the library's with scales, where fp8's queries, keys and values come
+  bool residual_gemm = true;  // the library's, where it adds the residual
   friend bool operator==(const KernelChoice&, const KernelChoice&) = default;
 };
 // `allowed` without those that this shape does not fit.

@@ -174,9 +174,9 @@ void add_qkv(Uploader& uploader, const LayerWeights& from, DeviceLayer<T>& to, s
   const std::size_t square = hidden * hidden;
   std::size_t part = 0;
   for (const LinearWeights* linear : {&from.query, &from.key, &from.value}) {
-    if (to.qkv == nullptr) {
+    if (to.split_qkv != nullptr) {
       uploader.add_split(linear->weight, to.split_qkv + 3 * part * square, square);
-    } else {
+    } else if (to.qkv != nullptr) {
       uploader.add(linear->weight, to.qkv + part * square, square);
     }
     uploader.add_if_any(linear->bias, to.qkv_bias + part * hidden, hidden);
@@ -268,7 +268,7 @@ void DeviceModel<T>::lay_out(Arena& arena) {
     // In the last layer keys and values are absorbed into other products: 8-bit codes are too
     // coarse, and halves not worth their while for so few rows.
     const bool last = &layer == &layers.back() && !shape_.takes_mean();
-    if (!shape_.quantised() || last) layer.qkv_bias = arena.take<T>(3 * hidden);
+    if (shape_.codes != Codes::s8 || last) layer.qkv_bias = arena.take<T>(3 * hidden);
     if (last || !(shape_.quantised() || shape_.split)) {
       layer.qkv = arena.take<T>(3 * hidden * hidden);
     } else if (shape_.split) {

@@ -37,9 +37,10 @@ struct QuantisedLinear {
 // and the others stand after them.
 template <class T>
 struct DeviceLayer {
-  T* qkv = nullptr;       // [3 H, H]
-  T* qkv_bias = nullptr;  // [3 H]: added by the GEMM; biases that a model lacks are zeros
-  T* project = nullptr;   // [H, H]
+  T* qkv = nullptr;  // [3 H, H]
+  // [3 H]: added by the GEMM; biases that a model lacks are zeros. fp8: beside coded_qkv's.
+  T* qkv_bias = nullptr;
+  T* project = nullptr;  // [H, H]
   float* project_bias = nullptr;
   Norm attention_norm;
   T* up = nullptr;  // [F, H]; of a gated FFN [2 F, H]

@@ -28,6 +28,7 @@ class QuantisedBlocks final : public Blocks<Half> {
     const std::size_t columns = 3 * lane.model().shape().hidden;
     const QuantisedLinear& weights = lane.model().layers.at(layer).coded_qkv;
     const RowSet<Half> x = rows_of(lane, Act::x);
+    if (used().scaled_gemm && multiply_with_scales(lane, layer, x)) return attend(lane, layer);
     for_chunks(x.rows, [&](std::size_t first, std::size_t rows) {
       const QuantisedRows in = part(lane, x.quantised, first);
       multiply(lane, in, weights, rows, columns);
@@ -130,6 +131,21 @@ class QuantisedBlocks final : public Blocks<Half> {
         dense_product(rows, columns, hidden, in.values, weights.weight, lane.act().scratch.sums);
     call.precision = kPrecisionOfCode<Code>;
     product(lane, call);
+  }
+
+  // e4m3: queries, keys and values of all rows at once, by a product that knows both scales and
+  // the bias. False where the library has none for this size.
+  bool multiply_with_scales(const DeviceLane<Half>& lane, std::size_t layer,
+                            const RowSet<Half>& x) const {
+    const std::size_t hidden = lane.model().shape().hidden;
+    const DeviceLayer<Half>& weights = lane.model().layers.at(layer);
+    GemmCall call = dense_product(x.rows, 3 * hidden, hidden, x.quantised.values,
+                                  weights.coded_qkv.weight, lane.act().wide);
+    call.precision = kPrecisionOfCode<Code>;
+    call.row_scale = x.quantised.scale;
+    call.column_scale = weights.coded_qkv.scale;
+    call.bias = weights.qkv_bias;
+    return by_library(lane, call);
   }
 
   // The FFN's hidden layer, quantised.

@@ -22,6 +22,8 @@ struct DeviceInfo {
   std::size_t memory_bytes = 0;
   bool gemm_library = false;  // cublasLt could be loaded
   std::string gemm_note{};    // its version, or why it could not
+  // Whether the library may have fp8 products that know scales: which, it must be asked.
+  bool scaled_gemm = false;
   int multiprocessors = 0;
   int driver = 0;  // newest CUDA that the driver supports, 13000 = 13.0
   bool at_least(int wanted_major, int wanted_minor) const {

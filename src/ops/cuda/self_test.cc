@@ -347,6 +347,7 @@ class Tester : private TestMemory {
       if (!algorithms.empty())
         return runtime_.multiply(*stream_, call, algorithms.front(), *workspace_);
     }
+    if (call.row_scale != nullptr) throw DeviceFailure("the library has none");  // nor have we
     launch(PlainGemm<V>{call}, PlainGemm<V>::grid(call));
   }
 
@@ -416,13 +417,16 @@ class Tester : private TestMemory {
     if (!runtime_.info().gemm_library) return;
     const auto products = [this](bool fast) { return code_chain<Code>(false, fast); };
     result.passed.gemm = result.passed.gemm && check(result, name + " gemm", products, tolerance);
+    if (kHasZero<Code> || !runtime_.info().scaled_gemm) return;
+    const auto scaled = [this](bool fast) { return code_chain<Code>(false, false, false, fast); };
+    result.passed.scaled_gemm = check(result, name + " gemm with scales", scaled, tolerance);
   }
 
   // Rows quantised, multiplied, activated, multiplied again (s8: in two blocks), added and
-  // normalised, and multiplied once more. In a stream without that product.
+  // normalised; unless in a stream, multiplied once more, by a product that knows scales or not.
   template <class Code>
   std::pair<const T*, std::size_t> code_chain(bool fast_rows, bool fast_products,
-                                              bool stream = false) {
+                                              bool stream = false, bool scaled = false) {
     constexpr std::size_t kInner = 2 * kHidden;
     constexpr std::size_t kBlocks = kHasZero<Code> ? 2 : 1;
     T* x = numbers<T>(kCodeRows * kHidden);
@@ -469,10 +473,18 @@ class Tester : private TestMemory {
     }
     launch_rows(fast_rows, add, PlainDequantiseNorm<T, Code>{add}, kCodeRows);
     call.columns = call.out_row = kHidden;  // what the last kernel has quantised, once more
-    const DequantiseBias<T, Code> last{.in = weights_for<Code>(call, sums, in, 1),
-                                       .out = x,
-                                       .rows = unsigned{kCodeRows},
-                                       .columns = unsigned{kHidden}};
+    Dequantise<Code> back = weights_for<Code>(call, sums, in, 1);
+    back.bias = place(std::vector<float>(kHidden, 0.5F));
+    if (scaled) {
+      call.row_scale = back.row_scale;
+      call.column_scale = back.column_scale;
+      call.bias = place(std::vector<T>(kHidden, from_float<T>(0.5F)));
+      call.out = x;
+      multiply<Code>(true, call);
+      return {x, kCodeRows * kHidden};
+    }
+    const DequantiseBias<T, Code> last{
+        .in = back, .out = x, .rows = unsigned{kCodeRows}, .columns = unsigned{kHidden}};
     multiply<Code>(fast_products, call);
     launch_rows(fast_rows, last, PlainDequantiseBias<T, Code>{last}, kCodeRows * kHidden);
     return {x, kCodeRows * kHidden};
@@ -500,17 +512,11 @@ class Tester : private TestMemory {
   Dequantise<Code> weights_for(GemmCall& call, const SumOf<Code>* sums, const QuantisedRows& in,
                                std::size_t blocks) {
     const std::size_t depth = call.depth * blocks;
-    std::vector<std::uint8_t> weights(call.columns * depth);
+    const std::vector<std::uint8_t> weights = codes(call.columns * depth, kHasZero<Code>);
     std::vector<std::int32_t> whole(blocks * call.columns);
-    std::normal_distribution<float> normal(0, kLargestE4m3 / 4);
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      if constexpr (kHasZero<Code>) {
-        const int code = static_cast<int>(random_() % 255) - 127;
-        weights[i] = static_cast<std::uint8_t>(code);
-        whole[i % depth / call.depth * call.columns + i / depth] += code;
-      } else {
-        weights[i] = from_float<E4m3>(normal(random_)).bits;
-      }
+    for (std::size_t i = 0; i < weights.size() && kHasZero<Code>; ++i) {
+      whole[i % depth / call.depth * call.columns + i / depth] +=
+          static_cast<std::int8_t>(weights[i]);
     }
     call.b = place(weights);
     const std::vector<float> scale(blocks * call.columns, 1.0F / 1024);

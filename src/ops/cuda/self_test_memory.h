@@ -43,6 +43,16 @@ class TestMemory {
   }
   template <class V>
   V* place(const std::vector<V>& values) {
+  // Random codes, of s8 or of e4m3.
+  std::vector<std::uint8_t> codes(std::size_t count, bool whole) {
+    std::normal_distribution<float> normal(0, kLargestE4m3 / 4);
+    std::vector<std::uint8_t> codes(count);
+    for (std::uint8_t& code : codes) {
+      code = whole ? static_cast<std::uint8_t>(static_cast<int>(random_() % 255) - 127)
+                   : from_float<E4m3>(normal(random_)).bits;
+    }
+    return codes;
+  }
     const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
     const auto& kept = held_.emplace_back(
         std::make_unique<std::vector<std::byte>>(bytes, bytes + values.size() * sizeof(V)));

@@ -15,6 +15,7 @@ struct Named {
 };
 constexpr std::array kAll{Named{"graphs", &Switches::graphs},
                           Named{"fp32_tiles", &Switches::fp32_tiles},
+                          Named{"product_scales", &Switches::product_scales},
                           Named{"residual_beta", &Switches::residual_beta},
                           Named{"wide_rows", &Switches::wide_rows},
                           Named{"wide_attention", &Switches::wide_attention},

@@ -13,6 +13,7 @@ namespace breakeven::ops::cuda {
 struct Switches {
   bool graphs = true;          // captured graphs; without them the host launches every kernel
   bool fp32_tiles = true;      // fp32 attention on tensor cores, by halves of 16 bits
+  bool product_scales = true;  // fp8: qkv's product knows its scales and its bias, on sm_90
   bool residual_beta = true;   // in fp16 and fp32 the product adds the residual, not residual_norm
   bool wide_rows = true;       // LayerNorm of few rows with a block a row, not a warp
   bool wide_attention = true;  // attention of 128 query rows a block, in fp16 and bf16

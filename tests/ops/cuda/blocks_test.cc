@@ -137,6 +137,30 @@ TEST(CudaCodes, OddShapesAgreeWithTheReference) {
   }
 }
 
+// On sm_90 queries, keys and values come from one product; where the library refuses it, by size or
+// altogether, or the path is switched off, DequantiseBias does its part.
+TEST(CudaCodes, QueriesKeysAndValuesByAProductThatKnowsItsScales) {
+  Case c{.shape = small_bert(),
+         .sequences = {{9, 9}, {20, 23}},
+         .precision = Precision::fp8,
+         .device = {.major = 9}};
+  const auto needs_kernel = [](const Case& of) {
+    const auto runtime = std::make_shared<HostRuntime>(of.device);
+    expect_agreement(of, runtime);
+    return runtime->report().kernels.contains("dequantise_bias");
+  };
+  EXPECT_FALSE(needs_kernel(c));
+  c.options.switches.product_scales = false;
+  EXPECT_TRUE(needs_kernel(c));
+  c.options.switches.product_scales = true;
+  c.device.has_scaled_gemm = false;
+  EXPECT_TRUE(needs_kernel(c));
+  c.device = {.minor = 9};
+  EXPECT_TRUE(needs_kernel(c));
+  c.device = {.major = 9, .gemm_library = false};
+  EXPECT_TRUE(needs_kernel(c));
+}
+
 // A row of the FFN's hidden layer that all four warps of a block hold, and one too wide for them.
 TEST(CudaCodes, WideHiddenLayersAgreeWithTheReference) {
   for (const std::size_t width : {2064U, 4096U, 4112U}) {
@@ -439,3 +463,12 @@ TEST(CudaSelfTest, WithoutTheLibraryProductsArePlain) {
 
 }  // namespace
 }  // namespace breakeven::testing
+  const HostDevice hopper{.major = 9, .broken = "scaled gemm"};
+  HostRuntime scaled_runtime(hopper);
+  const auto scaled = ops::cuda::test_kernels(scaled_runtime, Precision::fp8).value();
+  EXPECT_EQ(scaled.passed, (KernelChoice{.scaled_gemm = false}));
+  EXPECT_THAT(scaled.note, HasSubstr("fp8 gemm with scales is off by"));
+  HostRuntime without_runtime({.major = 9, .has_scaled_gemm = false});
+  const auto without = ops::cuda::test_kernels(without_runtime, Precision::fp8).value();
+  EXPECT_EQ(without.passed, (KernelChoice{.scaled_gemm = false}));
+  EXPECT_EQ(without.note, "fp8 gemm with scales: the library has none");

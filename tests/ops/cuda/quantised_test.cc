@@ -189,5 +189,45 @@ TEST(E4m3Products, AreInterpretedExactly) {
   }
 }
 
+// Both scales and the bias, to the nearest fp16.
+TEST(E4m3Products, KnowAScaleARowAndAColumn) {
+  constexpr std::size_t kRows = 3;
+  constexpr std::size_t kColumns = 5;
+  constexpr std::size_t kDepth = 4;
+  std::vector<E4m3> a(kRows * kDepth);
+  std::vector<E4m3> b(kColumns * kDepth);
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    if (i < a.size()) a[i].bits = static_cast<std::uint8_t>(0x30 + i);
+    b[i].bits = static_cast<std::uint8_t>(0xB8 - i);
+  }
+  const std::vector<float> row_scale{0.5F, 0.01F, 3.0F};
+  const std::vector<float> column_scale{1.0F, 0.25F, 7.0F, 0.125F, 2.0F};
+  std::vector<Half> bias(kColumns);
+  for (std::size_t c = 0; c < kColumns; ++c) bias[c] = from_float<Half>(static_cast<float>(c) - 2);
+  std::vector<Half> out(kRows * kColumns);
+  GemmCall call = dense_product(kRows, kColumns, kDepth, a.data(), b.data(), out.data());
+  call.precision = Precision::fp8;
+  call.row_scale = row_scale.data();
+  call.column_scale = column_scale.data();
+  call.bias = bias.data();
+  emulator::multiply_column_major<E4m3, Half>(to_column_major(call));
+  for (std::size_t r = 0; r < kRows; ++r) {
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      double sum = 0;
+      for (std::size_t d = 0; d < kDepth; ++d) {
+        sum += value_of(a[r * kDepth + d].bits) * value_of(b[c * kDepth + d].bits);
+      }
+      sum = sum * static_cast<double>(row_scale[r]) * static_cast<double>(column_scale[c]) +
+            static_cast<double>(c) - 2;
+      EXPECT_EQ(to_float(out[r * kColumns + c]),
+                to_float(from_float<Half>(static_cast<float>(sum))));
+    }
+  }
+  // Another algorithm than that of the product without scales.
+  GemmCall bare = call;
+  bare.row_scale = bare.column_scale = nullptr;
+  EXPECT_NE(key_of(call, 0), key_of(bare, 0));
+}
+
 }  // namespace
 }  // namespace breakeven::ops::cuda

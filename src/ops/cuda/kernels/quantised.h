@@ -7,7 +7,8 @@
 //         library wants s8.
 //   e4m3  rows over their own largest value; sums are fp32, rounded to bf16 by the product:
 //         product = sum * scale * column_scale. The product itself knows no scale, because the
-//         library takes one for each row on sm_90 only (docs/decisions/0017).
+//         library takes one for each row on sm_90 only, where that of queries, keys and values
+//         does (docs/decisions/0017).
 //
 // With s8 the FFN's second product is cut into blocks along its depth, each with scales of its own
 // on both sides; their s32 sums are added in fp32. e4m3 has 17 powers of two within a row and does

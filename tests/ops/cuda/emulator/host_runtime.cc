@@ -93,6 +93,7 @@ ops::cuda::DeviceInfo HostRuntime::info() const {
           .memory_bytes = device_.memory_bytes,
           .gemm_library = device_.gemm_library,
           .gemm_note = device_.gemm_library ? "interpreted" : "switched off",
+          .scaled_gemm = device_.gemm_library && device_.major == 9,
           .multiprocessors = 1,
           .driver = 13000};
 }
@@ -281,6 +282,13 @@ void HostRuntime::check_gemm(const GemmCall& call) {
        call.depth % 4 != 0)) {
     report_.add("gemm: not a product that the library has for int8");
   }
+  if ((call.row_scale == nullptr) != (call.column_scale == nullptr)) {
+    report_.add("gemm: one scale without the other");
+  }
+  if (call.row_scale != nullptr &&
+      (call.precision != Precision::fp8 || call.batch != 1 || !info().scaled_gemm)) {
+    report_.add("gemm: scales where the library takes none");
+  }
   // Of its fp8 kernels: weights transposed, m and k as wide as 16 bytes, GPUs that have e4m3.
   if (call.precision != Precision::fp8) return;
   if (call.b_in_by_out || call.columns % 16 != 0 || call.depth % 16 != 0) {
@@ -310,6 +318,10 @@ void multiply_column_major(const ColumnMajorGemm& gemm, double scale) {
                  static_cast<double>(ops::cuda::to_float(second[k + n * gemm.second_ld]));
         }
         sum *= scale;
+        if (gemm.first_scale != nullptr) {
+          sum *=
+              static_cast<double>(gemm.first_scale[m]) * static_cast<double>(gemm.second_scale[n]);
+        }
         if (bias != nullptr) sum += static_cast<double>(ops::cuda::to_float(bias[m]));
         if (add != nullptr)
           sum += static_cast<double>(ops::cuda::to_float(add[m + n * gemm.out_ld]));
@@ -342,6 +354,7 @@ template void multiply_column_major<Half>(const ColumnMajorGemm& gemm, double sc
 template void multiply_column_major<Half, float>(const ColumnMajorGemm& gemm, double scale);
 template void multiply_column_major<Bf16>(const ColumnMajorGemm& gemm, double scale);
 template void multiply_column_major<E4m3, Bf16>(const ColumnMajorGemm& gemm, double scale);
+template void multiply_column_major<E4m3, Half>(const ColumnMajorGemm& gemm, double scale);
 
 void HostRuntime::interpret(const GemmCall& call) {
   const ColumnMajorGemm gemm = to_column_major(call);
@@ -362,6 +375,8 @@ void HostRuntime::interpret(const GemmCall& call) {
   columns(gemm.second, in_size, gemm.second_stride, gemm.second_ld, gemm.k, gemm.n, require);
   if (gemm.bias != nullptr)
     columns(gemm.bias, output_size(call.precision), gemm.bias_stride, 0, gemm.m, 1, require);
+  if (gemm.first_scale != nullptr) require(gemm.first_scale, gemm.m * sizeof(float));
+  if (gemm.second_scale != nullptr) require(gemm.second_scale, gemm.n * sizeof(float));
   if (gemm.add != nullptr) {
     columns(gemm.add, output_size(call.precision), gemm.out_stride, gemm.out_ld, gemm.m, gemm.n,
             require);
@@ -385,21 +400,27 @@ void HostRuntime::interpret(const GemmCall& call) {
       multiply_column_major_int8(gemm);
       break;
     case Precision::fp8:
-      multiply_column_major<E4m3, Bf16>(gemm);
+      if (gemm.first_scale == nullptr) {
+        multiply_column_major<E4m3, Bf16>(gemm);
+      } else {
+        multiply_column_major<E4m3, Half>(gemm);
+      }
       break;
     case Precision::fp32x3:
       multiply_column_major<Half, float>(gemm, 1.0 / static_cast<double>(ops::cuda::kSplitLift));
       break;
   }
-  if (device_.broken == "gemm" || (device_.broken == "residual gemm" && gemm.add != nullptr)) {
+  if (device_.broken == "gemm" || (device_.broken == "residual gemm" && gemm.add != nullptr) ||
+      (device_.broken == "scaled gemm" && gemm.first_scale != nullptr)) {
     std::memset(gemm.out, 0x3C, 16);
   }
 }
 
-std::vector<ops::cuda::GemmAlgorithm> HostRuntime::gemm_algorithms(const GemmCall& /*call*/,
+std::vector<ops::cuda::GemmAlgorithm> HostRuntime::gemm_algorithms(const GemmCall& call,
                                                                    std::size_t /*workspace_bytes*/,
                                                                    std::size_t most) {
   std::vector<ops::cuda::GemmAlgorithm> algorithms;
+  if (call.row_scale != nullptr && !device_.has_scaled_gemm) return algorithms;
   for (std::size_t i = 0; i < std::min(most, device_.gemm_seconds.size()); ++i) {
     algorithms.push_back({{i, 0xF00D}});
   }

@@ -25,8 +25,9 @@ struct HostDevice {
   std::size_t memory_bytes = std::size_t{1} << 30;
   bool gemm_library = true;
   std::uint32_t seed = 1;
-  std::string broken{};  // a kernel of this name gives wrong results; "gemm": the library;
-                         // "residual gemm": where it adds
+  std::string broken{};         // a kernel of this name gives wrong results; "gemm": the library;
+                                // "residual gemm": where it adds; "scaled gemm": where it scales
+  bool has_scaled_gemm = true;  // the library finds one, where it may have one (sm_90)
   // Seconds that the library's algorithms take, in the order in which it proposes them; a negative
   // time is one that is refused when it is run.
   std::vector<double> gemm_seconds{1e-6};
