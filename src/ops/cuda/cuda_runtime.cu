@@ -42,12 +42,23 @@ class CudaRuntime final : public Runtime {
     info_.gemm_note = cublas_lt().note;
     info_.scaled_gemm = cublas_lt().outer_scales && info_.major == 9;
     if (info_.gemm_library) gemm_ = std::make_unique<CublasLt>();
-    BREAKEVEN_CUDA_CHECK(load_kernels<float>());
-    BREAKEVEN_CUDA_CHECK(load_kernels<Half>());
-    BREAKEVEN_CUDA_CHECK(load_kernels<Bf16>());
   }
 
   DeviceInfo info() const override { return info_; }
+  void load_kernels(Precision precision) override {
+    use();
+    switch (precision) {
+      case Precision::fp32:
+      case Precision::fp32x3:
+        return BREAKEVEN_CUDA_CHECK(cuda::load_kernels<float>());
+      case Precision::bf16:
+        return BREAKEVEN_CUDA_CHECK(cuda::load_kernels<Bf16>());
+      case Precision::fp16:
+      case Precision::int8:
+      case Precision::fp8:
+        return BREAKEVEN_CUDA_CHECK(cuda::load_kernels<Half>());
+    }
+  }
   std::size_t free_bytes() const override {
     use();
     std::size_t free = 0;

@@ -62,8 +62,8 @@ struct DeviceLayer {
 template <class T>
 class DeviceModel final : public PackedModel {
  public:
-  // Converts on the host, a tensor at a time, and copies. Errors: ops/unsupported (of
-  // shape_of, and weights that fp16 halves cannot hold), ops/memory.
+  // Converts on the host, a tensor at a time, on all usable CPUs, and copies. Errors:
+  // ops/unsupported (of shape_of, and weights that fp16 halves cannot hold), ops/memory.
   static Result<std::shared_ptr<const DeviceModel>> pack(const EncoderWeights& weights,
                                                          Precision precision,
                                                          const std::shared_ptr<Runtime>& runtime);

@@ -65,6 +65,9 @@ class Runtime {
   virtual ~Runtime() = default;
 
   virtual DeviceInfo info() const = 0;
+  // Makes the driver load the kernels of this precision's number format now, and not in a timed
+  // pass. Those of other formats it loads when they are first launched. Throws DeviceFailure.
+  virtual void load_kernels(Precision precision) = 0;
 
   // The library's proposals for a call, its best guess first, `most` at most: only such that give
   // the same bits each time. Empty when it cannot compute the call.

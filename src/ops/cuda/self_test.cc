@@ -40,7 +40,7 @@ class Tester : private TestMemory {
 
   // Of int8, fp8 and fp32x3 also the kernels that stand around their products, and those products.
   Result<SelfTest> run(Precision precision) {
-    BREAKEVEN_TRY_VOID(allocate());
+    BREAKEVEN_TRY_VOID(prepare(precision));
     SelfTest result;
     result.passed.rows = check(result, "rows", [this](bool fast) { return rows(fast, false); });
     result.passed.wide_rows =

@@ -14,8 +14,8 @@ struct SelfTest {
   std::string note;  // what differed, and by how much; "" when nothing did
 };
 
-// Takes a few megabytes of device memory and some milliseconds. Errors: ops/memory. Throws
-// DeviceFailure when the device refuses to work at all.
+// Loads this format's kernels. Takes a few megabytes of device memory and some milliseconds.
+// Errors: ops/memory. Throws DeviceFailure when the device refuses to work at all.
 Result<SelfTest> test_kernels(Runtime& runtime, Precision precision);
 
 }  // namespace breakeven::ops::cuda

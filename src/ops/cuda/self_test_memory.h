@@ -18,7 +18,9 @@ class TestMemory {
   explicit TestMemory(Runtime& runtime) : runtime_(runtime) {}
 
  protected:
-  Result<void> allocate() {
+  // Loads the kernels, makes a stream and takes memory. Errors: ops/memory.
+  Result<void> prepare(Precision precision) {
+    runtime_.load_kernels(precision);
     constexpr std::size_t kMemory_bytes = std::size_t{2} << 20;
     constexpr std::size_t kWorkspace_bytes = std::size_t{4} << 20;
     BREAKEVEN_TRY(memory_, runtime_.allocate(kMemory_bytes, Purpose::library));
@@ -41,8 +43,6 @@ class TestMemory {
     for (V& value : values) value = from_float<V>(normal(random_));
     return place(values);
   }
-  template <class V>
-  V* place(const std::vector<V>& values) {
   // Random codes, of s8 or of e4m3.
   std::vector<std::uint8_t> codes(std::size_t count, bool whole) {
     std::normal_distribution<float> normal(0, kLargestE4m3 / 4);
@@ -53,6 +53,8 @@ class TestMemory {
     }
     return codes;
   }
+  template <class V>
+  V* place(const std::vector<V>& values) {
     const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
     const auto& kept = held_.emplace_back(
         std::make_unique<std::vector<std::byte>>(bytes, bytes + values.size() * sizeof(V)));

@@ -374,6 +374,62 @@ TEST(CudaKernels, TensorCoreAttentionInFp32CanBeSwitchedOff) {
   }
 }
 
+// Whoever converts it, each value goes to its place: tensors that are shared out among threads in
+// parts of different sizes, and those that fill the buffer between host and device twice.
+TEST(CudaPack, TensorsThatThreadsShareAreConvertedValueByValue) {
+  EncoderShape shape = small_bert();
+  shape.vocabulary = 70'001;
+  shape.layers = 1;
+  const RandomEncoder encoder(shape);
+  const auto runtime = std::make_shared<HostRuntime>();
+  const auto packed =
+      ops::cuda::DeviceModel<ops::cuda::Half>::pack(encoder.weights, Precision::fp16, runtime);
+  ASSERT_TRUE(packed);
+  const auto word = encoder.weights.embedding.word;
+  ASSERT_EQ(word.size(), shape.vocabulary * shape.hidden);
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    ASSERT_EQ((*packed)->word[i].bits, ops::cuda::from_float<ops::cuda::Half>(word[i]).bits) << i;
+  }
+}
+
+// Of a weight's own column, whichever thread takes it.
+TEST(CudaPack, ColumnsThatThreadsShareHaveTheirOwnScales) {
+  EncoderShape shape = small_bert();
+  shape.intermediate = 1536;
+  const RandomEncoder encoder(shape);
+  const auto packed = ops::cuda::DeviceModel<ops::cuda::Half>::pack(
+      encoder.weights, Precision::fp8, std::make_shared<HostRuntime>(HostDevice{.minor = 9}));
+  ASSERT_TRUE(packed);
+  const ops::LinearWeights& up = encoder.weights.layers[0].up;
+  const ops::cuda::QuantisedLinear& coded = (*packed)->layers[0].coded_up;
+  for (std::size_t column = 0; column < up.out; ++column) {
+    float most = 0;
+    for (std::size_t i = 0; i < up.in; ++i) {
+      most = std::max(most, std::fabs(up.weight[column * up.in + i]));
+    }
+    ASSERT_EQ(coded.scale[column], most / ops::cuda::kLargestE4m3) << column;
+    for (std::size_t i = 0; i < up.in; ++i) {
+      ASSERT_EQ(coded.weight[column * up.in + i],
+                ops::cuda::from_float<ops::cuda::E4m3>(up.weight[column * up.in + i] /
+                                                       coded.scale[column])
+                    .bits);
+    }
+  }
+}
+
+TEST(CudaSelfTest, KernelsOfOtherFormatsAreNotLoaded) {
+  HostRuntime runtime({.minor = 9});
+  ASSERT_TRUE(ops::cuda::test_kernels(runtime, Precision::fp16));
+  EXPECT_THAT(runtime.loaded(), ::testing::ElementsAre(Precision::fp16));
+}
+
+TEST(CudaSelfTest, AHopperWhoseLibraryKnowsScalesPasses) {
+  HostRuntime runtime({.major = 9});
+  const auto result = ops::cuda::test_kernels(runtime, Precision::fp8).value();
+  EXPECT_EQ(result.passed, KernelChoice{}) << result.note;
+  EXPECT_THAT(runtime.report().findings, IsEmpty());
+}
+
 TEST(CudaSelfTest, AHealthyDevicePasses) {
   for (const Precision precision : precisions()) {
     HostRuntime runtime({.minor = 9});
@@ -416,6 +472,15 @@ TEST(CudaSelfTest, AKernelThatIsOffIsNotUsedAndSaidSo) {
   const auto fp8 = ops::cuda::test_kernels(fp8_runtime, Precision::fp8).value();
   EXPECT_EQ(fp8.passed, (KernelChoice{.rows = false, .form_rows = false}));
   EXPECT_THAT(fp8.note, HasSubstr("fp8 rows is off by"));
+  const HostDevice hopper{.major = 9, .broken = "scaled gemm"};
+  HostRuntime scaled_runtime(hopper);
+  const auto scaled = ops::cuda::test_kernels(scaled_runtime, Precision::fp8).value();
+  EXPECT_EQ(scaled.passed, (KernelChoice{.scaled_gemm = false}));
+  EXPECT_THAT(scaled.note, HasSubstr("fp8 gemm with scales is off by"));
+  HostRuntime without_runtime({.major = 9, .has_scaled_gemm = false});
+  const auto without = ops::cuda::test_kernels(without_runtime, Precision::fp8).value();
+  EXPECT_EQ(without.passed, (KernelChoice{.scaled_gemm = false}));
+  EXPECT_EQ(without.note, "fp8 gemm with scales: the library has none");
   HostRuntime split_runtime({.broken = "split_norm"});
   const auto split = ops::cuda::test_kernels(split_runtime, Precision::fp32x3).value();
   EXPECT_EQ(split.passed, (KernelChoice{.rows = false}));
@@ -463,12 +528,3 @@ TEST(CudaSelfTest, WithoutTheLibraryProductsArePlain) {
 
 }  // namespace
 }  // namespace breakeven::testing
-  const HostDevice hopper{.major = 9, .broken = "scaled gemm"};
-  HostRuntime scaled_runtime(hopper);
-  const auto scaled = ops::cuda::test_kernels(scaled_runtime, Precision::fp8).value();
-  EXPECT_EQ(scaled.passed, (KernelChoice{.scaled_gemm = false}));
-  EXPECT_THAT(scaled.note, HasSubstr("fp8 gemm with scales is off by"));
-  HostRuntime without_runtime({.major = 9, .has_scaled_gemm = false});
-  const auto without = ops::cuda::test_kernels(without_runtime, Precision::fp8).value();
-  EXPECT_EQ(without.passed, (KernelChoice{.scaled_gemm = false}));
-  EXPECT_EQ(without.note, "fp8 gemm with scales: the library has none");

@@ -50,6 +50,7 @@ class HostRuntime final : public ops::cuda::Runtime {
   const Report& report() const { return report_; }
   // From now on launches of this kernel fail, which the device survives; "" for none.
   void refuse(const std::string& kernel) { refused_ = kernel; }
+  const std::set<ops::Precision>& loaded() const { return loaded_; }
   // Kernels and graphs.
   std::size_t launches() const { return launches_; }
   std::size_t graph_launches() const { return graph_launches_; }
@@ -60,6 +61,7 @@ class HostRuntime final : public ops::cuda::Runtime {
   std::size_t last_algorithm() const { return last_algorithm_; }
 
   ops::cuda::DeviceInfo info() const override;
+  void load_kernels(ops::Precision precision) override { loaded_.insert(precision); }
   std::size_t free_bytes() const override {
     const std::lock_guard lock(mutex_);
     return device_.memory_bytes - used_;
@@ -123,6 +125,7 @@ class HostRuntime final : public ops::cuda::Runtime {
   std::size_t last_algorithm_ = 0;
   std::size_t launches_ = 0;
   std::string refused_;
+  std::set<ops::Precision> loaded_;
   double clock_ = 0;
   std::set<std::string> warm_;  // kernels that ran outside of a capture
 };
