@@ -290,6 +290,7 @@ Result<void> run_server(const ServeFlags& flags) {
                 "end other programs, or allow more processes: ulimit -u");
   }
   serve::Service& service = *started;
+  listener->hear_signals();
   tell(fmt::format("{} in {} on {} at {}; a request is let in if it will be answered within {}",
                    service.served().model, service.served().precision, service.served().device,
                    listener->address(), format_seconds(options.limit_s)));

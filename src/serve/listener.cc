@@ -153,6 +153,7 @@ class AsioListener final : public Listener {
   std::function<void(std::function<void()>)> poster() override {
     return [this](std::function<void()> function) { asio::post(context_, std::move(function)); };
   }
+  void hear_signals() override;
   void run(Service& service) override;
   void stop() override {
     asio::post(context_, [this] { asked_to_stop(); });
@@ -176,6 +177,7 @@ class AsioListener final : public Listener {
   ListenOptions options_;
   asio::io_context context_{1};
   asio::signal_set signals_;
+  bool hears_signals_ = false;
   asio::steady_timer timer_;
   std::variant<std::monostate, Tcp, Local> acceptor_;
   std::string address_, path_;
@@ -381,11 +383,16 @@ void AsioListener::tick() {
   });
 }
 
-void AsioListener::run(Service& service) {
-  service_ = &service;
+void AsioListener::hear_signals() {
+  if (std::exchange(hears_signals_, true)) return;
   signals_.add(SIGTERM);
   signals_.add(SIGINT);
   wait_for_signal();
+}
+
+void AsioListener::run(Service& service) {
+  service_ = &service;
+  hear_signals();
   std::visit(
       [this](auto& acceptor) {
         if constexpr (!std::is_same_v<std::decay_t<decltype(acceptor)>, std::monostate>) {

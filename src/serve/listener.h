@@ -36,6 +36,9 @@ class Listener {
   virtual std::string address() const = 0;
   // As ServiceOptions::post. Lives as long as the listener.
   virtual std::function<void(std::function<void()>)> poster() = 0;
+  // From now on a signal is kept for run(), which otherwise begins with this: whoever was told that
+  // the server is there may end it at once.
+  virtual void hear_signals() = 0;
   // Takes connections until a signal or stop(), then drains: nobody new is let in, /readyz says so,
   // what was accepted is answered, and all of it within ListenOptions::drain_s. Returns when done,
   // or when the service is hopeless.

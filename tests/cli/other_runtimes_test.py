@@ -27,7 +27,7 @@ class OtherRuntimes(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         self.scripts = self.folder / "scripts"
         self.scripts.mkdir()
-        for name in ("common.py", "machine.py", "null.py"):
+        for name in ("bpe_files.py", "common.py", "machine.py", "null.py"):
             shutil.copy(ROOT / "runtimes" / name, self.scripts)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("BREAKEVEN_")} | {
             "CUDA_VISIBLE_DEVICES": "", "XDG_CACHE_HOME": str(self.folder / "cache"), "HF_HOME": str(self.folder / "hf"),

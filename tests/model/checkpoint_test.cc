@@ -465,6 +465,7 @@ TEST(Checkpoint, WrongFoldersAreNamed) {
   EXPECT_EQ(code(folder.path()), "model/no-config");
   write_file(folder / "adapter_config.json", "{}");
   EXPECT_EQ(code(folder.path()), "model/other-weights");
+  std::filesystem::remove(folder / "adapter_config.json");
   write_file(folder / "config.json", "");
   EXPECT_EQ(code(folder / "config.json"), "model/not-a-folder");
   EXPECT_EQ(code(folder.path()), "config/json");
